@@ -1,0 +1,206 @@
+//! The text that is hashed and signed (PROTOCOL.md section 2), produced in pieces: no block is
+//! ever held as text to be hashed.
+
+use sha2::{Digest, Sha256};
+
+use super::block::{Block, Hash};
+use super::transaction::Transaction;
+
+/// Takes text piece by piece.
+pub trait Sink {
+    /// Takes the next piece, which is ASCII.
+    fn put(&mut self, piece: &[u8]);
+}
+
+impl Sink for Sha256 {
+    fn put(&mut self, piece: &[u8]) {
+        self.update(piece);
+    }
+}
+
+impl Sink for Vec<u8> {
+    fn put(&mut self, piece: &[u8]) {
+        self.extend_from_slice(piece);
+    }
+}
+
+/// Counts the text and keeps none of it.
+#[derive(Default)]
+pub struct Length(pub usize);
+
+impl Sink for Length {
+    fn put(&mut self, piece: &[u8]) {
+        self.0 += piece.len();
+    }
+}
+
+/// Puts `bytes` as lower-case hexadecimal digits.
+pub fn hex(sink: &mut impl Sink, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    for byte in bytes {
+        sink.put(&[
+            DIGITS[usize::from(byte >> 4)],
+            DIGITS[usize::from(byte & 15)],
+        ]);
+    }
+}
+
+/// Puts a whole number.
+pub fn number(sink: &mut impl Sink, value: u64) {
+    use core::fmt::Write;
+    let mut text = heapless::String::<20>::new();
+    write!(text, "{value}").expect("20 digits hold every 64-bit number");
+    sink.put(text.as_bytes());
+}
+
+/// Puts a string in quotes, everything outside printable ASCII escaped.
+///
+/// `text` is UTF-8 in which lone surrogates may stand as three bytes (WTF-8), since JSON's
+/// escapes can spell them and desktop nodes take them.
+pub fn string(sink: &mut impl Sink, text: &[u8]) {
+    sink.put(b"\"");
+    let mut rest = text;
+    while let Some(&first) = rest.first() {
+        let plain = rest
+            .iter()
+            .take_while(|b| matches!(b, 0x20..=0x7e) && !matches!(b, b'"' | b'\\'))
+            .count();
+        sink.put(&rest[..plain]);
+        if plain > 0 {
+            rest = &rest[plain..];
+            continue;
+        }
+        let (code, width) = first_character(rest, first);
+        escape(sink, code);
+        rest = &rest[width..];
+    }
+    sink.put(b"\"");
+}
+
+/// The first character of WTF-8 and its width in bytes.
+fn first_character(text: &[u8], first: u8) -> (u32, usize) {
+    let (width, lead) = match first {
+        0..=0x7f => (1, first),
+        0x80..=0xdf => (2, first & 0x1f),
+        0xe0..=0xef => (3, first & 0x0f),
+        0xf0..=0xff => (4, first & 0x07),
+    };
+    let width = width.min(text.len());
+    let code = text[1..width].iter().fold(u32::from(lead), |code, byte| {
+        code << 6 | u32::from(byte & 0x3f)
+    });
+    (code, width)
+}
+
+fn escape(sink: &mut impl Sink, code: u32) {
+    let short: &[u8] = match code {
+        0x22 => b"\\\"",
+        0x5c => b"\\\\",
+        0x0a => b"\\n",
+        0x0d => b"\\r",
+        0x09 => b"\\t",
+        0x08 => b"\\b",
+        0x0c => b"\\f",
+        0x1_0000.. => {
+            let offset = code - 0x1_0000;
+            escape_unit(sink, 0xd800 | offset >> 10 & 0x3ff);
+            return escape_unit(sink, 0xdc00 | offset & 0x3ff);
+        }
+        _ => return escape_unit(sink, code),
+    };
+    sink.put(short);
+}
+
+fn escape_unit(sink: &mut impl Sink, unit: u32) {
+    let [_, _, high, low] = unit.to_be_bytes();
+    sink.put(b"\\u");
+    hex(sink, &[high, low]);
+}
+
+/// Puts the text that a transaction's author signs.
+pub fn transaction(sink: &mut impl Sink, transaction: &Transaction) {
+    sink.put(b"{\"requester\": \"");
+    hex(sink, transaction.requester.as_bytes());
+    sink.put(b"\", \"timestamp\": ");
+    sink.put(transaction.timestamp.text().as_bytes());
+    sink.put(b", \"type\": ");
+    number(sink, u64::from(transaction.kind.code()));
+    sink.put(b", \"uid\": ");
+    string(sink, transaction.uid.as_wtf8());
+    sink.put(b"}");
+}
+
+/// Puts the text whose hash names a block.
+pub fn block(sink: &mut impl Sink, block: &Block) {
+    block_before_nonce(sink, block);
+    number(sink, block.nonce);
+    block_after_nonce(sink, block);
+}
+
+/// The part of a block's text in front of the nonce, which proof of work keeps.
+pub fn block_before_nonce(sink: &mut impl Sink, block: &Block) {
+    sink.put(b"{\"index\": ");
+    number(sink, block.index);
+    sink.put(b", \"nonce\": ");
+}
+
+/// The part of a block's text behind the nonce, which proof of work keeps.
+pub fn block_after_nonce(sink: &mut impl Sink, block: &Block) {
+    sink.put(b", \"prev_hash\": \"");
+    hex(sink, block.prev_hash.as_bytes());
+    sink.put(b"\", \"timestamp\": ");
+    sink.put(block.timestamp.text().as_bytes());
+    sink.put(b", \"transactions\": [");
+    for (position, transaction) in block.transactions.iter().enumerate() {
+        if position > 0 {
+            sink.put(b", ");
+        }
+        self::transaction(sink, transaction);
+    }
+    sink.put(b"]}");
+}
+
+/// The SHA-256 of a block's text: what its `hash` must be.
+pub fn block_hash(block: &Block) -> Hash {
+    let mut sha = Sha256::new();
+    self::block(&mut sha, block);
+    Hash::new(sha.finalize().into())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn text(value: &[u8]) -> String {
+        let mut out = Vec::new();
+        string(&mut out, value);
+        String::from_utf8(out).expect("escapes are ASCII")
+    }
+
+    #[test]
+    fn every_kind_of_character_is_escaped_as_python_does() {
+        assert_eq!(text(b"a/b\x7f"), r#""a/b\u007f""#);
+        assert_eq!(
+            text("\u{8}\u{c}\n\r\t\"\\\0".as_bytes()),
+            r#""\b\f\n\r\t\"\\\u0000""#
+        );
+        assert_eq!(text("é日😀".as_bytes()), r#""\u00e9\u65e5\ud83d\ude00""#);
+    }
+
+    #[test]
+    fn a_lone_surrogate_keeps_its_number() {
+        assert_eq!(text(b"\xed\xa0\xbd!"), r#""\ud83d!""#);
+    }
+
+    #[test]
+    fn cut_or_broken_bytes_end() {
+        for broken in [
+            &b"\xf0"[..],
+            b"\xf0\x9f",
+            b"\x80\x80",
+            b"\xff\xff\xff\xff\xff",
+        ] {
+            assert!(text(broken).is_ascii());
+        }
+    }
+}

@@ -1,0 +1,19 @@
+//! The rules: what a transaction and a block are, what makes a chain valid, which of two wins.
+//!
+//! Nothing here reads JSON, a file or a clock. `canonical` is the text that everybody hashes and
+//! signs, so it is shared with `wire`, which writes the same strings and numbers.
+
+pub mod block;
+pub mod canonical;
+pub mod choice;
+pub mod items;
+pub mod timestamp;
+pub mod transaction;
+pub mod work;
+
+pub use block::{Block, Hash, RuleError};
+pub use choice::Tip;
+pub use items::{Changes, ItemState, Items};
+pub use timestamp::Timestamp;
+pub use transaction::{Identity, Kind, PublicKey, Signature, Transaction, Uid, Verifier};
+pub use work::Work;

@@ -1,0 +1,353 @@
+//! Who asks for what: a transaction, its author's key, and the signature that binds the two.
+
+use core::fmt;
+
+use p256::ecdsa::signature::Signer;
+use p256::elliptic_curve::sec1::ToSec1Point;
+use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+
+use super::canonical;
+use super::timestamp::Timestamp;
+use crate::limits;
+
+/// What a transaction does to its item.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Kind {
+    /// Takes an item that nobody holds.
+    Request,
+    /// Gives back an item, whoever took it.
+    Release,
+}
+
+impl Kind {
+    /// The number in `type` (PROTOCOL.md section 2).
+    pub fn code(self) -> u8 {
+        match self {
+            Kind::Request => 1,
+            Kind::Release => 2,
+        }
+    }
+
+    /// The kind that `type` names.
+    pub fn from_code(code: u64) -> Option<Kind> {
+        match code {
+            1 => Some(Kind::Request),
+            2 => Some(Kind::Release),
+            _ => None,
+        }
+    }
+}
+
+/// An item's name: any string that JSON can spell, so UTF-8 in which lone surrogates may stand
+/// as three bytes (WTF-8). Ordered by its bytes.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Uid(Box<[u8]>);
+
+impl Uid {
+    /// A name from its bytes, as JSON's reader gives them.
+    pub fn from_wtf8(bytes: Vec<u8>) -> Uid {
+        Uid(bytes.into_boxed_slice())
+    }
+
+    /// The name's bytes.
+    pub fn as_wtf8(&self) -> &[u8] {
+        &self.0
+    }
+}
+
+impl From<&str> for Uid {
+    fn from(name: &str) -> Uid {
+        Uid(name.as_bytes().into())
+    }
+}
+
+/// Safe on a terminal: control characters, invisible marks that turn the writing direction, and
+/// lone surrogates are shown as JSON escapes, so that no peer can draw on the user's screen.
+impl fmt::Display for Uid {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        for chunk in self.0.utf8_chunks() {
+            for character in chunk.valid().chars() {
+                match character {
+                    '\u{200e}' | '\u{200f}' | '\u{2028}'..='\u{202e}' | '\u{2066}'..='\u{2069}' => {
+                        write!(f, "\\u{:04x}", u32::from(character))?;
+                    }
+                    _ if character.is_control() => write!(f, "\\u{:04x}", u32::from(character))?,
+                    _ => write!(f, "{character}")?,
+                }
+            }
+            if !chunk.invalid().is_empty() {
+                f.write_str("\u{fffd}")?;
+            }
+        }
+        Ok(())
+    }
+}
+
+/// A P-256 public key as a compressed SEC1 point, whichever way its owner spelled it.
+#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct PublicKey([u8; 33]);
+
+impl PublicKey {
+    /// Reads a compressed or an uncompressed SEC1 point. Only the latter is checked to lie on the
+    /// curve here; a compressed one is checked when its first signature is.
+    pub fn from_sec1(bytes: &[u8]) -> Option<PublicKey> {
+        match bytes {
+            [2 | 3, ..] => bytes.try_into().ok().map(PublicKey),
+            [4, ..] => {
+                let point = p256::PublicKey::from_sec1_bytes(bytes).ok()?;
+                let compressed = point.to_sec1_point(true);
+                compressed.as_bytes().try_into().ok().map(PublicKey)
+            }
+            _ => None,
+        }
+    }
+
+    /// The compressed point.
+    pub fn as_bytes(&self) -> &[u8; 33] {
+        &self.0
+    }
+
+    fn uncompressed(&self) -> Option<[u8; 65]> {
+        let point = p256::PublicKey::from_sec1_bytes(&self.0).ok()?;
+        point.to_sec1_point(false).as_bytes().try_into().ok()
+    }
+}
+
+impl fmt::Display for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl fmt::Debug for PublicKey {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        fmt::Display::fmt(self, f)
+    }
+}
+
+/// An ECDSA P-256 signature over SHA-256: r and s, 32 bytes each, big-endian.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Signature([u8; 64]);
+
+/// A signature in DER: at most 72 bytes.
+pub type DerSignature = heapless::Vec<u8, 72>;
+
+impl Signature {
+    /// r and s as they are stored; whether they fit the curve shows when they are verified.
+    pub fn from_bytes(bytes: [u8; 64]) -> Signature {
+        Signature(bytes)
+    }
+
+    /// r and s, 32 bytes each.
+    pub fn as_bytes(&self) -> &[u8; 64] {
+        &self.0
+    }
+
+    /// Reads DER as desktop nodes do: strictly, nothing behind it, r and s in the curve's range.
+    pub fn from_der(der: &[u8]) -> Option<Signature> {
+        let signature = p256::ecdsa::Signature::from_der(der).ok()?;
+        Some(Signature(signature.to_bytes().into()))
+    }
+
+    /// The signature in DER, as it stands on the wire.
+    pub fn to_der(&self) -> DerSignature {
+        let (r, s) = self.0.split_at(32);
+        let (r, s) = (der_integer(r), der_integer(s));
+        let length = u8::try_from(r.len() + s.len()).expect("two integers of at most 35 bytes");
+        [&[0x30, length][..], &r, &s]
+            .into_iter()
+            .flatten()
+            .copied()
+            .collect()
+    }
+}
+
+/// An unsigned big-endian number as a DER INTEGER (X.690 section 8.3): shortest form, never
+/// negative.
+fn der_integer(number: &[u8]) -> heapless::Vec<u8, 35> {
+    let zeros = number.iter().take_while(|byte| **byte == 0).count();
+    let digits = &number[zeros.min(number.len() - 1)..];
+    let pad: &[u8] = if digits[0] < 0x80 { &[] } else { &[0] };
+    let length = u8::try_from(pad.len() + digits.len()).expect("at most 33 bytes");
+    [&[2, length][..], pad, digits]
+        .into_iter()
+        .flatten()
+        .copied()
+        .collect()
+}
+
+/// One request or release of one item, signed by the one who asks.
+#[derive(Clone, Debug, PartialEq)]
+pub struct Transaction {
+    /// The author's key.
+    pub requester: PublicKey,
+    /// The item.
+    pub uid: Uid,
+    /// What happens to it.
+    pub kind: Kind,
+    /// When its author says it was made.
+    pub timestamp: Timestamp,
+    /// The author's signature of the four fields above.
+    pub signature: Signature,
+}
+
+/// Checks signatures, and remembers the keys it has unpacked: reading a compressed point costs
+/// about a third of a verification. The memory is of a fixed size (25 KiB); a key that falls on
+/// another's place takes it.
+pub struct Verifier {
+    points: Vec<Option<(PublicKey, [u8; 65])>>,
+    text: Vec<u8>,
+}
+
+impl Default for Verifier {
+    fn default() -> Verifier {
+        Verifier {
+            points: vec![None; limits::VERIFIER_KEYS],
+            text: Vec::new(),
+        }
+    }
+}
+
+impl Verifier {
+    /// Whether the transaction's signature is its requester's.
+    pub fn verify(&mut self, transaction: &Transaction) -> bool {
+        let Some(point) = self.point(&transaction.requester) else {
+            return false;
+        };
+        self.text.clear();
+        canonical::transaction(&mut self.text, transaction);
+        let verdict = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
+            .verify(&self.text, transaction.signature.as_bytes());
+        self.text.shrink_to(limits::ITEM_BYTES_MAX);
+        verdict.is_ok()
+    }
+
+    fn point(&mut self, key: &PublicKey) -> Option<[u8; 65]> {
+        // The last bytes of an x coordinate are as good as random.
+        let place = usize::from(key.0[32]) % self.points.len();
+        match self.points[place] {
+            Some((known, point)) if known == *key => Some(point),
+            _ => {
+                let point = key.uncompressed()?;
+                self.points[place] = Some((*key, point));
+                Some(point)
+            }
+        }
+    }
+}
+
+/// This node's own key pair.
+pub struct Identity {
+    key: p256::ecdsa::SigningKey,
+    public: PublicKey,
+}
+
+impl Identity {
+    /// The key pair of a secret number; `None` for the few numbers that are no key (zero, and
+    /// those beyond the curve's order).
+    pub fn from_secret(secret: &[u8; 32]) -> Option<Identity> {
+        let key = p256::ecdsa::SigningKey::from_slice(secret).ok()?;
+        let point = key.verifying_key().to_sec1_point(true);
+        let public = PublicKey::from_sec1(point.as_bytes())?;
+        Some(Identity { key, public })
+    }
+
+    /// The public half.
+    pub fn public(&self) -> PublicKey {
+        self.public
+    }
+
+    /// Makes and signs a transaction. Deterministic (RFC 6979): no random source is asked.
+    pub fn sign(&self, kind: Kind, uid: Uid, timestamp: Timestamp) -> Transaction {
+        let mut transaction = Transaction {
+            requester: self.public,
+            uid,
+            kind,
+            timestamp,
+            signature: Signature([0; 64]),
+        };
+        let mut text = Vec::new();
+        canonical::transaction(&mut text, &transaction);
+        let signature: p256::ecdsa::Signature = self.key.sign(&text);
+        transaction.signature = Signature(signature.to_bytes().into());
+        transaction
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn identity(number: u8) -> Identity {
+        Identity::from_secret(&[number; 32]).expect("a small number is a key")
+    }
+
+    #[test]
+    fn a_signature_binds_every_field() {
+        let mut verifier = Verifier::default();
+        let signed = identity(1).sign(Kind::Request, "cam-1".into(), Timestamp::Float(1.5));
+        assert!(verifier.verify(&signed));
+        let altered: [fn(&mut Transaction); 5] = [
+            |t| t.requester = identity(2).public(),
+            |t| t.uid = "cam-2".into(),
+            |t| t.kind = Kind::Release,
+            |t| t.timestamp = Timestamp::Integer(2),
+            |t| t.signature.0[63] ^= 1,
+        ];
+        for alter in altered {
+            let mut copy = signed.clone();
+            alter(&mut copy);
+            assert!(!verifier.verify(&copy), "{copy:?}");
+        }
+    }
+
+    #[test]
+    fn keys_that_share_a_place_in_the_verifier_do_not_mix() {
+        let mut verifier = Verifier {
+            points: vec![None; 1],
+            text: Vec::new(),
+        };
+        for number in [1, 2, 1, 3, 2] {
+            let signed = identity(number).sign(Kind::Release, "x".into(), Timestamp::Integer(1));
+            assert!(verifier.verify(&signed));
+        }
+    }
+
+    #[test]
+    fn der_is_written_as_it_is_read() {
+        for seed in 1..=64 {
+            let signed = identity(seed).sign(Kind::Request, "x".into(), Timestamp::Integer(1));
+            let der = signed.signature.to_der();
+            assert_eq!(Signature::from_der(&der), Some(signed.signature));
+            let theirs = p256::ecdsa::Signature::from_slice(signed.signature.as_bytes());
+            assert_eq!(theirs.expect("in range").to_der().as_bytes(), &der[..]);
+            let mut longer = der.to_vec();
+            longer.push(0);
+            assert_eq!(Signature::from_der(&longer), None);
+        }
+    }
+
+    #[test]
+    fn a_point_beside_the_curve_is_no_key() {
+        let mut point = identity(1).public().uncompressed().expect("on the curve");
+        assert_eq!(PublicKey::from_sec1(&point), Some(identity(1).public()));
+        point[64] ^= 2;
+        assert_eq!(PublicKey::from_sec1(&point), None);
+        assert_eq!(PublicKey::from_sec1(&[2; 32]), None);
+        assert_eq!(PublicKey::from_sec1(&[]), None);
+    }
+
+    #[test]
+    fn names_cannot_draw_on_the_screen() {
+        assert_eq!(
+            Uid::from("a\u{1b}[2Jb\u{202e}").to_string(),
+            "a\\u001b[2Jb\\u202e"
+        );
+        assert!(
+            Uid::from_wtf8(b"x\xed\xa0\xbd".to_vec())
+                .to_string()
+                .starts_with("x\u{fffd}")
+        );
+        assert_eq!(Uid::from("na\u{ef}ve 😀").to_string(), "naïve 😀");
+    }
+}

@@ -1,0 +1,93 @@
+//! Proof of work, in slices: whoever drives it decides how long a slice may take.
+
+use sha2::{Digest, Sha256};
+
+use super::block::{Block, Hash};
+use super::canonical;
+
+/// Whether a hash begins with `difficulty` hexadecimal zeros.
+pub fn meets(hash: &Hash, difficulty: u8) -> bool {
+    let digits = hash
+        .as_bytes()
+        .iter()
+        .flat_map(|byte| [byte >> 4, byte & 15]);
+    digits.take(usize::from(difficulty)).all(|digit| digit == 0)
+}
+
+/// The search for a block's nonce.
+pub struct Work {
+    block: Block,
+    before: Vec<u8>,
+    after: Vec<u8>,
+    difficulty: u8,
+}
+
+impl Work {
+    /// Starts the search for `block`, whose nonce and hash are still to be found.
+    pub fn new(block: Block, difficulty: u8) -> Work {
+        let (mut before, mut after) = (Vec::new(), Vec::new());
+        canonical::block_before_nonce(&mut before, &block);
+        canonical::block_after_nonce(&mut after, &block);
+        Work {
+            block,
+            before,
+            after,
+            difficulty,
+        }
+    }
+
+    /// The block that is being made.
+    pub fn block(&self) -> &Block {
+        &self.block
+    }
+
+    /// Tries the next `tries` nonces; true when the block is found.
+    pub fn step(&mut self, tries: u32) -> bool {
+        for _ in 0..tries {
+            let mut sha = Sha256::new();
+            sha.update(&self.before);
+            canonical::number(&mut sha, self.block.nonce);
+            sha.update(&self.after);
+            let hash = Hash::new(sha.finalize().into());
+            if meets(&hash, self.difficulty) {
+                self.block.hash = hash;
+                return true;
+            }
+            self.block.nonce += 1;
+        }
+        false
+    }
+
+    /// The block as it stands.
+    pub fn into_block(self) -> Block {
+        self.block
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::ledger::Timestamp;
+
+    #[test]
+    fn slices_find_what_one_run_finds() {
+        let mut template = Block::genesis(Timestamp::Integer(7));
+        template.index = 1;
+        let mut whole = Work::new(template.clone(), 3);
+        assert!(whole.step(1_000_000));
+        let mut sliced = Work::new(template, 3);
+        while !sliced.step(10) {}
+        assert_eq!(whole.block(), sliced.block());
+        assert_eq!(sliced.into_block().check_alone(3), Ok(()));
+    }
+
+    #[test]
+    fn difficulty_counts_hexadecimal_digits() {
+        let mut bytes = [0xff; 32];
+        bytes[0] = 0;
+        bytes[1] = 0x0f;
+        assert!(meets(&Hash::new(bytes), 3));
+        assert!(!meets(&Hash::new(bytes), 4));
+        assert!(meets(&Hash::ZERO, 64));
+    }
+}

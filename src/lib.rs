@@ -1,0 +1,5 @@
+//! x
+pub mod ledger;
+pub mod limits;
+pub mod node;
+pub mod store;

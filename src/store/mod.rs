@@ -1,0 +1,3 @@
+//! The chain file.
+
+pub mod disk;
