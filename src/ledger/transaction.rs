@@ -102,6 +102,19 @@ impl PublicKey {
         }
     }
 
+    /// A key from the first byte of its compressed point, which is 2 or 3, and x.
+    pub fn from_parts(sign: u8, x: [u8; 32]) -> Option<PublicKey> {
+        let mut bytes = [sign; 33];
+        bytes[1..].copy_from_slice(&x);
+        PublicKey::from_sec1(&bytes)
+    }
+
+    /// The first byte of the compressed point, and x.
+    pub fn parts(&self) -> (u8, [u8; 32]) {
+        let [sign, x @ ..] = self.0;
+        (sign, x)
+    }
+
     /// The compressed point.
     pub fn as_bytes(&self) -> &[u8; 33] {
         &self.0
@@ -133,14 +146,18 @@ pub struct Signature([u8; 64]);
 pub type DerSignature = heapless::Vec<u8, 72>;
 
 impl Signature {
-    /// r and s as they are stored; whether they fit the curve shows when they are verified.
-    pub fn from_bytes(bytes: [u8; 64]) -> Signature {
+    /// A signature from r and s; whether they fit the curve shows when they are verified.
+    pub fn from_halves(r: [u8; 32], s: [u8; 32]) -> Signature {
+        let mut bytes = [0; 64];
+        bytes[..32].copy_from_slice(&r);
+        bytes[32..].copy_from_slice(&s);
         Signature(bytes)
     }
 
-    /// r and s, 32 bytes each.
-    pub fn as_bytes(&self) -> &[u8; 64] {
-        &self.0
+    /// r and s.
+    pub fn halves(&self) -> ([u8; 32], [u8; 32]) {
+        let (r, s) = self.0.split_first_chunk().expect("64 bytes begin with 32");
+        (*r, s.try_into().expect("the other 32"))
     }
 
     /// Reads DER as desktop nodes do: strictly, nothing behind it, r and s in the curve's range.
@@ -151,8 +168,8 @@ impl Signature {
 
     /// The signature in DER, as it stands on the wire.
     pub fn to_der(&self) -> DerSignature {
-        let (r, s) = self.0.split_at(32);
-        let (r, s) = (der_integer(r), der_integer(s));
+        let (r, s) = self.halves();
+        let (r, s) = (der_integer(&r), der_integer(&s));
         let length = u8::try_from(r.len() + s.len()).expect("two integers of at most 35 bytes");
         [&[0x30, length][..], &r, &s]
             .into_iter()
@@ -217,7 +234,7 @@ impl Verifier {
         self.text.clear();
         canonical::transaction(&mut self.text, transaction);
         let verdict = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
-            .verify(&self.text, transaction.signature.as_bytes());
+            .verify(&self.text, &transaction.signature.0);
         self.text.shrink_to(limits::ITEM_BYTES_MAX);
         verdict.is_ok()
     }
@@ -319,7 +336,7 @@ mod tests {
             let signed = identity(seed).sign(Kind::Request, "x".into(), Timestamp::Integer(1));
             let der = signed.signature.to_der();
             assert_eq!(Signature::from_der(&der), Some(signed.signature));
-            let theirs = p256::ecdsa::Signature::from_slice(signed.signature.as_bytes());
+            let theirs = p256::ecdsa::Signature::from_slice(&signed.signature.0);
             assert_eq!(theirs.expect("in range").to_der().as_bytes(), &der[..]);
             let mut longer = der.to_vec();
             longer.push(0);

@@ -75,3 +75,110 @@ pub trait Disk {
     /// `.damaged-` and something unique, durably; returns that name.
     fn set_aside(&mut self, file: File, offset: u64) -> Result<String, DiskError>;
 }
+
+#[cfg(test)]
+pub mod memory {
+    //! A disk in memory: what was written, and beside it what would survive a power cut.
+    #![allow(missing_docs)]
+
+    use super::*;
+
+    #[derive(Clone, Default)]
+    pub struct MemoryDisk {
+        live: [Vec<u8>; 3],
+        durable: [Vec<u8>; 3],
+        pub aside: Vec<Vec<u8>>,
+        pub syncs: usize,
+        /// Bytes that can still be written before the disk is full.
+        pub room: Option<usize>,
+        pub sync_fails: bool,
+    }
+
+    impl MemoryDisk {
+        pub fn live(&mut self, file: File) -> &mut Vec<u8> {
+            &mut self.live[file as usize]
+        }
+
+        /// What a power cut leaves: everything synced, and any prefix of the rest.
+        pub fn after_power_cut(&self, kept: usize) -> MemoryDisk {
+            let mut cut = MemoryDisk::default();
+            for (file, durable) in self.durable.iter().enumerate() {
+                let live = &self.live[file];
+                let keep = (durable.len() + kept).min(live.len());
+                let survives = if live.starts_with(durable) {
+                    &live[..keep]
+                } else {
+                    &durable[..]
+                };
+                cut.live[file] = survives.to_vec();
+                cut.durable[file] = survives.to_vec();
+            }
+            cut
+        }
+
+        fn error(file: File, action: &'static str, reason: &str) -> DiskError {
+            DiskError {
+                file,
+                action,
+                reason: reason.into(),
+            }
+        }
+    }
+
+    impl Disk for MemoryDisk {
+        fn len(&mut self, file: File) -> Result<u64, DiskError> {
+            Ok(self.live(file).len() as u64)
+        }
+
+        fn read(&mut self, file: File, offset: u64, buf: &mut [u8]) -> Result<usize, DiskError> {
+            let bytes = self.live(file);
+            let from = usize::try_from(offset).expect("small").min(bytes.len());
+            let count = buf.len().min(bytes.len() - from);
+            buf[..count].copy_from_slice(&bytes[from..from + count]);
+            Ok(count)
+        }
+
+        fn write(&mut self, file: File, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+            let room = self.room.unwrap_or(usize::MAX);
+            let fits = &bytes[..bytes.len().min(room)];
+            self.room = self.room.map(|room| room - fits.len());
+            let offset = usize::try_from(offset).expect("small");
+            let live = self.live(file);
+            if live.len() < offset + fits.len() {
+                live.resize(offset + fits.len(), 0);
+            }
+            live[offset..offset + fits.len()].copy_from_slice(fits);
+            if fits.len() < bytes.len() {
+                return Err(Self::error(file, "write", "no space left on device"));
+            }
+            Ok(())
+        }
+
+        fn set_len(&mut self, file: File, size: u64) -> Result<(), DiskError> {
+            let size = usize::try_from(size).expect("small");
+            self.live(file).truncate(size);
+            Ok(())
+        }
+
+        fn sync(&mut self, file: File) -> Result<(), DiskError> {
+            if self.sync_fails {
+                return Err(Self::error(file, "sync", "input/output error"));
+            }
+            self.syncs += 1;
+            self.durable[file as usize] = self.live(file).clone();
+            Ok(())
+        }
+
+        fn replace(&mut self, file: File, bytes: &[u8]) -> Result<(), DiskError> {
+            *self.live(file) = bytes.to_vec();
+            self.sync(file)
+        }
+
+        fn set_aside(&mut self, file: File, offset: u64) -> Result<String, DiskError> {
+            let from = usize::try_from(offset).expect("small");
+            let bytes = self.live(file)[from..].to_vec();
+            self.aside.push(bytes);
+            Ok(format!("{}.damaged-{}", file.name(), self.aside.len()))
+        }
+    }
+}

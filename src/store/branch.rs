@@ -1,0 +1,323 @@
+//! Another chain, from where it leaves ours: staged in a file of its own while it is checked, then
+//! appended to the chain file as a branch that counts from its closing record on.
+//!
+//! The steps are the caller's to drive, so that none of them takes long: `begin`, `unwind` until
+//! done, `stage` each block, then `adopt` until done; or `abandon` at any time before that.
+
+use super::disk::{Disk, DiskError, File};
+use super::keys::KeyTable;
+use super::log::{AppendError, Log, Mark, mark};
+use super::record::{BlockBody, Body, HEADER_BYTES, StoredBlock};
+use super::window::{Found, Window};
+use crate::ledger::items::Before;
+use crate::ledger::{Block, Changes, Hash, Items, RuleError, Timestamp, Tip};
+use crate::limits;
+
+/// A chain that leaves ours at `fork`.
+pub(super) struct Branch {
+    fork: u64,
+    /// Our blocks from this height on are taken back in `changes`.
+    unwound: u64,
+    tip: Tip,
+    tip_time: Timestamp,
+    changes: Changes,
+    /// The staging file's records: where the next goes, the last one's check, their keys.
+    end: u64,
+    check: u32,
+    keys: KeyTable,
+    adoption: Option<Adoption>,
+}
+
+impl Branch {
+    /// A branch that leaves a chain of `length` blocks behind the block at `fork - 1`, whose hash
+    /// is `before`. `check` begins the first staged record's check.
+    pub fn new(fork: u64, length: u64, before: Hash) -> Branch {
+        Branch {
+            fork,
+            unwound: if fork == 0 { 0 } else { length },
+            tip: Tip {
+                length: fork,
+                hash: before,
+            },
+            tip_time: Timestamp::Integer(0),
+            changes: if fork == 0 {
+                Changes::from_nothing()
+            } else {
+                Changes::default()
+            },
+            end: HEADER_BYTES as u64,
+            check: 0,
+            keys: KeyTable::default(),
+            adoption: None,
+        }
+    }
+
+    /// Takes the next block into the item table.
+    pub fn extend(&mut self, items: &Items, block: &Block) -> Result<Vec<Before>, RuleError> {
+        assert_eq!(self.unwound, self.fork, "the branch is unwound first");
+        block.check_link(self.tip.length, &self.tip.hash)?;
+        let befores = self.changes.apply_block(items, block)?;
+        self.tip = Tip {
+            length: block.index + 1,
+            hash: block.hash,
+        };
+        self.tip_time = block.timestamp;
+        Ok(befores)
+    }
+
+    /// The branch's length and last hash.
+    pub fn tip(&self) -> Tip {
+        self.tip
+    }
+
+    /// Whether it is being copied into the chain file.
+    pub fn is_adopted(&self) -> bool {
+        self.adoption.is_some()
+    }
+
+    /// Our chain takes `block`; the branch does not.
+    pub fn shield_from(&mut self, items: &Items, block: &Block) {
+        self.changes.shield_from(items, block);
+    }
+}
+
+/// The copying of a branch into the chain file.
+struct Adoption {
+    window: Window,
+    staged: u64,
+    next: Mark,
+    keys: KeyTable,
+    marks: Vec<Mark>,
+    end: u64,
+    check: u32,
+    first_key: usize,
+}
+
+/// The blocks that a switch took out of the chain. They can be read until the next switch.
+#[derive(Debug)]
+pub struct Fallen {
+    /// The height of the first one.
+    pub from: u64,
+    /// The length of the chain that they ended.
+    pub to: u64,
+    marks: Vec<Mark>,
+}
+
+impl<D: Disk> Log<D> {
+    /// Begins a branch whose first block stands at height `fork`, at most our length.
+    pub fn begin(&mut self, fork: u64) -> Result<(), DiskError> {
+        let before = self.hash_before(fork)?;
+        self.disk.set_len(File::Candidate, 0)?;
+        self.branch = Some(Branch::new(fork, self.state.tip.length, before));
+        Ok(())
+    }
+
+    /// What a block at `height` names as the block before it.
+    pub(super) fn hash_before(&mut self, height: u64) -> Result<Hash, DiskError> {
+        height
+            .checked_sub(1)
+            .map_or(Ok(Hash::ZERO), |before| self.hash(before))
+    }
+
+    /// Takes back at most `blocks` of our blocks in the branch's item table; true when it stands
+    /// as it did before the fork.
+    pub fn unwind(&mut self, blocks: usize) -> Result<bool, DiskError> {
+        for _ in 0..blocks {
+            let branch = self.branch.as_ref().expect("a branch is open");
+            if branch.unwound == branch.fork {
+                return Ok(true);
+            }
+            let height = branch.unwound - 1;
+            let stored = self.read(height)?;
+            let branch = self.branch.as_mut().expect("a branch is open");
+            branch.changes.undo_block(&stored.block, &stored.befores);
+            branch.unwound = height;
+        }
+        Ok(false)
+    }
+
+    /// The branch's length and last hash.
+    pub fn branch_tip(&self) -> Option<Tip> {
+        self.branch.as_ref().map(|branch| branch.tip)
+    }
+
+    /// Adds a block to the branch. As in [`Log::append`], the caller has checked its hash, work
+    /// and signatures; not durable, and nothing of it counts yet.
+    pub fn stage(&mut self, block: &Block) -> Result<(), AppendError> {
+        let branch = self.branch.as_mut().expect("a branch is open");
+        let befores = branch.extend(&self.state.items, block)?;
+        self.scratch.clear();
+        let body = Body::Block(BlockBody::new(block, &befores, &mut branch.keys));
+        branch.check = body.write(branch.check, &mut self.scratch);
+        self.disk
+            .write(File::Candidate, branch.end, &self.scratch)?;
+        branch.end += self.scratch.len() as u64;
+        Ok(())
+    }
+
+    /// Drops the branch without a trace in the chain file.
+    pub fn abandon(&mut self) {
+        let Some(branch) = self.branch.take() else {
+            return;
+        };
+        assert!(branch.adoption.is_none(), "an adoption is carried through");
+        if let Err(error) = self.disk.set_len(File::Candidate, 0) {
+            log::warn!("{error}");
+        }
+    }
+
+    /// Copies at most `blocks` of the branch into the chain file. When all are there, makes them
+    /// durable and switches to them, at once: before that, not even a power cut shows any of it.
+    /// Nothing may be appended in the meantime.
+    pub fn adopt(&mut self, blocks: usize) -> Result<Option<Fallen>, DiskError> {
+        self.check_writable()?;
+        let mut branch = self.branch.take().expect("a branch is open");
+        assert!(branch.tip.length > branch.fork, "a branch has blocks");
+        match self.copy(&mut branch, blocks) {
+            Ok(false) => {
+                self.branch = Some(branch);
+                Ok(None)
+            }
+            Ok(true) => {
+                let adoption = branch.adoption.take().expect("everything was copied");
+                // A power cut here would leave a file that the next branch overwrites.
+                if let Err(error) = self.disk.set_len(File::Candidate, 0) {
+                    log::warn!("{error}");
+                }
+                let Adoption {
+                    marks, end, check, ..
+                } = adoption;
+                Ok(Some(self.switch(branch, marks, end, check)))
+            }
+            Err(error) => {
+                if let Some(adoption) = branch.adoption {
+                    self.state.keys.truncate(adoption.first_key);
+                }
+                Err(self.fail(error))
+            }
+        }
+    }
+
+    fn copy(&mut self, branch: &mut Branch, blocks: usize) -> Result<bool, DiskError> {
+        let adoption = match &mut branch.adoption {
+            Some(adoption) => adoption,
+            empty => {
+                self.scratch.clear();
+                let record = Body::Branch { fork: branch.fork };
+                let check = record.write(self.state.check, &mut self.scratch);
+                self.disk
+                    .write(File::Chain, self.state.end, &self.scratch)?;
+                let prev_hash = self.hash_before(branch.fork)?;
+                empty.insert(Adoption {
+                    window: Window::new(File::Candidate),
+                    staged: HEADER_BYTES as u64,
+                    next: Mark {
+                        height: branch.fork,
+                        offset: 0,
+                        prev_hash,
+                    },
+                    keys: KeyTable::default(),
+                    marks: Vec::new(),
+                    end: self.state.end + self.scratch.len() as u64,
+                    check,
+                    first_key: self.state.keys.count(),
+                })
+            }
+        };
+        self.scratch.clear();
+        let start = adoption.end;
+        for _ in 0..blocks {
+            if adoption.next.height == branch.tip.length {
+                break;
+            }
+            let (stored, next) = adoption.read(&mut self.disk)?;
+            mark(
+                &mut adoption.marks,
+                &stored.block,
+                start + self.scratch.len() as u64,
+            );
+            let keys = &mut self.state.keys;
+            let body = Body::Block(BlockBody::new(&stored.block, &stored.befores, keys));
+            adoption.check = body.write(adoption.check, &mut self.scratch);
+            adoption.staged = next;
+            adoption.next.height += 1;
+            adoption.next.prev_hash = stored.block.hash;
+        }
+        let done = adoption.next.height == branch.tip.length;
+        if done {
+            let tip = branch.tip;
+            let body = Body::Close {
+                length: tip.length,
+                tip: *tip.hash.as_bytes(),
+            };
+            adoption.check = body.write(adoption.check, &mut self.scratch);
+        }
+        self.disk.write(File::Chain, start, &self.scratch)?;
+        adoption.end = start + self.scratch.len() as u64;
+        if done {
+            self.disk.sync(File::Chain)?;
+        }
+        self.scratch.shrink_to(limits::WINDOW_BYTES);
+        Ok(done)
+    }
+
+    /// The branch, whose blocks begin at `added` in the chain file, is the chain from now on.
+    pub(super) fn switch(
+        &mut self,
+        branch: Branch,
+        added: Vec<Mark>,
+        end: u64,
+        check: u32,
+    ) -> Fallen {
+        let to = self.state.tip.length;
+        let marks = &mut self.state.marks;
+        let kept = marks.partition_point(|mark| mark.height < branch.fork);
+        let mut old = marks.split_off(kept);
+        if let Some(last) = marks.last() {
+            old.insert(0, *last);
+        }
+        marks.extend(added);
+        self.state.items.commit(branch.changes);
+        self.state.tip = branch.tip;
+        self.state.tip_time = branch.tip_time;
+        (self.state.end, self.state.check) = (end, check);
+        self.forget_cursor();
+        Fallen {
+            from: branch.fork,
+            to,
+            marks: old,
+        }
+    }
+
+    /// Reads a block that fell out of the chain.
+    pub fn read_fallen(&mut self, fallen: &Fallen, height: u64) -> Result<Block, DiskError> {
+        assert!(
+            (fallen.from..fallen.to).contains(&height),
+            "it did not fall out"
+        );
+        let at = fallen.marks.partition_point(|mark| mark.height <= height);
+        Ok(self.read_from(fallen.marks[at - 1], height)?.0.block)
+    }
+}
+
+impl Adoption {
+    /// Reads the next staged block; also returns the offset behind it.
+    fn read(&mut self, disk: &mut impl Disk) -> Result<(StoredBlock, u64), DiskError> {
+        let damaged = || DiskError {
+            file: File::Candidate,
+            action: "read",
+            reason: "what was just written reads back damaged".into(),
+        };
+        let Found::Record { body, next, .. } = self.window.record(disk, self.staged)? else {
+            return Err(damaged());
+        };
+        let Some(Body::Block(body)) = Body::read(body) else {
+            return Err(damaged());
+        };
+        let stored = body.into_block(self.next.prev_hash, &mut self.keys);
+        stored
+            .filter(|s| s.block.index == self.next.height)
+            .map(|s| (s, next))
+            .ok_or_else(damaged)
+    }
+}

@@ -1,0 +1,146 @@
+//! Keys: those of everybody in the chain file, by number, and this node's own in a file of its own.
+
+use std::collections::BTreeMap;
+
+use super::disk::{Disk, DiskError, File};
+use crate::ledger::{Identity, PublicKey};
+
+/// The keys that a chain file calls by number, in the order in which they first appear.
+/// About 100 bytes a key.
+#[derive(Clone, Debug, Default)]
+pub struct KeyTable {
+    keys: Vec<PublicKey>,
+    numbers: BTreeMap<PublicKey, u32>,
+}
+
+impl KeyTable {
+    /// How many there are; also the number of the next one.
+    pub fn count(&self) -> usize {
+        self.keys.len()
+    }
+
+    /// The key with this number.
+    pub fn key(&self, number: u32) -> Option<PublicKey> {
+        self.keys.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// The number of this key.
+    pub fn number(&self, key: &PublicKey) -> Option<u32> {
+        self.numbers.get(key).copied()
+    }
+
+    /// Adds a key that is not in the table and returns its number.
+    pub fn add(&mut self, key: PublicKey) -> u32 {
+        let number = u32::try_from(self.keys.len()).expect("a file has fewer keys than bytes");
+        self.keys.push(key);
+        let known = self.numbers.insert(key, number);
+        assert_eq!(known, None, "a key has one number");
+        number
+    }
+
+    /// Takes a key that a record introduces by its number: the next one, or one that was read
+    /// before and is read again. `None` if it is neither.
+    pub fn learn(&mut self, number: u32, key: PublicKey) -> Option<()> {
+        match self.key(number) {
+            Some(known) => (known == key).then_some(()),
+            None if self.number(&key).is_none() => (self.add(key) == number).then_some(()),
+            None => None,
+        }
+    }
+
+    /// Forgets all keys from `count` on: those of a branch that does not count.
+    pub fn truncate(&mut self, count: usize) {
+        for key in self.keys.drain(count.min(self.keys.len())..) {
+            self.numbers.remove(&key);
+        }
+    }
+}
+
+/// The first bytes of an identity file; behind them the secret and a CRC-32 of both.
+const MAGIC: [u8; 8] = *b"\x89BLXKEY\x01";
+const SECRET_AT: usize = MAGIC.len();
+const CHECK_AT: usize = SECRET_AT + 32;
+const IDENTITY_BYTES: usize = CHECK_AT + 4;
+
+/// Why there is no identity.
+#[derive(Debug)]
+pub enum IdentityError {
+    /// The disk does not do as asked.
+    Disk(DiskError),
+    /// The file is there and is no identity.
+    Damaged,
+    /// The random bytes that were given are no key; other ones will be.
+    BadLuck,
+}
+
+impl From<DiskError> for IdentityError {
+    fn from(error: DiskError) -> IdentityError {
+        IdentityError::Disk(error)
+    }
+}
+
+/// Reads this node's key, or makes it from `random` if there is none yet.
+pub fn identity(disk: &mut impl Disk, random: &[u8; 32]) -> Result<Identity, IdentityError> {
+    let mut bytes = [0; IDENTITY_BYTES];
+    let size = disk.len(File::Identity)?;
+    if size == 0 {
+        let identity = Identity::from_secret(random).ok_or(IdentityError::BadLuck)?;
+        bytes[..SECRET_AT].copy_from_slice(&MAGIC);
+        bytes[SECRET_AT..CHECK_AT].copy_from_slice(random);
+        let check = crc32fast::hash(&bytes[..CHECK_AT]);
+        bytes[CHECK_AT..].copy_from_slice(&check.to_le_bytes());
+        disk.replace(File::Identity, &bytes)?;
+        return Ok(identity);
+    }
+    let read = disk.read(File::Identity, 0, &mut bytes)?;
+    let check = crc32fast::hash(&bytes[..CHECK_AT]).to_le_bytes();
+    let whole = size == IDENTITY_BYTES as u64 && read == IDENTITY_BYTES;
+    if !whole || !bytes.starts_with(&MAGIC) || bytes[CHECK_AT..] != check {
+        return Err(IdentityError::Damaged);
+    }
+    let secret = bytes[SECRET_AT..]
+        .first_chunk()
+        .expect("32 bytes and the check follow");
+    Identity::from_secret(secret).ok_or(IdentityError::Damaged)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::store::disk::memory::MemoryDisk;
+
+    #[test]
+    fn an_identity_is_made_once_and_kept() {
+        let mut disk = MemoryDisk::default();
+        let made = identity(&mut disk, &[5; 32]).expect("made").public();
+        assert_eq!(identity(&mut disk, &[6; 32]).expect("kept").public(), made);
+    }
+
+    #[test]
+    fn a_damaged_identity_is_never_replaced() {
+        let mut disk = MemoryDisk::default();
+        identity(&mut disk, &[5; 32]).expect("made");
+        for at in 0..IDENTITY_BYTES {
+            let mut copy = disk.clone();
+            copy.live(File::Identity)[at] ^= 4;
+            let before = copy.live(File::Identity).clone();
+            assert!(matches!(
+                identity(&mut copy, &[6; 32]),
+                Err(IdentityError::Damaged)
+            ));
+            assert_eq!(*copy.live(File::Identity), before);
+        }
+    }
+
+    #[test]
+    fn a_number_names_one_key() {
+        let key = |n| Identity::from_secret(&[n; 32]).expect("a key").public();
+        let mut table = KeyTable::default();
+        assert_eq!(table.learn(0, key(1)), Some(()));
+        assert_eq!(table.learn(0, key(1)), Some(()));
+        assert_eq!(table.learn(0, key(2)), None);
+        assert_eq!(table.learn(1, key(1)), None);
+        table.truncate(0);
+        assert_eq!(table.number(&key(1)), None);
+    }
+}

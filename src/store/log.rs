@@ -1,0 +1,291 @@
+//! The chain as it is stored: append, read back, and what can be told without reading.
+//!
+//! The file only grows. In memory stays what grows slowly: the items, the keys, and a mark for
+//! every [`limits::MARK_SPACING`] blocks that says where they begin.
+
+use core::fmt;
+
+use super::branch::Branch;
+use super::disk::{Disk, DiskError, File};
+use super::keys::KeyTable;
+use super::record::{BlockBody, Body, StoredBlock};
+use super::window::{Found, Window};
+use crate::ledger::{Block, Changes, Hash, Items, RuleError, Timestamp, Tip};
+use crate::limits;
+
+/// Why a block was not added.
+#[derive(Debug, PartialEq)]
+pub enum AppendError {
+    /// It breaks a rule.
+    Rule(RuleError),
+    /// The disk did not take it, or did not take an earlier one.
+    Disk(DiskError),
+}
+
+impl From<RuleError> for AppendError {
+    fn from(error: RuleError) -> AppendError {
+        AppendError::Rule(error)
+    }
+}
+
+impl From<DiskError> for AppendError {
+    fn from(error: DiskError) -> AppendError {
+        AppendError::Disk(error)
+    }
+}
+
+impl fmt::Display for AppendError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            AppendError::Rule(error) => error.fmt(f),
+            AppendError::Disk(error) => error.fmt(f),
+        }
+    }
+}
+
+/// Where a block begins. 48 bytes, so less than a byte of memory for a block of the chain.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Mark {
+    /// The block's height.
+    pub height: u64,
+    /// Its record's offset.
+    pub offset: u64,
+    /// The hash of the block before.
+    pub prev_hash: Hash,
+}
+
+/// Adds the mark of a block if it needs one: the first after a gap, and every so many.
+pub(super) fn mark(marks: &mut Vec<Mark>, block: &Block, offset: u64) {
+    if marks.is_empty() || block.index.is_multiple_of(limits::MARK_SPACING) {
+        marks.push(Mark {
+            height: block.index,
+            offset,
+            prev_hash: block.prev_hash,
+        });
+    }
+}
+
+/// What the records up to `end` say.
+pub(super) struct State {
+    /// The offset behind the last record that counts.
+    pub end: u64,
+    /// That record's check.
+    pub check: u32,
+    pub keys: KeyTable,
+    pub marks: Vec<Mark>,
+    pub tip: Tip,
+    pub tip_time: Timestamp,
+    pub items: Items,
+}
+
+impl State {
+    /// The state behind a file's header.
+    pub fn new(end: u64, check: u32) -> State {
+        State {
+            end,
+            check,
+            keys: KeyTable::default(),
+            marks: Vec::new(),
+            tip: Tip {
+                length: 0,
+                hash: Hash::ZERO,
+            },
+            tip_time: Timestamp::Integer(0),
+            items: Items::default(),
+        }
+    }
+
+    /// Takes the next block, whose record lies from `self.end` to `end`.
+    pub fn extend(&mut self, block: &Block, changes: Changes, end: u64, check: u32) {
+        assert_eq!(block.prev_hash, self.tip.hash, "a block extends the tip");
+        self.items.commit(changes);
+        mark(&mut self.marks, block, self.end);
+        self.tip = Tip {
+            length: block.index + 1,
+            hash: block.hash,
+        };
+        self.tip_time = block.timestamp;
+        (self.end, self.check) = (end, check);
+    }
+}
+
+/// The chain in its file.
+pub struct Log<D> {
+    pub(super) disk: D,
+    pub(super) state: State,
+    pub(super) window: Window,
+    pub(super) scratch: Vec<u8>,
+    pub(super) branch: Option<Branch>,
+    /// The record behind the block that was read last.
+    cursor: Option<Mark>,
+    fault: Option<DiskError>,
+    difficulty: u8,
+}
+
+impl<D: Disk> Log<D> {
+    pub(super) fn new(disk: D, difficulty: u8, state: State, window: Window) -> Log<D> {
+        let (scratch, branch, cursor, fault) = (Vec::new(), None, None, None);
+        Log {
+            disk,
+            state,
+            window,
+            scratch,
+            branch,
+            cursor,
+            fault,
+            difficulty,
+        }
+    }
+
+    /// The chain's length and its last block's hash.
+    pub fn tip(&self) -> Tip {
+        self.state.tip
+    }
+
+    /// The last block's time.
+    pub fn tip_time(&self) -> Timestamp {
+        self.state.tip_time
+    }
+
+    /// Who holds what.
+    pub fn items(&self) -> &Items {
+        &self.state.items
+    }
+
+    /// Leading hexadecimal zeros of a block's hash; fixed when the file was made.
+    pub fn difficulty(&self) -> u8 {
+        self.difficulty
+    }
+
+    /// The file's size in bytes.
+    pub fn bytes(&self) -> u64 {
+        self.state.end
+    }
+
+    /// The first write or sync that failed. From then on nothing more is written.
+    pub fn fault(&self) -> Option<&DiskError> {
+        self.fault.as_ref()
+    }
+
+    /// The disk, for the files beside the chain.
+    pub fn disk(&mut self) -> &mut D {
+        &mut self.disk
+    }
+
+    /// Adds a block to the chain. It is durable when this returns.
+    ///
+    /// The caller has checked what can be told of the block alone, and its signatures; its place
+    /// and what it does to the items are checked here.
+    pub fn append(&mut self, block: &Block) -> Result<(), AppendError> {
+        assert!(
+            self.branch
+                .as_ref()
+                .is_none_or(|branch| !branch.is_adopted()),
+            "a branch is being adopted"
+        );
+        block.check_link(self.state.tip.length, &self.state.tip.hash)?;
+        let mut changes = Changes::default();
+        let befores = changes.apply_block(&self.state.items, block)?;
+        self.check_writable()?;
+        self.scratch.clear();
+        let keys_before = self.state.keys.count();
+        let body = Body::Block(BlockBody::new(block, &befores, &mut self.state.keys));
+        let check = body.write(self.state.check, &mut self.scratch);
+        let end = self.state.end + self.scratch.len() as u64;
+        let written = self.disk.write(File::Chain, self.state.end, &self.scratch);
+        if let Err(error) = written.and_then(|()| self.disk.sync(File::Chain)) {
+            self.state.keys.truncate(keys_before);
+            return Err(self.fail(error).into());
+        }
+        if let Some(branch) = &mut self.branch {
+            branch.shield_from(&self.state.items, block);
+        }
+        self.state.extend(block, changes, end, check);
+        self.scratch.shrink_to(limits::WINDOW_BYTES);
+        Ok(())
+    }
+
+    pub(super) fn check_writable(&self) -> Result<(), DiskError> {
+        self.fault.clone().map_or(Ok(()), Err)
+    }
+
+    /// Remembers a failed write. What it left behind is cut off as far as the disk still does
+    /// that; otherwise the next start cuts it, and nobody was told of it.
+    pub(super) fn fail(&mut self, error: DiskError) -> DiskError {
+        if let Err(second) = self.disk.set_len(File::Chain, self.state.end) {
+            log::error!("{second}");
+        }
+        self.window.forget();
+        self.fault = Some(error.clone());
+        error
+    }
+
+    /// Reads a block of the chain back.
+    pub fn read(&mut self, height: u64) -> Result<StoredBlock, DiskError> {
+        assert!(height < self.state.tip.length, "the chain is shorter");
+        let at = self
+            .state
+            .marks
+            .partition_point(|mark| mark.height <= height);
+        let mut from = self.state.marks[at - 1];
+        // A mark of the same height wins: a branch may begin there, elsewhere in the file.
+        if let Some(cursor) = self.cursor
+            && from.height < cursor.height
+            && cursor.height <= height
+        {
+            from = cursor;
+        }
+        let (stored, next) = self.read_from(from, height)?;
+        self.cursor = Some(next);
+        Ok(stored)
+    }
+
+    /// The hash of a block of the chain.
+    pub fn hash(&mut self, height: u64) -> Result<Hash, DiskError> {
+        if height + 1 == self.state.tip.length {
+            return Ok(self.state.tip.hash);
+        }
+        Ok(self.read(height)?.block.hash)
+    }
+
+    /// The branches of the file have changed, so what follows a block may be another one.
+    pub(super) fn forget_cursor(&mut self) {
+        self.cursor = None;
+    }
+
+    /// Reads on from a mark to the block at `height`; also returns the mark behind it.
+    pub(super) fn read_from(
+        &mut self,
+        mut from: Mark,
+        height: u64,
+    ) -> Result<(StoredBlock, Mark), DiskError> {
+        let damaged = |offset| DiskError {
+            file: File::Chain,
+            action: "read",
+            reason: format!("block {height} is damaged at byte {offset}"),
+        };
+        loop {
+            let found = self.window.record(&mut self.disk, from.offset)?;
+            let Found::Record { body, next, .. } = found else {
+                return Err(damaged(from.offset));
+            };
+            match Body::read(body) {
+                Some(Body::Block(body)) if body.index == from.height => {
+                    let hash = Hash::new(body.hash);
+                    let after = Mark {
+                        height: from.height + 1,
+                        offset: next,
+                        prev_hash: hash,
+                    };
+                    if from.height == height {
+                        let block = body.into_block(from.prev_hash, &mut self.state.keys);
+                        return Ok((block.ok_or_else(|| damaged(from.offset))?, after));
+                    }
+                    from = after;
+                }
+                Some(Body::Branch { .. } | Body::Close { .. }) => from.offset = next,
+                _ => return Err(damaged(from.offset)),
+            }
+        }
+    }
+}

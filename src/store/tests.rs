@@ -1,0 +1,334 @@
+//! The chain file under power cuts, full disks and damage.
+
+use std::collections::BTreeMap;
+
+use super::disk::memory::MemoryDisk;
+use super::disk::{Disk, File};
+use super::log::{AppendError, Log};
+use super::recover::Ending;
+use crate::ledger::{Block, Hash, Identity, Kind, Timestamp, Uid, Work};
+
+const NOW: Timestamp = Timestamp::Integer(1_000);
+
+fn open(disk: MemoryDisk) -> (Log<MemoryDisk>, Ending) {
+    let (log, opening) = Log::open(disk, None, NOW).expect("opens");
+    (log, opening.ending)
+}
+
+/// A block of `author`s behind another one: requests or releases each named item.
+fn block(prev: (u64, Hash), author: u8, steps: &[(Kind, &str)]) -> Block {
+    let identity = Identity::from_secret(&[author; 32]).expect("a key");
+    let mut block = Block::genesis(NOW);
+    block.index = prev.0;
+    block.prev_hash = prev.1;
+    block.transactions = steps
+        .iter()
+        .map(|(kind, name)| identity.sign(*kind, (*name).into(), NOW))
+        .collect();
+    let mut work = Work::new(block, 0);
+    assert!(work.step(1));
+    work.into_block()
+}
+
+fn tip(log: &Log<MemoryDisk>) -> (u64, Hash) {
+    (log.tip().length, log.tip().hash)
+}
+
+use Kind::{Release, Request};
+
+/// Adds a block that requests the item, or releases it if somebody has it.
+fn toggle(log: &mut Log<MemoryDisk>, author: u8, name: &str) -> Result<(), AppendError> {
+    let held = log
+        .items()
+        .get(&name.into())
+        .is_some_and(|item| item.reserved);
+    let kind = if held { Release } else { Request };
+    log.append(&block(tip(log), author, &[(kind, name)]))
+}
+
+/// A branch of `count` blocks that leaves the chain before `fork`, staged and ready.
+fn stage(log: &mut Log<MemoryDisk>, fork: u64, count: u64, name: &str) -> (u64, Hash) {
+    log.begin(fork).expect("begins");
+    while !log.unwind(3).expect("unwinds") {}
+    for step in 0..count {
+        let before = log.branch_tip().expect("open");
+        let kind = if step % 2 == 0 { Request } else { Release };
+        let steps: &[_] = if before.length == 0 {
+            &[]
+        } else {
+            &[(kind, name)]
+        };
+        // A first block moves the pair of request and release by one.
+        let steps = if fork == 0 && before.length > 0 {
+            &[(if step % 2 == 1 { Request } else { Release }, name)]
+        } else {
+            steps
+        };
+        log.stage(&block((before.length, before.hash), 9, steps))
+            .expect("stages");
+    }
+    let tip = log.branch_tip().expect("open");
+    (tip.length, tip.hash)
+}
+
+/// What the whole chain says, read block by block: the dullest way to know.
+fn reread(log: &mut Log<MemoryDisk>) -> BTreeMap<Uid, bool> {
+    let mut items = BTreeMap::new();
+    let mut hash = Hash::ZERO;
+    for height in 0..log.tip().length {
+        let block = log.read(height).expect("reads").block;
+        block.check_alone(0).expect("its own hash");
+        block.check_link(height, &hash).expect("linked");
+        hash = block.hash;
+        for transaction in block.transactions {
+            items.insert(transaction.uid, transaction.kind == Request);
+        }
+    }
+    assert_eq!(hash, log.tip().hash);
+    items
+}
+
+fn check(log: &mut Log<MemoryDisk>) {
+    let items = reread(log);
+    let table: BTreeMap<_, _> = log
+        .items()
+        .after(None)
+        .map(|(uid, state)| (uid.clone(), state.reserved))
+        .collect();
+    assert_eq!(table, items);
+    assert_eq!(
+        log.items().reserved(),
+        items.values().filter(|held| **held).count()
+    );
+}
+
+#[test]
+fn a_chain_is_the_same_after_a_restart() {
+    let (mut log, ending) = open(MemoryDisk::default());
+    assert_eq!(ending, Ending::Clean);
+    for step in 0..200 {
+        toggle(&mut log, step % 5 + 1, &format!("item-{}", step % 17)).expect("appended");
+    }
+    check(&mut log);
+    let before = tip(&log);
+    let bytes = log.bytes();
+    let (mut log, ending) = open(log.disk.clone());
+    assert_eq!(
+        (tip(&log), log.bytes(), ending),
+        (before, bytes, Ending::Clean)
+    );
+    check(&mut log);
+    for height in [0, 63, 64, 65, 1, 200, 127, 128] {
+        assert_eq!(log.read(height).expect("reads").block.index, height);
+    }
+}
+
+#[test]
+fn a_power_cut_at_any_byte_of_an_append_loses_nothing_that_was_acknowledged() {
+    let (mut log, _) = open(MemoryDisk::default());
+    for name in ["a", "b", "a"] {
+        toggle(&mut log, 1, name).expect("appended");
+    }
+    let (acknowledged, before) = (tip(&log), log.disk.clone());
+    toggle(&mut log, 2, "c").expect("appended");
+    let (next, grown) = (tip(&log), log.disk.clone());
+    let size = usize::try_from(log.bytes()).expect("small");
+    let start = usize::try_from(before.clone().len(File::Chain).expect("size")).expect("small");
+    for kept in start..=size {
+        let mut disk = before.clone();
+        *disk.live(File::Chain) = grown.clone().live(File::Chain)[..kept].to_vec();
+        let (mut log, ending) = open(disk);
+        let expected = match kept {
+            _ if kept == start => (acknowledged, Ending::Clean),
+            _ if kept == size => (next, Ending::Clean),
+            _ => (acknowledged, Ending::Torn),
+        };
+        assert_eq!((tip(&log), ending), expected, "{kept} bytes");
+        check(&mut log);
+        toggle(&mut log, 3, "d").expect("goes on");
+        let (mut log, ending) = open(log.disk.clone());
+        assert_eq!(ending, Ending::Clean);
+        check(&mut log);
+    }
+}
+
+#[test]
+fn a_switch_is_all_or_nothing_at_every_byte() {
+    for fork in [0, 1, 3, 5] {
+        let (mut log, _) = open(MemoryDisk::default());
+        for name in ["a", "b", "a", "c"] {
+            toggle(&mut log, 1, name).expect("appended");
+        }
+        let (old, before) = (tip(&log), log.disk.clone());
+        let old_blocks: Vec<_> = (0..5).map(|h| log.read(h).expect("reads").block).collect();
+        let new = stage(&mut log, fork, 7, "z");
+        let fallen = loop {
+            if let Some(fallen) = log.adopt(2).expect("adopts") {
+                break fallen;
+            }
+            assert_eq!(tip(&log), old, "nothing counts yet");
+        };
+        assert_eq!(tip(&log), new);
+        check(&mut log);
+        for height in fork..5 {
+            let block = log.read_fallen(&fallen, height).expect("still there");
+            assert_eq!(block, old_blocks[usize::try_from(height).expect("small")]);
+        }
+        let grown = log.disk.clone();
+        let start = before.clone().live(File::Chain).len();
+        let size = grown.clone().live(File::Chain).len();
+        for kept in start..=size {
+            let mut disk = grown.clone();
+            disk.live(File::Chain).truncate(kept);
+            let (mut log, ending) = open(disk);
+            assert_eq!(
+                tip(&log),
+                if kept == size { new } else { old },
+                "{kept} of {size}"
+            );
+            assert_ne!(ending, Ending::Damaged, "{kept} of {size}");
+            check(&mut log);
+            toggle(&mut log, 2, "later").expect("goes on");
+            check(&mut open(log.disk.clone()).0);
+        }
+    }
+}
+
+#[test]
+fn many_switches_keep_every_height_readable() {
+    let (mut log, _) = open(MemoryDisk::default());
+    let mut random = 12345_u64;
+    for round in 0..60 {
+        random = random
+            .wrapping_mul(6364136223846793005)
+            .wrapping_add(1442695040888963407);
+        let length = log.tip().length;
+        if round % 3 == 0 {
+            let fork = length - (random >> 33) % length.min(90);
+            let name = format!("switch-{round}");
+            stage(&mut log, fork, length - fork + 1, &name);
+            // Ours grows while the other one is staged.
+            if random % 2 == 0 {
+                toggle(&mut log, 4, "meanwhile").expect("appended");
+            }
+            while log.adopt(5).expect("adopts").is_none() {}
+        } else {
+            for step in 0..random % 40 {
+                toggle(&mut log, 1, &format!("item-{}", step % 7)).expect("appended");
+            }
+        }
+        check(&mut log);
+    }
+    let before = tip(&log);
+    let (mut log, ending) = open(log.disk.clone());
+    assert_eq!((tip(&log), ending), (before, Ending::Clean));
+    check(&mut log);
+}
+
+#[test]
+fn a_dropped_branch_leaves_no_trace() {
+    let (mut log, _) = open(MemoryDisk::default());
+    toggle(&mut log, 1, "a").expect("appended");
+    let before = log.disk.live(File::Chain).clone();
+    stage(&mut log, 1, 5, "z");
+    let refused = log.stage(&block(
+        (6, log.branch_tip().expect("open").hash),
+        9,
+        &[(Request, "z")],
+    ));
+    assert!(matches!(refused, Err(AppendError::Rule(_))), "{refused:?}");
+    log.abandon();
+    assert_eq!(*log.disk.live(File::Chain), before);
+    toggle(&mut log, 1, "a").expect("appended");
+    check(&mut log);
+}
+
+#[test]
+fn a_full_disk_stops_writing_and_nothing_else() {
+    for room in 0..120 {
+        let (mut log, _) = open(MemoryDisk::default());
+        toggle(&mut log, 1, "a").expect("appended");
+        let before = tip(&log);
+        log.disk.room = Some(room);
+        let refused = toggle(&mut log, 2, "b");
+        assert!(matches!(refused, Err(AppendError::Disk(_))), "{refused:?}");
+        log.disk.room = None;
+        assert!(toggle(&mut log, 2, "b").is_err(), "the first error stays");
+        assert!(log.fault().is_some());
+        assert_eq!(tip(&log), before);
+        check(&mut log);
+        let (mut log, ending) = open(log.disk.clone());
+        assert_eq!((tip(&log), ending), (before, Ending::Clean));
+        toggle(&mut log, 2, "b").expect("there is room again");
+    }
+}
+
+#[test]
+fn a_full_disk_during_a_switch_leaves_the_old_chain() {
+    let (mut whole, _) = open(MemoryDisk::default());
+    toggle(&mut whole, 1, "a").expect("appended");
+    let (before, start) = (tip(&whole), whole.disk.clone());
+    for room in (0..700).step_by(13) {
+        let (mut log, _) = open(start.clone());
+        stage(&mut log, 1, 5, "z");
+        log.disk.room = Some(room);
+        let outcome = loop {
+            match log.adopt(1) {
+                Ok(None) => {}
+                Ok(Some(_)) => break Ok(()),
+                Err(error) => break Err(error),
+            }
+        };
+        assert_eq!(outcome.is_err(), tip(&log) == before, "{room} bytes");
+        check(&mut log);
+        let (mut log, _) = open(log.disk.clone());
+        assert_eq!(outcome.is_err(), tip(&log) == before);
+        check(&mut log);
+    }
+}
+
+#[test]
+fn a_failed_sync_is_not_retried() {
+    let (mut log, _) = open(MemoryDisk::default());
+    let syncs = log.disk.syncs;
+    log.disk.sync_fails = true;
+    assert!(toggle(&mut log, 1, "a").is_err());
+    log.disk.sync_fails = false;
+    assert!(toggle(&mut log, 1, "a").is_err());
+    assert_eq!(log.disk.syncs, syncs, "not even asked again");
+}
+
+#[test]
+fn damage_is_set_aside_and_never_blessed() {
+    let (mut log, _) = open(MemoryDisk::default());
+    for name in ["a", "b", "c", "d"] {
+        toggle(&mut log, 1, name).expect("appended");
+    }
+    let whole = log.disk.clone();
+    let size = usize::try_from(log.bytes()).expect("small");
+    for at in 0..size {
+        let mut disk = whole.clone();
+        disk.live(File::Chain)[at] ^= 0x10;
+        let damaged = disk.live(File::Chain).clone();
+        let opened = Log::open(disk, None, NOW);
+        if at < 8 {
+            assert!(opened.is_err(), "not a chain file");
+            continue;
+        }
+        let (mut log, opening) = opened.expect("opens");
+        let expected = if at < 16 {
+            Ending::NoHeader
+        } else {
+            Ending::Damaged
+        };
+        assert_eq!(opening.ending, expected, "byte {at}");
+        let aside = log.disk.aside.last().expect("kept").clone();
+        assert_eq!(damaged[damaged.len() - aside.len()..], aside[..]);
+        assert!(
+            aside.len() + at >= damaged.len() - 160,
+            "only from the damaged record on"
+        );
+        check(&mut log);
+        toggle(&mut log, 1, "e").expect("goes on");
+    }
+}

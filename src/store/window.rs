@@ -1,0 +1,107 @@
+//! Reads records from a file through a buffer, so that reading on costs a system call now and then.
+
+use super::disk::{Disk, DiskError, File};
+use super::record::{self, CHECK_BYTES, PREFIX_BYTES};
+use crate::limits;
+
+/// What stands at an offset.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Found<'a> {
+    /// The end of the file.
+    End,
+    /// A sound record.
+    Record {
+        /// Its body.
+        body: &'a [u8],
+        /// Its check.
+        check: u32,
+        /// The offset of the next one.
+        next: u64,
+    },
+    /// The beginning of a record that goes on behind the file's end: what a write leaves that
+    /// did not come to its end.
+    Torn,
+    /// Bytes that are no record.
+    Bad,
+}
+
+/// A part of a file, kept in memory.
+pub struct Window {
+    file: File,
+    offset: u64,
+    bytes: Vec<u8>,
+}
+
+impl Window {
+    /// A window on a file, empty at first.
+    pub fn new(file: File) -> Window {
+        Window {
+            file,
+            offset: 0,
+            bytes: Vec::new(),
+        }
+    }
+
+    /// Forgets what was read: needed after bytes that were read have been changed.
+    pub fn forget(&mut self) {
+        self.bytes.clear();
+    }
+
+    /// `count` bytes from `offset` on; fewer only where the file ends.
+    pub fn get(
+        &mut self,
+        disk: &mut impl Disk,
+        offset: u64,
+        count: usize,
+    ) -> Result<&[u8], DiskError> {
+        let inside = |window: &Window| {
+            let from = usize::try_from(offset.checked_sub(window.offset)?).ok()?;
+            (from.checked_add(count)? <= window.bytes.len()).then_some(from)
+        };
+        if let Some(from) = inside(self) {
+            return Ok(&self.bytes[from..from + count]);
+        }
+        self.bytes.resize(count.max(limits::WINDOW_BYTES), 0);
+        // One large record must not keep its memory for ever.
+        self.bytes.shrink_to(limits::WINDOW_BYTES);
+        self.offset = offset;
+        let read = match disk.read(self.file, offset, &mut self.bytes) {
+            Ok(read) => read,
+            Err(error) => {
+                self.bytes.clear();
+                return Err(error);
+            }
+        };
+        self.bytes.truncate(read);
+        Ok(&self.bytes[..count.min(read)])
+    }
+
+    /// The record at `offset`, which is behind a header or another record.
+    pub fn record(&mut self, disk: &mut impl Disk, offset: u64) -> Result<Found<'_>, DiskError> {
+        let start = offset - CHECK_BYTES as u64;
+        let head = self.get(disk, start, CHECK_BYTES + PREFIX_BYTES)?;
+        if head.len() <= CHECK_BYTES {
+            return Ok(Found::End);
+        }
+        let before = record::le_u32(head);
+        let Some(prefix) = head[CHECK_BYTES..].first_chunk() else {
+            return Ok(Found::Torn);
+        };
+        let Some(length) = record::body_length(prefix) else {
+            return Ok(Found::Bad);
+        };
+        let size = PREFIX_BYTES + length + CHECK_BYTES;
+        let bytes = self.get(disk, start, CHECK_BYTES + size)?;
+        if bytes.len() < CHECK_BYTES + size {
+            return Ok(Found::Torn);
+        }
+        Ok(match record::open(&bytes[CHECK_BYTES..], before) {
+            Some((body, check)) => Found::Record {
+                body,
+                check,
+                next: offset + size as u64,
+            },
+            None => Found::Bad,
+        })
+    }
+}
