@@ -27,3 +27,67 @@ pub const MARK_SPACING: u64 = 64;
 /// Leading hexadecimal zeros of a block's hash where nothing else is asked for (PROTOCOL.md
 /// section 3). Each one more makes a block 16 times as much work.
 pub const DIFFICULTY_DEFAULT: u8 = 2;
+
+/// A line's bytes that are ready to be sent. One buffer for each connection.
+pub const WRITE_BYTES: usize = 16 << 10;
+
+/// Things that wait to be sent on a line: 16 bytes each. A peer that lets more pile up is told
+/// the whole chain instead.
+pub const INTENTS: usize = 64;
+
+/// Connections, in both directions, dials included: the one after is refused. Each costs a
+/// megabyte of address space, of which about 40 KiB are in use while messages are short.
+pub const PEERS: usize = 32;
+
+/// How long to wait before a peer is dialed again: milliseconds, the last one for ever.
+pub const REDIAL_MS: [u64; 7] = [1_000, 2_000, 5_000, 10_000, 20_000, 40_000, 60_000];
+
+/// A connection of this many milliseconds was healthy: after it the first delay counts again.
+pub const HEALTHY_MS: u64 = 60_000;
+
+/// A dial is given up after this many milliseconds.
+pub const DIAL_MS: u64 = 20_000;
+
+/// A peer from which nothing came for this many milliseconds is sent a ping.
+pub const IDLE_MS: u64 = 30_000;
+
+/// A peer from which nothing came for this many milliseconds is given up.
+pub const SILENT_MS: u64 = 60_000;
+
+/// A message that stops in the middle for this many milliseconds ends the connection, in either
+/// direction.
+pub const STALL_MS: u64 = 30_000;
+
+/// A peer that broke a rule this often is given up.
+pub const STRIKES: u8 = 3;
+
+/// It is not dialed for this many milliseconds.
+pub const BANISHED_MS: u64 = 600_000;
+
+/// Signatures checked in one call: about a millisecond on a desktop, twenty on a small Pi.
+pub const SIGNATURES_PER_TURN: usize = 16;
+
+/// Nonces tried in one call.
+pub const NONCES_PER_TURN: u32 = 2_048;
+
+/// Blocks of the chain file read or copied in one call.
+pub const BLOCKS_PER_TURN: usize = 256;
+
+/// Transactions in a block that this node makes, and items in one request.
+pub const TRANSACTIONS_PER_BLOCK: usize = 200;
+
+/// How long the menu waits for the outcome of what its user asked before it takes the next
+/// question: milliseconds. The outcome is shown whenever it comes.
+pub const ANSWER_MS: u64 = 1_000;
+
+/// How long an ending node waits until what it has to say is taken: milliseconds.
+pub const FAREWELL_MS: u64 = 2_000;
+
+/// A line that the user types: bytes. One buffer for each console.
+pub const INPUT_BYTES: usize = 64 << 10;
+
+/// What a console did not take yet: bytes. Events beyond it are counted, not kept.
+pub const OUTPUT_BYTES: usize = 64 << 10;
+
+/// Items written to a console in one call.
+pub const ITEMS_PER_TURN: usize = 32;

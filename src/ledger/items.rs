@@ -67,7 +67,7 @@ pub type Before = u64;
 
 /// What blocks do to the item table, kept beside it: a new block is checked here before it is
 /// durable, and another chain's state is built here while ours stays in force.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// The table beneath counts as empty: the other chain shares no block with ours.
     from_nothing: bool,

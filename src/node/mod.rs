@@ -1,9 +1,35 @@
-//! The machine.
+//! The machine: it is told what happened and when, and answers with bytes to send and a few
+//! actions. It reads no clock, no random source and no socket of its own.
+//!
+//! `mod` is the law of driving; `lines` and `peers` know connections and whom to dial; `gossip`
+//! understands what peers say, `sync` takes another chain; `pool` makes blocks of what the user
+//! wants; `menu` and `console` are the user's side.
+
+mod console;
+mod gossip;
+mod lines;
+mod menu;
+mod peers;
+mod pool;
+mod sync;
 
 use core::fmt;
 use core::net::SocketAddr;
+use std::collections::VecDeque;
 
-use crate::store::disk::Disk;
+use crate::ledger::{Block, Identity, Timestamp, Verifier};
+use crate::limits;
+use crate::store::disk::{Disk, DiskError, File};
+use crate::store::keys::{self, IdentityError};
+use crate::store::log::Log;
+use crate::wire::message::MessageKind;
+use crate::wire::write::{Intent, Source};
+use console::Console;
+use lines::{Peer, Slot};
+use menu::Menu;
+use peers::{Contact, Target};
+use pool::Pool;
+use sync::Sync;
 
 /// Milliseconds on a clock that never goes back and starts anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -55,6 +81,8 @@ pub enum Event<'a> {
         line: Line,
         /// Whether it shows UTF-8.
         utf8: bool,
+        /// Whether it shows what is typed: a terminal does, a pipe does not.
+        echoes: bool,
     },
     /// Bytes were put at the start of `rx_space`.
     Received {
@@ -111,7 +139,7 @@ pub enum Action {
 }
 
 /// The console's line.
-pub const CONSOLE: Line = Line(32);
+pub const CONSOLE: Line = Line(limits::PEERS as u8);
 
 /// What a node is told at its start.
 pub struct Config {
@@ -135,34 +163,328 @@ impl fmt::Display for OpenError {
     }
 }
 
+impl core::error::Error for OpenError {}
+
 /// The node.
 pub struct Node<D> {
-    disk: D,
+    log: Log<D>,
+    verifier: Verifier,
+    identity: Identity,
+    listen: SocketAddr,
+    sender: String,
+
+    slots: Vec<Slot>,
+    targets: Vec<Target>,
+    sync: Sync,
+    pool: Pool,
+    console: Option<Console>,
+    menu: Menu,
+
+    actions: VecDeque<Action>,
+    now: Clock,
+    chance: u64,
+    /// Events from before the first console.
+    early: Vec<String>,
+    /// Work is waiting.
+    busy: bool,
+    /// The line that is read next.
+    turn: usize,
+    /// The node ends, at this time at the latest.
+    ending: Option<Millis>,
+    /// What was found unreadable in the chain file.
+    damage: Option<String>,
 }
 
 impl<D: Disk> Node<D> {
-    /// Opens the data directory's files.
-    pub fn open(_disk: D, _clock: Clock, _config: Config) -> Result<Node<D>, OpenError> {
-        todo!()
+    /// Opens the data directory's files, or makes them.
+    pub fn open(mut disk: D, clock: Clock, config: Config) -> Result<Node<D>, OpenError> {
+        let identity = keys::identity(&mut disk, &config.random).map_err(|error| {
+            let name = File::Identity.name();
+            OpenError(match error {
+                IdentityError::Disk(error) => error.to_string(),
+                IdentityError::Damaged => format!(
+                    "{name} is damaged: put a copy of it back, or move it away to get a new key"
+                ),
+                IdentityError::BadLuck => "no key could be made: start again".into(),
+            })
+        })?;
+        let time = Timestamp::from_micros(clock.wall);
+        let (log, opening) = Log::open(disk, config.difficulty, time)
+            .map_err(|error| OpenError(error.to_string()))?;
+        let early = opening.notice().map(|notice| format!("[store ⚠️] {notice}"));
+        let connect = config.connect.into_iter().map(|(host, port)| {
+            let mut target = Target::new(host, port, clock.mono);
+            target.kept = true;
+            target
+        });
+        let seed = *config.random.first_chunk().expect("32 bytes begin with 8");
+        Ok(Node {
+            log,
+            verifier: Verifier::default(),
+            identity,
+            listen: config.listen,
+            sender: config.listen.to_string(),
+            slots: (0..limits::PEERS).map(|_| Slot::Free).collect(),
+            targets: connect.collect(),
+            sync: Sync::Free,
+            pool: Pool::default(),
+            console: None,
+            menu: Menu::default(),
+            actions: VecDeque::new(),
+            now: clock,
+            // An xorshift generator must not begin with zero.
+            chance: u64::from_le_bytes(seed) | 1,
+            early: early.into_iter().collect(),
+            busy: true,
+            turn: 0,
+            ending: None,
+            damage: None,
+        })
     }
-    /// Tells what happened. Bounded work; bad input never panics.
-    pub fn handle(&mut self, _clock: Clock, _event: Event<'_>) {
-        todo!()
+
+    /// Tells what happened. Does a bounded piece of work: one event, one frame of one line, some
+    /// signatures, some nonces. Bad input never panics.
+    pub fn handle(&mut self, clock: Clock, event: Event<'_>) {
+        assert!(clock.mono >= self.now.mono, "mono never goes back");
+        self.now = clock;
+        match event {
+            Event::Tick => {}
+            Event::Incoming { from } => self.incoming(from),
+            Event::Connected { line, local, remote } => self.connected(line, local, remote),
+            Event::DialFailed { line, reason } => self.dial_failed(line, reason),
+            Event::ConsoleOpened { utf8, echoes, .. } => self.open_console(utf8, echoes),
+            Event::Received { line, count } => self.received(line, count),
+            Event::Sent { line, count } => self.sent(line, count),
+            Event::Closed { line, reason } => self.closed(line, reason),
+            Event::Stop => self.stop(),
+        }
+        for notice in core::mem::take(&mut self.early) {
+            self.notify(&notice);
+        }
+        self.tend();
+        self.work();
+        self.fill();
+        self.end();
     }
+
     /// Where the line's next bytes go. Empty: do not read this line now.
-    pub fn rx_space(&mut self, _line: Line) -> &mut [u8] {
-        todo!()
+    pub fn rx_space(&mut self, line: Line) -> &mut [u8] {
+        if line == CONSOLE {
+            return self.console.as_mut().map_or(&mut [], Console::space);
+        }
+        match self.slots[usize::from(line.0)].peer() {
+            Some(peer) if peer.held.is_none() => peer.reader.space(),
+            _ => &mut [],
+        }
     }
+
     /// The bytes to send. Empty: nothing to send now.
-    pub fn tx_pending(&self, _line: Line) -> &[u8] {
-        todo!()
+    pub fn tx_pending(&self, line: Line) -> &[u8] {
+        if line == CONSOLE {
+            return self.console.as_ref().map_or(&[], Console::pending);
+        }
+        match &self.slots[usize::from(line.0)] {
+            Slot::Open(peer) => peer.writer.pending(),
+            Slot::Free | Slot::Dialing => &[],
+        }
     }
+
     /// The next thing to do; called until `None` after each event.
     pub fn poll(&mut self) -> Option<Action> {
-        todo!()
+        self.actions.pop_front()
     }
+
     /// When to call `handle` with `Tick` at the latest; now or past: work is waiting.
     pub fn deadline(&self) -> Option<Millis> {
-        todo!()
+        if self.busy {
+            return Some(self.now.mono);
+        }
+        let lines = self.slots.iter().filter_map(|slot| match slot {
+            Slot::Open(peer) => Some(peer.deadline()),
+            Slot::Free | Slot::Dialing => None,
+        });
+        let dials = self.targets.iter().filter_map(|target| match target.contact {
+            Contact::Waiting(until) => Some(until),
+            Contact::Dialing(_) | Contact::Open(..) => None,
+        });
+        lines.chain(dials).chain(self.menu.deadline()).chain(self.ending).min()
+    }
+
+    fn received(&mut self, line: Line, count: usize) {
+        if line == CONSOLE {
+            if let Some(console) = &mut self.console {
+                console.received(count);
+            }
+        } else if let Some(peer) = self.slots[usize::from(line.0)].peer() {
+            if !peer.reader.mid_line() {
+                peer.framed = self.now.mono;
+            }
+            peer.reader.received(count);
+            (peer.heard, peer.pinged) = (self.now.mono, false);
+        }
+    }
+
+    fn sent(&mut self, line: Line, count: usize) {
+        if line == CONSOLE {
+            if let Some(console) = &mut self.console {
+                console.advance(count);
+            }
+        } else if let Some(peer) = self.slots[usize::from(line.0)].peer() {
+            peer.writer.advance(count);
+            peer.flowed = self.now.mono;
+        }
+    }
+
+    fn open_console(&mut self, utf8: bool, echoes: bool) {
+        let mut console = Console::new(utf8, echoes);
+        menu::show(&mut console, self.listen.port());
+        self.console = Some(console);
+    }
+
+    /// One turn of everything that can be waiting.
+    fn work(&mut self) {
+        self.busy = false;
+        if self.sync.is_settling() {
+            self.settle();
+            self.busy = true;
+        } else {
+            let lines = (0..limits::PEERS).map(|step| (self.turn + step) % limits::PEERS);
+            for line in lines.collect::<heapless::Vec<usize, { limits::PEERS }>>() {
+                if self.read(line) {
+                    self.turn = line + 1;
+                    self.busy = true;
+                    break;
+                }
+            }
+            self.busy |= self.mine();
+        }
+        self.busy |= self.take_input();
+    }
+
+    /// Makes bytes for every line that has room.
+    fn fill(&mut self) {
+        let known: Vec<SocketAddr> =
+            self.slots.iter_mut().filter_map(|slot| slot.peer()?.listening()).collect();
+        for slot in &mut self.slots {
+            let Slot::Open(peer) = slot else { continue };
+            if peer.writer.pending().is_empty() {
+                peer.flowed = self.now.mono;
+            }
+            peer.writer.fill(&mut View {
+                log: &mut self.log,
+                damage: &mut self.damage,
+                known: &known,
+                asking: peer.listening().unwrap_or(peer.remote),
+                sender: &self.sender,
+            });
+        }
+        self.fill_console();
+    }
+
+    /// Shows an event on the console, or logs it if there is none.
+    fn notify(&mut self, event: &str) {
+        match &mut self.console {
+            Some(console) => console.notify(event),
+            None if event.starts_with("[store") => log::warn!("{event}"),
+            None => log::info!("{event}"),
+        }
+    }
+
+    /// A number that nobody can guess, for jitter.
+    fn random(&mut self) -> u64 {
+        self.chance ^= self.chance << 13;
+        self.chance ^= self.chance >> 7;
+        self.chance ^= self.chance << 17;
+        self.chance
+    }
+
+    /// The disk did not do as it should: from here on nothing is written.
+    fn disk_failed(&mut self, error: &DiskError) {
+        self.notify(&format!(
+            "[store ❌] {error}: no new blocks are taken until blx is started again, \
+             the chain can still be read."
+        ));
+    }
+
+    /// The chain has a new end: what was being made on the old one is begun again.
+    fn tip_changed(&mut self) {
+        self.pool.begin_again();
+    }
+
+    /// Tells every peer but one.
+    fn relay(&mut self, intent: Intent, but: Option<usize>) {
+        for (line, slot) in self.slots.iter_mut().enumerate() {
+            if let Some(peer) = slot.peer()
+                && Some(line) != but
+            {
+                peer.push(intent);
+            }
+        }
+    }
+
+    fn stop(&mut self) {
+        match self.ending {
+            None => self.begin_end(),
+            Some(_) => self.actions.push_back(Action::Exit),
+        }
+    }
+
+    /// Ends the node when everything that was promised is done and told.
+    fn begin_end(&mut self) {
+        if self.ending.is_none() {
+            self.ending = Some(Millis(self.now.mono.0 + limits::FAREWELL_MS));
+        }
+    }
+
+    fn end(&mut self) {
+        let Some(latest) = self.ending else { return };
+        let told = self.console.as_ref().is_none_or(Console::is_idle)
+            && self.slots.iter().all(|slot| match slot {
+                Slot::Open(peer) => peer.writer.is_idle(),
+                Slot::Free | Slot::Dialing => true,
+            });
+        let done = self.pool.is_empty() && !self.sync.is_settling();
+        if (done && told) || self.now.mono >= latest {
+            self.pool.report_unfinished();
+            self.actions.push_back(Action::Exit);
+        }
+    }
+}
+
+/// What the sending half of a line sees of the node.
+struct View<'a, D> {
+    log: &'a mut Log<D>,
+    damage: &'a mut Option<String>,
+    known: &'a [SocketAddr],
+    asking: SocketAddr,
+    sender: &'a str,
+}
+
+impl<D: Disk> Source for View<'_, D> {
+    fn length(&self) -> u64 {
+        self.log.tip().length
+    }
+
+    fn block(&mut self, height: u64) -> Option<Block> {
+        match self.log.read(height) {
+            Ok(stored) => Some(stored.block),
+            Err(error) => {
+                log::error!("{error}");
+                self.damage.get_or_insert(error.to_string());
+                None
+            }
+        }
+    }
+
+    /// What can be dialed by the one who asks: not itself, and loopback only on this machine.
+    fn peers(&self) -> Vec<SocketAddr> {
+        let local = self.asking.ip().is_loopback();
+        let others = self.known.iter().filter(|address| **address != self.asking);
+        let useful = others.filter(|address| local || !address.ip().is_loopback());
+        useful.copied().collect()
+    }
+
+    fn sender(&self) -> &str {
+        self.sender
     }
 }

@@ -1,0 +1,312 @@
+//! Taking another chain: compared with ours while it streams in, checked from where it differs,
+//! adopted at once, and what fell out of ours made again.
+
+use std::collections::VecDeque;
+
+use super::lines::{Held, Origin};
+use super::Node;
+use crate::ledger::{Block, Hash, Kind, Transaction};
+use crate::limits;
+use crate::store::branch::Fallen;
+use crate::store::disk::{Disk, DiskError};
+use crate::store::log::AppendError;
+use crate::wire::message::InvalidBlock;
+use crate::wire::write::Intent;
+
+/// What is going on. There is one candidate at a time; other chains wait in their sockets.
+pub enum Sync {
+    /// Nothing.
+    Free,
+    /// A peer's chain streams in.
+    Candidate(Candidate),
+    /// It won. Until it is in place nothing else may touch the chain.
+    Settling(Settling),
+}
+
+/// A chain that is being looked at.
+pub struct Candidate {
+    line: usize,
+    /// The height and the previous hash that its next block must have.
+    next: u64,
+    prev_hash: Hash,
+    /// Its last block is not one of ours.
+    forked: bool,
+}
+
+/// A switch on its way.
+pub struct Settling {
+    source: usize,
+    equal: bool,
+    stage: Stage,
+}
+
+enum Stage {
+    /// The branch is being copied into the chain file.
+    Adopting,
+    /// What fell out is being read for transactions of ours.
+    Collecting { fallen: Fallen, next: u64, lost: VecDeque<Transaction> },
+    /// Those that the new chain has too are being struck off.
+    Comparing { next: u64, lost: VecDeque<Transaction> },
+}
+
+impl Sync {
+    /// Whether a new candidate may begin.
+    pub fn is_free(&self) -> bool {
+        matches!(self, Sync::Free)
+    }
+
+    /// Whether nothing else may touch the chain.
+    pub fn is_settling(&self) -> bool {
+        matches!(self, Sync::Settling(_))
+    }
+}
+
+impl<D: Disk> Node<D> {
+    /// The next block of the chain that a peer sends.
+    pub(super) fn chain_block(&mut self, line: usize, block: Box<Block>) {
+        if self.sync.is_free() && self.log.fault().is_none() {
+            let (next, prev_hash) = (0, Hash::ZERO);
+            self.sync = Sync::Candidate(Candidate { line, next, prev_hash, forked: false });
+        }
+        let Some(peer) = self.slots[line].peer() else { return };
+        let candidate = match &mut self.sync {
+            Sync::Candidate(candidate) if candidate.line == line => candidate,
+            Sync::Free => return peer.reader.skip_line(),
+            _ => {
+                peer.held = Some(Held::Queued(block));
+                return;
+            }
+        };
+        if !candidate.forked && block.index == candidate.next && block.index < self.log.tip().length
+        {
+            match self.log.hash(block.index) {
+                Ok(hash) if hash == block.hash => {
+                    candidate.next += 1;
+                    candidate.prev_hash = hash;
+                    return;
+                }
+                Ok(_) => {}
+                Err(error) => return self.candidate_failed(line, &error),
+            }
+        }
+        let alone = block.check_link(candidate.next, &candidate.prev_hash);
+        let alone = alone.and_then(|()| block.check_alone(self.log.difficulty()));
+        if let Err(error) = alone {
+            let text = InvalidBlock { index: Some(candidate.next), error }.to_string();
+            return self.chain_invalid(line, &text);
+        }
+        if !candidate.forked {
+            candidate.forked = true;
+            if let Err(error) = self.log.begin(block.index) {
+                return self.candidate_failed(line, &error);
+            }
+        }
+        peer.held = Some(Held::Checking { block, origin: Origin::Chain, next: 0 });
+    }
+
+    /// A block of the candidate whose signatures are good.
+    pub(super) fn stage(&mut self, line: usize, block: Box<Block>) {
+        let staged = match self.log.unwind(limits::BLOCKS_PER_TURN) {
+            Ok(false) => {
+                let next = block.transactions.len();
+                if let Some(peer) = self.slots[line].peer() {
+                    peer.held = Some(Held::Checking { block, origin: Origin::Chain, next });
+                }
+                return;
+            }
+            Ok(true) => self.log.stage(&block),
+            Err(error) => Err(AppendError::Disk(error)),
+        };
+        match (staged, &mut self.sync) {
+            (Ok(()), Sync::Candidate(candidate)) => {
+                candidate.next += 1;
+                candidate.prev_hash = block.hash;
+            }
+            (Ok(()), _) => unreachable!("a staged block belongs to a candidate"),
+            (Err(AppendError::Rule(error)), _) => {
+                let text = InvalidBlock { index: Some(block.index), error }.to_string();
+                self.chain_invalid(line, &text);
+            }
+            (Err(AppendError::Disk(error)), _) => self.candidate_failed(line, &error),
+        }
+    }
+
+    /// A peer's chain is complete.
+    pub(super) fn chain_end(&mut self, line: usize) {
+        let Some(peer) = self.slots[line].peer() else { return };
+        peer.asked = false;
+        let user_asked = core::mem::take(&mut peer.user_asked);
+        let ask_again = peer.seen;
+        let ours = self.log.tip();
+        let theirs = match &self.sync {
+            Sync::Candidate(candidate) if candidate.line == line => Some(candidate.next),
+            _ => None,
+        };
+        let length = theirs.unwrap_or(0);
+        let branch = theirs.and_then(|_| self.log.branch_tip());
+        let wins = branch.is_some_and(|tip| tip.beats(&ours));
+        if user_asked || wins {
+            self.notify(&format!(
+                "[consensus 📡] received chain (length {length}) vs ours (length {})",
+                ours.length
+            ));
+        }
+        if wins {
+            let equal = length == ours.length;
+            self.sync = Sync::Settling(Settling { source: line, equal, stage: Stage::Adopting });
+            return;
+        }
+        if theirs.is_some() {
+            self.drop_candidate(line);
+        }
+        if user_asked {
+            self.notify("[consensus ℹ️] kept current chain (already longest)");
+        }
+        if ask_again >= ours.length
+            && let Some(peer) = self.slots[line].peer()
+        {
+            peer.ask();
+        }
+    }
+
+    /// Forgets the candidate of a line, if it has one.
+    pub(super) fn drop_candidate(&mut self, line: usize) {
+        if let Sync::Candidate(candidate) = &self.sync
+            && candidate.line == line
+        {
+            self.log.abandon();
+            self.sync = Sync::Free;
+        }
+        if let Some(peer) = self.slots[line].peer() {
+            (peer.asked, peer.user_asked) = (false, false);
+        }
+    }
+
+    /// A chain breaks a rule.
+    pub(super) fn chain_invalid(&mut self, line: usize, reason: &str) {
+        self.drop_candidate(line);
+        if let Some(peer) = self.slots[line].peer() {
+            peer.reader.skip_line();
+        }
+        self.notify(&format!("[consensus ❌] peer chain failed validation: {reason}"));
+        self.strike(line, reason);
+    }
+
+    /// A chain could not be looked at, through no fault of the peer.
+    fn candidate_failed(&mut self, line: usize, error: &DiskError) {
+        self.drop_candidate(line);
+        if let Some(peer) = self.slots[line].peer() {
+            peer.reader.skip_line();
+        }
+        self.notify(&format!("[store ❌] a peer's chain was not looked at: {error}."));
+    }
+
+    /// Goes on with a switch, a bounded step at a time.
+    pub(super) fn settle(&mut self) {
+        let Sync::Settling(mut settling) = core::mem::replace(&mut self.sync, Sync::Free) else {
+            return;
+        };
+        let stage = match settling.stage {
+            Stage::Adopting => match self.log.adopt(limits::BLOCKS_PER_TURN) {
+                Ok(None) => Some(Stage::Adopting),
+                Ok(Some(fallen)) => {
+                    self.adopted(&fallen, settling.equal);
+                    let next = fallen.from;
+                    Some(Stage::Collecting { fallen, next, lost: VecDeque::new() })
+                }
+                Err(error) => {
+                    self.disk_failed(&error);
+                    None
+                }
+            },
+            Stage::Collecting { fallen, next, lost } => self.collect(fallen, next, lost),
+            Stage::Comparing { next, lost } => self.compare(next, lost),
+        };
+        match stage {
+            Some(stage) => {
+                settling.stage = stage;
+                self.sync = Sync::Settling(settling);
+            }
+            None => self.settled(settling.source),
+        }
+    }
+
+    fn adopted(&mut self, fallen: &Fallen, equal: bool) {
+        for slot in &mut self.slots {
+            if let Some(peer) = slot.peer() {
+                peer.writer.switched(fallen.from);
+            }
+        }
+        let length = self.log.tip().length;
+        self.notify(&if equal {
+            format!("[consensus ✅] adopted equally long chain, its last hash is lower ({length} blocks)")
+        } else {
+            format!("[consensus ✅] adopted longer chain ({length} blocks)")
+        });
+    }
+
+    /// Gathers what we signed from the blocks that fell out.
+    fn collect(
+        &mut self,
+        fallen: Fallen,
+        next: u64,
+        mut lost: VecDeque<Transaction>,
+    ) -> Option<Stage> {
+        let end = fallen.to.min(next + limits::BLOCKS_PER_TURN as u64);
+        for height in next..end {
+            match self.log.read_fallen(&fallen, height) {
+                Ok(block) => {
+                    let ours = self.identity.public();
+                    let mine = block.transactions.into_iter().filter(|t| t.requester == ours);
+                    lost.extend(mine);
+                }
+                Err(error) => {
+                    self.notify(&format!(
+                        "[store ❌] block {height} of the chain before cannot be read, \
+                         so what you asked for in it is not made again: {error}."
+                    ));
+                }
+            }
+        }
+        if end < fallen.to {
+            return Some(Stage::Collecting { fallen, next: end, lost });
+        }
+        let next = fallen.from;
+        (!lost.is_empty()).then_some(Stage::Comparing { next, lost })
+    }
+
+    /// Strikes off what the new chain has too.
+    fn compare(&mut self, next: u64, mut lost: VecDeque<Transaction>) -> Option<Stage> {
+        let length = self.log.tip().length;
+        let end = length.min(next + limits::BLOCKS_PER_TURN as u64);
+        for height in next..end {
+            match self.log.read(height) {
+                Ok(stored) => lost.retain(|mine| !stored.block.transactions.contains(mine)),
+                Err(error) => self.notify(&format!("[store ❌] {error}.")),
+            }
+        }
+        if end < length {
+            return Some(Stage::Comparing { next: end, lost });
+        }
+        for transaction in lost {
+            let verb = match transaction.kind {
+                Kind::Request => "request",
+                Kind::Release => "release",
+            };
+            log::info!("{verb} of {} fell out of the chain and is made again", transaction.uid);
+            self.pool.add(vec![transaction], false);
+        }
+        None
+    }
+
+    fn settled(&mut self, source: usize) {
+        self.tip_changed();
+        let tip = self.log.tip();
+        self.relay(Intent::Block(tip.length - 1), Some(source));
+        if let Some(peer) = self.slots[source].peer()
+            && peer.seen >= tip.length
+        {
+            peer.ask();
+        }
+    }
+}
