@@ -297,10 +297,10 @@ impl Driver {
 
     fn read_peer<M: Machine>(&mut self, node: &mut M, index: usize) -> Flow {
         let line = line(index);
-        let space = node.rx_space(line);
         let Slot::Open(stream) = &mut self.slots[index] else {
             return Flow::Continue(());
         };
+        let space = node.rx_space(line);
         // Reading into nothing would look like the other end's close.
         if space.is_empty() {
             return Flow::Continue(());
@@ -314,10 +314,10 @@ impl Driver {
 
     fn write_peer<M: Machine>(&mut self, node: &mut M, index: usize) -> Flow {
         let line = line(index);
-        let bytes = node.tx_pending(line);
         let Slot::Open(stream) = &mut self.slots[index] else {
             return Flow::Continue(());
         };
+        let bytes = node.tx_pending(line);
         if bytes.is_empty() {
             return Flow::Continue(());
         }
@@ -342,28 +342,30 @@ impl Driver {
     }
 
     fn read_console<M: Machine>(&mut self, node: &mut M) -> Flow {
+        let Some(console) = &mut self.console else {
+            return Flow::Continue(());
+        };
         let space = node.rx_space(CONSOLE);
-        match &mut self.console {
-            Some(console) if !space.is_empty() => {
-                let transfer = console.read(space);
-                self.tell_console(node, transfer, |line, count| Event::Received {
-                    line,
-                    count,
-                })
-            }
-            _ => Flow::Continue(()),
+        if space.is_empty() {
+            return Flow::Continue(());
         }
+        let transfer = console.read(space);
+        self.tell_console(node, transfer, |line, count| Event::Received {
+            line,
+            count,
+        })
     }
 
     fn write_console<M: Machine>(&mut self, node: &mut M) -> Flow {
+        let Some(console) = &mut self.console else {
+            return Flow::Continue(());
+        };
         let bytes = node.tx_pending(CONSOLE);
-        match &mut self.console {
-            Some(console) if !bytes.is_empty() => {
-                let transfer = console.write(bytes);
-                self.tell_console(node, transfer, |line, count| Event::Sent { line, count })
-            }
-            _ => Flow::Continue(()),
+        if bytes.is_empty() {
+            return Flow::Continue(());
         }
+        let transfer = console.write(bytes);
+        self.tell_console(node, transfer, |line, count| Event::Sent { line, count })
     }
 
     fn tell_console<M: Machine>(
