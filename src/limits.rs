@@ -91,3 +91,20 @@ pub const OUTPUT_BYTES: usize = 64 << 10;
 
 /// Items written to a console in one call.
 pub const ITEMS_PER_TURN: usize = 32;
+/// A dial, for each address of the host: milliseconds until the next address is tried. A host on a
+/// LAN answers within one; a second lost packet still fits.
+pub const DIAL_MS_MAX: u64 = 5_000;
+
+/// Looking up a name: milliseconds until the lookup counts as failed.
+pub const RESOLVE_MS_MAX: u64 = 10_000;
+
+/// The addresses of one name that a dial tries; the rest is ignored.
+pub const DIAL_ADDRESSES_MAX: usize = 8;
+
+/// No connection is accepted for so many milliseconds after accepting one failed: without it, a
+/// process that ran out of descriptors would be woken by the waiting connection for ever.
+pub const ACCEPT_PAUSE_MS: u64 = 1_000;
+
+/// Bytes written at once to an output that cannot be made nonblocking. Linux calls a pipe, a
+/// terminal or a socket writable only while at least this much fits.
+pub const BLOCKING_WRITE_MAX: usize = 512;

@@ -1,0 +1,422 @@
+//! The event loop.
+
+use std::io::{self, ErrorKind, Read, Write};
+use std::net::TcpStream;
+use std::ops::ControlFlow;
+use std::os::fd::{AsFd, BorrowedFd};
+use std::time::{Instant, SystemTime, UNIX_EPOCH};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::io::Errno;
+
+use super::console::{Console, Transfer};
+use super::net::{Dial, Listener, Progress};
+use super::signal::Signals;
+use super::{Fault, reason};
+use crate::node::{Action, CONSOLE, Clock, Event, Line, Millis};
+
+/// Lines of peers: all below the console's.
+const PEERS_MAX: usize = CONSOLE.0 as usize;
+
+/// Descriptors of one wait: the peers, the listener, the signals, and the console's two.
+const DESCRIPTORS_MAX: usize = PEERS_MAX + 4;
+
+/// What is driven: the node, or a test's stand-in for it. `Node` says what the calls mean.
+pub trait Machine {
+    /// Tells what happened.
+    fn handle(&mut self, clock: Clock, event: Event<'_>);
+    /// Where the line's next bytes go.
+    fn rx_space(&mut self, line: Line) -> &mut [u8];
+    /// The bytes to send.
+    fn tx_pending(&self, line: Line) -> &[u8];
+    /// The next thing to do.
+    fn poll(&mut self) -> Option<Action>;
+    /// When to call `handle` at the latest.
+    fn deadline(&self) -> Option<Millis>;
+}
+
+/// Who is ready.
+#[derive(Clone, Copy)]
+enum Source {
+    Signals,
+    Listener,
+    Input,
+    Output,
+    Peer(usize),
+}
+
+type Ready = heapless::Vec<(Source, PollFlags), DESCRIPTORS_MAX>;
+
+/// What a peer's line holds.
+enum Slot {
+    Free,
+    Dialing(Dial),
+    Open(TcpStream),
+}
+
+/// Everything that can be waited for.
+pub struct Driver {
+    origin: Instant,
+    listener: Listener,
+    signals: Signals,
+    console: Option<Console>,
+    slots: [Slot; PEERS_MAX],
+    /// The connection of the last `Incoming`, until the node decides.
+    incoming: Option<TcpStream>,
+}
+
+/// `Break` ends the loop.
+type Flow = ControlFlow<()>;
+
+impl Driver {
+    /// Without a console the node is headless.
+    pub fn new(listener: Listener, signals: Signals, console: Option<Console>) -> Driver {
+        Driver {
+            origin: Instant::now(),
+            listener,
+            signals,
+            console,
+            slots: [const { Slot::Free }; PEERS_MAX],
+            incoming: None,
+        }
+    }
+
+    /// The time. A wall clock before 1970 is 1970.
+    pub fn clock(&self) -> Clock {
+        let wall = SystemTime::now().duration_since(UNIX_EPOCH);
+        Clock {
+            mono: self.now(),
+            wall: wall.map_or(0, |time| saturated(time.as_micros())),
+        }
+    }
+
+    fn now(&self) -> Millis {
+        Millis(saturated(self.origin.elapsed().as_millis()))
+    }
+
+    /// Until the node asks for the exit. `utf8`: what the console shows.
+    pub fn drive<M: Machine>(&mut self, node: &mut M, utf8: bool) -> Result<(), Fault> {
+        let line = CONSOLE;
+        let mut flow = match self.console {
+            Some(_) => self.tell(node, Event::ConsoleOpened { line, utf8 }),
+            None => self.obey(node),
+        };
+        while flow.is_continue() {
+            let ready = self.wait(node).map_err(|error| {
+                Fault(format!(
+                    "cannot wait for events: {}: start the node again",
+                    reason(&error.into())
+                ))
+            })?;
+            flow = self.turn(node, &ready);
+        }
+        Ok(())
+    }
+
+    /// Sleeps until a descriptor is ready that somebody cares for, or a deadline comes. One that
+    /// nobody cares for must not be in the set: poll(2) reports a hang-up unasked.
+    fn wait<M: Machine>(&self, node: &mut M) -> Result<Ready, Errno> {
+        let mut polled = heapless::Vec::<PollFd<'_>, DESCRIPTORS_MAX>::new();
+        let mut ready = Ready::new();
+        let mut add = |source, descriptor, flags: PollFlags| {
+            let fits = polled
+                .push(PollFd::from_borrowed_fd(descriptor, flags))
+                .is_ok()
+                && ready.push((source, flags)).is_ok();
+            assert!(fits, "every source has its place in the set");
+        };
+        add(Source::Signals, self.signals.descriptor(), PollFlags::IN);
+        if let Some(console) = &self.console {
+            if let Some(input) = console.input()
+                && !node.rx_space(CONSOLE).is_empty()
+            {
+                add(Source::Input, input, PollFlags::IN);
+            }
+            if let Some(output) = console.output()
+                && !node.tx_pending(CONSOLE).is_empty()
+            {
+                add(Source::Output, output, PollFlags::OUT);
+            }
+        }
+        if let Some(descriptor) = self.listener.descriptor() {
+            add(Source::Listener, descriptor, PollFlags::IN);
+        }
+        for (index, slot) in self.slots.iter().enumerate() {
+            if let Some((descriptor, flags)) = slot.interest(node, line(index)) {
+                add(Source::Peer(index), descriptor, flags);
+            }
+        }
+        let timeout = self.deadline(node).map(|until| self.timeout(until));
+        match poll(&mut polled, timeout.as_ref()) {
+            Ok(_) => {}
+            Err(Errno::INTR) => return Ok(Ready::new()),
+            Err(error) => return Err(error),
+        }
+        for (entry, descriptor) in ready.iter_mut().zip(&polled) {
+            let came = descriptor.revents();
+            // A hang-up or an error is learned by reading or writing, whatever was asked for.
+            if came.intersects(PollFlags::HUP | PollFlags::ERR | PollFlags::NVAL) {
+                continue;
+            }
+            entry.1 = came;
+        }
+        ready.retain(|(_, flags)| !flags.is_empty());
+        Ok(ready)
+    }
+
+    fn deadline<M: Machine>(&self, node: &M) -> Option<Millis> {
+        let dials = self.slots.iter().filter_map(Slot::deadline);
+        dials
+            .chain(node.deadline())
+            .chain(self.listener.deadline())
+            .min()
+    }
+
+    /// The clock is cut to milliseconds, so this never ends before the deadline.
+    fn timeout(&self, until: Millis) -> Timespec {
+        let millis = until.0.saturating_sub(self.now().0);
+        Timespec {
+            // Beyond any clock that the system has.
+            tv_sec: i64::try_from(millis / 1000).unwrap_or(i64::MAX),
+            tv_nsec: (millis % 1000 * 1_000_000) as _,
+        }
+    }
+
+    fn turn<M: Machine>(&mut self, node: &mut M, ready: &Ready) -> Flow {
+        for (source, flags) in ready {
+            match source {
+                Source::Signals if self.signals.take() => self.tell(node, Event::Stop)?,
+                Source::Signals => {}
+                Source::Listener => self.accept(node)?,
+                Source::Input => self.read_console(node)?,
+                Source::Output => self.write_console(node)?,
+                Source::Peer(index) => self.serve(node, *index, *flags)?,
+            }
+        }
+        let now = self.now();
+        self.listener.resume(now);
+        for index in 0..PEERS_MAX {
+            if self.slots[index]
+                .deadline()
+                .is_some_and(|until| until <= now)
+            {
+                self.advance(node, index)?;
+            }
+        }
+        if node.deadline().is_some_and(|until| until <= self.now()) {
+            self.tell(node, Event::Tick)?;
+        }
+        Flow::Continue(())
+    }
+
+    fn tell<M: Machine>(&mut self, node: &mut M, event: Event<'_>) -> Flow {
+        node.handle(self.clock(), event);
+        self.obey(node)
+    }
+
+    fn obey<M: Machine>(&mut self, node: &mut M) -> Flow {
+        while let Some(action) = node.poll() {
+            match action {
+                Action::Dial { line, host, port } => {
+                    let dial = Dial::start(&host, port, self.now());
+                    *self.slot(line) = Slot::Dialing(dial);
+                }
+                Action::Accept { line } => {
+                    let stream = self.incoming.take();
+                    let stream = stream.expect("Accept answers an Incoming");
+                    *self.slot(line) = Slot::Open(stream);
+                }
+                Action::Refuse => self.incoming = None,
+                Action::Hangup { line: CONSOLE } => self.console = None,
+                Action::Hangup { line } => *self.slot(line) = Slot::Free,
+                Action::Exit => return Flow::Break(()),
+            }
+        }
+        Flow::Continue(())
+    }
+
+    fn slot(&mut self, line: Line) -> &mut Slot {
+        let slot = self.slots.get_mut(usize::from(line.0));
+        slot.expect("the node names only lines of peers")
+    }
+
+    /// One connection a turn, so that the node's answer is always about the last one.
+    fn accept<M: Machine>(&mut self, node: &mut M) -> Flow {
+        let Some((stream, from)) = self.listener.accept(self.now()) else {
+            return Flow::Continue(());
+        };
+        self.incoming = Some(stream);
+        self.tell(node, Event::Incoming { from })?;
+        self.incoming = None;
+        Flow::Continue(())
+    }
+
+    /// Goes by what the line is now: an earlier event of this turn may have changed it, and then
+    /// a descriptor that is not ready just says so.
+    fn serve<M: Machine>(&mut self, node: &mut M, index: usize, flags: PollFlags) -> Flow {
+        if let Slot::Dialing(_) = self.slots[index] {
+            return self.advance(node, index);
+        }
+        if flags.contains(PollFlags::IN) {
+            self.read_peer(node, index)?;
+        }
+        if flags.contains(PollFlags::OUT) {
+            self.write_peer(node, index)?;
+        }
+        Flow::Continue(())
+    }
+
+    fn advance<M: Machine>(&mut self, node: &mut M, index: usize) -> Flow {
+        let now = self.now();
+        let line = line(index);
+        let Slot::Dialing(dial) = &mut self.slots[index] else {
+            return Flow::Continue(());
+        };
+        match dial.advance(now) {
+            Progress::Waiting => Flow::Continue(()),
+            Progress::Connected {
+                stream,
+                local,
+                remote,
+            } => {
+                self.slots[index] = Slot::Open(stream);
+                let event = Event::Connected {
+                    line,
+                    local,
+                    remote,
+                };
+                self.tell(node, event)
+            }
+            Progress::Failed(reason) => {
+                self.slots[index] = Slot::Free;
+                let reason = &reason;
+                self.tell(node, Event::DialFailed { line, reason })
+            }
+        }
+    }
+
+    fn read_peer<M: Machine>(&mut self, node: &mut M, index: usize) -> Flow {
+        let line = line(index);
+        let Slot::Open(stream) = &mut self.slots[index] else {
+            return Flow::Continue(());
+        };
+        let space = node.rx_space(line);
+        // Reading into nothing would look like the other end's close.
+        if space.is_empty() {
+            return Flow::Continue(());
+        }
+        match stream.read(space) {
+            Ok(0) => self.close(node, index, None),
+            Ok(count) => self.tell(node, Event::Received { line, count }),
+            Err(error) => self.failed(node, index, &error),
+        }
+    }
+
+    fn write_peer<M: Machine>(&mut self, node: &mut M, index: usize) -> Flow {
+        let line = line(index);
+        let Slot::Open(stream) = &mut self.slots[index] else {
+            return Flow::Continue(());
+        };
+        let bytes = node.tx_pending(line);
+        if bytes.is_empty() {
+            return Flow::Continue(());
+        }
+        match stream.write(bytes) {
+            Ok(0) => self.close(node, index, None),
+            Ok(count) => self.tell(node, Event::Sent { line, count }),
+            Err(error) => self.failed(node, index, &error),
+        }
+    }
+
+    fn failed<M: Machine>(&mut self, node: &mut M, index: usize, error: &io::Error) -> Flow {
+        match error.kind() {
+            ErrorKind::WouldBlock | ErrorKind::Interrupted => Flow::Continue(()),
+            _ => self.close(node, index, Some(&reason(error))),
+        }
+    }
+
+    fn close<M: Machine>(&mut self, node: &mut M, index: usize, reason: Option<&str>) -> Flow {
+        self.slots[index] = Slot::Free;
+        let line = line(index);
+        self.tell(node, Event::Closed { line, reason })
+    }
+
+    fn read_console<M: Machine>(&mut self, node: &mut M) -> Flow {
+        let Some(console) = &mut self.console else {
+            return Flow::Continue(());
+        };
+        let space = node.rx_space(CONSOLE);
+        if space.is_empty() {
+            return Flow::Continue(());
+        }
+        let transfer = console.read(space);
+        self.tell_console(node, transfer, |line, count| Event::Received {
+            line,
+            count,
+        })
+    }
+
+    fn write_console<M: Machine>(&mut self, node: &mut M) -> Flow {
+        let Some(console) = &mut self.console else {
+            return Flow::Continue(());
+        };
+        let bytes = node.tx_pending(CONSOLE);
+        if bytes.is_empty() {
+            return Flow::Continue(());
+        }
+        let transfer = console.write(bytes);
+        self.tell_console(node, transfer, |line, count| Event::Sent { line, count })
+    }
+
+    fn tell_console<M: Machine>(
+        &mut self,
+        node: &mut M,
+        transfer: Transfer,
+        moved: fn(Line, usize) -> Event<'static>,
+    ) -> Flow {
+        let line = CONSOLE;
+        match transfer {
+            Transfer::Moved(count) => self.tell(node, moved(line, count)),
+            Transfer::Later => Flow::Continue(()),
+            Transfer::End => self.tell(node, Event::Closed { line, reason: None }),
+            Transfer::Broken(error) => {
+                let reason = Some(&*reason(&error));
+                self.tell(node, Event::Closed { line, reason })
+            }
+        }
+    }
+}
+
+impl Slot {
+    fn interest<'a, M: Machine>(
+        &'a self,
+        node: &mut M,
+        line: Line,
+    ) -> Option<(BorrowedFd<'a>, PollFlags)> {
+        match self {
+            Slot::Free => None,
+            Slot::Dialing(dial) => dial.interest(),
+            Slot::Open(stream) => {
+                let mut flags = PollFlags::empty();
+                flags.set(PollFlags::IN, !node.rx_space(line).is_empty());
+                flags.set(PollFlags::OUT, !node.tx_pending(line).is_empty());
+                (!flags.is_empty()).then(|| (stream.as_fd(), flags))
+            }
+        }
+    }
+
+    fn deadline(&self) -> Option<Millis> {
+        match self {
+            Slot::Dialing(dial) => Some(dial.deadline()),
+            Slot::Free | Slot::Open(_) => None,
+        }
+    }
+}
+
+fn line(index: usize) -> Line {
+    Line(u8::try_from(index).expect("the console's line is a u8 above all peers"))
+}
+
+fn saturated(time: u128) -> u64 {
+    u64::try_from(time).unwrap_or(u64::MAX)
+}

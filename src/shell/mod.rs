@@ -1,0 +1,131 @@
+//! The only room that touches the system: sockets, files, the clock, signals, the terminal.
+//!
+//! [`run`] opens them, then drives the machine by the law of `HOUSE.md` section 4: wait, tell it
+//! one event, do what it asks until it asks for nothing more, tell the next event. Everything waits
+//! in one call of poll(2), so an idle node makes no system call until its next deadline. What the
+//! bytes mean is not known here.
+
+use std::fmt;
+use std::io;
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use ring::rand::{SecureRandom, SystemRandom};
+
+use crate::node::{Clock, Config, Event, Line, Millis, Node};
+use crate::store::disk::Disk;
+
+pub mod console;
+pub mod disk;
+mod drive;
+pub mod net;
+pub mod resolve;
+pub mod signal;
+
+#[cfg(test)]
+mod tests;
+
+use console::Console;
+use disk::SystemDisk;
+use drive::{Driver, Machine};
+use net::Listener;
+use signal::Signals;
+
+/// What the user chose.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Settings {
+    /// Where to listen.
+    pub listen: SocketAddr,
+    /// Where the files lie.
+    pub data_dir: PathBuf,
+    /// Leading hexadecimal zeros of a block's hash; the data directory's own if not given.
+    pub difficulty: Option<u8>,
+    /// Peers to dial for ever: name or address, and port.
+    pub connect: Vec<(String, u16)>,
+    /// No console: standard input is not read.
+    pub headless: bool,
+}
+
+/// Why a node cannot start or go on: one sentence with the cause and the way out.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Fault(pub String);
+
+impl fmt::Display for Fault {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl std::error::Error for Fault {}
+
+/// Runs a node until it is told to end.
+///
+/// The data directory is locked first and the port taken second, so that a start that fails at
+/// either has changed no file of a node.
+pub fn run(settings: Settings) -> Result<(), Fault> {
+    let disk = SystemDisk::open(&settings.data_dir)?;
+    let listener = Listener::bind(settings.listen)?;
+    let signals = Signals::catch().map_err(|error| lacking("catch signals", &error))?;
+    let console = match settings.headless {
+        true => None,
+        false => Some(Console::open().map_err(|error| lacking("open the console", &error))?),
+    };
+    let mut random = [0; 32];
+    SystemRandom::new().fill(&mut random).map_err(|_| {
+        Fault(
+            "the system gives no random numbers, without which no key can be made: start again \
+             when its random source is there"
+                .to_owned(),
+        )
+    })?;
+    let config = Config {
+        listen: settings.listen,
+        difficulty: settings.difficulty,
+        connect: settings.connect,
+        random,
+    };
+    let mut driver = Driver::new(listener, signals, console);
+    let mut node =
+        Node::open(disk, driver.clock(), config).map_err(|error| Fault(error.to_string()))?;
+    let utf8 = console::shows_utf8(|name| std::env::var(name).ok());
+    driver.drive(&mut node, utf8)
+}
+
+fn lacking(what: &str, error: &io::Error) -> Fault {
+    Fault(format!(
+        "cannot {what}: {}: free some of the system's resources and start again",
+        reason(error)
+    ))
+}
+
+/// The system's words as a clause: without its number, and not like the start of a sentence.
+fn reason(error: &io::Error) -> String {
+    let text = error.to_string();
+    let text = text.split(" (os error").next().unwrap_or_default();
+    let mut letters = text.chars();
+    match letters.next() {
+        // An abbreviation stays as it is: "RFS specific error".
+        Some(first) if !text.chars().nth(1).is_some_and(char::is_uppercase) => {
+            first.to_lowercase().chain(letters).collect()
+        }
+        _ => text.to_owned(),
+    }
+}
+
+impl<D: Disk> Machine for Node<D> {
+    fn handle(&mut self, clock: Clock, event: Event<'_>) {
+        self.handle(clock, event);
+    }
+    fn rx_space(&mut self, line: Line) -> &mut [u8] {
+        self.rx_space(line)
+    }
+    fn tx_pending(&self, line: Line) -> &[u8] {
+        self.tx_pending(line)
+    }
+    fn poll(&mut self) -> Option<crate::node::Action> {
+        self.poll()
+    }
+    fn deadline(&self) -> Option<Millis> {
+        self.deadline()
+    }
+}

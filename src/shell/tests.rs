@@ -1,0 +1,284 @@
+//! The loop, driven with a stand-in for the node over real sockets. Time passes only in the test of
+//! the deadline.
+
+use std::cell::Cell;
+use std::collections::VecDeque;
+use std::fs::File;
+use std::io::{Read, Write};
+use std::net::{Shutdown, TcpStream};
+use std::os::fd::OwnedFd;
+use std::os::unix::net::UnixStream;
+
+use super::drive::{Driver, Machine};
+use super::*;
+use crate::node::{Action, CONSOLE};
+
+const LINES: usize = CONSOLE.0 as usize + 1;
+const SPACE: usize = 64;
+
+type Answer<'a> = Box<dyn FnMut(&mut Parts, &str) + 'a>;
+
+/// A node whose answers are a test's closure.
+struct Stand<'a> {
+    answer: Answer<'a>,
+    parts: Parts,
+}
+
+struct Parts {
+    /// What was told, in a word or two each.
+    told: Vec<String>,
+    actions: VecDeque<Action>,
+    space: [[u8; SPACE]; LINES],
+    /// Lines that are not to be read.
+    full: [bool; LINES],
+    pending: [Vec<u8>; LINES],
+    deadline: Option<Millis>,
+    now: Millis,
+    /// How often the loop asked for the deadline: at least once a turn.
+    asked: Cell<usize>,
+}
+
+impl<'a> Stand<'a> {
+    fn new(answer: impl FnMut(&mut Parts, &str) + 'a) -> Stand<'a> {
+        Stand {
+            answer: Box::new(answer),
+            parts: Parts {
+                told: Vec::new(),
+                actions: VecDeque::new(),
+                space: [[0; SPACE]; LINES],
+                full: [false; LINES],
+                pending: [const { Vec::new() }; LINES],
+                deadline: None,
+                now: Millis(0),
+                asked: Cell::new(0),
+            },
+        }
+    }
+}
+
+impl Machine for Stand<'_> {
+    fn handle(&mut self, clock: Clock, event: Event<'_>) {
+        let parts = &mut self.parts;
+        assert!(clock.mono >= parts.now);
+        assert!(
+            parts.actions.is_empty(),
+            "an event before the last was done"
+        );
+        parts.now = clock.mono;
+        let word = match event {
+            Event::Tick => "tick".to_owned(),
+            Event::Incoming { from } => format!("incoming {}", from.ip()),
+            Event::Connected { line, remote, .. } => format!("connected {} {remote}", line.0),
+            Event::DialFailed { line, reason } => format!("failed {} {reason}", line.0),
+            Event::ConsoleOpened { line, utf8 } => format!("console {} {utf8}", line.0),
+            Event::Received { line, count } => {
+                let bytes = &parts.space[usize::from(line.0)][..count];
+                format!("received {} {}", line.0, String::from_utf8_lossy(bytes))
+            }
+            Event::Sent { line, count } => {
+                parts.pending[usize::from(line.0)].drain(..count);
+                format!("sent {} {count}", line.0)
+            }
+            Event::Closed { line, reason } => {
+                format!("closed {} {}", line.0, reason.unwrap_or("orderly"))
+            }
+            Event::Stop => "stop".to_owned(),
+        };
+        parts.told.push(word.clone());
+        (self.answer)(parts, &word);
+    }
+    fn rx_space(&mut self, line: Line) -> &mut [u8] {
+        match self.parts.full[usize::from(line.0)] {
+            true => &mut [],
+            false => &mut self.parts.space[usize::from(line.0)],
+        }
+    }
+    fn tx_pending(&self, line: Line) -> &[u8] {
+        &self.parts.pending[usize::from(line.0)]
+    }
+    fn poll(&mut self) -> Option<Action> {
+        self.parts.actions.pop_front()
+    }
+    fn deadline(&self) -> Option<Millis> {
+        self.parts.asked.set(self.parts.asked.get() + 1);
+        self.parts.deadline
+    }
+}
+
+impl Parts {
+    fn act(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+}
+
+/// A listening driver, where it listens, and what raises its signals.
+fn listening(console: Option<Console>) -> (Driver, SocketAddr, UnixStream) {
+    let listener = Listener::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
+    let address = listener.address().expect("an address");
+    let (signals, raise) = signal::tests::pretended();
+    (Driver::new(listener, signals, console), address, raise)
+}
+
+fn dial(line: u8, address: SocketAddr) -> Action {
+    Action::Dial {
+        line: Line(line),
+        host: address.ip().to_string(),
+        port: address.port(),
+    }
+}
+
+#[test]
+fn a_peer_comes_is_answered_and_goes() {
+    let (mut driver, address, _raise) = listening(None);
+    let mut peer = TcpStream::connect(address).expect("connects");
+    peer.write_all(b"hello").expect("writes");
+    let mut other_end = peer.try_clone().expect("a second handle");
+    let mut node = Stand::new(|parts, word| match word {
+        "incoming 127.0.0.1" => parts.act(Action::Accept { line: Line(5) }),
+        "received 5 hello" => parts.pending[5].extend(b"world"),
+        "sent 5 5" => {
+            let mut bytes = [0; 5];
+            other_end.read_exact(&mut bytes).expect("reads");
+            assert_eq!(&bytes, b"world");
+            other_end.shutdown(Shutdown::Both).expect("shuts down");
+        }
+        "closed 5 orderly" => parts.act(Action::Exit),
+        _ => panic!("unexpected: {word}"),
+    });
+    assert_eq!(driver.drive(&mut node, true), Ok(()));
+    assert_eq!(node.parts.told.len(), 4);
+}
+
+#[test]
+fn a_refused_peer_sees_the_end() {
+    let (mut driver, address, mut raise) = listening(None);
+    let mut peer = TcpStream::connect(address).expect("connects");
+    let mut node = Stand::new(|parts, word| match word {
+        "incoming 127.0.0.1" => {
+            parts.act(Action::Refuse);
+            raise.write_all(b"x").expect("a signal");
+        }
+        "stop" => parts.act(Action::Exit),
+        _ => panic!("unexpected: {word}"),
+    });
+    assert_eq!(driver.drive(&mut node, true), Ok(()));
+    assert_eq!(peer.read(&mut [0; 1]).expect("reads"), 0);
+}
+
+#[test]
+fn a_node_dials_itself_and_a_hung_up_line_tells_nothing_more() {
+    let (mut driver, address, _raise) = listening(None);
+    let mut node = Stand::new(|parts, word| {
+        if word == "tick" {
+            parts.deadline = None;
+            parts.act(dial(0, address));
+        } else if word.starts_with("incoming") {
+            parts.act(Action::Accept { line: Line(1) });
+        }
+        let connected = format!("connected 0 {address}");
+        if parts.told.contains(&connected) && parts.told.iter().any(|told| told.starts_with("inc"))
+        {
+            if word == "closed 1 orderly" {
+                parts.act(Action::Exit);
+            } else {
+                parts.act(Action::Hangup { line: Line(0) });
+            }
+        }
+    });
+    node.parts.deadline = Some(Millis(0));
+    assert_eq!(driver.drive(&mut node, true), Ok(()));
+    assert_eq!(node.parts.told.len(), 4, "{:?}", node.parts.told);
+}
+
+#[test]
+fn a_failed_dial_frees_its_line_for_the_next() {
+    let (mut driver, address, _raise) = listening(None);
+    let mut node = Stand::new(|parts, word| match word {
+        "tick" => {
+            parts.deadline = None;
+            parts.act(Action::Dial {
+                line: Line(0),
+                host: "a\0b".to_owned(),
+                port: 6000,
+            });
+        }
+        "failed 0 no such host" => parts.act(dial(0, address)),
+        _ if word.starts_with("connected 0") => parts.act(Action::Exit),
+        _ => parts.act(Action::Refuse),
+    });
+    node.parts.deadline = Some(Millis(0));
+    assert_eq!(driver.drive(&mut node, true), Ok(()));
+}
+
+#[test]
+fn a_line_without_interest_keeps_nobody_awake() {
+    let (mut driver, address, _raise) = listening(None);
+    let peer = TcpStream::connect(address).expect("connects");
+    let mut node = Stand::new(|parts, word| match word {
+        "incoming 127.0.0.1" => {
+            parts.act(Action::Accept { line: Line(0) });
+            parts.full[0] = true;
+            peer.shutdown(Shutdown::Both).expect("shuts down");
+            parts.deadline = Some(Millis(parts.now.0 + 50));
+        }
+        "tick" => {
+            assert!(Some(parts.now) >= parts.deadline, "too early");
+            parts.act(Action::Exit);
+        }
+        _ => panic!("unexpected: {word}"),
+    });
+    assert_eq!(driver.drive(&mut node, true), Ok(()));
+    // Twice a turn: the turn of the connection, the turn of the deadline, and one more at most.
+    assert!(node.parts.asked.get() <= 6, "{}", node.parts.asked.get());
+}
+
+#[test]
+fn the_console_reads_writes_and_outlives_its_input() {
+    let (reader, mut input) = std::io::pipe().expect("a pipe");
+    let (mut output, writer) = std::io::pipe().expect("a pipe");
+    let reader = File::from(OwnedFd::from(reader));
+    let writer = File::from(OwnedFd::from(writer));
+    let console = Console::of(reader, writer, "").expect("opens");
+    let (mut driver, _address, _raise) = listening(Some(console));
+    input.write_all(b"9").expect("writes");
+    let mut input = Some(input);
+    let mut node = Stand::new(|parts, word| match word {
+        "console 32 false" => parts.pending[32].extend(b"menu"),
+        "sent 32 4" => {}
+        "received 32 9" => drop(input.take()),
+        "closed 32 orderly" => parts.pending[32].extend(b"bye"),
+        "sent 32 3" => parts.act(Action::Exit),
+        _ => panic!("unexpected: {word}"),
+    });
+    assert_eq!(driver.drive(&mut node, false), Ok(()));
+    drop(node);
+    drop(driver);
+    let mut text = String::new();
+    output.read_to_string(&mut text).expect("reads");
+    assert_eq!(text, "menubye");
+}
+
+#[test]
+fn a_console_that_nobody_reads_is_closed_with_a_reason() {
+    let (reader, input) = std::io::pipe().expect("a pipe");
+    let (output, writer) = UnixStream::pair().expect("a pair");
+    output.shutdown(Shutdown::Both).expect("shuts down");
+    let reader = File::from(OwnedFd::from(reader));
+    let writer = File::from(OwnedFd::from(writer));
+    let console = Console::of(reader, writer, "").expect("opens");
+    let (mut driver, _address, _raise) = listening(Some(console));
+    let mut node = Stand::new(|parts, word| match word {
+        "console 32 true" => parts.pending[32].extend(b"menu"),
+        "closed 32 broken pipe" => parts.act(Action::Exit),
+        _ => panic!("unexpected: {word}"),
+    });
+    assert_eq!(driver.drive(&mut node, true), Ok(()));
+    drop(input);
+}
+
+#[test]
+fn the_systems_words_become_a_clause() {
+    let clause = |number| reason(&io::Error::from_raw_os_error(number));
+    assert_eq!(clause(28), "no space left on device");
+    assert_eq!(clause(5), "input/output error");
+}
