@@ -1,0 +1,14 @@
+//! The peers' text: one JSON object a line (PROTOCOL.md section 1), streamed both ways.
+//!
+//! `frame` cuts bytes into lines, and a `chain_response` into its blocks while it arrives;
+//! `message` gives a line or a block its meaning; `text` is what desktop nodes would write;
+//! `document` reads a chain from a file of JSON. No chain is ever held as text.
+
+pub mod document;
+pub mod frame;
+mod json;
+pub mod message;
+pub mod text;
+
+pub use frame::{Frame, FrameError, Reader};
+pub use message::{BlockError, Envelope, InvalidBlock, LineError, Message, MessageKind};
