@@ -475,3 +475,7 @@ fn hex<const N: usize>(text: &[u8]) -> Option<heapless::Vec<u8, N>> {
         .map(|[high, low]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok())
         .collect()
 }
+
+#[cfg(test)]
+#[path = "message_tests.rs"]
+mod tests;
