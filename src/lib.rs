@@ -7,3 +7,4 @@ pub mod limits;
 pub mod node;
 pub mod shell;
 pub mod store;
+pub mod wire;

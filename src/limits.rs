@@ -108,3 +108,22 @@ pub const ACCEPT_PAUSE_MS: u64 = 1_000;
 /// Bytes written at once to an output that cannot be made nonblocking. Linux calls a pipe, a
 /// terminal or a socket writable only while at least this much fits.
 pub const BLOCKING_WRITE_MAX: usize = 512;
+/// What is read from a connection at once: bytes. Of a connection's buffer about this much is in
+/// use while messages are short or a chain passes through.
+pub const READ_BYTES_MAX: usize = 16 << 10;
+
+/// A `chain_response` without its blocks: bytes of text, held beside the buffer of each connection.
+pub const ENVELOPE_TEXT_MAX: usize = 4096;
+
+/// Addresses kept of one `peer_list`; a desktop node has at most as many peers (PROTOCOL.md
+/// section 4). With [`PEER_TEXT_MAX`] at most 16 KiB, until the list is looked at.
+pub const PEER_LIST_MAX: usize = 64;
+
+/// An address in a `peer_list`: bytes. The longest DNS name, a colon and a port: 253 + 1 + 5.
+pub const PEER_TEXT_MAX: usize = 259;
+
+/// A block in a file that `blx verify` reads: bytes of text, held one block at a time. More than
+/// [`MESSAGE_TEXT_MAX`], since a person may have indented the file.
+pub const DOCUMENT_BLOCK_TEXT_MAX: usize = 4 * MESSAGE_TEXT_MAX;
+
+const _: () = assert!(READ_BYTES_MAX < MESSAGE_TEXT_MAX && ENVELOPE_TEXT_MAX < MESSAGE_TEXT_MAX);

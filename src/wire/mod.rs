@@ -1,0 +1,16 @@
+//! The peers' text: one JSON object a line (PROTOCOL.md section 1), streamed both ways.
+//!
+//! `frame` cuts bytes into lines, and a `chain_response` into its blocks while it arrives;
+//! `message` gives a line or a block its meaning; `text` is what desktop nodes would write, and
+//! `write` turns what a line is to send into it while there is room;
+//! `document` reads a chain from a file of JSON. No chain is ever held as text.
+
+pub mod document;
+pub mod frame;
+mod json;
+pub mod message;
+pub mod text;
+pub mod write;
+
+pub use frame::{Frame, FrameError, Reader};
+pub use message::{BlockError, Envelope, InvalidBlock, LineError, Message, MessageKind};
