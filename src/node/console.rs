@@ -276,7 +276,10 @@ mod tests {
             assert_eq!(console.take_line(), None);
         }
         typed(&mut console, b"x\n9\n\xff\n");
-        assert_eq!(console.take_line(), Some(Input::Unusable("that line is too long.")));
+        assert_eq!(
+            console.take_line(),
+            Some(Input::Unusable("that line is too long."))
+        );
         assert_eq!(console.take_line(), Some(Input::Line("9".into())));
         assert!(matches!(console.take_line(), Some(Input::Unusable(_))));
     }

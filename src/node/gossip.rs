@@ -30,19 +30,24 @@ impl<D: Disk> Node<D> {
             log::info!("{from} is refused: all {} places are taken", limits::PEERS);
             return self.actions.push_back(Action::Refuse);
         };
-        let peer = Peer::new(self.now.mono, self.listen, from, false);
+        let peer = Peer::new(self.now.mono, from, false);
         self.slots[usize::from(line.0)] = Slot::Open(Box::new(peer));
         self.actions.push_back(Action::Accept { line });
         log::info!("{from} connected");
     }
 
     fn free_line(&self) -> Option<Line> {
-        let free = self.slots.iter().position(|slot| matches!(slot, Slot::Free))?;
+        let free = self
+            .slots
+            .iter()
+            .position(|slot| matches!(slot, Slot::Free))?;
         u8::try_from(free).ok().map(Line)
     }
 
     fn target_on(&mut self, line: Line) -> Option<&mut Target> {
-        self.targets.iter_mut().find(|target| target.line() == Some(line))
+        self.targets
+            .iter_mut()
+            .find(|target| target.line() == Some(line))
     }
 
     pub(super) fn connected(&mut self, line: Line, local: SocketAddr, remote: SocketAddr) {
@@ -51,19 +56,26 @@ impl<D: Disk> Node<D> {
             && remote.port() == self.listen.port()
             && (self.listen.ip().is_unspecified() || self.listen.ip() == remote.ip());
         let twice = self.slots.iter_mut().any(|slot| {
-            slot.peer().is_some_and(|peer| peer.outbound && peer.remote == remote)
+            slot.peer()
+                .is_some_and(|peer| peer.outbound && peer.remote == remote)
         });
         if itself || twice || local == remote {
-            let reason = if twice { "it is connected already" } else { "that is this node itself" };
+            let reason = if twice {
+                "it is connected already"
+            } else {
+                "that is this node itself"
+            };
             self.actions.push_back(Action::Hangup { line });
             return self.forget_target(line, reason);
         }
-        let mut peer = Peer::new(now, local, remote, true);
+        let mut peer = Peer::new(now, remote, true);
         peer.push(Intent::Plain(MessageKind::PeerAnnounce));
         peer.ask();
         self.slots[usize::from(line.0)] = Slot::Open(Box::new(peer));
         log::info!("connected to {remote}");
-        let Some(target) = self.target_on(line) else { return };
+        let Some(target) = self.target_on(line) else {
+            return;
+        };
         target.contact = Contact::Open(line, now);
         target.kept = true;
         let again = target.error.take().is_some();
@@ -79,7 +91,9 @@ impl<D: Disk> Node<D> {
         self.slots[usize::from(line.0)] = Slot::Free;
         let chance = self.random();
         let now = self.now.mono;
-        let Some(target) = self.target_on(line) else { return };
+        let Some(target) = self.target_on(line) else {
+            return;
+        };
         if target.kept {
             target.retry(now, reason.to_owned(), chance);
         } else {
@@ -90,12 +104,20 @@ impl<D: Disk> Node<D> {
     /// Gives a target up for good: it cannot be dialed, or need not.
     fn forget_target(&mut self, line: Line, reason: &str) {
         self.slots[usize::from(line.0)] = Slot::Free;
-        let Some(at) = self.targets.iter().position(|target| target.line() == Some(line)) else {
+        let Some(at) = self
+            .targets
+            .iter()
+            .position(|target| target.line() == Some(line))
+        else {
             return;
         };
         let target = self.targets.remove(at);
         let text = format!("❌ cannot connect to {}: {reason}.", target.name());
-        if target.asked { self.answer(&text) } else { self.notify(&text) }
+        if target.asked {
+            self.answer(&text)
+        } else {
+            self.notify(&text)
+        }
     }
 
     pub(super) fn closed(&mut self, line: Line, reason: Option<&str>) {
@@ -108,13 +130,18 @@ impl<D: Disk> Node<D> {
             }
             return;
         }
-        self.drop_line(usize::from(line.0), reason.unwrap_or("the other end closed"), None);
+        self.drop_line(
+            usize::from(line.0),
+            reason.unwrap_or("the other end closed"),
+            None,
+        );
     }
 
     /// Ends a connection that deserves it.
     pub(super) fn hang_up(&mut self, line: usize, reason: &str, rest: Option<u64>) {
         let number = u8::try_from(line).expect("a slot's number");
-        self.actions.push_back(Action::Hangup { line: Line(number) });
+        self.actions
+            .push_back(Action::Hangup { line: Line(number) });
         self.drop_line(line, reason, rest);
     }
 
@@ -127,7 +154,9 @@ impl<D: Disk> Node<D> {
         let chance = self.random();
         let now = self.now.mono;
         let number = u8::try_from(line).expect("a slot's number");
-        let Some(target) = self.target_on(Line(number)) else { return };
+        let Some(target) = self.target_on(Line(number)) else {
+            return;
+        };
         match rest {
             None => target.retry(now, reason.to_owned(), chance),
             Some(ms) => target.rest(now, ms, reason.to_owned()),
@@ -168,16 +197,23 @@ impl<D: Disk> Node<D> {
             let (host, port) = (target.host.clone(), target.port);
             self.actions.push_back(Action::Dial { line, host, port });
         }
-        self.targets.retain(|target| target.kept || target.line().is_some());
+        self.targets
+            .retain(|target| target.kept || target.line().is_some());
     }
 
     /// Reads at most one frame of a line, or goes on with the block it holds; true if there may
     /// be more to do.
     pub(super) fn read(&mut self, line: usize) -> bool {
         let free = self.sync.is_free();
-        let Some(peer) = self.slots[line].peer() else { return false };
+        let Some(peer) = self.slots[line].peer() else {
+            return false;
+        };
         match peer.held.take() {
-            Some(Held::Checking { block, origin, next }) => {
+            Some(Held::Checking {
+                block,
+                origin,
+                next,
+            }) => {
                 self.check(line, block, origin, next);
                 return true;
             }
@@ -252,7 +288,9 @@ impl<D: Disk> Node<D> {
     }
 
     fn message(&mut self, line: usize, envelope: Envelope) {
-        let Some(peer) = self.slots[line].peer() else { return };
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
         peer.messages_in += 1;
         peer.port = envelope.sender.or(peer.port);
         if !peer.greeted {
@@ -289,7 +327,10 @@ impl<D: Disk> Node<D> {
             Kind::Release => "release",
         };
         let who = menu_name(&transaction.requester.to_string());
-        self.notify(&format!("[network 📨] {verb} of {} by {who}", transaction.uid));
+        self.notify(&format!(
+            "[network 📨] {verb} of {} by {who}",
+            transaction.uid
+        ));
     }
 
     /// A block on its own (PROTOCOL.md section 4). Cheapest test first.
@@ -308,9 +349,15 @@ impl<D: Disk> Node<D> {
         if let Err(error) = verdict {
             return self.strike(line, &invalid(&block, error));
         }
-        let Some(peer) = self.slots[line].peer() else { return };
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
         if links {
-            peer.held = Some(Held::Checking { block, origin: Origin::NewBlock, next: 0 });
+            peer.held = Some(Held::Checking {
+                block,
+                origin: Origin::NewBlock,
+                next: 0,
+            });
         } else {
             peer.ask();
             peer.seen = peer.seen.max(block.index);
@@ -319,7 +366,10 @@ impl<D: Disk> Node<D> {
 
     /// Goes on checking a block's signatures.
     fn check(&mut self, line: usize, block: Box<Block>, origin: Origin, next: usize) {
-        let end = block.transactions.len().min(next + limits::SIGNATURES_PER_TURN);
+        let end = block
+            .transactions
+            .len()
+            .min(next + limits::SIGNATURES_PER_TURN);
         for position in next..end {
             if !self.verifier.verify(&block.transactions[position]) {
                 let text = invalid(&block, RuleError::WrongSignature(position));
@@ -331,7 +381,11 @@ impl<D: Disk> Node<D> {
         }
         if end < block.transactions.len() {
             if let Some(peer) = self.slots[line].peer() {
-                peer.held = Some(Held::Checking { block, origin, next: end });
+                peer.held = Some(Held::Checking {
+                    block,
+                    origin,
+                    next: end,
+                });
             }
             return;
         }
@@ -349,7 +403,10 @@ impl<D: Disk> Node<D> {
         }
         match self.log.append(&block) {
             Ok(()) => {
-                self.notify(&format!("[network 📦] received and added block #{}", block.index));
+                self.notify(&format!(
+                    "[network 📦] received and added block #{}",
+                    block.index
+                ));
                 self.relay(Intent::Block(block.index), Some(line));
                 self.tip_changed();
             }
@@ -360,17 +417,26 @@ impl<D: Disk> Node<D> {
 
     /// A rule was broken: the third time ends the connection.
     pub(super) fn strike(&mut self, line: usize, reason: &str) {
-        let Some(peer) = self.slots[line].peer() else { return };
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
         peer.strikes += 1;
         log::info!("{}: dropped: {reason}", peer.remote);
         if peer.strikes >= limits::STRIKES {
-            self.hang_up(line, "it broke the rules three times", Some(limits::BANISHED_MS));
+            self.hang_up(
+                line,
+                "it broke the rules three times",
+                Some(limits::BANISHED_MS),
+            );
         }
     }
 
     /// The user wants a connection; the outcome is told when it is known.
     pub(super) fn dial(&mut self, host: String, port: u16) {
-        let known = self.targets.iter().position(|t| t.host == host && t.port == port);
+        let known = self
+            .targets
+            .iter()
+            .position(|t| t.host == host && t.port == port);
         if let Some(at) = known {
             let target = &mut self.targets[at];
             match target.contact {
@@ -399,7 +465,11 @@ impl<D: Disk> Node<D> {
 }
 
 fn invalid(block: &Block, error: RuleError) -> String {
-    InvalidBlock { index: Some(block.index), error }.to_string()
+    InvalidBlock {
+        index: Some(block.index),
+        error,
+    }
+    .to_string()
 }
 
 /// A key as people tell it apart: its first digits.

@@ -37,8 +37,6 @@ pub enum Origin {
 pub struct Peer {
     /// Their end.
     pub remote: SocketAddr,
-    /// Our end.
-    pub local: SocketAddr,
     /// Whether we dialed.
     pub outbound: bool,
     /// The receiving half.
@@ -77,10 +75,9 @@ pub struct Peer {
 
 impl Peer {
     /// A connection made just now.
-    pub fn new(now: Millis, local: SocketAddr, remote: SocketAddr, outbound: bool) -> Peer {
+    pub fn new(now: Millis, remote: SocketAddr, outbound: bool) -> Peer {
         Peer {
             remote,
-            local,
             outbound,
             reader: Reader::default(),
             writer: Writer::default(),
@@ -113,7 +110,10 @@ impl Peer {
             other => other,
         };
         if self.writer.push(instead).is_err() {
-            log::info!("{}: too many questions at once, one is not answered", self.remote);
+            log::info!(
+                "{}: too many questions at once, one is not answered",
+                self.remote
+            );
         }
     }
 
@@ -131,12 +131,17 @@ impl Peer {
         if self.outbound {
             return Some(self.remote);
         }
-        self.port.map(|port| SocketAddr::new(self.remote.ip(), port))
+        self.port
+            .map(|port| SocketAddr::new(self.remote.ip(), port))
     }
 
     /// When it has to be looked at again.
     pub fn deadline(&self) -> Millis {
-        let quiet = if self.pinged { limits::SILENT_MS } else { limits::IDLE_MS };
+        let quiet = if self.pinged {
+            limits::SILENT_MS
+        } else {
+            limits::IDLE_MS
+        };
         let mut deadline = self.heard.0 + quiet;
         if self.reader.mid_line() {
             deadline = deadline.min(self.framed.0 + limits::STALL_MS);

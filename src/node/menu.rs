@@ -118,19 +118,27 @@ fn parse_items(text: &str) -> Result<Vec<Uid>, String> {
     }
     if items.len() > limits::TRANSACTIONS_PER_BLOCK {
         let (are, max) = (items.len(), limits::TRANSACTIONS_PER_BLOCK);
-        return Err(format!("{are} items are too many, {max} are allowed at once."));
+        return Err(format!(
+            "{are} items are too many, {max} are allowed at once."
+        ));
     }
     let mut sorted: Vec<&Uid> = items.iter().collect();
     sorted.sort_unstable();
     match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
-        Some(pair) => Err(format!("item {} is in the list twice: nothing was requested.", pair[0])),
+        Some(pair) => Err(format!(
+            "item {} is in the list twice: nothing was requested.",
+            pair[0]
+        )),
         None => Ok(items),
     }
 }
 
 fn parse_port(text: &str) -> Result<u16, String> {
     let text = text.trim();
-    let number = text.bytes().all(|byte| byte.is_ascii_digit()).then(|| text.parse().ok());
+    let number = text
+        .bytes()
+        .all(|byte| byte.is_ascii_digit())
+        .then(|| text.parse().ok());
     number
         .flatten()
         .filter(|port| *port > 0)
@@ -177,7 +185,9 @@ impl<D: Disk> Node<D> {
         if self.menu.listing.is_some() || self.ending.is_some() {
             return false;
         }
-        let Some(console) = &mut self.console else { return false };
+        let Some(console) = &mut self.console else {
+            return false;
+        };
         if console.is_at_end() {
             if !self.owes_answer() {
                 self.begin_end();
@@ -192,15 +202,22 @@ impl<D: Disk> Node<D> {
             }
             Some(Input::Line(line)) => self.take_line(&line),
         }
-        let waits = self.menu.waiting.is_some() || self.menu.listing.is_some();
-        !waits || self.owes_answer()
+        if !self.owes_answer() {
+            self.menu.waiting = None;
+        }
+        let free = self.menu.waiting.is_none() && self.menu.listing.is_none();
+        free && self.console.as_ref().is_some_and(Console::has_line)
     }
 
     fn take_line(&mut self, line: &str) {
         match core::mem::take(&mut self.menu.question) {
             Question::Select => self.select(line.trim()),
             Question::Item(command) => {
-                let kind = if command == Command::Release { Kind::Release } else { Kind::Request };
+                let kind = if command == Command::Release {
+                    Kind::Release
+                } else {
+                    Kind::Request
+                };
                 match parse_item(line) {
                     Ok(item) => self.wish(kind, vec![item]),
                     Err(why) => self.say(&format!("❌ {why}")),
@@ -231,13 +248,19 @@ impl<D: Disk> Node<D> {
     }
 
     fn select(&mut self, line: &str) {
-        let Some(console) = &mut self.console else { return };
+        let Some(console) = &mut self.console else {
+            return;
+        };
         if line.is_empty() {
             return show(console, self.listen.port());
         }
         let numbered = MENU.iter().zip(1..);
-        let chosen = numbered.into_iter().find(|(_, number)| line == format!("{number}"));
-        let Some(((command, _), _)) = chosen else { return console.say("invalid option.") };
+        let chosen = numbered
+            .into_iter()
+            .find(|(_, number)| line == format!("{number}"));
+        let Some(((command, _), _)) = chosen else {
+            return console.say("invalid option.");
+        };
         match command {
             Command::Request | Command::Release => self.menu.question = Question::Item(*command),
             Command::RequestMany => self.menu.question = Question::Items,
@@ -259,7 +282,8 @@ impl<D: Disk> Node<D> {
         let transactions: Vec<_> = items.into_iter().map(sign).collect();
         self.wait_for_answer();
         if let Some(fault) = self.log.fault() {
-            let text = format!("❌ nothing was changed: {fault}; start blx again when that is mended.");
+            let text =
+                format!("❌ nothing was changed: {fault}; start blx again when that is mended.");
             self.answer(&text);
         } else if let Err(error) = self.check_wish(&transactions) {
             self.refuse(&error, count);
@@ -280,12 +304,18 @@ impl<D: Disk> Node<D> {
         match asked {
             0 => self.say("❌ no peers are connected."),
             1 => self.say("[consensus 📡] asked 1 peer for its chain"),
-            _ => self.say(&format!("[consensus 📡] asked {asked} peers for their chains")),
+            _ => self.say(&format!(
+                "[consensus 📡] asked {asked} peers for their chains"
+            )),
         }
     }
 
     fn report(&mut self) {
-        let peers = self.slots.iter().filter(|slot| matches!(slot, Slot::Open(_))).count();
+        let peers = self
+            .slots
+            .iter()
+            .filter(|slot| matches!(slot, Slot::Open(_)))
+            .count();
         let (tip, items) = (self.log.tip(), self.log.items());
         let mut lines = vec![match &self.damage {
             None => "blockchain is A-OK! 😁".into(),
@@ -298,7 +328,11 @@ impl<D: Disk> Node<D> {
         lines.push(format!("tip: {}", tip.hash));
         lines.push(format!("data file: {} bytes", self.log.bytes()));
         lines.push(format!("node key: {}", self.identity.public()));
-        lines.extend(self.log.fault().map(|fault| format!("writing stopped: {fault}")));
+        lines.extend(
+            self.log
+                .fault()
+                .map(|fault| format!("writing stopped: {fault}")),
+        );
         for line in lines {
             self.say(&format!("[status] {line}"));
         }
@@ -313,7 +347,11 @@ impl<D: Disk> Node<D> {
             lines.push(format!(
                 "{} {}, connected {}, blocks {} in {} out, messages {} in {} out",
                 peer.remote,
-                if peer.outbound { "(we dialed)" } else { "(dialed us)" },
+                if peer.outbound {
+                    "(we dialed)"
+                } else {
+                    "(dialed us)"
+                },
                 duration(now.0 - peer.opened.0),
                 peer.blocks_in,
                 sent.blocks,
@@ -328,7 +366,10 @@ impl<D: Disk> Node<D> {
                 Contact::Waiting(until) => format!("dialing in {} s", self.seconds_until(until)),
             };
             let error = target.error.as_deref().unwrap_or("not tried yet");
-            lines.push(format!("{} (not connected), {when}, last error: {error}", target.name()));
+            lines.push(format!(
+                "{} (not connected), {when}, last error: {error}",
+                target.name()
+            ));
         }
         if lines.is_empty() {
             lines.push("no peers are connected.".into());
@@ -345,32 +386,33 @@ impl<D: Disk> Node<D> {
             false => (items.available(), "available"),
         };
         self.say(&format!("{what} items: {count}"));
-        self.menu.listing = Some(Listing { reserved, last: None });
+        self.menu.listing = Some(Listing {
+            reserved,
+            last: None,
+        });
     }
 
     /// Writes the next items of a list.
-    fn go_on_listing(&mut self) {
-        let Some(listing) = &mut self.menu.listing else { return };
-        let mut lines = Vec::new();
-        let wanted = listing.reserved;
-        let mut items = self.log.items().after(listing.last.as_ref()).take(limits::BLOCKS_PER_TURN);
-        let mut last = None;
-        for (uid, state) in items.by_ref() {
+    fn go_on_listing(&mut self, listing: Listing) {
+        let Listing { reserved, mut last } = listing;
+        let before = last.clone();
+        let mut found = Vec::new();
+        let items = self.log.items().after(before.as_ref());
+        for (uid, state) in items.take(limits::BLOCKS_PER_TURN) {
             last = Some(uid.clone());
-            if state.reserved == wanted {
-                lines.push((uid.clone(), state.since));
+            if state.reserved == reserved {
+                found.push((uid.clone(), state.since));
             }
-            if lines.len() == limits::ITEMS_PER_TURN {
+            if found.len() == limits::ITEMS_PER_TURN {
                 break;
             }
         }
-        match last {
-            Some(last) => listing.last = Some(last),
-            None => self.menu.listing = None,
-        }
-        for (uid, since) in lines {
+        for (uid, since) in found {
             let line = self.describe(&uid, since);
             self.say(&line);
+        }
+        if last != before {
+            self.menu.listing = Some(Listing { reserved, last });
         }
     }
 
@@ -388,21 +430,33 @@ impl<D: Disk> Node<D> {
             Kind::Request => "taken",
             Kind::Release => "returned",
         };
-        let (who, when) = (self.person(&change.requester), date(change.timestamp.seconds()));
+        let (who, when) = (
+            self.person(&change.requester),
+            date(change.timestamp.seconds()),
+        );
         format!("  {uid}  {verb} {when} by {who}")
     }
 
     fn person(&self, key: &PublicKey) -> String {
-        let you = if *key == self.identity.public() { " (this node)" } else { "" };
+        let you = if *key == self.identity.public() {
+            " (this node)"
+        } else {
+            ""
+        };
         format!("{}{you}", menu_name(&key.to_string()))
     }
 
     /// Writes what waits for the console: an answer, else events, and the question behind them.
     pub(super) fn fill_console(&mut self) {
-        while self.menu.listing.is_some() && self.console.as_ref().is_some_and(Console::has_room) {
-            self.go_on_listing();
+        while self.console.as_ref().is_some_and(Console::has_room) {
+            let Some(listing) = self.menu.listing.take() else {
+                break;
+            };
+            self.go_on_listing(listing);
         }
-        let Some(console) = &mut self.console else { return };
+        let Some(console) = &mut self.console else {
+            return;
+        };
         let answering = self.menu.listing.is_some() || self.menu.waiting.is_some();
         if !console.has_room() {
             return;
@@ -440,7 +494,11 @@ fn date(seconds: f64) -> String {
     let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
     let from_march = (5 * day_of_year + 2) / 153;
     let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 { from_march + 3 } else { from_march - 9 };
+    let month = if from_march < 10 {
+        from_march + 3
+    } else {
+        from_march - 9
+    };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
     let (hour, minute) = (minutes / 60, minutes % 60);
     format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
@@ -462,7 +520,12 @@ mod tests {
 
     #[test]
     fn lists_are_whole_or_refused() {
-        let uids = |names: &[&str]| names.iter().map(|name| Uid::from(*name)).collect::<Vec<_>>();
+        let uids = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| Uid::from(*name))
+                .collect::<Vec<_>>()
+        };
         assert_eq!(parse_items("a, b ,,c,"), Ok(uids(&["a", "b", "c"])));
         assert!(parse_items(" , ,").is_err());
         assert!(parse_items("").is_err());

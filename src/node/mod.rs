@@ -22,10 +22,9 @@ use crate::limits;
 use crate::store::disk::{Disk, DiskError, File};
 use crate::store::keys::{self, IdentityError};
 use crate::store::log::Log;
-use crate::wire::message::MessageKind;
 use crate::wire::write::{Intent, Source};
 use console::Console;
-use lines::{Peer, Slot};
+use lines::Slot;
 use menu::Menu;
 use peers::{Contact, Target};
 use pool::Pool;
@@ -211,7 +210,9 @@ impl<D: Disk> Node<D> {
         let time = Timestamp::from_micros(clock.wall);
         let (log, opening) = Log::open(disk, config.difficulty, time)
             .map_err(|error| OpenError(error.to_string()))?;
-        let early = opening.notice().map(|notice| format!("[store ⚠️] {notice}"));
+        let early = opening
+            .notice()
+            .map(|notice| format!("[store ⚠️] {notice}"));
         let connect = config.connect.into_iter().map(|(host, port)| {
             let mut target = Target::new(host, port, clock.mono);
             target.kept = true;
@@ -250,7 +251,11 @@ impl<D: Disk> Node<D> {
         match event {
             Event::Tick => {}
             Event::Incoming { from } => self.incoming(from),
-            Event::Connected { line, local, remote } => self.connected(line, local, remote),
+            Event::Connected {
+                line,
+                local,
+                remote,
+            } => self.connected(line, local, remote),
             Event::DialFailed { line, reason } => self.dial_failed(line, reason),
             Event::ConsoleOpened { utf8, echoes, .. } => self.open_console(utf8, echoes),
             Event::Received { line, count } => self.received(line, count),
@@ -303,11 +308,18 @@ impl<D: Disk> Node<D> {
             Slot::Open(peer) => Some(peer.deadline()),
             Slot::Free | Slot::Dialing => None,
         });
-        let dials = self.targets.iter().filter_map(|target| match target.contact {
-            Contact::Waiting(until) => Some(until),
-            Contact::Dialing(_) | Contact::Open(..) => None,
-        });
-        lines.chain(dials).chain(self.menu.deadline()).chain(self.ending).min()
+        let dials = self
+            .targets
+            .iter()
+            .filter_map(|target| match target.contact {
+                Contact::Waiting(until) => Some(until),
+                Contact::Dialing(_) | Contact::Open(..) => None,
+            });
+        lines
+            .chain(dials)
+            .chain(self.menu.deadline())
+            .chain(self.ending)
+            .min()
     }
 
     fn received(&mut self, line: Line, count: usize) {
@@ -363,8 +375,11 @@ impl<D: Disk> Node<D> {
 
     /// Makes bytes for every line that has room.
     fn fill(&mut self) {
-        let known: Vec<SocketAddr> =
-            self.slots.iter_mut().filter_map(|slot| slot.peer()?.listening()).collect();
+        let known: Vec<SocketAddr> = self
+            .slots
+            .iter_mut()
+            .filter_map(|slot| slot.peer()?.listening())
+            .collect();
         for slot in &mut self.slots {
             let Slot::Open(peer) = slot else { continue };
             if peer.writer.pending().is_empty() {

@@ -126,6 +126,9 @@ mod tests {
     #[test]
     fn addresses_are_written_as_they_are_dialed() {
         assert_eq!(Target::new("::1".into(), 7, Millis(0)).name(), "[::1]:7");
-        assert_eq!(Target::new("pi.local".into(), 7, Millis(0)).name(), "pi.local:7");
+        assert_eq!(
+            Target::new("pi.local".into(), 7, Millis(0)).name(),
+            "pi.local:7"
+        );
     }
 }

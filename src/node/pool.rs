@@ -28,7 +28,10 @@ pub struct Pool {
 impl Pool {
     /// Adds transactions that belong together.
     pub fn add(&mut self, transactions: Vec<Transaction>, fresh: bool) {
-        self.batches.push_back(Batch { transactions, fresh });
+        self.batches.push_back(Batch {
+            transactions,
+            fresh,
+        });
     }
 
     /// Whether nothing waits.
@@ -95,7 +98,9 @@ impl<D: Disk> Node<D> {
         if self.pool.work.is_none() {
             self.begin_work();
         }
-        let Some(work) = &mut self.pool.work else { return false };
+        let Some(work) = &mut self.pool.work else {
+            return false;
+        };
         if work.step(limits::NONCES_PER_TURN)
             && let Some(work) = self.pool.work.take()
         {
@@ -117,10 +122,11 @@ impl<D: Disk> Node<D> {
                 break;
             }
             let mut with = changes.clone();
-            let refused = batch
-                .transactions
-                .iter()
-                .find_map(|t| with.apply(self.log.items(), t, height).err().map(|e| (t.clone(), e)));
+            let refused = batch.transactions.iter().find_map(|t| {
+                with.apply(self.log.items(), t, height)
+                    .err()
+                    .map(|e| (t.clone(), e))
+            });
             match refused {
                 None => {
                     changes = with;
@@ -158,7 +164,9 @@ impl<D: Disk> Node<D> {
                 _ => "it has been released already",
             };
             let (verb, uid) = (verb(transaction), &transaction.uid);
-            self.notify(&format!("[consensus ❌] your {verb} of {uid} is lost: {why}."));
+            self.notify(&format!(
+                "[consensus ❌] your {verb} of {uid} is lost: {why}."
+            ));
         }
     }
 
@@ -169,7 +177,11 @@ impl<D: Disk> Node<D> {
             RuleError::NotReserved(uid) => format!("❌ item {uid} is ready for request."),
             other => format!("❌ {other}."),
         };
-        let rest = if count > 1 { " nothing was requested." } else { "" };
+        let rest = if count > 1 {
+            " nothing was requested."
+        } else {
+            ""
+        };
         self.answer(&format!("{text}{rest}"));
     }
 
@@ -183,7 +195,12 @@ impl<D: Disk> Node<D> {
             }
         }
         let mut fresh = false;
-        for batch in self.pool.batches.drain(..self.pool.taken).collect::<Vec<_>>() {
+        for batch in self
+            .pool
+            .batches
+            .drain(..self.pool.taken)
+            .collect::<Vec<_>>()
+        {
             fresh |= batch.fresh;
             for transaction in &batch.transactions {
                 let uid = &transaction.uid;
@@ -199,7 +216,11 @@ impl<D: Disk> Node<D> {
                 }
             }
         }
-        let intent = if fresh { Intent::OwnBlock } else { Intent::Block };
+        let intent = if fresh {
+            Intent::OwnBlock
+        } else {
+            Intent::Block
+        };
         self.relay(intent(block.index), None);
         self.tip_changed();
     }

@@ -3,8 +3,8 @@
 
 use std::collections::VecDeque;
 
-use super::lines::{Held, Origin};
 use super::Node;
+use super::lines::{Held, Origin};
 use crate::ledger::{Block, Hash, Kind, Transaction};
 use crate::limits;
 use crate::store::branch::Fallen;
@@ -44,9 +44,16 @@ enum Stage {
     /// The branch is being copied into the chain file.
     Adopting,
     /// What fell out is being read for transactions of ours.
-    Collecting { fallen: Fallen, next: u64, lost: VecDeque<Transaction> },
+    Collecting {
+        fallen: Fallen,
+        next: u64,
+        lost: VecDeque<Transaction>,
+    },
     /// Those that the new chain has too are being struck off.
-    Comparing { next: u64, lost: VecDeque<Transaction> },
+    Comparing {
+        next: u64,
+        lost: VecDeque<Transaction>,
+    },
 }
 
 impl Sync {
@@ -66,9 +73,16 @@ impl<D: Disk> Node<D> {
     pub(super) fn chain_block(&mut self, line: usize, block: Box<Block>) {
         if self.sync.is_free() && self.log.fault().is_none() {
             let (next, prev_hash) = (0, Hash::ZERO);
-            self.sync = Sync::Candidate(Candidate { line, next, prev_hash, forked: false });
+            self.sync = Sync::Candidate(Candidate {
+                line,
+                next,
+                prev_hash,
+                forked: false,
+            });
         }
-        let Some(peer) = self.slots[line].peer() else { return };
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
         let candidate = match &mut self.sync {
             Sync::Candidate(candidate) if candidate.line == line => candidate,
             Sync::Free => return peer.reader.skip_line(),
@@ -92,7 +106,11 @@ impl<D: Disk> Node<D> {
         let alone = block.check_link(candidate.next, &candidate.prev_hash);
         let alone = alone.and_then(|()| block.check_alone(self.log.difficulty()));
         if let Err(error) = alone {
-            let text = InvalidBlock { index: Some(candidate.next), error }.to_string();
+            let text = InvalidBlock {
+                index: Some(candidate.next),
+                error,
+            }
+            .to_string();
             return self.chain_invalid(line, &text);
         }
         if !candidate.forked {
@@ -101,7 +119,11 @@ impl<D: Disk> Node<D> {
                 return self.candidate_failed(line, &error);
             }
         }
-        peer.held = Some(Held::Checking { block, origin: Origin::Chain, next: 0 });
+        peer.held = Some(Held::Checking {
+            block,
+            origin: Origin::Chain,
+            next: 0,
+        });
     }
 
     /// A block of the candidate whose signatures are good.
@@ -110,7 +132,11 @@ impl<D: Disk> Node<D> {
             Ok(false) => {
                 let next = block.transactions.len();
                 if let Some(peer) = self.slots[line].peer() {
-                    peer.held = Some(Held::Checking { block, origin: Origin::Chain, next });
+                    peer.held = Some(Held::Checking {
+                        block,
+                        origin: Origin::Chain,
+                        next,
+                    });
                 }
                 return;
             }
@@ -124,7 +150,11 @@ impl<D: Disk> Node<D> {
             }
             (Ok(()), _) => unreachable!("a staged block belongs to a candidate"),
             (Err(AppendError::Rule(error)), _) => {
-                let text = InvalidBlock { index: Some(block.index), error }.to_string();
+                let text = InvalidBlock {
+                    index: Some(block.index),
+                    error,
+                }
+                .to_string();
                 self.chain_invalid(line, &text);
             }
             (Err(AppendError::Disk(error)), _) => self.candidate_failed(line, &error),
@@ -133,7 +163,9 @@ impl<D: Disk> Node<D> {
 
     /// A peer's chain is complete.
     pub(super) fn chain_end(&mut self, line: usize) {
-        let Some(peer) = self.slots[line].peer() else { return };
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
         peer.asked = false;
         let user_asked = core::mem::take(&mut peer.user_asked);
         let ask_again = peer.seen;
@@ -153,7 +185,11 @@ impl<D: Disk> Node<D> {
         }
         if wins {
             let equal = length == ours.length;
-            self.sync = Sync::Settling(Settling { source: line, equal, stage: Stage::Adopting });
+            self.sync = Sync::Settling(Settling {
+                source: line,
+                equal,
+                stage: Stage::Adopting,
+            });
             return;
         }
         if theirs.is_some() {
@@ -188,7 +224,9 @@ impl<D: Disk> Node<D> {
         if let Some(peer) = self.slots[line].peer() {
             peer.reader.skip_line();
         }
-        self.notify(&format!("[consensus ❌] peer chain failed validation: {reason}"));
+        self.notify(&format!(
+            "[consensus ❌] peer chain failed validation: {reason}"
+        ));
         self.strike(line, reason);
     }
 
@@ -198,7 +236,9 @@ impl<D: Disk> Node<D> {
         if let Some(peer) = self.slots[line].peer() {
             peer.reader.skip_line();
         }
-        self.notify(&format!("[store ❌] a peer's chain was not looked at: {error}."));
+        self.notify(&format!(
+            "[store ❌] a peer's chain was not looked at: {error}."
+        ));
     }
 
     /// Goes on with a switch, a bounded step at a time.
@@ -212,7 +252,11 @@ impl<D: Disk> Node<D> {
                 Ok(Some(fallen)) => {
                     self.adopted(&fallen, settling.equal);
                     let next = fallen.from;
-                    Some(Stage::Collecting { fallen, next, lost: VecDeque::new() })
+                    Some(Stage::Collecting {
+                        fallen,
+                        next,
+                        lost: VecDeque::new(),
+                    })
                 }
                 Err(error) => {
                     self.disk_failed(&error);
@@ -257,7 +301,10 @@ impl<D: Disk> Node<D> {
             match self.log.read_fallen(&fallen, height) {
                 Ok(block) => {
                     let ours = self.identity.public();
-                    let mine = block.transactions.into_iter().filter(|t| t.requester == ours);
+                    let mine = block
+                        .transactions
+                        .into_iter()
+                        .filter(|t| t.requester == ours);
                     lost.extend(mine);
                 }
                 Err(error) => {
@@ -269,7 +316,11 @@ impl<D: Disk> Node<D> {
             }
         }
         if end < fallen.to {
-            return Some(Stage::Collecting { fallen, next: end, lost });
+            return Some(Stage::Collecting {
+                fallen,
+                next: end,
+                lost,
+            });
         }
         let next = fallen.from;
         (!lost.is_empty()).then_some(Stage::Comparing { next, lost })
@@ -293,7 +344,10 @@ impl<D: Disk> Node<D> {
                 Kind::Request => "request",
                 Kind::Release => "release",
             };
-            log::info!("{verb} of {} fell out of the chain and is made again", transaction.uid);
+            log::info!(
+                "{verb} of {} fell out of the chain and is made again",
+                transaction.uid
+            );
             self.pool.add(vec![transaction], false);
         }
         None

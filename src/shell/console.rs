@@ -4,7 +4,7 @@
 //! terminal left nonblocking would break the user's shell after us.
 
 use std::fs::File;
-use std::io::{self, ErrorKind, Read, Write};
+use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
 
 use rustix::fs::{Mode, OFlags};
@@ -53,6 +53,11 @@ impl Console {
             input: Some(input),
             output: Some(Output::of(output, path)?),
         })
+    }
+
+    /// Whether what is typed is shown by the other end: by a terminal, not by a pipe.
+    pub fn echoes(&self) -> bool {
+        self.input.as_ref().is_some_and(File::is_terminal)
     }
 
     /// What to poll for input: nothing after its end.

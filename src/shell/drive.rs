@@ -97,8 +97,11 @@ impl Driver {
     /// Until the node asks for the exit. `utf8`: what the console shows.
     pub fn drive<M: Machine>(&mut self, node: &mut M, utf8: bool) -> Result<(), Fault> {
         let line = CONSOLE;
-        let mut flow = match self.console {
-            Some(_) => self.tell(node, Event::ConsoleOpened { line, utf8 }),
+        let mut flow = match &self.console {
+            Some(console) => {
+                let echoes = console.echoes();
+                self.tell(node, Event::ConsoleOpened { line, utf8, echoes })
+            }
             None => self.obey(node),
         };
         while flow.is_continue() {

@@ -1,6 +1,6 @@
 //! The only room that touches the system: sockets, files, the clock, signals, the terminal.
 //!
-//! [`run`] opens them, then drives the machine by the law of `HOUSE.md` section 4: wait, tell it
+//! [`run`] opens them, then drives the machine by the law that the crate's documentation gives: wait, tell it
 //! one event, do what it asks until it asks for nothing more, tell the next event. Everything waits
 //! in one call of poll(2), so an idle node makes no system call until its next deadline. What the
 //! bytes mean is not known here.

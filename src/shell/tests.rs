@@ -70,7 +70,7 @@ impl Machine for Stand<'_> {
             Event::Incoming { from } => format!("incoming {}", from.ip()),
             Event::Connected { line, remote, .. } => format!("connected {} {remote}", line.0),
             Event::DialFailed { line, reason } => format!("failed {} {reason}", line.0),
-            Event::ConsoleOpened { line, utf8 } => format!("console {} {utf8}", line.0),
+            Event::ConsoleOpened { line, utf8, .. } => format!("console {} {utf8}", line.0),
             Event::Received { line, count } => {
                 let bytes = &parts.space[usize::from(line.0)][..count];
                 format!("received {} {}", line.0, String::from_utf8_lossy(bytes))

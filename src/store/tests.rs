@@ -208,7 +208,7 @@ fn many_switches_keep_every_height_readable() {
             let name = format!("switch-{round}");
             stage(&mut log, fork, length - fork + 1, &name);
             // Ours grows while the other one is staged.
-            if random % 2 == 0 {
+            if random.is_multiple_of(2) {
                 toggle(&mut log, 4, "meanwhile").expect("appended");
             }
             while log.adopt(5).expect("adopts").is_none() {}
