@@ -194,6 +194,9 @@ impl<D: Disk> Node<D> {
             }
             return false;
         }
+        if console.has_line() {
+            console.prompt(self.menu.question.text());
+        }
         match console.take_line() {
             None => return false,
             Some(Input::Unusable(why)) => {
