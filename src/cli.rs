@@ -4,13 +4,15 @@
 
 use std::ffi::OsString;
 use std::io::{self, ErrorKind, Write};
-use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr};
-use std::path::PathBuf;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::path::{Path, PathBuf};
 use std::process::ExitCode;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::shell::{self, Settings, resolve};
+use crate::verify::{self, Verdict};
+use crate::wire::address::{digits, parse_host_port, parse_port, unbracketed};
 
 /// The port without an argument.
 pub const PORT_DEFAULT: u16 = 6000;
@@ -71,7 +73,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, home: Option<OsString
             Ok(()) => ExitCode::SUCCESS,
             Err(fault) => complain(&format!("blx: {fault}\n"), EXIT_FAULT),
         },
-        Ok(Command::Verify { file, difficulty }) => verify(file, difficulty),
+        Ok(Command::Verify { file, difficulty }) => verify(&file, difficulty),
         Ok(Command::Resolve { host, port }) => match resolve::child(&host, port) {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(EXIT_FAULT),
@@ -82,8 +84,23 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, home: Option<OsString
     }
 }
 
-fn verify(_file: PathBuf, _difficulty: Option<u8>) -> ExitCode {
-    complain("blx: verify is not built in\n", EXIT_FAULT)
+fn verify(file: &Path, difficulty: Option<u8>) -> ExitCode {
+    let verdict = match verify::run(file, difficulty) {
+        Ok(verdict) => verdict,
+        Err(error) => return complain(&format!("blx: {error}\n"), EXIT_FAULT),
+    };
+    let printed = print(&format!("{verdict}\n"));
+    match verdict {
+        Verdict::Invalid { .. } => ExitCode::from(EXIT_FAULT),
+        Verdict::Valid { note: None, .. } => printed,
+        Verdict::Valid {
+            note: Some(note), ..
+        } => {
+            // The exit code tells the verdict; this is beside it.
+            let _ = io::stderr().write_all(format!("blx: note: {note}\n").as_bytes());
+            printed
+        }
+    }
 }
 
 fn print(text: &str) -> ExitCode {
@@ -243,53 +260,6 @@ fn parse_difficulty(text: &str) -> Usage<u8> {
     }
 }
 
-/// Reads a port: 1 to 65535. The error is a sentence.
-pub fn parse_port(text: &str) -> Result<u16, String> {
-    digits(text)
-        .and_then(|number| u16::try_from(number).ok())
-        .filter(|port| *port > 0)
-        .ok_or_else(|| format!("the port must be a number from 1 to 65535, not {text:?}"))
-}
-
-/// Reads `HOST:PORT`, where the host is a name, an IPv4 address, or an IPv6 address with or without
-/// brackets, which are taken off. The error is a sentence.
-pub fn parse_host_port(text: &str) -> Result<(String, u16), String> {
-    let wrong = || format!("expected HOST:PORT, such as 192.168.1.5:6000, not {text:?}");
-    let (host, port) = text.rsplit_once(':').ok_or_else(wrong)?;
-    let host = match unbracketed(host) {
-        Some(inner) if is_ipv6(inner) => inner,
-        None if is_name(host) || is_ipv6(host) => host,
-        _ => return Err(wrong()),
-    };
-    Ok((host.to_owned(), parse_port(port)?))
-}
-
-fn unbracketed(text: &str) -> Option<&str> {
-    text.strip_prefix('[')?.strip_suffix(']')
-}
-
-/// The part behind `%` names the interface of a link-local address.
-fn is_ipv6(text: &str) -> bool {
-    let address = text.split('%').next().unwrap_or_default();
-    address.parse::<Ipv6Addr>().is_ok()
-}
-
-/// Whether it exists is the resolver's to tell.
-fn is_name(text: &str) -> bool {
-    let odd =
-        |letter: char| letter.is_whitespace() || letter.is_control() || ":[]".contains(letter);
-    !text.is_empty() && !text.contains(odd)
-}
-
-/// A number without a sign, which `parse` would take.
-fn digits(text: &str) -> Option<u64> {
-    if text.bytes().all(|byte| byte.is_ascii_digit()) {
-        text.parse().ok()
-    } else {
-        None
-    }
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -369,21 +339,6 @@ mod tests {
 
     #[test]
     fn a_port_is_checked() {
-        for text in [
-            "0",
-            "70000",
-            "abc",
-            "",
-            "-1",
-            "+5",
-            "6000 ",
-            "99999999999999999999",
-        ] {
-            let error = parse_port(text).expect_err("is no port");
-            assert!(error.contains("from 1 to 65535"), "{error}");
-        }
-        assert_eq!(parse_port("1"), Ok(1));
-        assert_eq!(parse_port("65535"), Ok(65535));
         assert_eq!(
             refused(&["70000"]),
             "the port must be a number from 1 to 65535, not \"70000\""
@@ -402,35 +357,9 @@ mod tests {
     }
 
     #[test]
-    fn a_peer_is_a_host_and_a_port() {
-        let good = [
-            ("localhost:6000", "localhost"),
-            ("10.0.0.7:6000", "10.0.0.7"),
-            ("[::1]:6000", "::1"),
-            ("::1:6000", "::1"),
-            ("[fe80::1%eth0]:6000", "fe80::1%eth0"),
-        ];
-        for (text, host) in good {
-            assert_eq!(parse_host_port(text), Ok((host.to_owned(), 6000)), "{text}");
-        }
-        for text in [
-            "",
-            "host",
-            ":6000",
-            "[]:6000",
-            "[host]:6000",
-            "a:b:6000",
-            "a b:6000",
-            "::1",
-        ] {
-            let error = parse_host_port(text).expect_err(text);
-            assert!(error.contains("expected HOST:PORT"), "{error}");
-        }
-        for text in ["host:", "host:0", "host:70000", "host:abc"] {
-            let error = parse_host_port(text).expect_err(text);
-            assert!(error.contains("from 1 to 65535"), "{error}");
-        }
+    fn a_peer_needs_a_port() {
         assert!(refused(&["--connect", "host"]).starts_with("--connect: expected"));
+        assert!(refused(&["--connect", "host:0"]).contains("from 1 to 65535"));
     }
 
     #[test]

@@ -7,4 +7,5 @@ pub mod limits;
 pub mod node;
 pub mod shell;
 pub mod store;
+pub mod verify;
 pub mod wire;

@@ -78,6 +78,8 @@ pub enum OpenError {
     Disk(DiskError),
     /// It is no chain file.
     Foreign,
+    /// Its header is damaged.
+    Header,
     /// It was written in this later format.
     Newer(u16),
     /// Its difficulty is another one than was asked for.
@@ -104,6 +106,7 @@ impl fmt::Display for OpenError {
                 f,
                 "{name} is not a chain file: move it away, or choose another directory with --data-dir"
             ),
+            OpenError::Header => write!(f, "the header of {name} is damaged"),
             OpenError::Newer(version) => write!(
                 f,
                 "{name} has format {version} and this blx reads {}: update blx, or choose another directory with --data-dir",
@@ -145,33 +148,22 @@ impl<D: Disk> Log<D> {
         if size == 0 {
             disk.replace(File::Chain, &record::header(new))?;
         }
-        let (file, check) = match read_header(&mut disk)? {
-            Header::Foreign => return Err(OpenError::Foreign),
-            Header::Newer(version) => return Err(OpenError::Newer(version)),
-            Header::Ours { difficulty, check } => (difficulty, check),
-            Header::Damaged => {
-                let aside = Some(disk.set_aside(File::Chain, 0)?);
-                opening = Opening {
-                    ending: Ending::NoHeader,
-                    cut: size,
-                    aside,
-                };
-                let header = record::header(new);
-                disk.replace(File::Chain, &header)?;
-                (
-                    new,
-                    record::le_u32(&header[HEADER_BYTES - record::CHECK_BYTES..]),
-                )
-            }
-        };
+        if read_header(&mut disk)? == Header::Damaged {
+            let aside = Some(disk.set_aside(File::Chain, 0)?);
+            opening = Opening {
+                ending: Ending::NoHeader,
+                cut: size,
+                aside,
+            };
+            disk.replace(File::Chain, &record::header(new))?;
+        }
+        let (mut log, ending) = Log::examine(disk)?;
         if let Some(asked) = difficulty
-            && asked != file
+            && asked != log.difficulty()
         {
+            let file = log.difficulty();
             return Err(OpenError::Difficulty { file, asked });
         }
-        let state = State::new(HEADER_BYTES as u64, check);
-        let mut log = Log::new(disk, file, state, Window::new(File::Chain));
-        let ending = log.replay()?;
         if ending != Ending::Clean {
             opening = log.cut(ending)?;
         }
@@ -185,6 +177,20 @@ impl<D: Disk> Log<D> {
                 })?;
         }
         Ok((log, opening))
+    }
+
+    /// Reads a chain file as far as it is sound, and says how that part ends. Writes nothing.
+    pub fn examine(mut disk: D) -> Result<(Log<D>, Ending), OpenError> {
+        let (difficulty, check) = match read_header(&mut disk)? {
+            Header::Ours { difficulty, check } => (difficulty, check),
+            Header::Newer(version) => return Err(OpenError::Newer(version)),
+            Header::Foreign => return Err(OpenError::Foreign),
+            Header::Damaged => return Err(OpenError::Header),
+        };
+        let state = State::new(HEADER_BYTES as u64, check);
+        let mut log = Log::new(disk, difficulty, state, Window::new(File::Chain));
+        let ending = log.replay()?;
+        Ok((log, ending))
     }
 
     /// Takes every sound record in, and says why it stopped.

@@ -3,8 +3,9 @@
 //! `frame` cuts bytes into lines, and a `chain_response` into its blocks while it arrives;
 //! `message` gives a line or a block its meaning; `text` is what desktop nodes would write, and
 //! `write` turns what a line is to send into it while there is room;
-//! `document` reads a chain from a file of JSON. No chain is ever held as text.
+//! `document` reads a chain from a file of JSON, `address` a `HOST:PORT`. No chain is ever held as text.
 
+pub mod address;
 pub mod document;
 pub mod frame;
 mod json;
