@@ -368,9 +368,11 @@ impl<D: Disk> Node<D> {
                     break;
                 }
             }
-            self.busy |= self.mine();
+            self.mine();
         }
         self.busy |= self.take_input();
+        // The line just taken may have been a wish.
+        self.busy |= !self.pool.is_empty();
     }
 
     /// Makes bytes for every line that has room.

@@ -83,30 +83,29 @@ impl<D: Disk> Node<D> {
         Ok(())
     }
 
-    /// Goes on making a block; true if there is more to do.
-    pub(super) fn mine(&mut self) -> bool {
+    /// Goes on making a block of what waits.
+    pub(super) fn mine(&mut self) {
         if self.pool.is_empty() {
-            return false;
+            return;
         }
         if let Some(fault) = self.log.fault() {
             let text = format!("❌ nothing was changed: {fault}.");
             self.pool.batches.clear();
             self.pool.work = None;
             self.answer(&text);
-            return false;
+            return;
         }
         if self.pool.work.is_none() {
             self.begin_work();
         }
         let Some(work) = &mut self.pool.work else {
-            return false;
+            return;
         };
         if work.step(limits::NONCES_PER_TURN)
             && let Some(work) = self.pool.work.take()
         {
             self.found(&work.into_block());
         }
-        !self.pool.is_empty()
     }
 
     /// Starts a block of as many batches as fit; those that are no longer possible are reported.
