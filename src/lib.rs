@@ -1,4 +1,63 @@
-//! x
+//! A small always-on node for a lending ledger that a LAN shares: who took what, and that it came
+//! back, in a chain of blocks that every node holds, with no server.
+//!
+//! # The rooms, in the order in which a byte meets them
+//!
+//! | room | knows | may import |
+//! | --- | --- | --- |
+//! | [`shell`] | sockets, files, the clock, the terminal; nothing of what their bytes mean | node's and store's public names |
+//! | [`wire`] | the peers' text: bytes to messages and back, streamed | limits, ledger |
+//! | [`node`] | the machine: what to do about a message, a block, a chain, a line typed | limits, ledger, wire, store |
+//! | [`ledger`] | the rules: transactions, blocks, items, fork choice, proof of work | limits |
+//! | [`store`] | the chain file: append, branches, recovery | limits, ledger |
+//!
+//! [`limits`] holds every capacity and every time. [`cli`] reads the arguments, [`verify`] checks a
+//! chain without a node. Wire and store do not know each other. No room but the shell names a
+//! socket, a file, a clock or a random source: one seed and one sequence of events give the same
+//! run again. `tests/house.rs` checks all this.
+//!
+//! One block: poll(2) says a socket is readable; its bytes go straight into
+//! [`node::Node::rx_space`]; [`wire::frame`] cuts a frame and [`wire::message`] gives it its
+//! meaning; `node::gossip` asks whether it extends the tip, else `node::sync` asks for the whole
+//! chain; the ledger tests it, cheapest first: index, link, work, hash, items, signatures;
+//! [`store::log`] appends it and waits until it is durable; only then are the items changed, the
+//! user told, and "block 42" queued on every other line.
+//!
+//! # The law of driving
+//!
+//! ```text
+//! node.handle(clock, event);                   one thing that happened
+//! while let Some(action) = node.poll() { .. }  dial, accept, hang up, exit
+//! wait until the first of:
+//!     a line is readable  whose rx_space is not empty    -> read into it, Event::Received
+//!     a line is writable  whose tx_pending is not empty  -> write from it, Event::Sent
+//!     the deadline                                       -> Event::Tick
+//! ```
+//!
+//! 1. One event, then `poll` until `None`, then the next event.
+//! 2. The clock has two parts: `mono` for timers never goes back, `wall` for the times in blocks
+//!    may do anything, as a machine without a clock battery has it.
+//! 3. Backpressure is an empty slice: a line whose `rx_space` is empty is not read, and a queue
+//!    holds "block 41", never its bytes.
+//! 4. Work per call is bounded: one frame, some signatures, some nonces. If more is waiting the
+//!    deadline is now, so the menu answers while a long chain comes in.
+//! 5. The disk is called synchronously. A block is applied, shown and told only after its sync
+//!    returned. The first disk error stays: from then on nothing is written, the user knows it,
+//!    and peers are still served. A failed sync is never tried again.
+//! 6. A peer's fault ends its line with a reason; a user's fault becomes one sentence; a disk's
+//!    fault becomes a state of health; a fault of ours is a panic. No input panics.
+//!
+//! # Where the plan was left
+//!
+//! - Signatures are made by p256 and not by ring: RFC 6979 asks for no random source, so the
+//!   machine stays deterministic. ring checks them, which is what takes the time.
+//! - The disk has seven calls, not five: `replace` puts a small file in place whole, `set_aside`
+//!   keeps what is cut from a damaged one.
+//! - A record holds its block's hash, though it could be computed: a peer's chain is compared with
+//!   ours, and any block read back, without hashing everything before it. A block of one
+//!   transaction still takes less than 150 bytes.
+//! - A name is looked up in a child process ([`shell::resolve`]): the system's resolver blocks, and
+//!   there is neither a second thread nor a resolver of our own.
 #![forbid(unsafe_code)]
 
 pub mod cli;
@@ -9,3 +68,6 @@ pub mod shell;
 pub mod store;
 pub mod verify;
 pub mod wire;
+
+#[doc = include_str!("PROTOCOL.md")]
+pub mod protocol {}

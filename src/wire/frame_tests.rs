@@ -205,6 +205,31 @@ fn brackets_that_do_not_match_are_left_to_the_reading_of_their_element() {
 }
 
 #[test]
+fn nothing_of_a_broken_line_leaks_into_the_next() {
+    for broken in [
+        "{\"payload\": {\"chain",
+        "{\"payload\": {\"chain\":",
+        "{\"payload\": {\"chain\": [[\"",
+        "{{{[\"\\",
+        "{\"type\": \"ping\", \"payload\": {}}",
+        "{\"payload\":",
+    ] {
+        for (line, cut) in [
+            ("{\"payload\": {\"chain\": [1]}}", true),
+            ("{\"a\": {\"chain\": [1]}}", false),
+            ("{\"a\": {\"b\": [1]}}", false),
+        ] {
+            let found = pieces(format!("{broken}\n{line}\n").as_bytes(), 1);
+            let expected = match cut {
+                true => end("{\"payload\": {\"chain\": []}}"),
+                false => message(line),
+            };
+            assert_eq!(found.last(), Some(&expected), "{broken}: {found:?}");
+        }
+    }
+}
+
+#[test]
 fn a_candidate_that_failed_is_skipped_to_the_next_line() {
     let line = b"{\"payload\": {\"chain\": [1, {\"x\": \"y\"}, 3], \"length\": 3}}\n{\"a\": 1}\n";
     for chop in [1, 4, 1000] {
@@ -295,6 +320,25 @@ fn the_limits_are_exact() {
         &chain(&"1".repeat(MESSAGE_TEXT_MAX + 1)),
         &[Error(FrameError::ELEMENT)],
     );
+
+    let endless = format!(
+        "{{\"payload\":{{\"chain\":[\"{}",
+        "x".repeat(2 * MESSAGE_TEXT_MAX)
+    );
+    check_long(&endless, &[Error(FrameError::ELEMENT)]);
+    // The carriage return of the longest line is the last byte that is there.
+    let mut reader = Reader::default();
+    let mut found = Vec::new();
+    for part in [format!("{longest}\r").as_bytes(), b"\n"] {
+        let mut rest = part;
+        while !rest.is_empty() {
+            let count = put_some(&mut reader, rest);
+            assert!(count > 0);
+            rest = &rest[count..];
+            take(&mut reader, &mut found);
+        }
+    }
+    assert!(found == [message(&longest)]);
 
     let around = |front: usize, back: usize| {
         let (front, back) = (" ".repeat(front), " ".repeat(back));

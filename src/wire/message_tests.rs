@@ -302,6 +302,17 @@ fn impossible_values_make_an_invalid_block() {
 }
 
 #[test]
+fn the_first_wrong_transaction_is_named_by_its_position() {
+    let list = format!("[{}, {{}}, 5]", transaction_text());
+    assert_eq!(
+        block(with("transactions", Some(&list)).as_bytes()),
+        Err(BlockError::Shape(
+            "of a block, transactions[1].requester is missing".into()
+        ))
+    );
+}
+
+#[test]
 fn a_wrong_type_outweighs_an_impossible_value() {
     let text = with("index", Some("-1")).replace("\"nonce\": 2", "\"nonce\": null");
     assert!(matches!(block(text.as_bytes()), Err(BlockError::Shape(_))));
