@@ -1,0 +1,258 @@
+//! The rules of the house, which the crate's documentation gives: who may import whom, what a room
+//! may not name, and how long files and functions may get.
+
+use std::collections::BTreeSet;
+use std::fs;
+use std::path::{Path, PathBuf};
+
+const FILE_LINES_MAX: usize = 500;
+const TEST_FILE_LINES_MAX: usize = 600;
+const FUNCTION_LINES_MAX: usize = 70;
+
+/// The rooms, and what each may import of the others.
+const ROOMS: [(&str, &[&str]); 9] = [
+    ("limits", &[]),
+    ("ledger", &["limits"]),
+    ("wire", &["limits", "ledger"]),
+    ("store", &["limits", "ledger"]),
+    ("node", &["limits", "ledger", "wire", "store"]),
+    ("shell", &["limits", "node", "store"]),
+    ("verify", &["limits", "ledger", "wire", "store"]),
+    (
+        "cli",
+        &["limits", "ledger", "wire", "store", "shell", "verify"],
+    ),
+    ("lib", &[]),
+];
+
+/// What only the shell, and the commands around it, may name.
+const SYSTEM: [&str; 9] = [
+    "std::net",
+    "std::fs",
+    "std::time",
+    "std::env",
+    "std::thread",
+    "std::process",
+    "rustix",
+    "signal_hook",
+    "SystemRandom",
+];
+
+/// What nobody may name outside tests.
+const BANNED: [&str; 8] = [
+    "std::thread",
+    ".unwrap()",
+    "println!",
+    "eprintln!",
+    "dbg!",
+    "todo!",
+    "unimplemented!",
+    "async fn",
+];
+
+struct Source {
+    path: PathBuf,
+    room: String,
+    /// Without what is only compiled for tests.
+    code: String,
+    text: String,
+}
+
+fn files(folder: &Path, into: &mut Vec<PathBuf>) {
+    for entry in fs::read_dir(folder).expect("a folder") {
+        let path = entry.expect("an entry").path();
+        if path.is_dir() {
+            files(&path, into);
+        } else if path.extension().is_some_and(|extension| extension == "rs") {
+            into.push(path);
+        }
+    }
+}
+
+fn rust_files(folder: &str) -> Vec<PathBuf> {
+    let mut found = Vec::new();
+    files(
+        &Path::new(env!("CARGO_MANIFEST_DIR")).join(folder),
+        &mut found,
+    );
+    found.sort();
+    assert!(!found.is_empty());
+    found
+}
+
+fn is_test_file(path: &Path) -> bool {
+    let name = path
+        .file_stem()
+        .and_then(|name| name.to_str())
+        .unwrap_or_default();
+    name == "tests" || name.ends_with("_tests")
+}
+
+fn sources() -> Vec<Source> {
+    let root = Path::new(env!("CARGO_MANIFEST_DIR")).join("src");
+    let paths = rust_files("src")
+        .into_iter()
+        .filter(|path| !is_test_file(path));
+    let source = |path: PathBuf| {
+        let text = fs::read_to_string(&path).expect("UTF-8");
+        let inside = path.strip_prefix(&root).expect("in src");
+        let first = inside.components().next().expect("a name");
+        let room = Path::new(first.as_os_str()).with_extension("");
+        let code = text
+            .split("#[cfg(test)]")
+            .next()
+            .unwrap_or_default()
+            .to_owned();
+        Source {
+            room: room.to_string_lossy().into_owned(),
+            path,
+            code,
+            text,
+        }
+    };
+    paths.map(source).collect()
+}
+
+fn is_comment(line: &str) -> bool {
+    line.trim_start().starts_with("//")
+}
+
+/// The rooms that a file names: `crate::room`, and `super::room` in a room's root.
+fn imports(source: &Source) -> BTreeSet<String> {
+    let lines = source.code.lines().filter(|line| !is_comment(line));
+    let mut rooms = BTreeSet::new();
+    for line in lines {
+        for (at, _) in line.match_indices("crate::") {
+            let rest = &line[at + "crate::".len()..];
+            assert!(
+                !rest.starts_with('{'),
+                "{}: one room a line",
+                source.path.display()
+            );
+            let end = rest
+                .find(|c: char| !c.is_alphanumeric() && c != '_')
+                .unwrap_or(rest.len());
+            rooms.insert(rest[..end].to_owned());
+        }
+    }
+    rooms
+}
+
+#[test]
+fn rooms_import_only_what_they_may() {
+    let mut seen = 0;
+    for source in sources().iter().filter(|source| source.room != "main") {
+        let allowed = ROOMS.iter().find(|(room, _)| *room == source.room);
+        let (_, allowed) = allowed.unwrap_or_else(|| panic!("{} is no room", source.room));
+        for import in imports(source) {
+            seen += 1;
+            let fine = import == source.room || allowed.contains(&import.as_str());
+            assert!(fine, "{} imports {import}", source.path.display());
+        }
+    }
+    assert!(seen > 40, "imports are found at all");
+}
+
+#[test]
+fn only_the_shell_names_the_system() {
+    for source in sources() {
+        let outside = ["shell", "cli", "verify", "main"].contains(&source.room.as_str());
+        let banned = SYSTEM.iter().filter(|_| !outside).chain(&BANNED);
+        for name in banned {
+            let lines = source.code.lines().enumerate();
+            for (number, line) in lines.filter(|(_, line)| !is_comment(line)) {
+                let found = line.contains(name);
+                assert!(!found, "{}:{}: {name}", source.path.display(), number + 1);
+            }
+        }
+    }
+}
+
+#[test]
+fn the_shell_does_not_look_inside_what_it_carries() {
+    for source in sources().iter().filter(|source| source.room == "shell") {
+        for name in [
+            "serde_json",
+            "store::record",
+            "store::log",
+            "wire::",
+            "ledger::",
+        ] {
+            assert!(
+                !source.code.contains(name),
+                "{}: {name}",
+                source.path.display()
+            );
+        }
+    }
+}
+
+#[test]
+fn files_and_functions_stay_short() {
+    for (folder, limit) in [("src", FILE_LINES_MAX), ("tests", TEST_FILE_LINES_MAX)] {
+        for path in rust_files(folder) {
+            let text = fs::read_to_string(&path).expect("UTF-8");
+            let lines = text.lines().count();
+            assert!(lines <= limit, "{} has {lines} lines", path.display());
+            let long = long_functions(&text);
+            assert!(long.is_empty(), "{}: {long:?} are too long", path.display());
+        }
+    }
+}
+
+/// The functions of a formatted file that are too long: from `fn` to the brace in its column.
+fn long_functions(text: &str) -> Vec<String> {
+    let lines: Vec<&str> = text.lines().collect();
+    let mut long = Vec::new();
+    for (start, line) in lines.iter().enumerate() {
+        let code = line.trim_start();
+        let words: Vec<&str> = code
+            .split_whitespace()
+            .take_while(|word| *word != "fn")
+            .collect();
+        let qualifiers = [
+            "pub",
+            "pub(super)",
+            "pub(crate)",
+            "const",
+            "unsafe",
+            "extern",
+        ];
+        let declares = code.split_whitespace().any(|word| word == "fn")
+            && words.iter().all(|word| qualifiers.contains(word));
+        if !declares || line.ends_with(';') {
+            continue;
+        }
+        let indent = &line[..line.len() - code.len()];
+        let close = format!("{indent}}}");
+        let length = lines[start..].iter().position(|line| **line == close);
+        if length.is_some_and(|length| length + 1 > FUNCTION_LINES_MAX) {
+            long.push(code.to_owned());
+        }
+    }
+    long
+}
+
+#[test]
+fn the_measure_of_functions_measures() {
+    let body = "        let x = 1;\n".repeat(FUNCTION_LINES_MAX);
+    let long =
+        format!("impl X {{\n    pub fn long() {{\n{body}    }}\n    fn short() {{\n    }}\n}}\n");
+    assert_eq!(long_functions(&long), ["pub fn long() {"]);
+}
+
+#[test]
+fn no_unsafe_code() {
+    for root in ["src/lib.rs", "src/main.rs"] {
+        let path = Path::new(env!("CARGO_MANIFEST_DIR")).join(root);
+        let text = fs::read_to_string(path).expect("UTF-8");
+        assert!(text.contains("#![forbid(unsafe_code)]"), "{root}");
+    }
+    let offender = sources().into_iter().find(|source| {
+        source
+            .text
+            .lines()
+            .any(|line| !is_comment(line) && line.contains("unsafe {"))
+    });
+    assert!(offender.is_none());
+}

@@ -1,0 +1,202 @@
+//! `blx verify`: the verdicts that PROTOCOL.md's section 3 asks for, from the real binary.
+
+use std::fs;
+use std::io::Write;
+use std::path::{Path, PathBuf};
+use std::process::{Command, Output, Stdio};
+
+use serde_json::Value;
+
+fn vectors(name: &str) -> PathBuf {
+    Path::new(env!("CARGO_MANIFEST_DIR"))
+        .join("tests/vectors")
+        .join(name)
+}
+
+fn verify(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
+    let mut child = Command::new(env!("CARGO_BIN_EXE_blx"))
+        .arg("verify")
+        .args(arguments)
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut stdin = child.stdin.take().expect("piped");
+    // A verdict may be out before everything is read.
+    let _ = stdin.write_all(input);
+    drop(stdin);
+    let Output {
+        status,
+        stdout,
+        stderr,
+    } = child.wait_with_output().expect("ends");
+    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
+    (
+        status.code().expect("no signal"),
+        text(stdout),
+        text(stderr),
+    )
+}
+
+/// A data directory with `items` requested one by one.
+fn data_dir(items: &str) -> tempfile::TempDir {
+    let dir = tempfile::tempdir().expect("a folder");
+    let mut child = Command::new(env!("CARGO_BIN_EXE_blx"))
+        .args(["--bind", "127.0.0.1", "--data-dir"])
+        .arg(dir.path())
+        .arg(free_port())
+        .stdin(Stdio::piped())
+        .stdout(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let typed: String = items
+        .split(',')
+        .map(|item| format!("1\n{item}\n"))
+        .collect();
+    let mut stdin = child.stdin.take().expect("piped");
+    stdin.write_all(typed.as_bytes()).expect("reads");
+    drop(stdin);
+    let output = child.wait_with_output().expect("ends");
+    assert!(output.status.success(), "{output:?}");
+    dir
+}
+
+fn free_port() -> String {
+    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+    listener
+        .local_addr()
+        .expect("an address")
+        .port()
+        .to_string()
+}
+
+#[test]
+fn every_altered_chain_gets_its_verdict() {
+    let text = fs::read_to_string(vectors("verdicts.json")).expect("reads");
+    let cases: Vec<Value> = serde_json::from_str(&text).expect("JSON");
+    assert_eq!(cases.len(), 23);
+    for case in cases {
+        let name = case["name"].as_str().expect("a name");
+        // The text of numbers must stay as it is: the chain is cut out, not written anew.
+        let start = text
+            .find(&format!("\"name\": \"{name}\""))
+            .expect("it is there");
+        let chain = &text[start..];
+        let chain = &chain[chain.find("\"chain\": ").expect("a chain") + 9..];
+        let chain = array(chain);
+        let (code, out, err) = verify(&["-"], chain.as_bytes());
+        let accepts = case["this_node_accepts"].as_bool().expect("a verdict");
+        assert_eq!(code, i32::from(!accepts), "{name}: {out}{err}");
+        if accepts {
+            assert!(out.starts_with("valid: 30 blocks, tip 00"), "{name}: {out}");
+        } else {
+            let block = match name {
+                "first block missing" | "genesis altered" => 0,
+                _ => 5,
+            };
+            assert!(
+                out.starts_with(&format!("invalid at block {block}: ")),
+                "{name}: {out}"
+            );
+        }
+    }
+}
+
+/// The array that a text begins with.
+fn array(text: &str) -> &str {
+    let mut values =
+        serde_json::Deserializer::from_str(text).into_iter::<&serde_json::value::RawValue>();
+    values.next().expect("a value").expect("JSON").get()
+}
+
+#[test]
+fn a_chain_response_and_an_array_are_both_chains() {
+    let line = fs::read(vectors("chain_response.line")).expect("reads");
+    let state: Value =
+        serde_json::from_slice(&fs::read(vectors("chain_state.json")).expect("reads"))
+            .expect("JSON");
+    let expected = format!(
+        "valid: {} blocks, tip {}, reserved {}, available {}\n",
+        state["length"],
+        state["tip"].as_str().expect("a hash"),
+        state["reserved"].as_array().expect("a list").len(),
+        state["available"].as_array().expect("a list").len()
+    );
+    let file = vectors("chain_response.line");
+    assert_eq!(
+        verify(&[file.to_str().expect("UTF-8")], b""),
+        (0, expected.clone(), String::new())
+    );
+    let text = String::from_utf8(line).expect("UTF-8");
+    let chain = array(&text[text.find("\"chain\": ").expect("a chain") + 9..]);
+    let spread = chain.replace("}, {\"index\"", "},\n\n  {\"index\"");
+    assert_eq!(
+        verify(&["-"], spread.as_bytes()),
+        (0, expected, String::new())
+    );
+    let (code, out, _) = verify(&["--difficulty", "3", "-"], chain.as_bytes());
+    assert_eq!(code, 1);
+    assert!(out.starts_with("invalid at block 1: "), "{out}");
+}
+
+#[test]
+fn a_chain_file_is_checked_to_its_last_byte() {
+    let dir = data_dir("a,b,c,d");
+    let path = dir.path().join("chain.blx");
+    let name = path.to_str().expect("UTF-8");
+    let (code, out, err) = verify(&[name], b"");
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert!(
+        out.starts_with("valid: 5 blocks, tip 00") && out.ends_with("reserved 4, available 0\n")
+    );
+    let whole = fs::read(&path).expect("reads");
+    assert_eq!(verify(&["-"], &whole), (code, out.clone(), err));
+
+    let mut torn = whole.clone();
+    torn.truncate(whole.len() - 1);
+    let (code, out, err) = verify(&["-"], &torn);
+    assert_eq!(code, 0);
+    assert!(
+        out.starts_with("valid: 4 blocks") && err.contains("unfinished"),
+        "{out}{err}"
+    );
+
+    for at in [12, 40, whole.len() / 2, whole.len() - 1] {
+        let mut damaged = whole.clone();
+        damaged[at] ^= 1;
+        let (code, out, _) = verify(&["-"], &damaged);
+        assert_eq!(code, 1, "byte {at}: {out}");
+        assert!(
+            out.starts_with("invalid at block ") && out.contains("damaged"),
+            "byte {at}: {out}"
+        );
+    }
+    assert_eq!(
+        fs::read(&path).expect("reads"),
+        whole,
+        "nothing was written"
+    );
+}
+
+#[test]
+fn what_is_no_chain_is_said_in_one_sentence() {
+    for (arguments, input) in [
+        (&["-"][..], &b"hello"[..]),
+        (&["-"], b"{\"type\": \"ping\", \"payload\": {}}"),
+        (&["-"], b""),
+        (&["/no/such/file"], b""),
+        (&["/"], b""),
+    ] {
+        let (code, out, err) = verify(arguments, input);
+        assert_eq!((code, out.as_str()), (1, ""), "{arguments:?}");
+        assert!(
+            err.starts_with("blx: ") && err.lines().count() == 1,
+            "{err}"
+        );
+    }
+    let (code, out, _) = verify(&["-"], b"[]");
+    assert_eq!(code, 1);
+    assert!(out.starts_with("invalid at block 0: "), "{out}");
+    assert_eq!(verify(&[], b"").0, 2);
+}
