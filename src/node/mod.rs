@@ -1,34 +1,39 @@
 //! The machine: it is told what happened and when, and answers with bytes to send and a few
 //! actions. It reads no clock, no random source and no socket of its own.
 //!
-//! `mod` is the law of driving; `lines` and `peers` know connections and whom to dial; `gossip`
-//! understands what peers say, `sync` takes another chain; `pool` makes blocks of what the user
-//! wants; `menu` and `console` are the user's side.
+//! Here is the law of driving. `lines` is a connection's state and `peers` whom to dial, `links` makes
+//! and ends connections, `view` is what their sending halves see; `gossip` understands what peers
+//! say, `sync` takes another chain; `pool` makes blocks of what the user wants; `console` is the
+//! user's stream, `menu` takes his lines, `report` answers them.
 
 mod console;
 mod gossip;
 mod lines;
+mod links;
 mod menu;
 mod peers;
 mod pool;
+mod report;
 mod sync;
+mod view;
 
 use core::fmt;
 use core::net::SocketAddr;
 use std::collections::VecDeque;
 
-use crate::ledger::{Block, Identity, Timestamp, Verifier};
+use crate::ledger::{Identity, Timestamp, Verifier};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError, File};
 use crate::store::keys::{self, IdentityError};
 use crate::store::log::Log;
-use crate::wire::write::{Intent, Source};
+use crate::wire::write::Intent;
 use console::Console;
 use lines::Slot;
 use menu::Menu;
 use peers::{Contact, Target};
 use pool::Pool;
 use sync::Sync;
+use view::View;
 
 /// Milliseconds on a clock that never goes back and starts anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -465,43 +470,5 @@ impl<D: Disk> Node<D> {
             self.pool.report_unfinished();
             self.actions.push_back(Action::Exit);
         }
-    }
-}
-
-/// What the sending half of a line sees of the node.
-struct View<'a, D> {
-    log: &'a mut Log<D>,
-    damage: &'a mut Option<String>,
-    known: &'a [SocketAddr],
-    asking: SocketAddr,
-    sender: &'a str,
-}
-
-impl<D: Disk> Source for View<'_, D> {
-    fn length(&self) -> u64 {
-        self.log.tip().length
-    }
-
-    fn block(&mut self, height: u64) -> Option<Block> {
-        match self.log.read(height) {
-            Ok(stored) => Some(stored.block),
-            Err(error) => {
-                log::error!("{error}");
-                self.damage.get_or_insert(error.to_string());
-                None
-            }
-        }
-    }
-
-    /// What can be dialed by the one who asks: not itself, and loopback only on this machine.
-    fn peers(&self) -> Vec<SocketAddr> {
-        let local = self.asking.ip().is_loopback();
-        let others = self.known.iter().filter(|address| **address != self.asking);
-        let useful = others.filter(|address| local || !address.ip().is_loopback());
-        useful.copied().collect()
-    }
-
-    fn sender(&self) -> &str {
-        self.sender
     }
 }
