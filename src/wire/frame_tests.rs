@@ -284,9 +284,13 @@ fn the_middle_of_a_line_is_known() {
     }
 }
 
+/// A line of so many bytes.
+fn line(length: usize) -> String {
+    format!("{{\"a\": \"{}\"}}", "x".repeat(length - 9))
+}
+
 #[test]
-fn the_limits_are_exact() {
-    let line = |length: usize| format!("{{\"a\": \"{}\"}}", "x".repeat(length - 9));
+fn the_limit_of_a_line_is_exact() {
     for end in ["\n", "\r\n"] {
         let longest = line(MESSAGE_TEXT_MAX);
         check_long(
@@ -304,6 +308,24 @@ fn the_limits_are_exact() {
         &[Error(FrameError::MESSAGE)],
     );
 
+    // The carriage return of the longest line is the last byte that is there.
+    let longest = line(MESSAGE_TEXT_MAX);
+    let mut reader = Reader::default();
+    let mut found = Vec::new();
+    for part in [format!("{longest}\r").as_bytes(), b"\n"] {
+        let mut rest = part;
+        while !rest.is_empty() {
+            let count = put_some(&mut reader, rest);
+            assert!(count > 0);
+            rest = &rest[count..];
+            take(&mut reader, &mut found);
+        }
+    }
+    assert!(found == [message(&longest)]);
+}
+
+#[test]
+fn the_limit_of_an_element_is_exact() {
     let chain = |item: &str| format!("{{\"payload\":{{\"chain\":[{item},{item}]}}}}\n");
     let longest = line(MESSAGE_TEXT_MAX);
     check_long(
@@ -326,20 +348,10 @@ fn the_limits_are_exact() {
         "x".repeat(2 * MESSAGE_TEXT_MAX)
     );
     check_long(&endless, &[Error(FrameError::ELEMENT)]);
-    // The carriage return of the longest line is the last byte that is there.
-    let mut reader = Reader::default();
-    let mut found = Vec::new();
-    for part in [format!("{longest}\r").as_bytes(), b"\n"] {
-        let mut rest = part;
-        while !rest.is_empty() {
-            let count = put_some(&mut reader, rest);
-            assert!(count > 0);
-            rest = &rest[count..];
-            take(&mut reader, &mut found);
-        }
-    }
-    assert!(found == [message(&longest)]);
+}
 
+#[test]
+fn the_limit_of_the_text_around_a_chain_is_exact() {
     let around = |front: usize, back: usize| {
         let (front, back) = (" ".repeat(front), " ".repeat(back));
         format!("{{\"payload\":{{\"chain\":{front}[1]{back}}}}}")
