@@ -2,7 +2,7 @@
 
 use super::Node;
 use super::lines::{Held, Origin};
-use crate::ledger::{Block, Changes, Kind, RuleError, Transaction};
+use crate::ledger::{Block, Changes, Kind, RuleError, Tip, Transaction};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::log::AppendError;
@@ -158,8 +158,12 @@ impl<D: Disk> Node<D> {
     fn new_block(&mut self, line: usize, block: Box<Block>) {
         let tip = self.log.tip();
         let links = block.index == tip.length && block.prev_hash == tip.hash;
-        let rivals = block.index + 1 == tip.length && block.hash < tip.hash;
-        if self.log.fault().is_some() || (block.index < tip.length && !rivals) {
+        // What its chain would be: only one that would win is worth a look.
+        let claim = Tip {
+            length: block.index.saturating_add(1),
+            hash: block.hash,
+        };
+        if self.log.fault().is_some() || !claim.beats(&tip) {
             return;
         }
         let mut verdict = block.check_alone(self.log.difficulty());

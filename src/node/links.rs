@@ -30,10 +30,14 @@ impl<D: Disk> Node<D> {
         u8::try_from(free).ok().map(Line)
     }
 
+    fn target_at(&self, line: Line) -> Option<usize> {
+        let mut targets = self.targets.iter();
+        targets.position(|target| target.line() == Some(line))
+    }
+
     fn target_on(&mut self, line: Line) -> Option<&mut Target> {
-        self.targets
-            .iter_mut()
-            .find(|target| target.line() == Some(line))
+        let at = self.target_at(line)?;
+        Some(&mut self.targets[at])
     }
 
     pub(super) fn connected(&mut self, line: Line, local: SocketAddr, remote: SocketAddr) {
@@ -75,34 +79,42 @@ impl<D: Disk> Node<D> {
 
     pub(super) fn dial_failed(&mut self, line: Line, reason: &str) {
         self.slots[usize::from(line.0)] = Slot::Free;
-        let chance = self.random();
-        let now = self.now.mono;
-        let Some(target) = self.target_on(line) else {
-            return;
-        };
-        if target.kept {
-            target.retry(now, reason.to_owned(), chance);
-        } else {
-            self.forget_target(line, reason);
+        if let Some(at) = self.target_at(line) {
+            self.missed(at, reason);
         }
     }
 
-    /// Gives a target up for good: it cannot be dialed, or need not.
+    /// A connection that was made is of no use, now or later.
     fn forget_target(&mut self, line: Line, reason: &str) {
         self.slots[usize::from(line.0)] = Slot::Free;
-        let Some(at) = self
+        if let Some(at) = self.target_at(line) {
+            self.targets[at].kept = false;
+            self.missed(at, reason);
+        }
+    }
+
+    /// A dial came to nothing: tried again, if its target is kept.
+    fn missed(&mut self, at: usize, reason: &str) {
+        let chance = self.random();
+        let at = self
             .targets
             .iter()
-            .position(|target| target.line() == Some(line))
-        else {
-            return;
-        };
-        let target = self.targets.remove(at);
-        let text = format!("❌ cannot connect to {}: {reason}.", target.name());
-        if target.asked {
-            self.answer(&text)
+            .position(|target| target.line() == Some(line));
+        let Some(at) = at else { return };
+        let target = &mut self.targets[at];
+        let (name, asked, kept) = (target.name(), target.asked, target.kept);
+        let then = if kept { "; it is dialed again" } else { "" };
+        let text = format!("❌ cannot connect to {name}: {reason}{then}.");
+        if kept {
+            target.asked = false;
+            target.retry(self.now.mono, reason.to_owned(), chance);
         } else {
-            self.notify(&text)
+            self.targets.remove(at);
+        }
+        if asked {
+            self.answer(&text);
+        } else if !kept {
+            self.notify(&text);
         }
     }
 
@@ -173,9 +185,9 @@ impl<D: Disk> Node<D> {
             }
             let Some(line) = self.free_line() else {
                 let reason = format!("all {} places are taken", limits::PEERS);
-                let chance = self.random();
-                self.targets[at].retry(now, reason, chance);
-                continue;
+                self.missed(at, &reason);
+                // The others have moved up; they are looked at in the next turn.
+                return;
             };
             self.slots[usize::from(line.0)] = Slot::Dialing;
             let target = &mut self.targets[at];
@@ -183,8 +195,6 @@ impl<D: Disk> Node<D> {
             let (host, port) = (target.host.clone(), target.port);
             self.actions.push_back(Action::Dial { line, host, port });
         }
-        self.targets
-            .retain(|target| target.kept || target.line().is_some());
     }
 
     /// The user wants a connection; the outcome is told when it is known.

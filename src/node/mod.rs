@@ -26,6 +26,7 @@ use crate::limits;
 use crate::store::disk::{Disk, DiskError, File};
 use crate::store::keys::{self, IdentityError};
 use crate::store::log::Log;
+use crate::store::recover::WAY_OUT;
 use crate::wire::write::Intent;
 use console::Console;
 use lines::Slot;
@@ -205,7 +206,7 @@ impl<D: Disk> Node<D> {
         let identity = keys::identity(&mut disk, &config.random).map_err(|error| {
             let name = File::Identity.name();
             OpenError(match error {
-                IdentityError::Disk(error) => error.to_string(),
+                IdentityError::Disk(error) => format!("{error}: {WAY_OUT}"),
                 IdentityError::Damaged => format!(
                     "{name} is damaged: put a copy of it back, or move it away to get a new key"
                 ),
@@ -317,8 +318,8 @@ impl<D: Disk> Node<D> {
             .targets
             .iter()
             .filter_map(|target| match target.contact {
-                Contact::Waiting(until) => Some(until),
-                Contact::Dialing(_) | Contact::Open(..) => None,
+                Contact::Waiting(until) if self.ending.is_none() => Some(until),
+                _ => None,
             });
         lines
             .chain(dials)

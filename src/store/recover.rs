@@ -97,11 +97,14 @@ impl From<DiskError> for OpenError {
     }
 }
 
+/// What a user can do about a disk that does not do as it should.
+pub const WAY_OUT: &str = "make room or mend the disk, or choose another directory with --data-dir";
+
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = File::Chain.name();
         match self {
-            OpenError::Disk(error) => write!(f, "{error}"),
+            OpenError::Disk(error) => write!(f, "{error}: {WAY_OUT}"),
             OpenError::Foreign => write!(
                 f,
                 "{name} is not a chain file: move it away, or choose another directory with --data-dir"
