@@ -96,11 +96,6 @@ impl<D: Disk> Node<D> {
     /// A dial came to nothing: tried again, if its target is kept.
     fn missed(&mut self, at: usize, reason: &str) {
         let chance = self.random();
-        let at = self
-            .targets
-            .iter()
-            .position(|target| target.line() == Some(line));
-        let Some(at) = at else { return };
         let target = &mut self.targets[at];
         let (name, asked, kept) = (target.name(), target.asked, target.kept);
         let then = if kept { "; it is dialed again" } else { "" };
