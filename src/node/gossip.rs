@@ -337,7 +337,7 @@ impl<D: Disk> Node<D> {
     fn new_block(&mut self, line: usize, block: Box<Block>) {
         let tip = self.log.tip();
         let links = block.index == tip.length && block.prev_hash == tip.hash;
-        let rivals = block.index + 1 == tip.length && block.hash < tip.hash;
+        let rivals = block.index == tip.length - 1 && block.hash < tip.hash;
         if self.log.fault().is_some() || (block.index < tip.length && !rivals) {
             return;
         }
