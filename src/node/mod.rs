@@ -312,8 +312,9 @@ impl<D: Disk> Node<D> {
             .targets
             .iter()
             .filter_map(|target| match target.contact {
-                Contact::Waiting(until) => Some(until),
-                Contact::Dialing(_) | Contact::Open(..) => None,
+                // An ending node dials nobody, so that no time comes at which it would.
+                Contact::Waiting(until) if self.ending.is_none() => Some(until),
+                Contact::Waiting(_) | Contact::Dialing(_) | Contact::Open(..) => None,
             });
         lines
             .chain(dials)

@@ -3,14 +3,13 @@
 use std::collections::VecDeque;
 
 /// Who has an end of a connection.
-#[derive(Debug)]
 pub enum End {
-    /// A line of a host.
-    Host(usize, u8),
+    /// A host.
+    Host(usize),
     /// It waits to be accepted by a host.
     Waiting(usize),
-    /// A story; what it heard so far, and whether it reads on.
-    Story { heard: Vec<u8>, reads: bool },
+    /// A story; what it heard so far.
+    Story(Vec<u8>),
     /// A host without power: nobody answers, nobody says so.
     Dead(usize),
     /// Nobody any more.
@@ -108,8 +107,8 @@ impl Connection {
     /// The hosts at both ends, where there are hosts.
     pub fn hosts(&self) -> [Option<usize>; 2] {
         [0, 1].map(|side| match self.ends[side] {
-            End::Host(host, _) | End::Waiting(host) | End::Dead(host) => Some(host),
-            End::Story { .. } | End::Gone => None,
+            End::Host(host) | End::Waiting(host) | End::Dead(host) => Some(host),
+            End::Story(_) | End::Gone => None,
         })
     }
 }

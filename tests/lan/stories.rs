@@ -38,3 +38,19 @@ fn a_block_at_the_last_height_of_all_is_no_danger() {
     world.run(1_000);
     assert!(world.hosts[0].node.is_some());
 }
+
+#[test]
+fn an_ending_node_that_has_something_to_dial_sleeps() {
+    let mut world = star(2, 2);
+    world.stop(0, false);
+    // Somebody does not take what is sent, so the end waits for the last moment.
+    let call = world.call(1);
+    world.deafen(call);
+    world.say(call, b"{\"type\": \"request_chain\", \"payload\": {}}\n");
+    world.run(100);
+    world.type_in(1, "10\n");
+    let before = world.steps;
+    world.run(5_000);
+    assert!(world.hosts[1].node.is_none(), "it ended");
+    assert!(world.steps - before < 5_000, "{}", world.steps - before);
+}

@@ -190,10 +190,7 @@ impl World {
 
     /// A connection to a host, the other end of which is the story's.
     pub fn call(&mut self, to: usize) -> usize {
-        let story = End::Story {
-            heard: Vec::new(),
-            reads: true,
-        };
+        let story = End::Story(Vec::new());
         let ends = [story, End::Waiting(to)];
         let connection = Connection::new(ends, self.capacity.max(1 << 16), self.now);
         self.net.connections.push(connection);
@@ -207,9 +204,14 @@ impl World {
 
     pub fn heard(&mut self, connection: usize) -> String {
         match &self.net.connections[connection].ends[0] {
-            End::Story { heard, .. } => String::from_utf8_lossy(heard).into_owned(),
+            End::Story(heard) => String::from_utf8_lossy(heard).into_owned(),
             _ => panic!("not a story's"),
         }
+    }
+
+    /// From now on the story takes nothing of what it is sent.
+    pub fn deafen(&mut self, connection: usize) {
+        self.net.connections[connection].pipes[1].capacity = 0;
     }
 
     /// Whether the host has ended it.
@@ -326,7 +328,7 @@ impl World {
                 at(Step::Arrive(number), connection.arrives);
             }
             for side in 0..2 {
-                if let End::Story { reads: true, .. } = connection.ends[side]
+                if let End::Story(_) = connection.ends[side]
                     && let Some(due) = connection.pipes[1 - side].due()
                     && !connection.pipes[1 - side].ended(now)
                 {
@@ -352,7 +354,7 @@ impl World {
             Step::Hear(connection, side) => {
                 let connection = &mut self.net.connections[connection];
                 let bytes = connection.pipes[1 - side].pull(usize::MAX);
-                if let End::Story { heard, .. } = &mut connection.ends[side] {
+                if let End::Story(heard) = &mut connection.ends[side] {
                     heard.extend_from_slice(&bytes);
                 }
             }
@@ -404,7 +406,7 @@ impl World {
             }
             Action::Accept { line } => {
                 let connection = incoming.expect("somebody came in");
-                self.net.connections[connection].ends[1] = End::Host(at, line.0);
+                self.net.connections[connection].ends[1] = End::Host(at);
                 let used = &mut self.hosts[at].lines[usize::from(line.0)];
                 assert!(matches!(used, Use::Free), "a line has one use");
                 *used = Use::Open(connection, 1);
@@ -488,7 +490,7 @@ impl World {
             return self.tell(at, Event::DialFailed { line: name, reason });
         };
         let arrives = self.now + self.random.below(self.delay);
-        let ends = [End::Host(at, line as u8), End::Waiting(target)];
+        let ends = [End::Host(at), End::Waiting(target)];
         let number = self.net.connections.len();
         let connection = Connection::new(ends, self.capacity, arrives);
         self.net.connections.push(connection);
@@ -511,7 +513,7 @@ impl World {
         connection.arrives = u64::MAX;
         let ephemeral = 30_000 + (number % 30_000) as u16;
         let from = match connection.ends[0] {
-            End::Host(from, _) | End::Dead(from) => address(from).ip(),
+            End::Host(from) | End::Dead(from) => address(from).ip(),
             _ => [10, 9, 0, 1].into(),
         };
         let from = SocketAddr::new(from, ephemeral);
