@@ -94,10 +94,15 @@ impl<D: Disk> Node<D> {
         let Some(target) = self.target_on(line) else {
             return;
         };
-        if target.kept {
-            target.retry(now, reason.to_owned(), chance);
-        } else {
-            self.forget_target(line, reason);
+        if !target.kept {
+            return self.forget_target(line, reason);
+        }
+        target.retry(now, reason.to_owned(), chance);
+        if core::mem::take(&mut target.asked) {
+            let name = target.name();
+            self.answer(&format!(
+                "❌ cannot connect to {name}: {reason}; it is dialed again."
+            ));
         }
     }
 
@@ -188,7 +193,12 @@ impl<D: Disk> Node<D> {
             let Some(line) = self.free_line() else {
                 let reason = format!("all {} places are taken", limits::PEERS);
                 let chance = self.random();
-                self.targets[at].retry(now, reason, chance);
+                let target = &mut self.targets[at];
+                let text = format!("❌ cannot connect to {}: {reason}.", target.name());
+                target.retry(now, reason, chance);
+                if core::mem::take(&mut target.asked) {
+                    self.answer(&text);
+                }
                 continue;
             };
             self.slots[usize::from(line.0)] = Slot::Dialing;

@@ -54,3 +54,35 @@ fn an_ending_node_that_has_something_to_dial_sleeps() {
     assert!(world.hosts[1].node.is_none(), "it ended");
     assert!(world.steps - before < 5_000, "{}", world.steps - before);
 }
+
+#[test]
+fn a_dial_of_a_kept_peer_that_fails_is_answered() {
+    let mut world = star(3, 2);
+    world.stop(0, false);
+    world.run(5_000);
+    world.type_in(1, "6\n10.0.0.1\n6000\n1\ndrill\n");
+    world.run(500);
+    let shown = world.shown(1);
+    assert!(
+        shown.contains("❌ cannot connect to 10.0.0.1:6000: connection refused"),
+        "{shown}"
+    );
+    assert!(shown.contains("✅ requested drill"), "{shown}");
+    // Input that ends ends the node, as nothing is owed any more.
+    world.end_input(1);
+    world.run(100);
+    assert!(world.hosts[1].node.is_none());
+}
+
+#[test]
+fn a_dial_for_which_there_is_no_place_is_answered() {
+    let mut world = star(4, 2);
+    for _ in 0..blx::limits::PEERS {
+        world.call(1);
+    }
+    world.run(100);
+    world.type_in(1, "6\n10.0.0.9\n6000\n");
+    world.run(100);
+    let shown = world.shown(1);
+    assert!(shown.contains("all 32 places are taken"), "{shown}");
+}

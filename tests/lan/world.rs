@@ -178,6 +178,18 @@ impl World {
         self.hosts[at].screen.typed.extend(text.as_bytes());
     }
 
+    /// The user has nothing more to type.
+    pub fn end_input(&mut self, at: usize) {
+        let (line, reason) = (CONSOLE, None);
+        self.tell(at, Event::Closed { line, reason });
+    }
+
+    /// The user's terminal is gone.
+    pub fn break_output(&mut self, at: usize) {
+        let (line, reason) = (CONSOLE, Some("broken pipe"));
+        self.tell(at, Event::Closed { line, reason });
+    }
+
     /// All that a host ever showed, and what it has not shown yet but would.
     pub fn shown(&self, at: usize) -> String {
         let host = &self.hosts[at];
