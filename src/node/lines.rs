@@ -104,12 +104,13 @@ impl Peer {
         if self.writer.push(intent).is_ok() {
             return;
         }
-        self.writer.drop_blocks();
-        let instead = match intent {
-            Intent::Block(_) | Intent::OwnBlock(_) => Intent::Chain,
-            other => other,
-        };
-        if self.writer.push(instead).is_err() {
+        let told = matches!(intent, Intent::Block(_) | Intent::OwnBlock(_));
+        if self.writer.drop_blocks() || told {
+            // What was dropped made room for it. It must not be left out: who has asked for a
+            // chain does not ask again before it has come.
+            let _ = self.writer.push(Intent::Chain);
+        }
+        if !told && self.writer.push(intent).is_err() {
             log::info!(
                 "{}: too many questions at once, one is not answered",
                 self.remote
@@ -191,6 +192,31 @@ impl Slot {
         match self {
             Slot::Open(peer) => Some(peer),
             Slot::Free | Slot::Dialing => None,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_full_queue_does_not_forget_that_a_chain_is_owed() {
+        let remote = SocketAddr::from(([10, 0, 0, 1], 6000));
+        for first in [Intent::Chain, Intent::Block(1)] {
+            for last in [Intent::Block(9), Intent::Plain(MessageKind::Pong)] {
+                let mut peer = Peer::new(Millis(0), remote, true);
+                peer.push(first);
+                while peer.writer.push(Intent::PeerList).is_ok() {}
+                peer.push(last);
+                // It is queued exactly when another one is taken although nothing else fits.
+                while peer.writer.push(Intent::PeerList).is_ok() {}
+                assert_eq!(
+                    peer.writer.push(Intent::Chain),
+                    Ok(()),
+                    "{first:?} {last:?}"
+                );
+            }
         }
     }
 }

@@ -318,8 +318,9 @@ impl<D: Disk> Node<D> {
             .targets
             .iter()
             .filter_map(|target| match target.contact {
+                // An ending node dials nobody, so that no time comes at which it would.
                 Contact::Waiting(until) if self.ending.is_none() => Some(until),
-                _ => None,
+                Contact::Waiting(_) | Contact::Dialing(_) | Contact::Open(..) => None,
             });
         lines
             .chain(dials)

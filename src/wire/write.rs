@@ -110,10 +110,13 @@ impl Writer {
         self.queue.push_back(intent).map_err(|_| Full)
     }
 
-    /// Forgets the blocks that wait to be sent, and the chain that would tell the same.
-    pub fn drop_blocks(&mut self) {
+    /// Forgets the blocks that wait to be sent, and the chain that would tell the same; true if
+    /// there were any.
+    pub fn drop_blocks(&mut self) -> bool {
+        let before = self.queue.len();
         self.queue
             .retain(|intent| matches!(intent, Intent::Plain(_) | Intent::PeerList));
+        self.queue.len() < before
     }
 
     /// The chain has changed from height `fork` on: a chain that is on its way is told anew if it
@@ -200,11 +203,13 @@ impl Writer {
                     return Some(Unit::ChainElement(Rc::new(block)));
                 }
                 Some(Progress::BrokenChain) => {
-                    if self.queue.push_front(Intent::Chain).is_err() {
-                        // A full queue holds blocks that a chain tells as well.
-                        self.drop_blocks();
-                        self.queue.push_front(Intent::Chain).ok()?;
+                    // The chain tells all the blocks that wait. Where the queue is full of other
+                    // things, the last of them gives way.
+                    self.drop_blocks();
+                    if self.queue.is_full() {
+                        self.queue.pop_back();
                     }
+                    let _ = self.queue.push_front(Intent::Chain);
                     return Some(Unit::ChainBreak);
                 }
                 Some(Progress::OwnBlock { block, next }) if next < block.transactions.len() => {
@@ -462,7 +467,23 @@ mod tests {
         let mut writer = Writer::default();
         let taken = (0..1000).take_while(|height| writer.push(Intent::Block(*height)).is_ok());
         assert_eq!(taken.count(), limits::INTENTS);
-        writer.drop_blocks();
+        assert!(writer.drop_blocks());
+        assert!(!writer.drop_blocks());
         assert!(writer.is_idle());
+    }
+
+    #[test]
+    fn a_chain_that_breaks_behind_a_full_queue_is_told_anew_all_the_same() {
+        let mut source = chain(200, 10);
+        let mut writer = Writer::default();
+        writer.push(Intent::Chain).expect("room");
+        writer.fill(&mut source);
+        while writer.push(Intent::Plain(MessageKind::Pong)).is_ok() {}
+        writer.switched(1);
+        let text = drain(&mut writer, &mut source, 1 << 20);
+        let lines: Vec<_> = text.lines().collect();
+        assert_eq!(lines.len(), 2 + limits::INTENTS - 1);
+        assert!(!lines[0].contains("length"), "cut before its end");
+        assert!(lines[1].contains("\"length\": 200"));
     }
 }

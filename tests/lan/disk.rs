@@ -1,0 +1,150 @@
+//! A disk in memory that can lose its power: what was synced stays, of the rest a beginning.
+
+use std::cell::RefCell;
+use std::rc::Rc;
+
+use blx::store::disk::{Disk, DiskError, File};
+
+use crate::random::Random;
+
+/// A change that may not have reached the platter yet.
+#[derive(Clone)]
+enum Change {
+    Write(u64, Vec<u8>),
+    Cut(u64),
+}
+
+impl Change {
+    fn apply(&self, image: &mut Vec<u8>) {
+        match self {
+            Change::Write(offset, bytes) => {
+                let offset = *offset as usize;
+                if image.len() < offset + bytes.len() {
+                    image.resize(offset + bytes.len(), 0);
+                }
+                image[offset..offset + bytes.len()].copy_from_slice(bytes);
+            }
+            Change::Cut(size) => image.truncate(*size as usize),
+        }
+    }
+}
+
+#[derive(Clone, Default)]
+struct Image {
+    live: Vec<u8>,
+    durable: Vec<u8>,
+    unsynced: Vec<Change>,
+}
+
+#[derive(Clone, Default)]
+struct Files {
+    images: [Image; 3],
+    aside: usize,
+    /// From now on every write and sync fails.
+    broken: bool,
+}
+
+/// A handle on the disk; the world keeps another one.
+#[derive(Clone, Default)]
+pub struct SimDisk(Rc<RefCell<Files>>);
+
+impl SimDisk {
+    /// A disk of its own with the same content.
+    pub fn copy(&self) -> SimDisk {
+        SimDisk(Rc::new(RefCell::new(self.0.borrow().clone())))
+    }
+
+    /// The power is cut: of what was not synced a random number of changes is left, the last of
+    /// them in part.
+    pub fn cut_power(&self, random: &mut Random) {
+        for image in &mut self.0.borrow_mut().images {
+            let kept = random.place(image.unsynced.len() + 1);
+            let torn = image.unsynced.get(kept).cloned();
+            for change in &image.unsynced[..kept] {
+                change.apply(&mut image.durable);
+            }
+            if let Some(Change::Write(offset, bytes)) = torn {
+                let part = bytes[..random.place(bytes.len() + 1)].to_vec();
+                Change::Write(offset, part).apply(&mut image.durable);
+            }
+            image.unsynced.clear();
+            image.live = image.durable.clone();
+        }
+    }
+
+    pub fn set_broken(&self, broken: bool) {
+        self.0.borrow_mut().broken = broken;
+    }
+
+    pub fn live(&self, file: File) -> Vec<u8> {
+        self.0.borrow().images[file as usize].live.clone()
+    }
+
+    fn change(&self, file: File, action: &'static str, change: Change) -> Result<(), DiskError> {
+        let mut files = self.0.borrow_mut();
+        if files.broken {
+            let reason = "no space left on device".into();
+            return Err(DiskError {
+                file,
+                action,
+                reason,
+            });
+        }
+        let image = &mut files.images[file as usize];
+        change.apply(&mut image.live);
+        image.unsynced.push(change);
+        Ok(())
+    }
+}
+
+impl Disk for SimDisk {
+    fn len(&mut self, file: File) -> Result<u64, DiskError> {
+        Ok(self.0.borrow().images[file as usize].live.len() as u64)
+    }
+
+    fn read(&mut self, file: File, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        let files = self.0.borrow();
+        let live = &files.images[file as usize].live;
+        let from = (offset as usize).min(live.len());
+        let count = buffer.len().min(live.len() - from);
+        buffer[..count].copy_from_slice(&live[from..from + count]);
+        Ok(count)
+    }
+
+    fn write(&mut self, file: File, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        self.change(file, "write", Change::Write(offset, bytes.to_vec()))
+    }
+
+    fn set_len(&mut self, file: File, size: u64) -> Result<(), DiskError> {
+        self.change(file, "cut", Change::Cut(size))
+    }
+
+    fn sync(&mut self, file: File) -> Result<(), DiskError> {
+        let mut files = self.0.borrow_mut();
+        if files.broken {
+            let (action, reason) = ("sync", "input/output error".into());
+            return Err(DiskError {
+                file,
+                action,
+                reason,
+            });
+        }
+        let image = &mut files.images[file as usize];
+        for change in std::mem::take(&mut image.unsynced) {
+            change.apply(&mut image.durable);
+        }
+        Ok(())
+    }
+
+    fn replace(&mut self, file: File, bytes: &[u8]) -> Result<(), DiskError> {
+        self.change(file, "replace", Change::Cut(0))?;
+        self.change(file, "replace", Change::Write(0, bytes.to_vec()))?;
+        self.sync(file)
+    }
+
+    fn set_aside(&mut self, file: File, _: u64) -> Result<String, DiskError> {
+        let mut files = self.0.borrow_mut();
+        files.aside += 1;
+        Ok(format!("{}.damaged-{}", file.name(), files.aside))
+    }
+}

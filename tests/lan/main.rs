@@ -1,0 +1,11 @@
+//! A LAN in one process: real nodes, and around them disks, wires and users drawn from a seed.
+//!
+//! `BLX_SEEDS=n` runs so many seeds, `BLX_SEED=x` the one that failed.
+
+mod disk;
+mod net;
+mod oracle;
+mod random;
+mod scenario;
+mod stories;
+mod world;

@@ -1,0 +1,229 @@
+//! What must be true, found out without the ledger's own code: chains as JSON from the wire,
+//! replayed through a plain map, and the words that users were shown.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use serde_json::Value;
+
+use crate::world::World;
+
+/// A chain as its node tells it.
+pub struct Chain(Vec<Value>);
+
+fn text<'a>(value: &'a Value, name: &str) -> &'a str {
+    value[name].as_str().expect("a string")
+}
+
+impl Chain {
+    /// Asks a node for its chain.
+    pub fn of(world: &mut World, host: usize) -> Chain {
+        let call = world.call(host);
+        world.say(call, b"{\"type\": \"request_chain\", \"payload\": {}}\n");
+        let told = |world: &mut World| {
+            let heard = world.heard(call);
+            let mut lines = heard.split_inclusive('\n');
+            let line =
+                lines.find(|line| line.contains("chain_response") && line.ends_with("}\n"))?;
+            Some(serde_json::from_str::<Value>(line).expect("JSON"))
+        };
+        assert!(
+            world.run_until(5_000, |world| told(world).is_some()),
+            "host {host} tells its chain"
+        );
+        let line = told(world).expect("it was told");
+        world.cut(call);
+        let chain = line["payload"]["chain"].as_array().expect("an array");
+        assert_eq!(line["payload"]["length"], chain.len());
+        Chain(chain.clone())
+    }
+
+    pub fn length(&self) -> usize {
+        self.0.len()
+    }
+
+    pub fn tip(&self) -> &str {
+        text(self.0.last().expect("a first block"), "hash")
+    }
+
+    fn transactions(&self) -> impl Iterator<Item = &Value> {
+        let blocks = self.0.iter();
+        blocks.flat_map(|block| block["transactions"].as_array().expect("an array"))
+    }
+
+    /// Checks every link and every step of every item; returns who is reserved and who is not.
+    pub fn replay(&self) -> [BTreeSet<String>; 2] {
+        let mut before = "0".repeat(64);
+        for (index, block) in self.0.iter().enumerate() {
+            assert_eq!(block["index"], index);
+            assert_eq!(text(block, "prev_hash"), before);
+            before = text(block, "hash").to_owned();
+        }
+        let mut items: BTreeMap<String, bool> = BTreeMap::new();
+        let mut signatures = BTreeSet::new();
+        for transaction in self.transactions() {
+            let reserved = items
+                .entry(text(transaction, "uid").to_owned())
+                .or_default();
+            let request = transaction["type"] == 1;
+            assert_ne!(*reserved, request, "{transaction} does not fit");
+            *reserved = request;
+            let new = signatures.insert(text(transaction, "signature"));
+            assert!(new, "{transaction} is in the chain twice");
+        }
+        let of = |wanted: bool| {
+            let those = items.iter().filter(|(_, reserved)| **reserved == wanted);
+            those.map(|(uid, _)| uid.clone()).collect()
+        };
+        [of(true), of(false)]
+    }
+
+    /// How often somebody's request or release of each item is in the chain.
+    pub fn deeds(&self, key: &str) -> BTreeMap<(String, String), usize> {
+        let mut deeds = BTreeMap::new();
+        for transaction in self.transactions() {
+            if text(transaction, "requester") == key {
+                let verb = if transaction["type"] == 1 {
+                    "request"
+                } else {
+                    "release"
+                };
+                let deed = (verb.to_owned(), text(transaction, "uid").to_owned());
+                *deeds.entry(deed).or_default() += 1;
+            }
+        }
+        deeds
+    }
+}
+
+/// What a user was shown of the requests and releases: done, and lost after that.
+#[derive(Default)]
+pub struct Words {
+    pub done: BTreeMap<(String, String), usize>,
+    pub lost: BTreeMap<(String, String), usize>,
+    /// Done, and no other chain was adopted since.
+    pub firm: BTreeMap<(String, String), usize>,
+    pub key: Option<String>,
+    /// Some events were not shown.
+    pub gaps: bool,
+}
+
+impl Words {
+    pub fn of(shown: &str) -> Words {
+        let mut words = Words::default();
+        for line in shown.lines() {
+            // An answer may stand behind a prompt.
+            let line = line
+                .rsplit("> ")
+                .next()
+                .unwrap_or(line)
+                .trim_start_matches("item ID: ");
+            let line = line.trim_start_matches("item IDs: ");
+            let deed = |verb: &str, uid: &str| (verb.to_owned(), uid.to_owned());
+            if let Some(uid) = line.strip_prefix("✅ requested ") {
+                *words.done.entry(deed("request", uid)).or_default() += 1;
+                *words.firm.entry(deed("request", uid)).or_default() += 1;
+            } else if let Some(uid) = line.strip_prefix("✅ released ") {
+                *words.done.entry(deed("release", uid)).or_default() += 1;
+                *words.firm.entry(deed("release", uid)).or_default() += 1;
+            } else if let Some(rest) = line.strip_prefix("[consensus ❌] your ") {
+                let (verb, rest) = rest.split_once(" of ").expect("verb of item");
+                let (uid, _) = rest.split_once(" is lost").expect("item is lost");
+                *words.lost.entry(deed(verb, uid)).or_default() += 1;
+            } else if line.starts_with("[consensus ✅] adopted") {
+                words.firm.clear();
+            } else if let Some(key) = line.strip_prefix("[status] node key: ") {
+                words.key = Some(key.to_owned());
+            }
+            words.gaps |= line.starts_with("[console]");
+        }
+        words
+    }
+}
+
+/// What a node lists behind a number of its menu.
+pub fn listed(world: &mut World, host: usize, number: &str) -> BTreeSet<String> {
+    let before = world.shown(host).len();
+    world.type_in(host, &format!("{number}\n9\n"));
+    let key = "node key: ";
+    let all = |world: &mut World| world.shown(host)[before..].contains(key);
+    assert!(world.run_until(5_000, all), "host {host} lists");
+    world.run(100);
+    let shown = world.shown(host);
+    let items = shown[before..]
+        .lines()
+        .filter_map(|line| line.strip_prefix("  "));
+    items
+        .map(|line| line.split(' ').next().unwrap_or(line).to_owned())
+        .collect()
+}
+
+/// One tip, one state, and every promise kept; all hosts run and are connected.
+pub fn check(world: &mut World) {
+    let count = world.hosts.len();
+    let chains: Vec<Chain> = (0..count).map(|host| Chain::of(world, host)).collect();
+    let tips: Vec<_> = chains
+        .iter()
+        .map(|chain| (chain.length(), chain.tip()))
+        .collect();
+    assert!(
+        tips.iter().all(|tip| *tip == tips[0]),
+        "the tips differ: {tips:?}"
+    );
+    let [reserved, available] = chains[0].replay();
+    for host in 0..count {
+        assert_eq!(
+            listed(world, host, "3"),
+            reserved,
+            "reserved at host {host}"
+        );
+        assert_eq!(
+            listed(world, host, "4"),
+            available,
+            "available at host {host}"
+        );
+        let words = Words::of(&world.shown(host));
+        let deeds = chains[0].deeds(&words.key.expect("the status was shown"));
+        if words.gaps {
+            continue;
+        }
+        for (deed, done) in &words.done {
+            let there = deeds.get(deed).copied().unwrap_or(0);
+            let lost = words.lost.get(deed).copied().unwrap_or(0);
+            assert!(
+                there + lost >= *done,
+                "host {host} showed {deed:?} {done} times; {there} are in the chain, {lost} lost"
+            );
+        }
+    }
+}
+
+/// Right after a machine lost its power: what it showed as done is on its disk.
+pub fn check_disk(world: &World, host: usize, key: &str, shown: &str) {
+    let words = Words::of(shown);
+    if words.gaps {
+        return;
+    }
+    let disk = world.hosts[host].disk.copy();
+    let time = blx::ledger::Timestamp::Integer(0);
+    let (mut log, _) = blx::store::log::Log::open(disk, None, time).expect("it opens");
+    let mut there: BTreeMap<(String, String), usize> = BTreeMap::new();
+    for height in 0..log.tip().length {
+        for transaction in log.read(height).expect("sound").block.transactions {
+            if transaction.requester.to_string() == key {
+                let verb = match transaction.kind {
+                    blx::ledger::Kind::Request => "request",
+                    blx::ledger::Kind::Release => "release",
+                };
+                *there
+                    .entry((verb.into(), transaction.uid.to_string()))
+                    .or_default() += 1;
+            }
+        }
+    }
+    for (deed, done) in words.firm {
+        assert!(
+            there.get(&deed).copied().unwrap_or(0) >= done,
+            "host {host} showed {deed:?}, and its disk does not have it"
+        );
+    }
+}

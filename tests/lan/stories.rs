@@ -1,0 +1,88 @@
+//! Scripted runs.
+
+use blx::ledger::Block;
+use blx::ledger::Timestamp;
+use blx::wire::MessageKind;
+use blx::wire::text;
+
+use crate::world::World;
+
+/// Hosts that all run, the first of which the others connect to.
+fn star(seed: u64, count: usize) -> World {
+    let mut world = World::new(seed);
+    for host in 0..count {
+        let connect: &[usize] = if host == 0 { &[] } else { &[0] };
+        world.add(connect);
+        world.start(host);
+    }
+    world.run(3_000);
+    world
+}
+
+/// The line that tells of a block.
+fn new_block(block: &Block) -> Vec<u8> {
+    let mut line = Vec::new();
+    text::open(&mut line, MessageKind::NewBlock);
+    text::block(&mut line, block);
+    text::close(&mut line, "0.0.0.0:6000");
+    line
+}
+
+#[test]
+fn a_block_at_the_last_height_of_all_is_no_danger() {
+    let mut world = star(1, 1);
+    let call = world.call(0);
+    let mut block = Block::genesis(Timestamp::Integer(0));
+    block.index = u64::MAX;
+    world.say(call, &new_block(&block));
+    world.run(1_000);
+    assert!(world.hosts[0].node.is_some());
+}
+
+#[test]
+fn an_ending_node_that_has_something_to_dial_sleeps() {
+    let mut world = star(2, 2);
+    world.stop(0, false);
+    // Somebody does not take what is sent, so the end waits for the last moment.
+    let call = world.call(1);
+    world.deafen(call);
+    world.say(call, b"{\"type\": \"request_chain\", \"payload\": {}}\n");
+    world.run(100);
+    world.type_in(1, "10\n");
+    let before = world.steps;
+    world.run(5_000);
+    assert!(world.hosts[1].node.is_none(), "it ended");
+    assert!(world.steps - before < 5_000, "{}", world.steps - before);
+}
+
+#[test]
+fn a_dial_of_a_kept_peer_that_fails_is_answered() {
+    let mut world = star(3, 2);
+    world.stop(0, false);
+    world.run(5_000);
+    world.type_in(1, "6\n10.0.0.1\n6000\n1\ndrill\n");
+    world.run(500);
+    let shown = world.shown(1);
+    assert!(
+        shown.contains("❌ cannot connect to 10.0.0.1:6000: connection refused"),
+        "{shown}"
+    );
+    assert!(shown.contains("✅ requested drill"), "{shown}");
+    // Input that ends ends the node, as nothing is owed any more.
+    world.end_input(1);
+    world.run(100);
+    assert!(world.hosts[1].node.is_none());
+}
+
+#[test]
+fn a_dial_for_which_there_is_no_place_is_answered() {
+    let mut world = star(4, 2);
+    for _ in 0..blx::limits::PEERS {
+        world.call(1);
+    }
+    world.run(100);
+    world.type_in(1, "6\n10.0.0.9\n6000\n");
+    world.run(100);
+    let shown = world.shown(1);
+    assert!(shown.contains("all 32 places are taken"), "{shown}");
+}

@@ -1,0 +1,557 @@
+//! Time and what happens in it: hosts with nodes on them, driven by the law of driving. One event,
+//! the actions it asks for, the next event; when nothing is ready, straight to the next moment at
+//! which something will be.
+
+use std::collections::VecDeque;
+use std::net::SocketAddr;
+
+use blx::node::{Action, CONSOLE, Clock, Config, Event, Line, Millis, Node};
+
+use crate::disk::SimDisk;
+use crate::net::{Connection, End, Net};
+use crate::random::Random;
+
+const LINES: usize = CONSOLE.0 as usize;
+/// So many events without a millisecond going by: nothing moves any more.
+const LIVELOCK: u32 = 1_000_000;
+const WALL: u64 = 1_795_000_000_000_000;
+
+/// What a line of a host is used for.
+#[derive(Clone, Copy)]
+enum Use {
+    Free,
+    Dialing(u64, SocketAddr),
+    /// A connection and the side of it that is here.
+    Open(usize, usize),
+}
+
+/// What the user types and reads.
+#[derive(Default)]
+pub struct Screen {
+    pub typed: VecDeque<u8>,
+    bytes: Vec<u8>,
+    /// Nobody reads before this time.
+    pub asleep: u64,
+}
+
+/// A machine on the LAN.
+pub struct Host {
+    pub node: Option<Node<SimDisk>>,
+    pub disk: SimDisk,
+    pub screen: Screen,
+    pub secret: [u8; 32],
+    pub connect: Vec<usize>,
+    pub starts: u32,
+    lines: [Use; LINES],
+    skew: u64,
+}
+
+/// What can happen next.
+#[derive(Clone, Copy, Debug)]
+enum Step {
+    Tick(usize),
+    Read(usize, usize),
+    Write(usize, usize),
+    Dialed(usize, usize),
+    Arrive(usize),
+    Type(usize),
+    Show(usize),
+    Hear(usize, usize),
+}
+
+pub struct World {
+    pub now: u64,
+    pub random: Random,
+    pub hosts: Vec<Host>,
+    pub net: Net,
+    pub difficulty: u8,
+    /// The longest that bytes are on their way, in milliseconds.
+    pub delay: u64,
+    pub capacity: usize,
+    pub trace: u64,
+    pub steps: u64,
+}
+
+pub fn address(host: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 0, host as u8 + 1], 6000))
+}
+
+impl World {
+    pub fn new(seed: u64) -> World {
+        let mut random = Random::new(seed);
+        let delay = 1 + random.below(40);
+        let capacity = 1 << (11 + random.below(8));
+        let difficulty = random.below(3) as u8;
+        World {
+            now: 0,
+            random,
+            hosts: Vec::new(),
+            net: Net::default(),
+            difficulty,
+            delay,
+            capacity,
+            trace: 0xcbf2_9ce4_8422_2325,
+            steps: 0,
+        }
+    }
+
+    /// A new machine, which is not started yet.
+    pub fn add(&mut self, connect: &[usize]) -> usize {
+        self.hosts.push(Host {
+            node: None,
+            disk: SimDisk::default(),
+            screen: Screen::default(),
+            secret: self.random.bytes(),
+            connect: connect.to_vec(),
+            starts: 0,
+            lines: [Use::Free; LINES],
+            skew: self.random.below(20_000_000),
+        });
+        self.net.islands.push(0);
+        self.hosts.len() - 1
+    }
+
+    pub fn start(&mut self, at: usize) {
+        let clock = self.clock(at);
+        let random = match self.hosts[at].starts {
+            0 => self.hosts[at].secret,
+            _ => self.random.bytes(),
+        };
+        let host = &mut self.hosts[at];
+        assert!(host.node.is_none(), "it runs already");
+        let connect = host.connect.iter();
+        let config = Config {
+            listen: "0.0.0.0:6000".parse().expect("an address"),
+            difficulty: Some(self.difficulty),
+            connect: connect
+                .map(|to| (address(*to).ip().to_string(), 6000))
+                .collect(),
+            random,
+        };
+        host.starts += 1;
+        host.node = Some(Node::open(host.disk.clone(), clock, config).expect("it opens"));
+        // The first packet to a host that knows nothing of the connection ends it.
+        for connection in &mut self.net.connections {
+            for side in 0..2 {
+                if matches!(connection.ends[side], End::Dead(host) if host == at) {
+                    connection.ends[side] = End::Gone;
+                    connection.pipes[side].close(self.now, true);
+                }
+            }
+        }
+        let line = CONSOLE;
+        let (utf8, echoes) = (true, true);
+        self.tell(at, Event::ConsoleOpened { line, utf8, echoes });
+    }
+
+    /// The process is gone. `quietly`: so is the machine, and nobody hears of it.
+    pub fn stop(&mut self, at: usize, quietly: bool) {
+        self.hosts[at].node = None;
+        self.hosts[at].screen.typed.clear();
+        self.hosts[at].screen.bytes.extend_from_slice(b"\n");
+        for line in 0..LINES {
+            let used = std::mem::replace(&mut self.hosts[at].lines[line], Use::Free);
+            if let Use::Open(connection, side) = used {
+                if quietly {
+                    self.net.connections[connection].ends[side] = End::Dead(at);
+                } else {
+                    self.hang_up(connection, side);
+                }
+            }
+        }
+        for connection in 0..self.net.connections.len() {
+            if matches!(self.net.connections[connection].ends[1], End::Waiting(host) if host == at)
+            {
+                self.hang_up(connection, 1);
+            }
+        }
+    }
+
+    /// A power cut: what the disk did not sync is lost.
+    pub fn cut_power(&mut self, at: usize) {
+        self.stop(at, true);
+        let host = &mut self.hosts[at];
+        host.disk.cut_power(&mut self.random);
+    }
+
+    pub fn type_in(&mut self, at: usize, text: &str) {
+        self.hosts[at].screen.typed.extend(text.as_bytes());
+    }
+
+    /// The user has nothing more to type.
+    pub fn end_input(&mut self, at: usize) {
+        let (line, reason) = (CONSOLE, None);
+        self.tell(at, Event::Closed { line, reason });
+    }
+
+    /// The user's terminal is gone.
+    pub fn break_output(&mut self, at: usize) {
+        let (line, reason) = (CONSOLE, Some("broken pipe"));
+        self.tell(at, Event::Closed { line, reason });
+    }
+
+    /// All that a host ever showed, and what it has not shown yet but would.
+    pub fn shown(&self, at: usize) -> String {
+        let host = &self.hosts[at];
+        let mut bytes = host.screen.bytes.clone();
+        if let Some(node) = &host.node {
+            bytes.extend_from_slice(node.tx_pending(CONSOLE));
+        }
+        String::from_utf8_lossy(&bytes).into_owned()
+    }
+
+    /// A connection to a host, the other end of which is the story's.
+    pub fn call(&mut self, to: usize) -> usize {
+        let story = End::Story(Vec::new());
+        let ends = [story, End::Waiting(to)];
+        let connection = Connection::new(ends, self.capacity.max(1 << 16), self.now);
+        self.net.connections.push(connection);
+        self.net.connections.len() - 1
+    }
+
+    pub fn say(&mut self, connection: usize, bytes: &[u8]) {
+        let due = self.now + self.delay;
+        self.net.connections[connection].pipes[0].push(due, bytes);
+    }
+
+    pub fn heard(&mut self, connection: usize) -> String {
+        match &self.net.connections[connection].ends[0] {
+            End::Story(heard) => String::from_utf8_lossy(heard).into_owned(),
+            _ => panic!("not a story's"),
+        }
+    }
+
+    /// From now on the story takes nothing of what it is sent.
+    pub fn deafen(&mut self, connection: usize) {
+        self.net.connections[connection].pipes[1].capacity = 0;
+    }
+
+    /// Whether the host has ended it.
+    pub fn is_over(&self, connection: usize) -> bool {
+        self.net.connections[connection].pipes[1].ending(u64::MAX)
+    }
+
+    /// Whether two hosts have a connection that both know of.
+    pub fn linked(&self, one: usize, other: usize) -> bool {
+        self.net.connections.iter().any(|connection| {
+            let both = connection
+                .ends
+                .iter()
+                .all(|end| matches!(end, End::Host(..)));
+            let hosts = connection.hosts();
+            both && (hosts == [Some(one), Some(other)] || hosts == [Some(other), Some(one)])
+        })
+    }
+
+    /// Cuts a connection as a cable does that both sides notice.
+    pub fn cut(&mut self, connection: usize) {
+        for pipe in &mut self.net.connections[connection].pipes {
+            pipe.close(self.now, true);
+        }
+    }
+
+    pub fn run(&mut self, millis: u64) {
+        let until = self.now + millis;
+        self.run_while(until, |_| true);
+    }
+
+    /// Runs on until a time or until something is so; true if it is.
+    pub fn run_until(&mut self, millis: u64, mut done: impl FnMut(&mut World) -> bool) -> bool {
+        let until = self.now + millis;
+        !self.run_while(until, |world| !done(world))
+    }
+
+    /// Runs a number of events, however little time they take.
+    pub fn run_steps(&mut self, steps: u64) {
+        let last = self.steps + steps;
+        let until = self.now + 1_000;
+        self.run_while(until, |world| world.steps < last);
+    }
+
+    fn run_while(&mut self, until: u64, mut on: impl FnMut(&mut World) -> bool) -> bool {
+        let mut same = 0;
+        while on(self) {
+            let mut ready = Vec::new();
+            let next = self.look(&mut ready);
+            if ready.is_empty() {
+                if next > until {
+                    self.now = self.now.max(until);
+                    return true;
+                }
+                self.now = next;
+                same = 0;
+                continue;
+            }
+            same += 1;
+            assert!(same < LIVELOCK, "a livelock at {} ms: {ready:?}", self.now);
+            let step = ready[self.random.place(ready.len())];
+            self.take(step);
+        }
+        false
+    }
+
+    /// What is ready, and when something will be if nothing is.
+    fn look(&mut self, ready: &mut Vec<Step>) -> u64 {
+        let mut next = u64::MAX;
+        let now = self.now;
+        let mut at = |step, due: u64| match due <= now {
+            true => ready.push(step),
+            false => next = next.min(due),
+        };
+        for (number, host) in self.hosts.iter_mut().enumerate() {
+            let Some(node) = &mut host.node else { continue };
+            if let Some(deadline) = node.deadline() {
+                at(Step::Tick(number), deadline.0);
+            }
+            if !host.screen.typed.is_empty() && !node.rx_space(CONSOLE).is_empty() {
+                at(Step::Type(number), now);
+            }
+            if !node.tx_pending(CONSOLE).is_empty() {
+                at(Step::Show(number), host.screen.asleep);
+            }
+            for (line, used) in host.lines.iter().enumerate() {
+                match *used {
+                    Use::Free => {}
+                    Use::Dialing(due, _) => at(Step::Dialed(number, line), due),
+                    Use::Open(connection, side) => {
+                        if self.net.held_up(connection) {
+                            continue;
+                        }
+                        let name = Line(line as u8);
+                        let connection = &self.net.connections[connection];
+                        if let Some(due) = connection.pipes[1 - side].due()
+                            && !node.rx_space(name).is_empty()
+                        {
+                            at(Step::Read(number, line), due);
+                        }
+                        let over = connection.pipes[1 - side].ending(now);
+                        let room = connection.pipes[side].room() > 0;
+                        if (room || over) && !node.tx_pending(name).is_empty() {
+                            at(Step::Write(number, line), now);
+                        }
+                    }
+                }
+            }
+        }
+        for (number, connection) in self.net.connections.iter().enumerate() {
+            if let End::Waiting(host) = connection.ends[1]
+                && self.hosts[host].node.is_some()
+            {
+                at(Step::Arrive(number), connection.arrives);
+            }
+            for side in 0..2 {
+                if let End::Story(_) = connection.ends[side]
+                    && let Some(due) = connection.pipes[1 - side].due()
+                    && !connection.pipes[1 - side].ended(now)
+                {
+                    at(Step::Hear(number, side), due);
+                }
+            }
+        }
+        next
+    }
+
+    fn take(&mut self, step: Step) {
+        self.steps += 1;
+        let now = self.now;
+        self.note(format_args!("{now} {step:?}"));
+        match step {
+            Step::Tick(host) => self.tell(host, Event::Tick),
+            Step::Read(host, line) => self.read(host, line),
+            Step::Write(host, line) => self.write(host, line),
+            Step::Dialed(host, line) => self.dialed(host, line),
+            Step::Arrive(connection) => self.arrive(connection),
+            Step::Type(host) => self.type_some(host),
+            Step::Show(host) => self.show(host),
+            Step::Hear(connection, side) => {
+                let connection = &mut self.net.connections[connection];
+                let bytes = connection.pipes[1 - side].pull(usize::MAX);
+                if let End::Story(heard) = &mut connection.ends[side] {
+                    heard.extend_from_slice(&bytes);
+                }
+            }
+        }
+    }
+
+    /// Adds to the hash of everything that happened.
+    fn note(&mut self, what: std::fmt::Arguments<'_>) {
+        for byte in what.to_string().bytes() {
+            self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
+        }
+    }
+
+    fn clock(&self, at: usize) -> Clock {
+        Clock {
+            mono: Millis(self.now),
+            wall: WALL + self.now * 1000 + self.hosts[at].skew,
+        }
+    }
+
+    fn tell(&mut self, at: usize, event: Event<'_>) {
+        let clock = self.clock(at);
+        let incoming = match event {
+            Event::Incoming { .. } => self.net.connections.iter().position(|connection| {
+                matches!(connection.ends[1], End::Waiting(host) if host == at)
+                    && connection.arrives == u64::MAX
+            }),
+            _ => None,
+        };
+        let node = self.hosts[at].node.as_mut().expect("it runs");
+        node.handle(clock, event);
+        while let Some(node) = &mut self.hosts[at].node
+            && let Some(action) = node.poll()
+        {
+            self.note(format_args!("{action:?}"));
+            self.obey(at, incoming, action);
+        }
+    }
+
+    fn obey(&mut self, at: usize, incoming: Option<usize>, action: Action) {
+        match action {
+            Action::Dial { line, host, port } => {
+                let ip = host.parse().expect("hosts are named by address");
+                let due = self.now + 1 + self.random.below(self.delay);
+                let to = SocketAddr::new(ip, port);
+                let used = &mut self.hosts[at].lines[usize::from(line.0)];
+                assert!(matches!(used, Use::Free), "a line has one use");
+                *used = Use::Dialing(due, to);
+            }
+            Action::Accept { line } => {
+                let connection = incoming.expect("somebody came in");
+                self.net.connections[connection].ends[1] = End::Host(at);
+                let used = &mut self.hosts[at].lines[usize::from(line.0)];
+                assert!(matches!(used, Use::Free), "a line has one use");
+                *used = Use::Open(connection, 1);
+            }
+            Action::Refuse => self.hang_up(incoming.expect("somebody came in"), 1),
+            Action::Hangup { line } => {
+                let used = &mut self.hosts[at].lines[usize::from(line.0)];
+                if let Use::Open(connection, side) = std::mem::replace(used, Use::Free) {
+                    self.hang_up(connection, side);
+                }
+            }
+            Action::Exit => self.stop(at, false),
+        }
+    }
+
+    /// One side closes: the other hears of it behind what is on its way, or at once.
+    fn hang_up(&mut self, connection: usize, side: usize) {
+        let rudely = self.random.one_in(3);
+        let due = self.now + self.random.below(self.delay);
+        let connection = &mut self.net.connections[connection];
+        connection.ends[side] = End::Gone;
+        connection.pipes[side].close(due, rudely);
+    }
+
+    fn read(&mut self, at: usize, line: usize) {
+        let Use::Open(number, side) = self.hosts[at].lines[line] else {
+            return;
+        };
+        let name = Line(line as u8);
+        let pipe = &mut self.net.connections[number].pipes[1 - side];
+        if pipe.ended(self.now) {
+            return self.closed(at, line, None);
+        }
+        let node = self.hosts[at].node.as_mut().expect("it runs");
+        let space = node.rx_space(name);
+        let bytes = pipe.pull(self.random.bite(space.len()));
+        space[..bytes.len()].copy_from_slice(&bytes);
+        let count = bytes.len();
+        self.note(format_args!("{count}"));
+        self.tell(at, Event::Received { line: name, count });
+    }
+
+    fn closed(&mut self, at: usize, line: usize, reason: Option<&str>) {
+        let used = std::mem::replace(&mut self.hosts[at].lines[line], Use::Free);
+        if let Use::Open(connection, side) = used {
+            self.hang_up(connection, side);
+        }
+        let line = Line(line as u8);
+        self.tell(at, Event::Closed { line, reason });
+    }
+
+    fn write(&mut self, at: usize, line: usize) {
+        let Use::Open(number, side) = self.hosts[at].lines[line] else {
+            return;
+        };
+        let connection = &mut self.net.connections[number];
+        if connection.pipes[1 - side].ending(self.now) {
+            return self.closed(at, line, Some("broken pipe"));
+        }
+        let name = Line(line as u8);
+        let node = self.hosts[at].node.as_ref().expect("it runs");
+        let pending = node.tx_pending(name);
+        let most = pending.len().min(connection.pipes[side].room());
+        let count = self.random.bite(most);
+        let due = self.now + self.random.below(self.delay);
+        connection.pipes[side].push(due, &pending[..count]);
+        self.note(format_args!("{count}"));
+        self.tell(at, Event::Sent { line: name, count });
+    }
+
+    fn dialed(&mut self, at: usize, line: usize) {
+        let Use::Dialing(_, to) = self.hosts[at].lines[line] else {
+            return;
+        };
+        let name = Line(line as u8);
+        let target = (0..self.hosts.len()).find(|host| address(*host) == to);
+        let up = target.filter(|host| self.hosts[*host].node.is_some());
+        let Some(target) = up.filter(|host| !self.net.parts(at, *host)) else {
+            self.hosts[at].lines[line] = Use::Free;
+            let reason = "connection refused";
+            return self.tell(at, Event::DialFailed { line: name, reason });
+        };
+        let arrives = self.now + self.random.below(self.delay);
+        let ends = [End::Host(at), End::Waiting(target)];
+        let number = self.net.connections.len();
+        let connection = Connection::new(ends, self.capacity, arrives);
+        self.net.connections.push(connection);
+        self.hosts[at].lines[line] = Use::Open(number, 0);
+        let ephemeral = 30_000 + (number % 30_000) as u16;
+        let event = Event::Connected {
+            line: name,
+            local: SocketAddr::new(address(at).ip(), ephemeral),
+            remote: to,
+        };
+        self.tell(at, event);
+    }
+
+    fn arrive(&mut self, number: usize) {
+        let connection = &mut self.net.connections[number];
+        let End::Waiting(host) = connection.ends[1] else {
+            return;
+        };
+        // Marks the one that the host's answer is about.
+        connection.arrives = u64::MAX;
+        let ephemeral = 30_000 + (number % 30_000) as u16;
+        let from = match connection.ends[0] {
+            End::Host(from) | End::Dead(from) => address(from).ip(),
+            _ => [10, 9, 0, 1].into(),
+        };
+        let from = SocketAddr::new(from, ephemeral);
+        self.tell(host, Event::Incoming { from });
+    }
+
+    fn type_some(&mut self, at: usize) {
+        let host = &mut self.hosts[at];
+        let node = host.node.as_mut().expect("it runs");
+        let space = node.rx_space(CONSOLE);
+        let count = self.random.bite(host.screen.typed.len().min(space.len()));
+        for (place, byte) in space.iter_mut().zip(host.screen.typed.drain(..count)) {
+            *place = byte;
+        }
+        let line = CONSOLE;
+        self.tell(at, Event::Received { line, count });
+    }
+
+    fn show(&mut self, at: usize) {
+        let host = &mut self.hosts[at];
+        let pending = host.node.as_ref().expect("it runs").tx_pending(CONSOLE);
+        let count = self.random.bite(pending.len());
+        let bytes = pending[..count].to_vec();
+        host.screen.bytes.extend_from_slice(&bytes);
+        self.note(format_args!("{}", String::from_utf8_lossy(&bytes)));
+        let line = CONSOLE;
+        self.tell(at, Event::Sent { line, count });
+    }
+}
