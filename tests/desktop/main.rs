@@ -94,10 +94,15 @@ fn two_desktop_nodes_see_each_other_through_us() {
     a.release("from-b");
     wait_in_step(&mut [&mut a, &mut blx, &mut b], 4, 1, 1);
     b.assert_available(&["from-b"]);
-    blx.request("from-blx");
+    // The second block of one node in a row links to our tip: no chain is asked for.
+    a.request("again-from-a");
     wait_in_step(&mut [&mut a, &mut blx, &mut b], 5, 2, 1);
+    blx.process
+        .wait_for("[network 📦] received and added block #4\n");
+    blx.request("from-blx");
+    wait_in_step(&mut [&mut a, &mut blx, &mut b], 6, 3, 1);
     for node in [&mut a, &mut blx, &mut b] {
-        node.assert_reserved(&["from-a", "from-blx"]);
+        node.assert_reserved(&["again-from-a", "from-a", "from-blx"]);
         node.assert_never_said(&TROUBLE);
     }
 }
@@ -207,6 +212,49 @@ fn what_we_requested_comes_back_on_top_of_a_longer_chain() {
     desktop.release("tripod");
     wait_in_step(&mut [&mut blx, &mut desktop], 6, 3, 1);
     blx.assert_never_said(&["request of saw", "failed validation"]);
+}
+
+#[test]
+fn a_release_that_somebody_made_before_us_is_reported() {
+    let Some(python) = python() else { return };
+    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    let mut blx = place.start(&[]);
+    blx.connect(&mut desktop);
+    desktop.request_all(&["saw", "drill"]);
+    wait_in_step(&mut [&mut blx, &mut desktop], 2, 2, 0);
+    blx.process.kill();
+    desktop.wait_for_peers(0);
+    desktop.release("saw");
+    desktop.request("lamp");
+
+    let mut blx = place.start(&[]);
+    blx.release("saw");
+    blx.connect(&mut desktop);
+    blx.process
+        .wait_for("[consensus ❌] your release of saw is lost: it has been released already.\n");
+    let states = wait_in_step(&mut [&mut blx, &mut desktop], 4, 2, 1);
+    assert_eq!(states[0].tip, states[1].tip);
+}
+
+#[test]
+fn our_release_of_an_item_that_we_did_not_get_is_lost_with_the_request() {
+    let Some(python) = python() else { return };
+    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    for item in ["drill", "lamp", "saw", "vice"] {
+        desktop.request(item);
+    }
+    let mut blx = place.start(&[]);
+    blx.request("drill");
+    blx.release("drill");
+    blx.request("tripod");
+    blx.connect(&mut desktop);
+    for lost in ["request of drill", "release of drill"] {
+        blx.process.wait_for(&format!(
+            "[consensus ❌] your {lost} is lost: somebody else has it now.\n"
+        ));
+    }
+    wait_in_step(&mut [&mut blx, &mut desktop], 6, 5, 0);
+    desktop.assert_reserved(&["drill", "lamp", "saw", "tripod", "vice"]);
 }
 
 #[test]
