@@ -169,6 +169,18 @@ fn we_adopt_the_longer_chain_of_a_desktop_node() {
 }
 
 #[test]
+fn we_adopt_the_longer_chain_of_a_desktop_node_that_dials_us() {
+    let Some(python) = python() else { return };
+    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    desktop.request("drill");
+    desktop.request("saw");
+    let mut blx = place.start(&[]);
+    desktop.connect(&mut blx);
+    let states = wait_in_step(&mut [&mut blx, &mut desktop], 3, 2, 0);
+    assert_eq!(states[0].tip, states[1].tip);
+}
+
+#[test]
 fn a_desktop_node_adopts_our_longer_chain_when_its_user_asks() {
     let Some(python) = python() else { return };
     let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
