@@ -44,6 +44,20 @@ impl Pool {
         self.batches.iter().any(|batch| batch.fresh)
     }
 
+    /// Takes out the release that followed a lost request of ours. It was meant for that request,
+    /// and would end the reservation of whoever has the item now.
+    fn take_release_after(&mut self, lost: &Transaction) -> Option<Transaction> {
+        let of_item = |batch: &Batch| {
+            !batch.fresh && batch.transactions.iter().any(|next| next.uid == lost.uid)
+        };
+        let at = self.batches.iter().position(of_item)?;
+        let next = self.batches[at].transactions.first()?;
+        if lost.kind != Kind::Request || next.kind != Kind::Release {
+            return None;
+        }
+        self.batches.remove(at)?.transactions.into_iter().next()
+    }
+
     /// The block that was being made has lost its place.
     pub fn begin_again(&mut self) {
         self.work = None;
@@ -132,7 +146,14 @@ impl<D: Disk> Node<D> {
                     transactions.extend(batch.transactions.iter().cloned());
                     taken.push_back(batch);
                 }
-                Some((transaction, error)) => self.refused(&batch, &transaction, &error),
+                Some((transaction, error)) => {
+                    self.refused(&batch, &transaction, &error);
+                    if !batch.fresh
+                        && let Some(release) = self.pool.take_release_after(&transaction)
+                    {
+                        self.refused(&batch, &release, &error);
+                    }
+                }
             }
         }
         self.pool.taken = taken.len();

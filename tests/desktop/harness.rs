@@ -1,0 +1,216 @@
+//! A program with the menu, driven through its standard input and output as a user drives it.
+
+use std::collections::HashMap;
+use std::io::{Read, Write};
+use std::process::{Child, ChildStdin, Command, Stdio};
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::thread;
+use std::time::{Duration, Instant};
+
+/// Far more than anything here takes on a slow, busy machine.
+const LIMIT: Duration = Duration::from_secs(60);
+/// From one look at a status to the next.
+const PAUSE: Duration = Duration::from_millis(20);
+
+/// What menu option 9 says.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Status {
+    pub blocks: usize,
+    pub reserved: usize,
+    pub available: usize,
+    pub peers: usize,
+    pub tip: String,
+}
+
+/// A running program. Dropping it kills it, and in a failing test prints all it said.
+pub struct Process {
+    name: String,
+    child: Child,
+    input: ChildStdin,
+    said: Arc<Stream>,
+    complained: Arc<Stream>,
+    /// What was typed, and how much had been said by then.
+    typed: Vec<(usize, String)>,
+}
+
+impl Process {
+    pub fn start(name: &str, command: &mut Command) -> Process {
+        let mut child = command
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn()
+            .unwrap_or_else(|error| panic!("{name} does not start: {error}"));
+        let input = child.stdin.take().expect("a pipe");
+        let said = Stream::of(child.stdout.take().expect("a pipe"));
+        let complained = Stream::of(child.stderr.take().expect("a pipe"));
+        Process {
+            name: name.to_owned(),
+            child,
+            input,
+            said,
+            complained,
+            typed: Vec::new(),
+        }
+    }
+
+    pub fn type_line(&mut self, line: &str) {
+        self.typed.push((self.said().len(), line.to_owned()));
+        self.input
+            .write_all(format!("{line}\n").as_bytes())
+            .unwrap_or_else(|error| panic!("{} does not take {line:?}: {error}", self.name));
+    }
+
+    /// Everything it said so far.
+    pub fn said(&self) -> String {
+        self.said.lock().text.clone()
+    }
+
+    /// Waits until it has said `text`, at whatever time.
+    pub fn wait_for(&self, text: &str) {
+        self.wait_until(text, |said| said.contains(text).then_some(()));
+    }
+
+    /// Types `lines` into the menu; what it said from then on up to the end of a status.
+    pub fn ask(&mut self, lines: &[&str]) -> String {
+        let start = self.said().len();
+        for line in lines {
+            self.type_line(line);
+        }
+        self.type_line("9");
+        self.wait_until("a status", |said| {
+            let answer = said.get(start..)?;
+            let tip = answer.find("[status] tip: ")?;
+            let end = answer[tip..].find('\n')?;
+            Some(answer[..tip + end].to_owned())
+        })
+    }
+
+    pub fn status(&mut self) -> Status {
+        let answer = self.ask(&[]);
+        let fields: HashMap<&str, &str> = answer
+            .lines()
+            .filter_map(|line| line.strip_prefix("[status] ")?.split_once(": "))
+            .collect();
+        let number = |name| fields[name].parse().expect("a number");
+        Status {
+            blocks: number("block count"),
+            reserved: number("reserved items"),
+            available: number("available items"),
+            peers: number("connected peers"),
+            tip: fields["tip"].to_owned(),
+        }
+    }
+
+    /// Asks for the status until it `holds`.
+    pub fn wait_for_status(&mut self, wanted: &str, holds: impl Fn(&Status) -> bool) -> Status {
+        let deadline = Instant::now() + LIMIT;
+        loop {
+            let status = self.status();
+            if holds(&status) {
+                return status;
+            }
+            let name = &self.name;
+            assert!(
+                Instant::now() < deadline,
+                "{name}: not {wanted}: {status:?}"
+            );
+            thread::sleep(PAUSE);
+        }
+    }
+
+    /// Ends it at once, whatever it is doing.
+    pub fn kill(&mut self) {
+        // An error means that it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+
+    fn wait_until<T>(&self, wanted: &str, find: impl Fn(&str) -> Option<T>) -> T {
+        let deadline = Instant::now() + LIMIT;
+        let mut said = self.said.lock();
+        loop {
+            if let Some(found) = find(&said.text) {
+                return found;
+            }
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(
+                !said.ended && !left.is_zero(),
+                "{} did not say {wanted:?}",
+                self.name
+            );
+            said = self.said.wait(said, left);
+        }
+    }
+
+    /// What it said, with what was typed where it was typed.
+    fn transcript(&self) -> String {
+        let (said, complained) = (self.said(), self.complained.lock().text.clone());
+        let mut text = format!("==== {} ====\n", self.name);
+        let mut at = 0;
+        for (position, line) in &self.typed {
+            text += &format!("{}\u{ab}{line}\u{bb}", &said[at..*position]);
+            at = *position;
+        }
+        text + &format!(
+            "{}\n---- its standard error ----\n{complained}",
+            &said[at..]
+        )
+    }
+}
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        self.kill();
+        if thread::panicking() {
+            eprintln!("{}", self.transcript());
+        }
+    }
+}
+
+/// A pipe that a thread empties, so that its writer never waits.
+#[derive(Default)]
+struct Stream {
+    heard: Mutex<Heard>,
+    more: Condvar,
+}
+
+#[derive(Default)]
+struct Heard {
+    text: String,
+    ended: bool,
+}
+
+impl Stream {
+    fn of(mut pipe: impl Read + Send + 'static) -> Arc<Stream> {
+        let stream = Arc::new(Stream::default());
+        let writer = Arc::clone(&stream);
+        thread::spawn(move || {
+            let (mut pending, mut buffer) = (Vec::new(), [0; 4096]);
+            while let Ok(count @ 1..) = pipe.read(&mut buffer) {
+                pending.extend_from_slice(&buffer[..count]);
+                // A character may be cut by a read: its rest comes with the next one.
+                let whole = match str::from_utf8(&pending) {
+                    Err(error) if error.error_len().is_none() => error.valid_up_to(),
+                    _ => pending.len(),
+                };
+                let text = String::from_utf8_lossy(&pending[..whole]).into_owned();
+                pending.drain(..whole);
+                writer.lock().text += &text;
+                writer.more.notify_all();
+            }
+            writer.lock().ended = true;
+            writer.more.notify_all();
+        });
+        stream
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Heard> {
+        self.heard.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    fn wait<'a>(&self, heard: MutexGuard<'a, Heard>, limit: Duration) -> MutexGuard<'a, Heard> {
+        let waited = self.more.wait_timeout(heard, limit);
+        waited.unwrap_or_else(PoisonError::into_inner).0
+    }
+}

@@ -1,0 +1,307 @@
+//! Our node beside desktop nodes, over real sockets: what a user does on one of them is seen on the
+//! others, although desktop nodes mine each block anew and pass none on.
+
+mod harness;
+mod nodes;
+
+use std::path::Path;
+
+use nodes::{Node, Place, desktop, python, script, wait_in_step};
+
+/// Said when transactions of ours fell out of the chain, or a peer broke a rule.
+const TROUBLE: [&str; 3] = ["is lost", "in the chain again", "failed validation"];
+
+#[test]
+fn the_stand_in_keeps_to_the_recorded_words() {
+    let Some(python) = python() else { return };
+    let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
+    let output = script(&python, "check.py").arg(vectors).output();
+    let output = output.expect("check.py runs");
+    let said = String::from_utf8_lossy(&output.stdout);
+    let complained = String::from_utf8_lossy(&output.stderr);
+    assert!(output.status.success(), "{said}{complained}");
+    assert!(said.contains("verdicts.json: 23 of 23 hold"), "{said}");
+}
+
+#[test]
+fn a_desktop_node_that_we_dial_stays_in_step() {
+    let Some(python) = python() else { return };
+    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    let mut blx = place.start(&[]);
+    blx.connect(&mut desktop);
+    use_in_turn(&mut blx, &mut desktop);
+}
+
+#[test]
+fn a_desktop_node_that_dials_us_stays_in_step() {
+    let Some(python) = python() else { return };
+    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    let mut blx = place.start(&[]);
+    desktop.connect(&mut blx);
+    use_in_turn(&mut blx, &mut desktop);
+}
+
+fn use_in_turn(blx: &mut Node, desktop: &mut Node) {
+    blx.request("laptop-001");
+    let states = wait_in_step(&mut [blx, desktop], 2, 1, 0);
+    assert_ne!(states[0].tip, states[1].tip, "it mined the block anew");
+    desktop.assert_reserved(&["laptop-001"]);
+    desktop.assert_request_refused("laptop-001");
+
+    desktop.release("laptop-001");
+    let states = wait_in_step(&mut [blx, desktop], 3, 0, 1);
+    assert_eq!(states[0].tip, states[1].tip, "we adopted its chain");
+    blx.assert_available(&["laptop-001"]);
+
+    desktop.request_all(&["cam-1", "cam-2", "tripod"]);
+    wait_in_step(&mut [blx, desktop], 4, 3, 1);
+    blx.assert_reserved(&["cam-1", "cam-2", "tripod"]);
+    blx.assert_request_refused("cam-2");
+    blx.request_all(&["drill", "saw"]);
+    wait_in_step(&mut [blx, desktop], 5, 5, 1);
+    desktop.assert_reserved(&["cam-1", "cam-2", "drill", "saw", "tripod"]);
+    blx.release("cam-1");
+    wait_in_step(&mut [blx, desktop], 6, 4, 2);
+    desktop.assert_available(&["cam-1", "laptop-001"]);
+
+    for round in 0..4 {
+        blx.request(&format!("ours-{round}"));
+        wait_in_step(&mut [blx, desktop], 7 + 2 * round, 5 + 2 * round, 2);
+        desktop.request(&format!("theirs-{round}"));
+        wait_in_step(&mut [blx, desktop], 8 + 2 * round, 6 + 2 * round, 2);
+    }
+    blx.assert_never_said(&TROUBLE);
+    desktop.assert_never_said(&TROUBLE);
+}
+
+#[test]
+fn two_desktop_nodes_see_each_other_through_us() {
+    let Some(python) = python() else { return };
+    let mut a = desktop(&python, "desktop A");
+    let mut b = desktop(&python, "desktop B");
+    let place = Place::new();
+    let mut blx = place.start(&[]);
+    a.connect(&mut blx);
+    blx.connect(&mut b);
+
+    a.request("from-a");
+    wait_in_step(&mut [&mut a, &mut blx, &mut b], 2, 1, 0);
+    b.assert_reserved(&["from-a"]);
+    b.assert_request_refused("from-a");
+    b.request("from-b");
+    wait_in_step(&mut [&mut a, &mut blx, &mut b], 3, 2, 0);
+    a.assert_reserved(&["from-a", "from-b"]);
+    a.release("from-b");
+    wait_in_step(&mut [&mut a, &mut blx, &mut b], 4, 1, 1);
+    b.assert_available(&["from-b"]);
+    // The second block of one node in a row links to our tip: no chain is asked for.
+    a.request("again-from-a");
+    wait_in_step(&mut [&mut a, &mut blx, &mut b], 5, 2, 1);
+    blx.process
+        .wait_for("[network 📦] received and added block #4\n");
+    blx.request("from-blx");
+    wait_in_step(&mut [&mut a, &mut blx, &mut b], 6, 3, 1);
+    for node in [&mut a, &mut blx, &mut b] {
+        node.assert_reserved(&["again-from-a", "from-a", "from-blx"]);
+        node.assert_never_said(&TROUBLE);
+    }
+}
+
+#[test]
+fn the_walk_through_with_us_in_the_middle() {
+    let Some(python) = python() else { return };
+    let mut a = desktop(&python, "desktop A");
+    let mut b = desktop(&python, "desktop B");
+    let place = Place::new();
+    let mut blx = place.start(&[]);
+    a.connect(&mut blx);
+    b.connect(&mut blx);
+
+    blx.request("laptop-001");
+    wait_in_step(&mut [&mut a, &mut blx, &mut b], 2, 1, 0);
+    b.release("laptop-001");
+    wait_in_step(&mut [&mut a, &mut blx, &mut b], 3, 0, 1);
+
+    blx.process.kill();
+    a.wait_for_peers(0);
+    b.wait_for_peers(0);
+    a.request_all(&["cam-1", "cam-2", "tripod"]);
+
+    // Desktop nodes dial nobody by themselves. B comes first: they hear of a block only while
+    // they are connected.
+    let mut blx = place.start(&["--connect", &b.address()]);
+    wait_in_step(&mut [&mut blx, &mut b], 3, 0, 1);
+    blx.wait_for_peers(1);
+    blx.connect(&mut a);
+    wait_in_step(&mut [&mut a, &mut blx, &mut b], 4, 3, 1);
+    b.request("drill");
+    let before = wait_in_step(&mut [&mut blx, &mut a, &mut b], 5, 4, 1);
+    for node in [&mut a, &mut blx, &mut b] {
+        node.assert_reserved(&["cam-1", "cam-2", "drill", "tripod"]);
+    }
+
+    blx.process.kill();
+    let mut blx = place.start(&[]);
+    let after = wait_in_step(&mut [&mut blx], 5, 4, 1);
+    assert_eq!(before[0].tip, after[0].tip);
+    blx.assert_reserved(&["cam-1", "cam-2", "drill", "tripod"]);
+    blx.assert_never_said(&TROUBLE);
+}
+
+#[test]
+fn we_adopt_the_longer_chain_of_a_desktop_node() {
+    let Some(python) = python() else { return };
+    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    for number in 1..=5 {
+        desktop.request(&format!("item-{number}"));
+    }
+    let mut blx = place.start(&[]);
+    blx.connect(&mut desktop);
+    blx.process
+        .wait_for("[consensus ✅] adopted longer chain (6 blocks)");
+    let states = wait_in_step(&mut [&mut blx, &mut desktop], 6, 5, 0);
+    assert_eq!(states[0].tip, states[1].tip);
+    blx.sync();
+    blx.process
+        .wait_for("[consensus ℹ️] kept current chain (already longest)");
+    blx.release("item-3");
+    wait_in_step(&mut [&mut blx, &mut desktop], 7, 4, 1);
+}
+
+#[test]
+fn we_adopt_the_longer_chain_of_a_desktop_node_that_dials_us() {
+    let Some(python) = python() else { return };
+    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    desktop.request("drill");
+    desktop.request("saw");
+    let mut blx = place.start(&[]);
+    desktop.connect(&mut blx);
+    let states = wait_in_step(&mut [&mut blx, &mut desktop], 3, 2, 0);
+    assert_eq!(states[0].tip, states[1].tip);
+}
+
+#[test]
+fn a_desktop_node_adopts_our_longer_chain_when_its_user_asks() {
+    let Some(python) = python() else { return };
+    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    let mut blx = place.start(&[]);
+    for number in 1..=5 {
+        blx.request(&format!("item-{number}"));
+    }
+    desktop.connect(&mut blx);
+    desktop.sync();
+    desktop
+        .process
+        .wait_for("[consensus ✅] adopted longer chain (6 blocks)");
+    let states = wait_in_step(&mut [&mut blx, &mut desktop], 6, 5, 0);
+    assert_eq!(states[0].tip, states[1].tip);
+    desktop.release("item-3");
+    wait_in_step(&mut [&mut blx, &mut desktop], 7, 4, 1);
+    blx.assert_never_said(&TROUBLE);
+}
+
+#[test]
+fn what_we_requested_comes_back_on_top_of_a_longer_chain() {
+    let Some(python) = python() else { return };
+    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    for item in ["saw", "drill", "lamp"] {
+        desktop.request(item);
+    }
+    let mut blx = place.start(&[]);
+    blx.request("tripod");
+    blx.request("drill");
+    blx.connect(&mut desktop);
+    blx.process
+        .wait_for("[consensus ✅] adopted longer chain (4 blocks)");
+    blx.process
+        .wait_for("[consensus ✅] your request of tripod is in the chain again, block #4\n");
+    blx.process
+        .wait_for("[consensus ❌] your request of drill is lost: somebody else has it now.\n");
+    wait_in_step(&mut [&mut blx, &mut desktop], 5, 4, 0);
+    for node in [&mut blx, &mut desktop] {
+        node.assert_reserved(&["drill", "lamp", "saw", "tripod"]);
+    }
+    desktop.release("tripod");
+    wait_in_step(&mut [&mut blx, &mut desktop], 6, 3, 1);
+    blx.assert_never_said(&["request of saw", "failed validation"]);
+}
+
+#[test]
+fn a_release_that_somebody_made_before_us_is_reported() {
+    let Some(python) = python() else { return };
+    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    let mut blx = place.start(&[]);
+    blx.connect(&mut desktop);
+    desktop.request_all(&["saw", "drill"]);
+    wait_in_step(&mut [&mut blx, &mut desktop], 2, 2, 0);
+    blx.process.kill();
+    desktop.wait_for_peers(0);
+    desktop.release("saw");
+    desktop.request("lamp");
+
+    let mut blx = place.start(&[]);
+    blx.release("saw");
+    blx.connect(&mut desktop);
+    blx.process
+        .wait_for("[consensus ❌] your release of saw is lost: it has been released already.\n");
+    let states = wait_in_step(&mut [&mut blx, &mut desktop], 4, 2, 1);
+    assert_eq!(states[0].tip, states[1].tip);
+}
+
+#[test]
+fn our_release_of_an_item_that_we_did_not_get_is_lost_with_the_request() {
+    let Some(python) = python() else { return };
+    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    for item in ["drill", "lamp", "saw", "vice"] {
+        desktop.request(item);
+    }
+    let mut blx = place.start(&[]);
+    blx.request("drill");
+    blx.release("drill");
+    blx.request("tripod");
+    blx.connect(&mut desktop);
+    for lost in ["request of drill", "release of drill"] {
+        blx.process.wait_for(&format!(
+            "[consensus ❌] your {lost} is lost: somebody else has it now.\n"
+        ));
+    }
+    wait_in_step(&mut [&mut blx, &mut desktop], 6, 5, 0);
+    desktop.assert_reserved(&["drill", "lamp", "saw", "tripod", "vice"]);
+}
+
+#[test]
+fn items_of_all_languages_arrive_in_both_directions() {
+    let Some(python) = python() else { return };
+    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    let mut blx = place.start(&[]);
+    blx.connect(&mut desktop);
+    desktop.request("kamera-é-😀");
+    wait_in_step(&mut [&mut blx, &mut desktop], 2, 1, 0);
+    blx.assert_reserved(&["kamera-é-😀"]);
+    blx.release("kamera-é-😀");
+    wait_in_step(&mut [&mut blx, &mut desktop], 3, 0, 1);
+    blx.request("三脚架-\u{10ffff}");
+    wait_in_step(&mut [&mut blx, &mut desktop], 4, 1, 1);
+    desktop.assert_reserved(&["三脚架-\u{10ffff}"]);
+    desktop.assert_available(&["kamera-é-😀"]);
+}
+
+#[test]
+fn a_locale_without_utf8_shows_ascii_only() {
+    let Some(python) = python() else { return };
+    let mut desktop = desktop(&python, "desktop");
+    let place = Place::with_locale("C");
+    let mut blx = place.start(&[]);
+    desktop.connect(&mut blx);
+    desktop.request("kamera-é-😀");
+    wait_in_step(&mut [&mut blx, &mut desktop], 2, 1, 0);
+    blx.assert_reserved(&["kamera-\\u{e9}-\\u{1f600}"]);
+    for line in ["2", "kamera-é-😀"] {
+        blx.process.type_line(line);
+    }
+    blx.process
+        .wait_for("[ok] released kamera-\\u{e9}-\\u{1f600}\n");
+    wait_in_step(&mut [&mut blx, &mut desktop], 3, 0, 1);
+    desktop.assert_available(&["kamera-é-😀"]);
+    assert!(blx.process.said().is_ascii());
+}

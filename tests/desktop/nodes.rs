@@ -1,0 +1,215 @@
+//! The two kinds of node, with the one menu that both have.
+
+use std::io::{Write, stderr};
+use std::net::{Ipv4Addr, TcpListener};
+use std::path::Path;
+use std::process::{Command, Stdio};
+use std::sync::atomic::{AtomicU16, Ordering};
+
+use tempfile::TempDir;
+
+use crate::harness::{Process, Status};
+
+const HOST: &str = "127.0.0.1";
+
+/// The interpreter for desktop nodes. Without one the test is skipped: that is said, and a failure
+/// if `BLX_REQUIRE_DESKTOP` is 1.
+pub fn python() -> Option<String> {
+    let python = std::env::var("BLX_PYTHON").unwrap_or_else(|_| "python3".to_owned());
+    let check = "import sys, cryptography; sys.exit(sys.version_info < (3, 10))";
+    let usable = Command::new(&python)
+        .args(["-c", check])
+        .stderr(Stdio::null())
+        .status()
+        .is_ok_and(|status| status.success());
+    if usable {
+        return Some(python);
+    }
+    let why = format!("{python} is missing, older than 3.10 or without the package cryptography");
+    let required = std::env::var("BLX_REQUIRE_DESKTOP").is_ok_and(|value| value == "1");
+    assert!(!required, "BLX_REQUIRE_DESKTOP=1, but {why}");
+    // Not println: of a test that passes, the harness shows nothing.
+    let _ = writeln!(stderr(), "skipped: {why}");
+    None
+}
+
+/// A script of `tests/desktop`. It leaves no compiled files in the source tree.
+pub fn script(python: &str, name: &str) -> Command {
+    let directory = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/desktop");
+    let mut command = Command::new(python);
+    command.arg("-B").arg(directory.join(name));
+    command
+}
+
+/// A running node of either kind.
+pub struct Node {
+    pub process: Process,
+    pub port: u16,
+}
+
+/// A stand-in for a desktop node.
+pub fn desktop(python: &str, name: &str) -> Node {
+    let mut command = script(python, "node.py");
+    let process = Process::start(name, command.args(["--bind", HOST, "0"]));
+    let start = format!("listening on {HOST}:");
+    process.wait_for("select > ");
+    let said = process.said();
+    let line = said
+        .lines()
+        .next()
+        .and_then(|line| line.strip_prefix(&start));
+    let port = line.and_then(|port| port.parse().ok());
+    let port = port.unwrap_or_else(|| panic!("no port in {said:?}"));
+    Node { process, port }
+}
+
+/// A node of ours with a place of its own, where it can be started again.
+pub struct Place {
+    directory: TempDir,
+    port: u16,
+    locale: &'static str,
+}
+
+impl Place {
+    pub fn new() -> Place {
+        Place::with_locale("C.UTF-8")
+    }
+
+    pub fn with_locale(locale: &'static str) -> Place {
+        Place {
+            directory: tempfile::tempdir().expect("a directory"),
+            port: free_port(),
+            locale,
+        }
+    }
+
+    pub fn start(&self, arguments: &[&str]) -> Node {
+        let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+        command.args(["--bind", HOST, "--data-dir"]);
+        command.arg(self.directory.path()).args(arguments);
+        command.arg(self.port.to_string());
+        command.env("LC_ALL", self.locale).env("RUST_LOG", "info");
+        let process = Process::start("blx", &mut command);
+        process.wait_for("select > ");
+        Node {
+            process,
+            port: self.port,
+        }
+    }
+}
+
+/// Below the ports that systems give to outgoing connections, which would come in between.
+fn free_port() -> u16 {
+    static NEXT: AtomicU16 = AtomicU16::new(0);
+    let first = 20_000 + (std::process::id() % 100) as u16 * 100;
+    loop {
+        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
+        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
+            return port;
+        }
+    }
+}
+
+impl Node {
+    pub fn address(&self) -> String {
+        format!("{HOST}:{}", self.port)
+    }
+
+    /// Dials the other one; both know of the connection when this returns.
+    pub fn connect(&mut self, other: &mut Node) {
+        let before = [&mut *self, &mut *other].map(|node| node.process.status().peers);
+        self.choose(&["6", HOST, &other.port.to_string()]);
+        self.process
+            .wait_for(&format!("✅ connected to {}", other.address()));
+        for (node, before) in [self, other].into_iter().zip(before) {
+            node.wait_for_peers(before + 1);
+        }
+    }
+
+    pub fn wait_for_peers(&mut self, count: usize) {
+        self.process
+            .wait_for_status(&format!("connected to {count} peers"), |status| {
+                status.peers == count
+            });
+    }
+
+    pub fn request(&mut self, item: &str) {
+        self.choose(&["1", item]);
+        self.process.wait_for(&format!("✅ requested {item}\n"));
+    }
+
+    pub fn request_all(&mut self, items: &[&str]) {
+        self.choose(&["5", &items.join(",")]);
+        for item in items {
+            self.process.wait_for(&format!("✅ requested {item}\n"));
+        }
+    }
+
+    pub fn release(&mut self, item: &str) {
+        self.choose(&["2", item]);
+        self.process.wait_for(&format!("✅ released {item}\n"));
+    }
+
+    pub fn assert_request_refused(&mut self, item: &str) {
+        self.choose(&["1", item]);
+        self.process
+            .wait_for(&format!("❌ item {item} is not available.\n"));
+    }
+
+    /// The user's wish for the chains of others.
+    pub fn sync(&mut self) {
+        self.choose(&["8"]);
+    }
+
+    pub fn assert_reserved(&mut self, items: &[&str]) {
+        self.assert_listed("3", items);
+    }
+
+    pub fn assert_available(&mut self, items: &[&str]) {
+        self.assert_listed("4", items);
+    }
+
+    /// Desktop nodes write `  - item`, ours `  item  taken ... by ...`.
+    fn assert_listed(&mut self, option: &str, items: &[&str]) {
+        let answer = self.process.ask(&[option]);
+        let entries = answer.lines().filter_map(|line| line.strip_prefix("  "));
+        let mut listed: Vec<&str> = entries
+            .map(|entry| entry.strip_prefix("- ").unwrap_or(entry))
+            .map(|entry| entry.split("  ").next().unwrap_or_default())
+            .collect();
+        listed.sort_unstable();
+        let mut items = items.to_vec();
+        items.sort_unstable();
+        assert_eq!(listed, items, "{answer}");
+    }
+
+    pub fn assert_never_said(&self, texts: &[&str]) {
+        let said = self.process.said();
+        for text in texts {
+            assert!(!said.contains(text), "{text:?} was said");
+        }
+    }
+
+    fn choose(&mut self, lines: &[&str]) {
+        for line in lines {
+            self.process.type_line(line);
+        }
+    }
+}
+
+/// Waits until all of them have this many blocks, reserved and available items; their states.
+pub fn wait_in_step(
+    nodes: &mut [&mut Node],
+    blocks: usize,
+    reserved: usize,
+    available: usize,
+) -> Vec<Status> {
+    let wanted = format!("{blocks} blocks, {reserved} reserved, {available} available");
+    let counts = (blocks, reserved, available);
+    let wait = |node: &mut &mut Node| {
+        node.process.wait_for_status(&wanted, |status| {
+            (status.blocks, status.reserved, status.available) == counts
+        })
+    };
+    nodes.iter_mut().map(wait).collect()
+}
