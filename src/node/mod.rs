@@ -3,7 +3,7 @@
 //!
 //! Here is the law of driving. `lines` is a connection's state and `peers` whom to dial, `links` makes
 //! and ends connections, `view` is what their sending halves see; `gossip` understands what peers
-//! say, `sync` takes another chain; `pool` makes blocks of what the user wants; `console` is the
+//! say, `sync` takes another chain, `orphans` are what ours loses by it; `pool` makes blocks of what the user wants; `console` is the
 //! user's stream, `menu` takes his lines, `report` answers them.
 
 mod console;
@@ -11,6 +11,7 @@ mod gossip;
 mod lines;
 mod links;
 mod menu;
+mod orphans;
 mod peers;
 mod pool;
 mod report;

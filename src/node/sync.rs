@@ -1,11 +1,10 @@
 //! Taking another chain: compared with ours while it streams in, checked from where it differs,
 //! adopted at once, and what fell out of ours made again.
 
-use std::collections::VecDeque;
-
 use super::Node;
 use super::lines::{Held, Origin};
-use crate::ledger::{Block, Hash, Kind, Transaction};
+use super::orphans::Orphan;
+use crate::ledger::{Block, Hash};
 use crate::limits;
 use crate::store::branch::Fallen;
 use crate::store::disk::{Disk, DiskError};
@@ -40,20 +39,17 @@ pub struct Settling {
     stage: Stage,
 }
 
-enum Stage {
+pub enum Stage {
     /// The branch is being copied into the chain file.
     Adopting,
     /// What fell out is being read for transactions of ours.
     Collecting {
         fallen: Fallen,
         next: u64,
-        lost: VecDeque<Transaction>,
+        lost: Vec<Orphan>,
     },
     /// Those that the new chain has too are being struck off.
-    Comparing {
-        next: u64,
-        lost: VecDeque<Transaction>,
-    },
+    Comparing { next: u64, lost: Vec<Orphan> },
 }
 
 impl Sync {
@@ -255,7 +251,7 @@ impl<D: Disk> Node<D> {
                     Some(Stage::Collecting {
                         fallen,
                         next,
-                        lost: VecDeque::new(),
+                        lost: Vec::new(),
                     })
                 }
                 Err(error) => {
@@ -287,70 +283,6 @@ impl<D: Disk> Node<D> {
         } else {
             format!("[consensus ✅] adopted longer chain ({length} blocks)")
         });
-    }
-
-    /// Gathers what we signed from the blocks that fell out.
-    fn collect(
-        &mut self,
-        fallen: Fallen,
-        next: u64,
-        mut lost: VecDeque<Transaction>,
-    ) -> Option<Stage> {
-        let end = fallen.to.min(next + limits::BLOCKS_PER_TURN as u64);
-        for height in next..end {
-            match self.log.read_fallen(&fallen, height) {
-                Ok(block) => {
-                    let ours = self.identity.public();
-                    let mine = block
-                        .transactions
-                        .into_iter()
-                        .filter(|t| t.requester == ours);
-                    lost.extend(mine);
-                }
-                Err(error) => {
-                    self.notify(&format!(
-                        "[store ❌] block {height} of the chain before cannot be read, \
-                         so what you asked for in it is not made again: {error}."
-                    ));
-                }
-            }
-        }
-        if end < fallen.to {
-            return Some(Stage::Collecting {
-                fallen,
-                next: end,
-                lost,
-            });
-        }
-        let next = fallen.from;
-        (!lost.is_empty()).then_some(Stage::Comparing { next, lost })
-    }
-
-    /// Strikes off what the new chain has too.
-    fn compare(&mut self, next: u64, mut lost: VecDeque<Transaction>) -> Option<Stage> {
-        let length = self.log.tip().length;
-        let end = length.min(next + limits::BLOCKS_PER_TURN as u64);
-        for height in next..end {
-            match self.log.read(height) {
-                Ok(stored) => lost.retain(|mine| !stored.block.transactions.contains(mine)),
-                Err(error) => self.notify(&format!("[store ❌] {error}.")),
-            }
-        }
-        if end < length {
-            return Some(Stage::Comparing { next: end, lost });
-        }
-        for transaction in lost {
-            let verb = match transaction.kind {
-                Kind::Request => "request",
-                Kind::Release => "release",
-            };
-            log::info!(
-                "{verb} of {} fell out of the chain and is made again",
-                transaction.uid
-            );
-            self.pool.add(vec![transaction], false);
-        }
-        None
     }
 
     fn settled(&mut self, source: usize) {

@@ -290,13 +290,13 @@ impl<D: Disk> Log<D> {
     }
 
     /// Reads a block that fell out of the chain.
-    pub fn read_fallen(&mut self, fallen: &Fallen, height: u64) -> Result<Block, DiskError> {
+    pub fn read_fallen(&mut self, fallen: &Fallen, height: u64) -> Result<StoredBlock, DiskError> {
         assert!(
             (fallen.from..fallen.to).contains(&height),
             "it did not fall out"
         );
         let at = fallen.marks.partition_point(|mark| mark.height <= height);
-        Ok(self.read_from(fallen.marks[at - 1], height)?.0.block)
+        Ok(self.read_from(fallen.marks[at - 1], height)?.0)
     }
 }
 

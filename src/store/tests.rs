@@ -171,7 +171,7 @@ fn a_switch_is_all_or_nothing_at_every_byte() {
         assert_eq!(tip(&log), new);
         check(&mut log);
         for height in fork..5 {
-            let block = log.read_fallen(&fallen, height).expect("still there");
+            let block = log.read_fallen(&fallen, height).expect("still there").block;
             assert_eq!(block, old_blocks[usize::try_from(height).expect("small")]);
         }
         let grown = log.disk.clone();

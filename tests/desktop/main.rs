@@ -249,6 +249,30 @@ fn a_release_that_somebody_made_before_us_is_reported() {
 }
 
 #[test]
+fn our_release_does_not_end_a_reservation_that_was_made_since() {
+    let Some(python) = python() else { return };
+    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    let mut blx = place.start(&[]);
+    blx.connect(&mut desktop);
+    desktop.request_all(&["saw", "drill"]);
+    wait_in_step(&mut [&mut blx, &mut desktop], 2, 2, 0);
+    blx.process.kill();
+    desktop.wait_for_peers(0);
+    desktop.release("saw");
+    desktop.request("saw");
+
+    let mut blx = place.start(&[]);
+    blx.release("drill");
+    blx.release("saw");
+    desktop.request("lamp");
+    blx.connect(&mut desktop);
+    blx.process
+        .wait_for("[consensus ❌] your release of saw is lost: somebody else has it now.\n");
+    wait_in_step(&mut [&mut blx, &mut desktop], 6, 2, 1);
+    desktop.assert_reserved(&["lamp", "saw"]);
+}
+
+#[test]
 fn our_release_of_an_item_that_we_did_not_get_is_lost_with_the_request() {
     let Some(python) = python() else { return };
     let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
