@@ -82,6 +82,11 @@ impl Menu {
     pub fn deadline(&self) -> Option<Millis> {
         self.waiting
     }
+
+    /// Nobody reads the rest of the list.
+    pub fn stop_listing(&mut self) {
+        self.listing = None;
+    }
 }
 
 /// Shows the whole menu.

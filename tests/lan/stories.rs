@@ -86,3 +86,20 @@ fn a_dial_for_which_there_is_no_place_is_answered() {
     let shown = world.shown(1);
     assert!(shown.contains("all 32 places are taken"), "{shown}");
 }
+
+#[test]
+fn a_terminal_that_goes_away_in_the_middle_of_a_list_ends_the_node() {
+    let mut world = star(5, 1);
+    for page in 0..8 {
+        let items: Vec<String> = (0..100).map(|item| format!("{page}-{item}")).collect();
+        world.type_in(0, &format!("5\n{}\n", items.join(",")));
+        world.run(500);
+    }
+    world.hosts[0].screen.asleep = u64::MAX;
+    world.type_in(0, "3\n");
+    world.run(500);
+    assert!(world.hosts[0].node.is_some());
+    world.break_output(0);
+    world.run(5_000);
+    assert!(world.hosts[0].node.is_none(), "it ended");
+}
