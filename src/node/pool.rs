@@ -44,6 +44,16 @@ impl Pool {
         self.batches.iter().any(|batch| batch.fresh)
     }
 
+    /// Takes out what was in the chain before and waits to be made again.
+    pub fn take_fallen(&mut self) -> VecDeque<Transaction> {
+        self.begin_again();
+        let batches = core::mem::take(&mut self.batches).into_iter();
+        let (fresh, fallen): (VecDeque<_>, VecDeque<_>) = batches.partition(|batch| batch.fresh);
+        self.batches = fresh;
+        let fallen = fallen.into_iter();
+        fallen.flat_map(|batch| batch.transactions).collect()
+    }
+
     /// The block that was being made has lost its place.
     pub fn begin_again(&mut self) {
         self.work = None;

@@ -252,11 +252,9 @@ impl<D: Disk> Node<D> {
                 Ok(Some(fallen)) => {
                     self.adopted(&fallen, settling.equal);
                     let next = fallen.from;
-                    Some(Stage::Collecting {
-                        fallen,
-                        next,
-                        lost: VecDeque::new(),
-                    })
+                    // The new chain may have what an earlier one lacked.
+                    let lost = self.pool.take_fallen();
+                    Some(Stage::Collecting { fallen, next, lost })
                 }
                 Err(error) => {
                     self.disk_failed(&error);

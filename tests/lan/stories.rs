@@ -1,9 +1,8 @@
 //! Scripted runs.
 
-use blx::ledger::Block;
-use blx::ledger::Timestamp;
-use blx::wire::MessageKind;
+use blx::ledger::{Block, Timestamp, Work};
 use blx::wire::text;
+use blx::wire::{MessageKind, message};
 
 use crate::world::World;
 
@@ -26,6 +25,58 @@ fn new_block(block: &Block) -> Vec<u8> {
     text::block(&mut line, block);
     text::close(&mut line, "0.0.0.0:6000");
     line
+}
+
+/// The line that tells of a chain.
+fn chain_response(chain: &[Block]) -> Vec<u8> {
+    let mut line = Vec::new();
+    text::open(&mut line, MessageKind::ChainResponse);
+    line.extend_from_slice(b"{\"chain\": [");
+    for (position, block) in chain.iter().enumerate() {
+        if position > 0 {
+            line.extend_from_slice(b", ");
+        }
+        text::block(&mut line, block);
+    }
+    line.extend_from_slice(format!("], \"length\": {}}}", chain.len()).as_bytes());
+    text::close(&mut line, "0.0.0.0:6000");
+    line
+}
+
+/// A chain of `length` blocks that goes on where `chain` ends.
+fn longer(world: &World, mut chain: Vec<Block>, length: usize) -> Vec<Block> {
+    if chain.is_empty() {
+        chain.push(Block::genesis(Timestamp::Integer(7)));
+    }
+    while chain.len() < length {
+        let last = chain.last().expect("a first block");
+        let mut block = Block::genesis(last.timestamp);
+        (block.index, block.prev_hash) = (last.index + 1, last.hash);
+        let mut work = Work::new(block, world.difficulty);
+        while !work.step(1 << 16) {}
+        chain.push(work.into_block());
+    }
+    chain
+}
+
+/// The chain of a host, asked for on a connection of its own.
+fn chain_of(world: &mut World, host: usize) -> Vec<Block> {
+    let call = world.call(host);
+    world.say(call, b"{\"type\": \"request_chain\", \"payload\": {}}\n");
+    world.run(1_000);
+    let heard = world.heard(call);
+    world.cut(call);
+    let chain = heard.lines().find(|line| line.contains("chain_response"));
+    let (_, blocks) = chain.expect("a chain").split_once("[").expect("an array");
+    let (blocks, _) = blocks.rsplit_once("], \"length\"").expect("its end");
+    let blocks = blocks
+        .split(", {\"index\"")
+        .map(|block| match block.strip_prefix('{') {
+            Some(_) => block.to_owned(),
+            None => format!("{{\"index\"{block}"),
+        });
+    let read = |block: String| message::block(block.as_bytes()).expect("a block");
+    blocks.map(read).collect()
 }
 
 #[test]
@@ -102,4 +153,32 @@ fn a_terminal_that_goes_away_in_the_middle_of_a_list_ends_the_node() {
     world.break_output(0);
     world.run(5_000);
     assert!(world.hosts[0].node.is_none(), "it ended");
+}
+
+#[test]
+fn what_falls_out_and_comes_back_by_itself_is_not_called_lost() {
+    let mut world = World::new(6);
+    world.difficulty = 4;
+    world.add(&[]);
+    world.start(0);
+    world.type_in(0, "1\ndrill\n");
+    world.run(1_000);
+    let ours = chain_of(&mut world, 0);
+    assert_eq!(ours.len(), 2);
+    let other = longer(&world, Vec::new(), 3);
+    let back = longer(&world, ours, 4);
+    let call = world.call(0);
+    world.say(
+        call,
+        &[chain_response(&other), chain_response(&back)].concat(),
+    );
+    world.run(3_000);
+    let shown = world.shown(0);
+    assert_eq!(
+        shown.matches("[consensus ✅] adopted longer chain").count(),
+        2,
+        "{shown}"
+    );
+    assert!(!shown.contains("is lost"), "{shown}");
+    assert!(!shown.contains("in the chain again"), "{shown}");
 }
