@@ -372,6 +372,8 @@ impl<D: Disk> Node<D> {
             self.busy |= self.mine();
         }
         self.busy |= self.take_input();
+        // What the line just taken asks for is not begun yet.
+        self.busy |= !self.pool.is_empty();
     }
 
     /// Makes bytes for every line that has room.

@@ -182,3 +182,14 @@ fn what_falls_out_and_comes_back_by_itself_is_not_called_lost() {
     assert!(!shown.contains("is lost"), "{shown}");
     assert!(!shown.contains("in the chain again"), "{shown}");
 }
+
+#[test]
+fn a_wish_is_fulfilled_at_once() {
+    let mut world = star(7, 1);
+    world.type_in(0, "1\n");
+    world.run(100);
+    world.type_in(0, "drill\n");
+    world.run(10);
+    let shown = world.shown(0);
+    assert!(shown.contains("✅ requested drill"), "{shown}");
+}
