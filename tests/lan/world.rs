@@ -278,6 +278,9 @@ impl World {
                     self.now = self.now.max(until);
                     return true;
                 }
+                if self.random.one_in(4) {
+                    self.disturb();
+                }
                 self.now = next;
                 same = 0;
                 continue;
@@ -288,6 +291,28 @@ impl World {
             self.take(step);
         }
         false
+    }
+
+    /// A node that waits has nothing to do: it does nothing when it is woken early.
+    fn disturb(&mut self) {
+        let at = self.random.place(self.hosts.len());
+        let clock = self.clock(at);
+        let Some(node) = &mut self.hosts[at].node else {
+            return;
+        };
+        let pending = |node: &Node<SimDisk>| -> Vec<usize> {
+            (0..=LINES)
+                .map(|line| node.tx_pending(Line(line as u8)).len())
+                .collect()
+        };
+        let before = pending(node);
+        node.handle(clock, Event::Tick);
+        let idle = node.poll().is_none() && pending(node) == before;
+        assert!(
+            idle,
+            "host {at} had something to do at {} ms and slept",
+            self.now
+        );
     }
 
     /// What is ready, and when something will be if nothing is.
