@@ -5,7 +5,9 @@
 mod disk;
 mod net;
 mod oracle;
+mod peer;
 mod random;
 mod scenario;
 mod stories;
+mod switches;
 mod world;
