@@ -461,6 +461,8 @@ impl<D: Disk> Node<D> {
                 break;
             };
             self.go_on_listing(listing);
+            // Behind the list's end the next line can be taken.
+            self.busy |= self.menu.listing.is_none();
         }
         let Some(console) = &mut self.console else {
             return;

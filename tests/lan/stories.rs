@@ -155,3 +155,15 @@ fn what_a_switch_took_out_is_made_again_after_a_power_cut() {
     );
     oracle::check(&mut world);
 }
+
+#[test]
+fn what_is_typed_behind_a_list_does_not_wait_for_a_reader() {
+    for seed in 0..20 {
+        let mut world = star(seed, 1);
+        world.hosts[0].screen.asleep = u64::MAX;
+        world.type_in(0, "3\n1\ndrill\n");
+        world.run(100);
+        let shown = world.shown(0);
+        assert!(shown.contains("✅ requested drill"), "{shown}");
+    }
+}
