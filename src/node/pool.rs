@@ -67,7 +67,8 @@ impl Pool {
     }
 }
 
-fn verb(transaction: &Transaction) -> &'static str {
+/// What a transaction does, as a word.
+pub(super) fn verb(transaction: &Transaction) -> &'static str {
     match transaction.kind {
         Kind::Request => "request",
         Kind::Release => "release",

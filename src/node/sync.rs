@@ -5,7 +5,8 @@ use std::collections::VecDeque;
 
 use super::Node;
 use super::lines::{Held, Origin};
-use crate::ledger::{Block, Hash, Kind, Transaction};
+use super::pool::verb;
+use crate::ledger::{Block, Hash, Transaction};
 use crate::limits;
 use crate::store::branch::Fallen;
 use crate::store::disk::{Disk, DiskError};
@@ -335,16 +336,16 @@ impl<D: Disk> Node<D> {
             });
         }
         let next = fallen.from;
-        (!lost.is_empty()).then_some(Stage::Comparing { next, lost })
+        Some(Stage::Comparing { next, lost })
     }
 
-    /// Strikes off what the new chain has too.
+    /// Strikes off what the new chain has too. What it has beyond that was called lost before.
     fn compare(&mut self, next: u64, mut lost: VecDeque<Transaction>) -> Option<Stage> {
         let length = self.log.tip().length;
         let end = length.min(next + limits::BLOCKS_PER_TURN as u64);
         for height in next..end {
             match self.log.read(height) {
-                Ok(stored) => lost.retain(|mine| !stored.block.transactions.contains(mine)),
+                Ok(stored) => self.strike_off(stored.block, &mut lost),
                 Err(error) => self.notify(&format!("[store ❌] {error}.")),
             }
         }
@@ -352,17 +353,30 @@ impl<D: Disk> Node<D> {
             return Some(Stage::Comparing { next: end, lost });
         }
         for transaction in lost {
-            let verb = match transaction.kind {
-                Kind::Request => "request",
-                Kind::Release => "release",
-            };
             log::info!(
-                "{verb} of {} fell out of the chain and is made again",
+                "{} of {} fell out of the chain and is made again",
+                verb(&transaction),
                 transaction.uid
             );
             self.pool.add(vec![transaction], false);
         }
         None
+    }
+
+    fn strike_off(&mut self, block: Block, lost: &mut VecDeque<Transaction>) {
+        let ours = self.identity.public();
+        let mine = block.transactions.into_iter();
+        for transaction in mine.filter(|t| t.requester == ours) {
+            if let Some(at) = lost.iter().position(|fallen| *fallen == transaction) {
+                lost.remove(at);
+                continue;
+            }
+            let (verb, index) = (verb(&transaction), block.index);
+            self.notify(&format!(
+                "[consensus ✅] your {verb} of {} counts after all, block #{index}",
+                transaction.uid
+            ));
+        }
     }
 
     fn settled(&mut self, source: Option<usize>) {

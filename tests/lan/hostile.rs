@@ -1,9 +1,7 @@
 //! Scripted runs: peers that lie, and disks that fail.
 
-use blx::ledger::{Identity, Kind, Timestamp, Work};
-
 use crate::oracle::{self, Chain};
-use crate::peer::{chain_of, chain_response, longer, new_block};
+use crate::peer::{chain_of, chain_response, grow, longer, new_block};
 use crate::stories::star;
 
 #[test]
@@ -13,14 +11,7 @@ fn lines_that_are_mangled_anywhere_do_no_harm() {
     world.run(1_000);
     let ours = chain_of(&mut world, 0);
     let mut chain = longer(&world, ours, 6);
-    let identity = Identity::from_secret(&[9; 32]).expect("a key");
-    let mut block = chain.last().expect("the last").clone();
-    (block.index, block.prev_hash) = (block.index + 1, block.hash);
-    let wish = identity.sign(Kind::Request, "x\u{1f600}y".into(), Timestamp::Float(0.5));
-    block.transactions.push(wish);
-    let mut work = Work::new(block, world.difficulty);
-    while !work.step(1 << 16) {}
-    chain.push(work.into_block());
+    grow(&world, &mut chain, Some("x\u{1f600}y"));
     let mut lines = vec![chain_response(&chain)];
     lines.extend(chain.iter().map(new_block));
     lines.extend(

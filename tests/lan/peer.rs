@@ -1,6 +1,6 @@
 //! What a story says as a peer: it may lie, stop in the middle, or say nothing.
 
-use blx::ledger::{Block, Timestamp, Work};
+use blx::ledger::{Block, Identity, Kind, Timestamp, Work};
 use blx::wire::text;
 use blx::wire::{MessageKind, message};
 
@@ -37,14 +37,22 @@ pub fn longer(world: &World, mut chain: Vec<Block>, length: usize) -> Vec<Block>
         chain.push(Block::genesis(Timestamp::Integer(7)));
     }
     while chain.len() < length {
-        let last = chain.last().expect("a first block");
-        let mut block = Block::genesis(last.timestamp);
-        (block.index, block.prev_hash) = (last.index + 1, last.hash);
-        let mut work = Work::new(block, world.difficulty);
-        while !work.step(1 << 16) {}
-        chain.push(work.into_block());
+        grow(world, &mut chain, None);
     }
     chain
+}
+
+/// Adds a block, in which a stranger requests an item.
+pub fn grow(world: &World, chain: &mut Vec<Block>, item: Option<&str>) {
+    let last = chain.last().expect("a first block");
+    let mut block = Block::genesis(last.timestamp);
+    (block.index, block.prev_hash) = (last.index + 1, last.hash);
+    let stranger = Identity::from_secret(&[9; 32]).expect("a key");
+    let wish = item.map(|item| stranger.sign(Kind::Request, item.into(), Timestamp::Float(0.5)));
+    block.transactions.extend(wish);
+    let mut work = Work::new(block, world.difficulty);
+    while !work.step(1 << 16) {}
+    chain.push(work.into_block());
 }
 
 /// The chain of a host, asked for on a connection of its own.

@@ -3,7 +3,7 @@
 use blx::ledger::{Block, Timestamp};
 
 use crate::oracle;
-use crate::peer::{chain_of, chain_response, longer, new_block};
+use crate::peer::{chain_of, chain_response, grow, longer, new_block};
 use crate::world::World;
 
 /// Hosts that all run, the first of which the others connect to.
@@ -166,4 +166,27 @@ fn what_is_typed_behind_a_list_does_not_wait_for_a_reader() {
         let shown = world.shown(0);
         assert!(shown.contains("✅ requested drill"), "{shown}");
     }
+}
+
+#[test]
+fn what_was_called_lost_and_comes_back_is_told() {
+    let mut world = star(10, 1);
+    world.type_in(0, "1\ndrill\n");
+    world.run(1_000);
+    let ours = chain_of(&mut world, 0);
+    let mut other = longer(&world, Vec::new(), 2);
+    grow(&world, &mut other, Some("drill"));
+    let back = longer(&world, ours, 4);
+    let call = world.call(0);
+    world.say(call, &chain_response(&other));
+    world.run(1_000);
+    assert!(world.shown(0).contains("your request of drill is lost"));
+    world.say(call, &chain_response(&back));
+    world.run(1_000);
+    let shown = world.shown(0);
+    assert!(
+        shown.contains("your request of drill counts after all, block #1"),
+        "{shown}"
+    );
+    oracle::check(&mut world);
 }
