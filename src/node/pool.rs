@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::Node;
-use crate::ledger::{Block, Changes, Kind, RuleError, Timestamp, Transaction, Work};
+use crate::ledger::{Block, Changes, Kind, RuleError, Timestamp, Transaction, Uid, Work};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::log::AppendError;
@@ -126,11 +126,21 @@ impl<D: Disk> Node<D> {
         let mut changes = Changes::default();
         let mut transactions = Vec::new();
         let mut taken = VecDeque::new();
+        let mut missed: Vec<Uid> = Vec::new();
         while let Some(batch) = self.pool.batches.pop_front() {
             let count = transactions.len() + batch.transactions.len();
             if count > limits::TRANSACTIONS_PER_BLOCK && !transactions.is_empty() {
                 self.pool.batches.push_front(batch);
                 break;
+            }
+            if let [only] = &batch.transactions[..]
+                && only.kind == Kind::Release
+                && !batch.fresh
+                && missed.contains(&only.uid)
+            {
+                // Somebody else holds it: what was given back is not his.
+                self.lost(only, "so is the request before it");
+                continue;
             }
             let mut with = changes.clone();
             let refused = batch.transactions.iter().find_map(|t| {
@@ -144,7 +154,12 @@ impl<D: Disk> Node<D> {
                     transactions.extend(batch.transactions.iter().cloned());
                     taken.push_back(batch);
                 }
-                Some((transaction, error)) => self.refused(&batch, &transaction, &error),
+                Some((transaction, error)) => {
+                    self.refused(&batch, &transaction, &error);
+                    if !batch.fresh && transaction.kind == Kind::Request {
+                        missed.push(transaction.uid);
+                    }
+                }
             }
         }
         self.pool.taken = taken.len();
@@ -174,11 +189,15 @@ impl<D: Disk> Node<D> {
                 RuleError::NotAvailable(_) => "somebody else has it now",
                 _ => "it has been released already",
             };
-            let (verb, uid) = (verb(transaction), &transaction.uid);
-            self.notify(&format!(
-                "[consensus ❌] your {verb} of {uid} is lost: {why}."
-            ));
+            self.lost(transaction, why);
         }
+    }
+
+    fn lost(&mut self, transaction: &Transaction, why: &str) {
+        let (verb, uid) = (verb(transaction), &transaction.uid);
+        self.notify(&format!(
+            "[consensus ❌] your {verb} of {uid} is lost: {why}."
+        ));
     }
 
     /// Tells the user why a wish of `count` items was not fulfilled.

@@ -190,3 +190,22 @@ fn what_was_called_lost_and_comes_back_is_told() {
     );
     oracle::check(&mut world);
 }
+
+#[test]
+fn a_release_that_fell_out_does_not_give_back_what_somebody_else_took() {
+    let mut world = star(11, 1);
+    world.type_in(0, "1\ndrill\n2\ndrill\n");
+    world.run(1_000);
+    let mut other = longer(&world, Vec::new(), 3);
+    grow(&world, &mut other, Some("drill"));
+    let call = world.call(0);
+    world.say(call, &chain_response(&other));
+    world.run(1_000);
+    assert!(oracle::listed(&mut world, 0, "3").contains("drill"));
+    let shown = world.shown(0);
+    assert!(
+        shown.contains("your release of drill is lost: so is the request"),
+        "{shown}"
+    );
+    oracle::check(&mut world);
+}
