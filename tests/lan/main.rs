@@ -3,6 +3,7 @@
 //! `BLX_SEEDS=n` runs so many seeds, `BLX_SEED=x` the one that failed.
 
 mod disk;
+mod events;
 mod hostile;
 mod net;
 mod oracle;
