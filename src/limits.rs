@@ -127,3 +127,6 @@ pub const PEER_TEXT_MAX: usize = 259;
 pub const DOCUMENT_BLOCK_TEXT_MAX: usize = 4 * MESSAGE_TEXT_MAX;
 
 const _: () = assert!(READ_BYTES_MAX < MESSAGE_TEXT_MAX && ENVELOPE_TEXT_MAX < MESSAGE_TEXT_MAX);
+
+/// Transactions that the user was told to be lost and may hear of again.
+pub const LOST_REMEMBERED: usize = 64;

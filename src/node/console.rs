@@ -73,6 +73,7 @@ impl Console {
         self.output.clear();
         self.start = 0;
         self.events.clear();
+        (self.event_bytes, self.lost) = (0, 0);
         self.filled = 0;
     }
 
@@ -138,9 +139,12 @@ impl Console {
 
     /// Notes an event; it is written when no answer is being given.
     pub fn notify(&mut self, event: &str) {
+        if !self.open {
+            return;
+        }
         if self.event_bytes + event.len() > limits::OUTPUT_BYTES {
             self.lost += 1;
-        } else if self.open {
+        } else {
             self.event_bytes += event.len();
             self.events.push_back(event.to_owned());
         }
@@ -313,6 +317,20 @@ mod tests {
         }
         assert_eq!(text.matches(&event).count(), 65);
         assert!(text.ends_with("[console] 35 events came too fast to be shown.\n"));
+    }
+
+    #[test]
+    fn a_console_that_nobody_reads_is_idle() {
+        let mut console = Console::new(true, true);
+        for _ in 0..2 {
+            for _ in 0..100 {
+                console.notify(&"x".repeat(1000));
+            }
+            console.break_output();
+            assert!(console.is_idle() && console.is_at_end());
+        }
+        console.notify(&"x".repeat(limits::OUTPUT_BYTES + 1));
+        assert!(console.is_idle());
     }
 
     #[test]

@@ -118,7 +118,10 @@ impl<D: Disk> Node<D> {
             if let Some(console) = &mut self.console {
                 match reason {
                     None => console.end_input(),
-                    Some(_) => console.break_output(),
+                    Some(_) => {
+                        console.break_output();
+                        self.menu.stop_listing();
+                    }
                 }
             }
             return;

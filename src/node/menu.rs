@@ -75,6 +75,11 @@ impl Menu {
     pub fn deadline(&self) -> Option<Millis> {
         self.waiting
     }
+
+    /// Nobody reads the rest of the list.
+    pub fn stop_listing(&mut self) {
+        self.listing = None;
+    }
 }
 
 /// Shows the whole menu.
@@ -266,7 +271,7 @@ impl<D: Disk> Node<D> {
         } else if let Err(error) = self.check_wish(&transactions) {
             self.refuse(&error, count);
         } else {
-            self.pool.add(transactions, true);
+            self.pool.add(transactions);
         }
     }
 
@@ -295,6 +300,8 @@ impl<D: Disk> Node<D> {
                 break;
             };
             self.go_on_listing(listing);
+            // Behind the list's end the next line can be taken.
+            self.busy |= self.menu.listing.is_none();
         }
         let Some(console) = &mut self.console else {
             return;

@@ -215,7 +215,7 @@ impl<D: Disk> Node<D> {
             })
         })?;
         let time = Timestamp::from_micros(clock.wall);
-        let (log, opening) = Log::open(disk, config.difficulty, time)
+        let (mut log, opening) = Log::open(disk, config.difficulty, time)
             .map_err(|error| OpenError(error.to_string()))?;
         let early = opening
             .notice()
@@ -226,6 +226,7 @@ impl<D: Disk> Node<D> {
             target
         });
         let seed = *config.random.first_chunk().expect("32 bytes begin with 8");
+        let sync = Sync::resume(log.take_last_switch());
         Ok(Node {
             log,
             verifier: Verifier::default(),
@@ -234,7 +235,7 @@ impl<D: Disk> Node<D> {
             sender: config.listen.to_string(),
             slots: (0..limits::PEERS).map(|_| Slot::Free).collect(),
             targets: connect.collect(),
-            sync: Sync::Free,
+            sync,
             pool: Pool::default(),
             console: None,
             menu: Menu::default(),

@@ -2,8 +2,9 @@
 //! made again where that still means what it meant.
 
 use super::Node;
+use super::pool::verb;
 use super::sync::Stage;
-use crate::ledger::{Kind, Transaction};
+use crate::ledger::{Block, Kind, Transaction};
 use crate::limits;
 use crate::store::branch::Fallen;
 use crate::store::disk::{Disk, DiskError};
@@ -11,9 +12,10 @@ use crate::store::record::StoredBlock;
 
 /// A transaction of ours that fell out of the chain.
 pub struct Orphan {
-    transaction: Transaction,
+    /// The transaction.
+    pub transaction: Transaction,
     /// For a release, the request that it ended.
-    ended: Option<Transaction>,
+    pub ended: Option<Transaction>,
 }
 
 impl<D: Disk> Node<D> {
@@ -39,7 +41,7 @@ impl<D: Disk> Node<D> {
             return Some(Stage::Collecting { fallen, next, lost });
         }
         let next = fallen.from;
-        (!lost.is_empty()).then_some(Stage::Comparing { next, lost })
+        Some(Stage::Comparing { next, lost })
     }
 
     fn orphans_of(
@@ -92,9 +94,7 @@ impl<D: Disk> Node<D> {
         let end = length.min(next + limits::BLOCKS_PER_TURN as u64);
         for height in next..end {
             match self.log.read(height) {
-                Ok(StoredBlock { block, .. }) => {
-                    lost.retain(|orphan| !block.transactions.contains(&orphan.transaction));
-                }
+                Ok(stored) => self.strike_off(&stored.block, &mut lost),
                 Err(error) => self.notify(&format!("[store ❌] {error}.")),
             }
         }
@@ -108,6 +108,20 @@ impl<D: Disk> Node<D> {
         None
     }
 
+    fn strike_off(&mut self, block: &Block, lost: &mut Vec<Orphan>) {
+        let ours = self.identity.public();
+        for mine in block.transactions.iter().filter(|t| t.requester == ours) {
+            lost.retain(|orphan| orphan.transaction != *mine);
+            let told = self.pool.lost.iter().position(|told| told == mine);
+            if told.is_some_and(|at| self.pool.lost.remove(at).is_some()) {
+                let (verb, uid, index) = (verb(mine), &mine.uid, block.index);
+                self.notify(&format!(
+                    "[consensus ✅] your {verb} of {uid} counts after all, block #{index}"
+                ));
+            }
+        }
+    }
+
     /// Puts an orphan back into the pool. Whether its item allows it shows there; but a release
     /// must not end another reservation than the one it was made for.
     fn make_again(&mut self, lost: &[Orphan], at: usize) {
@@ -116,18 +130,18 @@ impl<D: Disk> Node<D> {
             |ended: &Transaction| lost[..at].iter().any(|before| before.transaction == *ended);
         let why = match ended {
             Some(ended) if !earlier(ended) => match self.holder(transaction) {
-                Ok(Some(holder)) if holder != *ended => Some("somebody else has it now".into()),
+                Ok(Some(holder)) if holder != *ended => Some("somebody else has it now".to_owned()),
                 Ok(_) => None,
                 Err(error) => Some(error.to_string()),
             },
             _ => None,
         };
-        let uid = &transaction.uid;
         match why {
-            None => self.pool.add(vec![transaction.clone()], false),
-            Some(why) => self.notify(&format!(
-                "[consensus ❌] your release of {uid} is lost: {why}."
-            )),
+            None => self.pool.add_orphan(Orphan {
+                transaction: transaction.clone(),
+                ended: ended.clone(),
+            }),
+            Some(why) => self.lost(transaction, &why),
         }
     }
 

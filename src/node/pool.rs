@@ -3,7 +3,8 @@
 use std::collections::VecDeque;
 
 use super::Node;
-use crate::ledger::{Block, Changes, Kind, RuleError, Timestamp, Transaction, Work};
+use super::orphans::Orphan;
+use crate::ledger::{Block, Changes, Kind, RuleError, Timestamp, Transaction, Uid, Work};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::log::AppendError;
@@ -14,6 +15,8 @@ struct Batch {
     transactions: Vec<Transaction>,
     /// The user waits for it; else it was in the chain before and fell out.
     fresh: bool,
+    /// For a release that fell out, the request that it ended.
+    ended: Option<Transaction>,
 }
 
 /// Transactions of ours that wait for a block.
@@ -23,14 +26,26 @@ pub struct Pool {
     /// The block that is being made of the first `taken` batches.
     work: Option<Work>,
     taken: usize,
+    /// What the user was told to be lost, the last few.
+    pub lost: VecDeque<Transaction>,
 }
 
 impl Pool {
-    /// Adds transactions that belong together.
-    pub fn add(&mut self, transactions: Vec<Transaction>, fresh: bool) {
+    /// Adds what the user asks for: transactions that belong together.
+    pub fn add(&mut self, transactions: Vec<Transaction>) {
         self.batches.push_back(Batch {
             transactions,
-            fresh,
+            fresh: true,
+            ended: None,
+        });
+    }
+
+    /// Adds what fell out of the chain.
+    pub fn add_orphan(&mut self, orphan: Orphan) {
+        self.batches.push_back(Batch {
+            transactions: vec![orphan.transaction],
+            fresh: false,
+            ended: orphan.ended,
         });
     }
 
@@ -44,18 +59,21 @@ impl Pool {
         self.batches.iter().any(|batch| batch.fresh)
     }
 
-    /// Takes out the release that followed a lost request of ours. It was meant for that request,
-    /// and would end the reservation of whoever has the item now.
-    fn take_release_after(&mut self, lost: &Transaction) -> Option<Transaction> {
-        let of_item = |batch: &Batch| {
-            !batch.fresh && batch.transactions.iter().any(|next| next.uid == lost.uid)
-        };
-        let at = self.batches.iter().position(of_item)?;
-        let next = self.batches[at].transactions.first()?;
-        if lost.kind != Kind::Request || next.kind != Kind::Release {
-            return None;
-        }
-        self.batches.remove(at)?.transactions.into_iter().next()
+    /// Takes out what was in the chain before and waits to be made again.
+    pub fn take_orphans(&mut self) -> Vec<Orphan> {
+        self.begin_again();
+        let batches = core::mem::take(&mut self.batches).into_iter();
+        let (fresh, fallen): (VecDeque<_>, VecDeque<_>) = batches.partition(|batch| batch.fresh);
+        self.batches = fresh;
+        let orphans = fallen.into_iter().flat_map(|batch| {
+            let ended = batch.ended;
+            let transactions = batch.transactions.into_iter();
+            transactions.map(move |transaction| Orphan {
+                transaction,
+                ended: ended.clone(),
+            })
+        });
+        orphans.collect()
     }
 
     /// The block that was being made has lost its place.
@@ -71,7 +89,8 @@ impl Pool {
     }
 }
 
-fn verb(transaction: &Transaction) -> &'static str {
+/// What a transaction does, as a word.
+pub(super) fn verb(transaction: &Transaction) -> &'static str {
     match transaction.kind {
         Kind::Request => "request",
         Kind::Release => "release",
@@ -128,11 +147,21 @@ impl<D: Disk> Node<D> {
         let mut changes = Changes::default();
         let mut transactions = Vec::new();
         let mut taken = VecDeque::new();
+        let mut missed: Vec<Uid> = Vec::new();
         while let Some(batch) = self.pool.batches.pop_front() {
             let count = transactions.len() + batch.transactions.len();
             if count > limits::TRANSACTIONS_PER_BLOCK && !transactions.is_empty() {
                 self.pool.batches.push_front(batch);
                 break;
+            }
+            if let [only] = &batch.transactions[..]
+                && only.kind == Kind::Release
+                && !batch.fresh
+                && missed.contains(&only.uid)
+            {
+                // Somebody else holds it: what was given back is not his.
+                self.lost(only, "somebody else has it now");
+                continue;
             }
             let mut with = changes.clone();
             let refused = batch.transactions.iter().find_map(|t| {
@@ -148,10 +177,8 @@ impl<D: Disk> Node<D> {
                 }
                 Some((transaction, error)) => {
                     self.refused(&batch, &transaction, &error);
-                    if !batch.fresh
-                        && let Some(release) = self.pool.take_release_after(&transaction)
-                    {
-                        self.refused(&batch, &release, &error);
+                    if !batch.fresh && transaction.kind == Kind::Request {
+                        missed.push(transaction.uid);
                     }
                 }
             }
@@ -183,11 +210,21 @@ impl<D: Disk> Node<D> {
                 RuleError::NotAvailable(_) => "somebody else has it now",
                 _ => "it has been released already",
             };
-            let (verb, uid) = (verb(transaction), &transaction.uid);
-            self.notify(&format!(
-                "[consensus ❌] your {verb} of {uid} is lost: {why}."
-            ));
+            self.lost(transaction, why);
         }
+    }
+
+    /// Tells the user that something of his will not come back.
+    pub(super) fn lost(&mut self, transaction: &Transaction, why: &str) {
+        let told = &mut self.pool.lost;
+        told.push_back(transaction.clone());
+        if told.len() > limits::LOST_REMEMBERED {
+            told.pop_front();
+        }
+        let (verb, uid) = (verb(transaction), &transaction.uid);
+        self.notify(&format!(
+            "[consensus ❌] your {verb} of {uid} is lost: {why}."
+        ));
     }
 
     /// Tells the user why a wish of `count` items was not fulfilled.

@@ -34,7 +34,8 @@ pub struct Candidate {
 
 /// A switch on its way.
 pub struct Settling {
-    source: usize,
+    /// The line it came from; none if that was before a restart.
+    source: Option<usize>,
     equal: bool,
     stage: Stage,
 }
@@ -56,6 +57,19 @@ impl Sync {
     /// Whether a new candidate may begin.
     pub fn is_free(&self) -> bool {
         matches!(self, Sync::Free)
+    }
+
+    /// Goes on where a switch was cut off by the end of the process: the chain is in place, and
+    /// what fell out is still to be seen to.
+    pub fn resume(last_switch: Option<Fallen>) -> Sync {
+        last_switch.map_or(Sync::Free, |fallen| {
+            let (next, lost) = (fallen.from, Vec::new());
+            Sync::Settling(Settling {
+                source: None,
+                equal: false,
+                stage: Stage::Collecting { fallen, next, lost },
+            })
+        })
     }
 
     /// Whether nothing else may touch the chain.
@@ -182,7 +196,7 @@ impl<D: Disk> Node<D> {
         if wins {
             let equal = length == ours.length;
             self.sync = Sync::Settling(Settling {
-                source: line,
+                source: Some(line),
                 equal,
                 stage: Stage::Adopting,
             });
@@ -248,11 +262,9 @@ impl<D: Disk> Node<D> {
                 Ok(Some(fallen)) => {
                     self.adopted(&fallen, settling.equal);
                     let next = fallen.from;
-                    Some(Stage::Collecting {
-                        fallen,
-                        next,
-                        lost: Vec::new(),
-                    })
+                    // The new chain may have what an earlier one lacked.
+                    let lost = self.pool.take_orphans();
+                    Some(Stage::Collecting { fallen, next, lost })
                 }
                 Err(error) => {
                     self.disk_failed(&error);
@@ -285,11 +297,12 @@ impl<D: Disk> Node<D> {
         });
     }
 
-    fn settled(&mut self, source: usize) {
+    fn settled(&mut self, source: Option<usize>) {
         self.tip_changed();
         let tip = self.log.tip();
-        self.relay(Intent::Block(tip.length - 1), Some(source));
-        if let Some(peer) = self.slots[source].peer()
+        self.relay(Intent::Block(tip.length - 1), source);
+        if let Some(source) = source
+            && let Some(peer) = self.slots[source].peer()
             && peer.seen >= tip.length
         {
             peer.ask();

@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use super::branch::Branch;
+use super::branch::{Branch, Fallen};
 use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
 use super::record::{BlockBody, Body, StoredBlock};
@@ -116,6 +116,7 @@ pub struct Log<D> {
     pub(super) window: Window,
     pub(super) scratch: Vec<u8>,
     pub(super) branch: Option<Branch>,
+    pub(super) last_switch: Option<Fallen>,
     /// The record behind the block that was read last.
     cursor: Option<Mark>,
     fault: Option<DiskError>,
@@ -124,13 +125,15 @@ pub struct Log<D> {
 
 impl<D: Disk> Log<D> {
     pub(super) fn new(disk: D, difficulty: u8, state: State, window: Window) -> Log<D> {
-        let (scratch, branch, cursor, fault) = (Vec::new(), None, None, None);
+        let (scratch, branch, last_switch) = (Vec::new(), None, None);
+        let (cursor, fault) = (None, None);
         Log {
             disk,
             state,
             window,
             scratch,
             branch,
+            last_switch,
             cursor,
             fault,
             difficulty,
@@ -170,6 +173,12 @@ impl<D: Disk> Log<D> {
     /// The disk, for the files beside the chain.
     pub fn disk(&mut self) -> &mut D {
         &mut self.disk
+    }
+
+    /// What a switch took out of the chain, if the file was opened and ended with that switch:
+    /// whoever made it had no time to see to what fell out.
+    pub fn take_last_switch(&mut self) -> Option<Fallen> {
+        self.last_switch.take()
     }
 
     /// Adds a block to the chain. It is durable when this returns.

@@ -211,6 +211,7 @@ impl<D: Disk> Log<D> {
                         let befores = changes.apply_block(&self.state.items, &stored.block);
                         let sound = befores == Ok(stored.befores);
                         if sound {
+                            self.last_switch = None;
                             self.state.extend(&stored.block, changes, next, check);
                         }
                         sound
@@ -266,7 +267,7 @@ impl<D: Disk> Log<D> {
                         && length > fork =>
                 {
                     let branch = self.branch.take().expect("it was opened above");
-                    self.switch(branch, marks, next, check);
+                    self.last_switch = Some(self.switch(branch, marks, next, check));
                     return Ok(Replayed::Closed);
                 }
                 _ => return Ok(Replayed::Unfit),

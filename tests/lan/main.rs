@@ -3,9 +3,13 @@
 //! `BLX_SEEDS=n` runs so many seeds, `BLX_SEED=x` the one that failed.
 
 mod disk;
+mod events;
+mod hostile;
 mod net;
 mod oracle;
+mod peer;
 mod random;
 mod scenario;
 mod stories;
+mod switches;
 mod world;

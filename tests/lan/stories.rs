@@ -1,14 +1,13 @@
-//! Scripted runs.
+//! Scripted runs: one user, and what becomes of what he asks for.
 
-use blx::ledger::Block;
-use blx::ledger::Timestamp;
-use blx::wire::MessageKind;
-use blx::wire::text;
+use blx::ledger::{Block, Timestamp};
 
+use crate::oracle;
+use crate::peer::{chain_of, chain_response, grow, longer, new_block};
 use crate::world::World;
 
 /// Hosts that all run, the first of which the others connect to.
-fn star(seed: u64, count: usize) -> World {
+pub fn star(seed: u64, count: usize) -> World {
     let mut world = World::new(seed);
     for host in 0..count {
         let connect: &[usize] = if host == 0 { &[] } else { &[0] };
@@ -17,15 +16,6 @@ fn star(seed: u64, count: usize) -> World {
     }
     world.run(3_000);
     world
-}
-
-/// The line that tells of a block.
-fn new_block(block: &Block) -> Vec<u8> {
-    let mut line = Vec::new();
-    text::open(&mut line, MessageKind::NewBlock);
-    text::block(&mut line, block);
-    text::close(&mut line, "0.0.0.0:6000");
-    line
 }
 
 #[test]
@@ -85,4 +75,137 @@ fn a_dial_for_which_there_is_no_place_is_answered() {
     world.run(100);
     let shown = world.shown(1);
     assert!(shown.contains("all 32 places are taken"), "{shown}");
+}
+
+#[test]
+fn a_terminal_that_goes_away_in_the_middle_of_a_list_ends_the_node() {
+    let mut world = star(5, 1);
+    for page in 0..8 {
+        let items: Vec<String> = (0..100).map(|item| format!("{page}-{item}")).collect();
+        world.type_in(0, &format!("5\n{}\n", items.join(",")));
+        world.run(500);
+    }
+    world.hosts[0].screen.asleep = u64::MAX;
+    world.type_in(0, "3\n");
+    world.run(500);
+    assert!(world.hosts[0].node.is_some());
+    world.break_output(0);
+    world.run(5_000);
+    assert!(world.hosts[0].node.is_none(), "it ended");
+}
+
+#[test]
+fn what_falls_out_and_comes_back_by_itself_is_not_called_lost() {
+    let mut world = World::new(6);
+    world.difficulty = 4;
+    world.add(&[]);
+    world.start(0);
+    world.type_in(0, "1\ndrill\n");
+    world.run(1_000);
+    let ours = chain_of(&mut world, 0);
+    assert_eq!(ours.len(), 2);
+    let other = longer(&world, Vec::new(), 3);
+    let back = longer(&world, ours, 4);
+    let call = world.call(0);
+    world.say(
+        call,
+        &[chain_response(&other), chain_response(&back)].concat(),
+    );
+    world.run(3_000);
+    let shown = world.shown(0);
+    assert_eq!(
+        shown.matches("[consensus ✅] adopted longer chain").count(),
+        2,
+        "{shown}"
+    );
+    assert!(!shown.contains("is lost"), "{shown}");
+    assert!(!shown.contains("in the chain again"), "{shown}");
+}
+
+#[test]
+fn a_wish_is_fulfilled_at_once() {
+    let mut world = star(7, 1);
+    world.type_in(0, "1\n");
+    world.run(100);
+    world.type_in(0, "drill\n");
+    world.run(10);
+    let shown = world.shown(0);
+    assert!(shown.contains("✅ requested drill"), "{shown}");
+}
+
+#[test]
+fn what_a_switch_took_out_is_made_again_after_a_power_cut() {
+    let mut world = star(8, 2);
+    world.net.islands[1] = 1;
+    world.type_in(0, "5\na,b\n1\nc\n");
+    world.type_in(1, "1\ndrill\n");
+    world.run(1_000);
+    world.net.islands[1] = 0;
+    world.type_in(1, "8\n");
+    let adopted = |world: &mut World| world.shown(1).contains("✅] adopted longer chain");
+    assert!(world.run_until(1_000, adopted), "{}", world.shown(1));
+    world.cut_power(1);
+    world.run(1_000);
+    world.start(1);
+    world.run(15_000);
+    let shown = world.shown(1);
+    assert!(
+        shown.contains("your request of drill is in the chain again"),
+        "{shown}"
+    );
+    oracle::check(&mut world);
+}
+
+#[test]
+fn what_is_typed_behind_a_list_does_not_wait_for_a_reader() {
+    for seed in 0..20 {
+        let mut world = star(seed, 1);
+        world.hosts[0].screen.asleep = u64::MAX;
+        world.type_in(0, "3\n1\ndrill\n");
+        world.run(100);
+        let shown = world.shown(0);
+        assert!(shown.contains("✅ requested drill"), "{shown}");
+    }
+}
+
+#[test]
+fn what_was_called_lost_and_comes_back_is_told() {
+    let mut world = star(10, 1);
+    world.type_in(0, "1\ndrill\n");
+    world.run(1_000);
+    let ours = chain_of(&mut world, 0);
+    let mut other = longer(&world, Vec::new(), 2);
+    grow(&world, &mut other, Some("drill"));
+    let back = longer(&world, ours, 4);
+    let call = world.call(0);
+    world.say(call, &chain_response(&other));
+    world.run(1_000);
+    assert!(world.shown(0).contains("your request of drill is lost"));
+    world.say(call, &chain_response(&back));
+    world.run(1_000);
+    let shown = world.shown(0);
+    assert!(
+        shown.contains("your request of drill counts after all, block #1"),
+        "{shown}"
+    );
+    oracle::check(&mut world);
+}
+
+#[test]
+fn a_release_that_fell_out_does_not_give_back_what_somebody_else_took() {
+    let mut world = star(11, 1);
+    world.type_in(0, "1\ndrill\n2\ndrill\n");
+    world.run(1_000);
+    let mut other = longer(&world, Vec::new(), 3);
+    grow(&world, &mut other, Some("drill"));
+    let call = world.call(0);
+    world.say(call, &chain_response(&other));
+    world.run(1_000);
+    assert!(oracle::listed(&mut world, 0, "3").contains("drill"));
+    let shown = world.shown(0);
+    assert!(
+        shown.contains("your release of drill is lost: somebody else"),
+        "{shown}"
+    );
+    oracle::check(&mut world);
 }

@@ -18,7 +18,7 @@ const WALL: u64 = 1_795_000_000_000_000;
 
 /// What a line of a host is used for.
 #[derive(Clone, Copy)]
-enum Use {
+pub enum Use {
     Free,
     Dialing(u64, SocketAddr),
     /// A connection and the side of it that is here.
@@ -29,7 +29,7 @@ enum Use {
 #[derive(Default)]
 pub struct Screen {
     pub typed: VecDeque<u8>,
-    bytes: Vec<u8>,
+    pub bytes: Vec<u8>,
     /// Nobody reads before this time.
     pub asleep: u64,
 }
@@ -42,7 +42,7 @@ pub struct Host {
     pub secret: [u8; 32],
     pub connect: Vec<usize>,
     pub starts: u32,
-    lines: [Use; LINES],
+    pub lines: [Use; LINES],
     skew: u64,
 }
 
@@ -278,6 +278,9 @@ impl World {
                     self.now = self.now.max(until);
                     return true;
                 }
+                if self.random.one_in(4) {
+                    self.disturb();
+                }
                 self.now = next;
                 same = 0;
                 continue;
@@ -288,6 +291,28 @@ impl World {
             self.take(step);
         }
         false
+    }
+
+    /// A node that waits has nothing to do: it does nothing when it is woken early.
+    fn disturb(&mut self) {
+        let at = self.random.place(self.hosts.len());
+        let clock = self.clock(at);
+        let Some(node) = &mut self.hosts[at].node else {
+            return;
+        };
+        let pending = |node: &Node<SimDisk>| -> Vec<usize> {
+            (0..=LINES)
+                .map(|line| node.tx_pending(Line(line as u8)).len())
+                .collect()
+        };
+        let before = pending(node);
+        node.handle(clock, Event::Tick);
+        let idle = node.poll().is_none() && pending(node) == before;
+        assert!(
+            idle,
+            "host {at} had something to do at {} ms and slept",
+            self.now
+        );
     }
 
     /// What is ready, and when something will be if nothing is.
@@ -374,7 +399,7 @@ impl World {
     }
 
     /// Adds to the hash of everything that happened.
-    fn note(&mut self, what: std::fmt::Arguments<'_>) {
+    pub fn note(&mut self, what: std::fmt::Arguments<'_>) {
         for byte in what.to_string().bytes() {
             self.trace = (self.trace ^ u64::from(byte)).wrapping_mul(0x100_0000_01b3);
         }
@@ -387,7 +412,7 @@ impl World {
         }
     }
 
-    fn tell(&mut self, at: usize, event: Event<'_>) {
+    pub fn tell(&mut self, at: usize, event: Event<'_>) {
         let clock = self.clock(at);
         let incoming = match event {
             Event::Incoming { .. } => self.net.connections.iter().position(|connection| {
@@ -432,126 +457,5 @@ impl World {
             }
             Action::Exit => self.stop(at, false),
         }
-    }
-
-    /// One side closes: the other hears of it behind what is on its way, or at once.
-    fn hang_up(&mut self, connection: usize, side: usize) {
-        let rudely = self.random.one_in(3);
-        let due = self.now + self.random.below(self.delay);
-        let connection = &mut self.net.connections[connection];
-        connection.ends[side] = End::Gone;
-        connection.pipes[side].close(due, rudely);
-    }
-
-    fn read(&mut self, at: usize, line: usize) {
-        let Use::Open(number, side) = self.hosts[at].lines[line] else {
-            return;
-        };
-        let name = Line(line as u8);
-        let pipe = &mut self.net.connections[number].pipes[1 - side];
-        if pipe.ended(self.now) {
-            return self.closed(at, line, None);
-        }
-        let node = self.hosts[at].node.as_mut().expect("it runs");
-        let space = node.rx_space(name);
-        let bytes = pipe.pull(self.random.bite(space.len()));
-        space[..bytes.len()].copy_from_slice(&bytes);
-        let count = bytes.len();
-        self.note(format_args!("{count}"));
-        self.tell(at, Event::Received { line: name, count });
-    }
-
-    fn closed(&mut self, at: usize, line: usize, reason: Option<&str>) {
-        let used = std::mem::replace(&mut self.hosts[at].lines[line], Use::Free);
-        if let Use::Open(connection, side) = used {
-            self.hang_up(connection, side);
-        }
-        let line = Line(line as u8);
-        self.tell(at, Event::Closed { line, reason });
-    }
-
-    fn write(&mut self, at: usize, line: usize) {
-        let Use::Open(number, side) = self.hosts[at].lines[line] else {
-            return;
-        };
-        let connection = &mut self.net.connections[number];
-        if connection.pipes[1 - side].ending(self.now) {
-            return self.closed(at, line, Some("broken pipe"));
-        }
-        let name = Line(line as u8);
-        let node = self.hosts[at].node.as_ref().expect("it runs");
-        let pending = node.tx_pending(name);
-        let most = pending.len().min(connection.pipes[side].room());
-        let count = self.random.bite(most);
-        let due = self.now + self.random.below(self.delay);
-        connection.pipes[side].push(due, &pending[..count]);
-        self.note(format_args!("{count}"));
-        self.tell(at, Event::Sent { line: name, count });
-    }
-
-    fn dialed(&mut self, at: usize, line: usize) {
-        let Use::Dialing(_, to) = self.hosts[at].lines[line] else {
-            return;
-        };
-        let name = Line(line as u8);
-        let target = (0..self.hosts.len()).find(|host| address(*host) == to);
-        let up = target.filter(|host| self.hosts[*host].node.is_some());
-        let Some(target) = up.filter(|host| !self.net.parts(at, *host)) else {
-            self.hosts[at].lines[line] = Use::Free;
-            let reason = "connection refused";
-            return self.tell(at, Event::DialFailed { line: name, reason });
-        };
-        let arrives = self.now + self.random.below(self.delay);
-        let ends = [End::Host(at), End::Waiting(target)];
-        let number = self.net.connections.len();
-        let connection = Connection::new(ends, self.capacity, arrives);
-        self.net.connections.push(connection);
-        self.hosts[at].lines[line] = Use::Open(number, 0);
-        let ephemeral = 30_000 + (number % 30_000) as u16;
-        let event = Event::Connected {
-            line: name,
-            local: SocketAddr::new(address(at).ip(), ephemeral),
-            remote: to,
-        };
-        self.tell(at, event);
-    }
-
-    fn arrive(&mut self, number: usize) {
-        let connection = &mut self.net.connections[number];
-        let End::Waiting(host) = connection.ends[1] else {
-            return;
-        };
-        // Marks the one that the host's answer is about.
-        connection.arrives = u64::MAX;
-        let ephemeral = 30_000 + (number % 30_000) as u16;
-        let from = match connection.ends[0] {
-            End::Host(from) | End::Dead(from) => address(from).ip(),
-            _ => [10, 9, 0, 1].into(),
-        };
-        let from = SocketAddr::new(from, ephemeral);
-        self.tell(host, Event::Incoming { from });
-    }
-
-    fn type_some(&mut self, at: usize) {
-        let host = &mut self.hosts[at];
-        let node = host.node.as_mut().expect("it runs");
-        let space = node.rx_space(CONSOLE);
-        let count = self.random.bite(host.screen.typed.len().min(space.len()));
-        for (place, byte) in space.iter_mut().zip(host.screen.typed.drain(..count)) {
-            *place = byte;
-        }
-        let line = CONSOLE;
-        self.tell(at, Event::Received { line, count });
-    }
-
-    fn show(&mut self, at: usize) {
-        let host = &mut self.hosts[at];
-        let pending = host.node.as_ref().expect("it runs").tx_pending(CONSOLE);
-        let count = self.random.bite(pending.len());
-        let bytes = pending[..count].to_vec();
-        host.screen.bytes.extend_from_slice(&bytes);
-        self.note(format_args!("{}", String::from_utf8_lossy(&bytes)));
-        let line = CONSOLE;
-        self.tell(at, Event::Sent { line, count });
     }
 }

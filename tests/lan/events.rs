@@ -1,0 +1,132 @@
+//! What can happen to a host, one event each: bytes come and go, connections are made and end, the
+//! user types and reads.
+
+use std::net::SocketAddr;
+
+use blx::node::{CONSOLE, Event, Line};
+
+use crate::net::{Connection, End};
+use crate::world::{Use, World, address};
+
+impl World {
+    /// One side closes: the other hears of it behind what is on its way, or at once.
+    pub fn hang_up(&mut self, connection: usize, side: usize) {
+        let rudely = self.random.one_in(3);
+        let due = self.now + self.random.below(self.delay);
+        let connection = &mut self.net.connections[connection];
+        connection.ends[side] = End::Gone;
+        connection.pipes[side].close(due, rudely);
+    }
+
+    pub fn read(&mut self, at: usize, line: usize) {
+        let Use::Open(number, side) = self.hosts[at].lines[line] else {
+            return;
+        };
+        let name = Line(line as u8);
+        let pipe = &mut self.net.connections[number].pipes[1 - side];
+        if pipe.ended(self.now) {
+            return self.closed(at, line, None);
+        }
+        let node = self.hosts[at].node.as_mut().expect("it runs");
+        let space = node.rx_space(name);
+        let bytes = pipe.pull(self.random.bite(space.len()));
+        space[..bytes.len()].copy_from_slice(&bytes);
+        let count = bytes.len();
+        self.note(format_args!("{count}"));
+        self.tell(at, Event::Received { line: name, count });
+    }
+
+    pub fn closed(&mut self, at: usize, line: usize, reason: Option<&str>) {
+        let used = std::mem::replace(&mut self.hosts[at].lines[line], Use::Free);
+        if let Use::Open(connection, side) = used {
+            self.hang_up(connection, side);
+        }
+        let line = Line(line as u8);
+        self.tell(at, Event::Closed { line, reason });
+    }
+
+    pub fn write(&mut self, at: usize, line: usize) {
+        let Use::Open(number, side) = self.hosts[at].lines[line] else {
+            return;
+        };
+        let connection = &mut self.net.connections[number];
+        if connection.pipes[1 - side].ending(self.now) {
+            return self.closed(at, line, Some("broken pipe"));
+        }
+        let name = Line(line as u8);
+        let node = self.hosts[at].node.as_ref().expect("it runs");
+        let pending = node.tx_pending(name);
+        let most = pending.len().min(connection.pipes[side].room());
+        let count = self.random.bite(most);
+        let due = self.now + self.random.below(self.delay);
+        connection.pipes[side].push(due, &pending[..count]);
+        self.note(format_args!("{count}"));
+        self.tell(at, Event::Sent { line: name, count });
+    }
+
+    pub fn dialed(&mut self, at: usize, line: usize) {
+        let Use::Dialing(_, to) = self.hosts[at].lines[line] else {
+            return;
+        };
+        let name = Line(line as u8);
+        let target = (0..self.hosts.len()).find(|host| address(*host) == to);
+        let up = target.filter(|host| self.hosts[*host].node.is_some());
+        let Some(target) = up.filter(|host| !self.net.parts(at, *host)) else {
+            self.hosts[at].lines[line] = Use::Free;
+            let reason = "connection refused";
+            return self.tell(at, Event::DialFailed { line: name, reason });
+        };
+        let arrives = self.now + self.random.below(self.delay);
+        let ends = [End::Host(at), End::Waiting(target)];
+        let number = self.net.connections.len();
+        let connection = Connection::new(ends, self.capacity, arrives);
+        self.net.connections.push(connection);
+        self.hosts[at].lines[line] = Use::Open(number, 0);
+        let ephemeral = 30_000 + (number % 30_000) as u16;
+        let event = Event::Connected {
+            line: name,
+            local: SocketAddr::new(address(at).ip(), ephemeral),
+            remote: to,
+        };
+        self.tell(at, event);
+    }
+
+    pub fn arrive(&mut self, number: usize) {
+        let connection = &mut self.net.connections[number];
+        let End::Waiting(host) = connection.ends[1] else {
+            return;
+        };
+        // Marks the one that the host's answer is about.
+        connection.arrives = u64::MAX;
+        let ephemeral = 30_000 + (number % 30_000) as u16;
+        let from = match connection.ends[0] {
+            End::Host(from) | End::Dead(from) => address(from).ip(),
+            _ => [10, 9, 0, 1].into(),
+        };
+        let from = SocketAddr::new(from, ephemeral);
+        self.tell(host, Event::Incoming { from });
+    }
+
+    pub fn type_some(&mut self, at: usize) {
+        let host = &mut self.hosts[at];
+        let node = host.node.as_mut().expect("it runs");
+        let space = node.rx_space(CONSOLE);
+        let count = self.random.bite(host.screen.typed.len().min(space.len()));
+        for (place, byte) in space.iter_mut().zip(host.screen.typed.drain(..count)) {
+            *place = byte;
+        }
+        let line = CONSOLE;
+        self.tell(at, Event::Received { line, count });
+    }
+
+    pub fn show(&mut self, at: usize) {
+        let host = &mut self.hosts[at];
+        let pending = host.node.as_ref().expect("it runs").tx_pending(CONSOLE);
+        let count = self.random.bite(pending.len());
+        let bytes = pending[..count].to_vec();
+        host.screen.bytes.extend_from_slice(&bytes);
+        self.note(format_args!("{}", String::from_utf8_lossy(&bytes)));
+        let line = CONSOLE;
+        self.tell(at, Event::Sent { line, count });
+    }
+}

@@ -1,0 +1,76 @@
+//! What a story says as a peer: it may lie, stop in the middle, or say nothing.
+
+use blx::ledger::{Block, Identity, Kind, Timestamp, Work};
+use blx::wire::text;
+use blx::wire::{MessageKind, message};
+
+use crate::world::World;
+
+/// The line that tells of a block.
+pub fn new_block(block: &Block) -> Vec<u8> {
+    let mut line = Vec::new();
+    text::open(&mut line, MessageKind::NewBlock);
+    text::block(&mut line, block);
+    text::close(&mut line, "0.0.0.0:6000");
+    line
+}
+
+/// The line that tells of a chain.
+pub fn chain_response(chain: &[Block]) -> Vec<u8> {
+    let mut line = Vec::new();
+    text::open(&mut line, MessageKind::ChainResponse);
+    line.extend_from_slice(b"{\"chain\": [");
+    for (position, block) in chain.iter().enumerate() {
+        if position > 0 {
+            line.extend_from_slice(b", ");
+        }
+        text::block(&mut line, block);
+    }
+    line.extend_from_slice(format!("], \"length\": {}}}", chain.len()).as_bytes());
+    text::close(&mut line, "0.0.0.0:6000");
+    line
+}
+
+/// A chain of `length` blocks that goes on where `chain` ends.
+pub fn longer(world: &World, mut chain: Vec<Block>, length: usize) -> Vec<Block> {
+    if chain.is_empty() {
+        chain.push(Block::genesis(Timestamp::Integer(7)));
+    }
+    while chain.len() < length {
+        grow(world, &mut chain, None);
+    }
+    chain
+}
+
+/// Adds a block, in which a stranger requests an item.
+pub fn grow(world: &World, chain: &mut Vec<Block>, item: Option<&str>) {
+    let last = chain.last().expect("a first block");
+    let mut block = Block::genesis(last.timestamp);
+    (block.index, block.prev_hash) = (last.index + 1, last.hash);
+    let stranger = Identity::from_secret(&[9; 32]).expect("a key");
+    let wish = item.map(|item| stranger.sign(Kind::Request, item.into(), Timestamp::Float(0.5)));
+    block.transactions.extend(wish);
+    let mut work = Work::new(block, world.difficulty);
+    while !work.step(1 << 16) {}
+    chain.push(work.into_block());
+}
+
+/// The chain of a host, asked for on a connection of its own.
+pub fn chain_of(world: &mut World, host: usize) -> Vec<Block> {
+    let call = world.call(host);
+    world.say(call, b"{\"type\": \"request_chain\", \"payload\": {}}\n");
+    world.run(1_000);
+    let heard = world.heard(call);
+    world.cut(call);
+    let chain = heard.lines().find(|line| line.contains("chain_response"));
+    let (_, blocks) = chain.expect("a chain").split_once("[").expect("an array");
+    let (blocks, _) = blocks.rsplit_once("], \"length\"").expect("its end");
+    let blocks = blocks
+        .split(", {\"index\"")
+        .map(|block| match block.strip_prefix('{') {
+            Some(_) => block.to_owned(),
+            None => format!("{{\"index\"{block}"),
+        });
+    let read = |block: String| message::block(block.as_bytes()).expect("a block");
+    blocks.map(read).collect()
+}

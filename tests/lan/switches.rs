@@ -1,0 +1,176 @@
+//! Scripted runs: chains that meet.
+
+use blx::limits;
+use blx::store::disk::File;
+
+use crate::oracle::{self, Chain};
+use crate::peer::{chain_of, chain_response, longer};
+use crate::stories::star;
+use crate::world::World;
+
+#[test]
+fn two_nodes_take_the_same_item_in_the_same_millisecond() {
+    for seed in 0..20 {
+        let mut world = star(seed, 3);
+        world.type_in(1, "1\ndrill\n");
+        world.type_in(2, "1\ndrill\n");
+        world.run(10_000);
+        let words = [1, 2].map(|host| oracle::Words::of(&world.shown(host)));
+        let done: usize = words.iter().flat_map(|words| words.done.values()).sum();
+        let lost: usize = words.iter().flat_map(|words| words.lost.values()).sum();
+        assert_eq!(done - lost, 1, "seed {seed}: one of them has it");
+        oracle::check(&mut world);
+    }
+}
+
+#[test]
+fn five_nodes_of_their_own_are_joined_in_any_order() {
+    for seed in 0..8 {
+        let mut world = World::new(seed);
+        for host in 0..5 {
+            world.add(&[]);
+            world.start(host);
+            let count = world.random.below(4);
+            for item in 0..count {
+                world.type_in(host, &format!("1\nitem-{host}-{item}\n"));
+            }
+        }
+        world.run(1_000);
+        let mut joined = vec![0];
+        let mut rest = vec![1, 2, 3, 4];
+        while !rest.is_empty() {
+            let next = rest.swap_remove(world.random.place(rest.len()));
+            let other = joined[world.random.place(joined.len())];
+            let (from, to) = if world.random.one_in(2) {
+                (next, other)
+            } else {
+                (other, next)
+            };
+            let ip = crate::world::address(to).ip();
+            world.type_in(from, &format!("6\n{ip}\n6000\n"));
+            joined.push(next);
+            let pause = world.random.below(200);
+            world.run(pause);
+        }
+        world.run(10_000);
+        oracle::check(&mut world);
+    }
+}
+
+#[test]
+fn a_switch_at_block_0_keeps_what_the_user_was_shown() {
+    let mut world = star(1, 1);
+    world.type_in(0, "1\ndrill\n5\na,b\n");
+    world.run(1_000);
+    let other = longer(&world, Vec::new(), 400);
+    let call = world.call(0);
+    world.say(call, &chain_response(&other));
+    world.run(5_000);
+    let chain = Chain::of(&mut world, 0);
+    assert_eq!(chain.length(), 401);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn a_switch_while_another_candidate_streams_in() {
+    let mut world = star(2, 2);
+    let short = longer(&world, Vec::new(), 300);
+    let long = longer(&world, short[..100].to_vec(), 320);
+    let (slow, fast) = (world.call(0), world.call(0));
+    let line = chain_response(&long);
+    world.say(slow, &line[..line.len() / 2]);
+    world.run(1_000);
+    // This one waits for the first; a block of our own comes between the two.
+    world.say(fast, &chain_response(&short));
+    world.type_in(0, "1\ndrill\n");
+    world.run(1_000);
+    assert_eq!(chain_of(&mut world, 0).len(), 2);
+    world.say(slow, &line[line.len() / 2..]);
+    world.run(5_000);
+    assert_eq!(Chain::of(&mut world, 0).length(), 321);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn a_peer_that_stops_in_the_middle_of_its_chain_gives_its_place_to_the_others() {
+    let mut world = star(3, 2);
+    let chain = longer(&world, Vec::new(), 50);
+    let (stopped, other) = (world.call(0), world.call(0));
+    let line = chain_response(&chain);
+    world.say(stopped, &line[..line.len() - 100]);
+    world.run(500);
+    world.say(other, &chain_response(&chain[..40]));
+    world.type_in(1, "1\ndrill\n");
+    world.run(limits::STALL_MS + 1_000);
+    assert!(world.is_over(stopped) && !world.is_over(other));
+    assert_eq!(Chain::of(&mut world, 0).length(), 41);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn a_chain_that_is_invalid_in_its_last_block_leaves_no_trace() {
+    let mut world = star(4, 1);
+    world.type_in(0, "1\ndrill\n");
+    world.run(1_000);
+    let before = world.hosts[0].disk.live(File::Chain);
+    let ours = chain_of(&mut world, 0);
+    let mut chain = longer(&world, ours, 30);
+    chain.last_mut().expect("the last").nonce += 1;
+    let call = world.call(0);
+    for strike in 1..=limits::STRIKES {
+        assert!(!world.is_over(call));
+        world.say(call, &chain_response(&chain));
+        world.run(1_000);
+        let shown = world.shown(0);
+        let told = shown
+            .matches("peer chain failed validation: block 29")
+            .count();
+        assert_eq!(told, usize::from(strike), "{shown}");
+    }
+    assert!(world.is_over(call));
+    assert!(world.hosts[0].disk.live(File::Chain) == before);
+    assert!(world.hosts[0].disk.live(File::Candidate).is_empty());
+    oracle::check(&mut world);
+}
+
+/// A host that is copying a chain of 2,000 blocks into its file, and the length of that file before.
+fn switching(seed: u64) -> (World, usize, usize) {
+    let mut world = star(seed, 2);
+    world.type_in(0, "1\ndrill\n");
+    world.run(1_000);
+    let before = world.hosts[0].disk.live(File::Chain).len();
+    let chain = longer(&world, Vec::new(), 2_000);
+    let call = world.call(0);
+    world.say(call, &chain_response(&chain));
+    let begun = |world: &mut World| world.hosts[0].disk.live(File::Chain).len() > before;
+    assert!(world.run_until(10_000, begun), "the switch begins");
+    (world, call, before)
+}
+
+#[test]
+fn a_restart_in_the_middle_of_a_switch_has_the_one_chain_or_the_other() {
+    let mut lengths = Vec::new();
+    for seed in 0..12 {
+        let (mut world, _, _) = switching(seed);
+        let steps = world.random.below(16);
+        world.run_steps(steps);
+        if world.random.one_in(2) {
+            world.cut_power(0);
+        } else {
+            world.stop(0, false);
+        }
+        world.net.islands[1] = 1;
+        world.start(0);
+        world.run(1_000);
+        let chain = Chain::of(&mut world, 0);
+        chain.replay();
+        lengths.push(chain.length());
+        world.net.islands[1] = 0;
+        world.run(20_000);
+        oracle::check(&mut world);
+    }
+    assert!(
+        lengths.contains(&2) && lengths.contains(&2_001),
+        "{lengths:?}"
+    );
+}
