@@ -328,7 +328,9 @@ impl Status {
         let lines: Vec<String> = lines.map(str::to_owned).collect();
         let field = |name: &str| {
             let mut found = lines.iter().filter_map(|line| line.strip_prefix(name));
-            found.next().unwrap_or_else(|| panic!("no {name} in {text}"))
+            found
+                .next()
+                .unwrap_or_else(|| panic!("no {name} in {text}"))
         };
         let number = |name: &str| {
             let word = field(name).split(' ').next().unwrap_or_default();
@@ -389,6 +391,14 @@ impl Node {
     pub fn expect_log(&mut self, text: &str) {
         let found = self.err.await_text(self.logged, text);
         self.logged = found.unwrap_or_else(|| panic!("{}: no {text:?} is logged", self.port));
+    }
+
+    /// What is logged behind that, up to the end of the line.
+    pub fn rest_of_log_line(&mut self) -> String {
+        let from = self.logged;
+        self.expect_log("\n");
+        let rest = self.err.text_from(from);
+        rest.lines().next().unwrap_or_default().to_owned()
     }
 
     /// Types these lines, and waits for `answer` and for the prompt behind it.

@@ -71,8 +71,12 @@ impl Peer {
 
     /// Sends these bytes and a line end; false if the node hung up meanwhile.
     pub fn try_send(&mut self, line: &[u8]) -> bool {
-        let line = [line, b"\n"].concat();
-        self.stream.get_mut().write_all(&line).is_ok()
+        self.try_bytes(&[line, b"\n"].concat())
+    }
+
+    /// The same without a line end.
+    pub fn try_bytes(&mut self, bytes: &[u8]) -> bool {
+        self.stream.get_mut().write_all(bytes).is_ok()
     }
 
     /// The next line with its end; `None` if the node hung up.
@@ -96,7 +100,10 @@ impl Peer {
             }
             passed += &line;
         }
-        panic!("{}: the node closed before {kind}, after {passed}", self.name);
+        panic!(
+            "{}: the node closed before {kind}, after {passed}",
+            self.name
+        );
     }
 
     /// Reads on until the node hangs up, and returns what it still said.
