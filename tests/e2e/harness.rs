@@ -2,124 +2,20 @@
 
 use std::fmt::Write as _;
 use std::fs::{self, File};
-use std::io::{Read, Write};
+use std::io::Write;
 use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
 use std::sync::atomic::{AtomicU16, Ordering};
-use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
-use std::time::{Duration, Instant};
 
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
-/// How long something may take before it counts as not happening.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub use super::stream::{LIMIT, Stream, wait_for};
 
 /// What the menu asks at rest.
 pub const PROMPT: &str = "select > ";
-
-/// Held while any stream changes, so that one bell serves all who wait.
-static BOARD: Mutex<()> = Mutex::new(());
-static BELL: Condvar = Condvar::new();
-
-fn locked<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
-}
-
-/// Waits until some process has written what makes `condition` give something; `None` when the
-/// limit is over.
-pub fn wait_for<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) -> Option<T> {
-    let end = Instant::now() + limit;
-    let mut board = locked(&BOARD);
-    loop {
-        if let Some(value) = condition() {
-            return Some(value);
-        }
-        let left = end.checked_duration_since(Instant::now())?;
-        board = BELL
-            .wait_timeout(board, left)
-            .unwrap_or_else(PoisonError::into_inner)
-            .0;
-    }
-}
-
-#[derive(Default)]
-struct Written {
-    bytes: Vec<u8>,
-    ended: bool,
-}
-
-/// What a process has written so far.
-#[derive(Clone, Default)]
-pub struct Stream {
-    written: Arc<Mutex<Written>>,
-    gate: Arc<Mutex<()>>,
-}
-
-impl Stream {
-    /// Reads `source` to its end in a thread.
-    pub fn of(mut source: impl Read + Send + 'static) -> Stream {
-        let stream = Stream::default();
-        let reader = stream.clone();
-        thread::spawn(move || {
-            let mut buffer = [0; 4096];
-            loop {
-                drop(locked(&reader.gate));
-                // A terminal whose other side is closed fails instead of ending.
-                let count = source.read(&mut buffer).unwrap_or(0);
-                let _board = locked(&BOARD);
-                let mut written = locked(&reader.written);
-                written.bytes.extend_from_slice(&buffer[..count]);
-                written.ended = count == 0;
-                BELL.notify_all();
-                if count == 0 {
-                    return;
-                }
-            }
-        });
-        stream
-    }
-
-    /// While this is held, nothing is read but what a read takes that is already going on.
-    pub fn pause(&self) -> MutexGuard<'_, ()> {
-        locked(&self.gate)
-    }
-
-    pub fn text(&self) -> String {
-        String::from_utf8_lossy(&locked(&self.written).bytes).into_owned()
-    }
-
-    pub fn text_from(&self, from: usize) -> String {
-        String::from_utf8_lossy(&locked(&self.written).bytes[from..]).into_owned()
-    }
-
-    pub fn len(&self) -> usize {
-        locked(&self.written).bytes.len()
-    }
-
-    pub fn ended(&self) -> bool {
-        locked(&self.written).ended
-    }
-
-    /// Where the first `text` behind `from` ends.
-    fn find(&self, from: usize, text: &str) -> Option<usize> {
-        let written = locked(&self.written);
-        let mut windows = written.bytes[from..].windows(text.len());
-        let at = windows.position(|window| window == text.as_bytes())?;
-        Some(from + at + text.len())
-    }
-
-    /// Waits for `text` behind `from` and says where it ends; `None` if it never comes.
-    pub fn await_text(&self, from: usize, text: &str) -> Option<usize> {
-        let found = wait_for(LIMIT, || match self.find(from, text) {
-            Some(at) => Some(Some(at)),
-            None => self.ended().then_some(None),
-        });
-        found.flatten()
-    }
-}
 
 /// Below the ports that the system gives to connections, so that a node that is started again
 /// finds its port free.
@@ -457,17 +353,6 @@ impl Node {
         self.ended().code().expect("no signal killed it")
     }
 
-    /// For a node whose output nobody reads any more: waits for the end of its errors alone.
-    pub fn code_without_output(&mut self) -> i32 {
-        self.out = self.err.clone();
-        self.code()
-    }
-
-    /// Takes its output away: nobody reads it from here on.
-    pub fn take_output(&mut self) -> Option<std::process::ChildStdout> {
-        self.child.stdout.take()
-    }
-
     /// Ends it without a word, and waits until all it wrote is read.
     pub fn kill(&mut self) {
         self.signal(Signal::KILL);
@@ -477,8 +362,11 @@ impl Node {
     fn report(&self) -> String {
         let mut text = format!("--- {}\n", self.command);
         list(&self.home, &mut text);
-        let _ = write!(text, "--- stdout\n{}\n", self.out.text());
-        let _ = write!(text, "--- stderr\n{}\n", self.err.text());
+        for (name, stream) in [("stdout", &self.out), ("stderr", &self.err)] {
+            // The end of it tells most.
+            let from = stream.len().saturating_sub(10_000);
+            let _ = write!(text, "--- {name}\n{}\n", stream.text_from(from));
+        }
         text
     }
 }

@@ -9,6 +9,7 @@ mod menu;
 mod peer;
 mod reach;
 mod start;
+mod stream;
 mod terminal;
 mod walkthrough;
 mod wire;
