@@ -208,7 +208,7 @@ impl<D: Disk> Node<D> {
             })
         })?;
         let time = Timestamp::from_micros(clock.wall);
-        let (log, opening) = Log::open(disk, config.difficulty, time)
+        let (mut log, opening) = Log::open(disk, config.difficulty, time)
             .map_err(|error| OpenError(error.to_string()))?;
         let early = opening
             .notice()
@@ -220,6 +220,7 @@ impl<D: Disk> Node<D> {
         });
         let seed = *config.random.first_chunk().expect("32 bytes begin with 8");
         Ok(Node {
+            sync: Sync::resume(log.take_fallen()),
             log,
             verifier: Verifier::default(),
             identity,
@@ -227,7 +228,6 @@ impl<D: Disk> Node<D> {
             sender: config.listen.to_string(),
             slots: (0..limits::PEERS).map(|_| Slot::Free).collect(),
             targets: connect.collect(),
-            sync: Sync::Free,
             pool: Pool::default(),
             console: None,
             menu: Menu::default(),

@@ -35,7 +35,8 @@ pub struct Candidate {
 
 /// A switch on its way.
 pub struct Settling {
-    source: usize,
+    /// Whose chain it is, if it came in this run.
+    source: Option<usize>,
     equal: bool,
     stage: Stage,
 }
@@ -57,6 +58,23 @@ enum Stage {
 }
 
 impl Sync {
+    /// At the start: if the last thing in the chain file is a switch, the process may have ended
+    /// before what fell out in it was made again.
+    pub fn resume(fallen: Option<Fallen>) -> Sync {
+        let Some(fallen) = fallen else {
+            return Sync::Free;
+        };
+        Sync::Settling(Settling {
+            source: None,
+            equal: false,
+            stage: Stage::Collecting {
+                next: fallen.from,
+                fallen,
+                lost: VecDeque::new(),
+            },
+        })
+    }
+
     /// Whether a new candidate may begin.
     pub fn is_free(&self) -> bool {
         matches!(self, Sync::Free)
@@ -186,7 +204,7 @@ impl<D: Disk> Node<D> {
         if wins {
             let equal = length == ours.length;
             self.sync = Sync::Settling(Settling {
-                source: line,
+                source: Some(line),
                 equal,
                 stage: Stage::Adopting,
             });
@@ -353,11 +371,11 @@ impl<D: Disk> Node<D> {
         None
     }
 
-    fn settled(&mut self, source: usize) {
+    fn settled(&mut self, source: Option<usize>) {
         self.tip_changed();
         let tip = self.log.tip();
-        self.relay(Intent::Block(tip.length - 1), Some(source));
-        if let Some(peer) = self.slots[source].peer()
+        self.relay(Intent::Block(tip.length - 1), source);
+        if let Some(peer) = source.and_then(|line| self.slots[line].peer())
             && peer.seen >= tip.length
         {
             peer.ask();

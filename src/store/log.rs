@@ -5,7 +5,7 @@
 
 use core::fmt;
 
-use super::branch::Branch;
+use super::branch::{Branch, Fallen};
 use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
 use super::record::{BlockBody, Body, StoredBlock};
@@ -116,6 +116,8 @@ pub struct Log<D> {
     pub(super) window: Window,
     pub(super) scratch: Vec<u8>,
     pub(super) branch: Option<Branch>,
+    /// What the last switch in the file took out, if nothing follows that switch.
+    pub(super) fallen: Option<Fallen>,
     /// The record behind the block that was read last.
     cursor: Option<Mark>,
     fault: Option<DiskError>,
@@ -124,13 +126,14 @@ pub struct Log<D> {
 
 impl<D: Disk> Log<D> {
     pub(super) fn new(disk: D, difficulty: u8, state: State, window: Window) -> Log<D> {
-        let (scratch, branch, cursor, fault) = (Vec::new(), None, None, None);
+        let (scratch, branch, fallen, cursor, fault) = (Vec::new(), None, None, None, None);
         Log {
             disk,
             state,
             window,
             scratch,
             branch,
+            fallen,
             cursor,
             fault,
             difficulty,
@@ -165,6 +168,12 @@ impl<D: Disk> Log<D> {
     /// The first write or sync that failed. From then on nothing more is written.
     pub fn fault(&self) -> Option<&DiskError> {
         self.fault.as_ref()
+    }
+
+    /// What fell out in the switch with which the file ended when it was opened, if it did: whoever
+    /// made that switch may have ended before anything of it was made again.
+    pub fn take_fallen(&mut self) -> Option<Fallen> {
+        self.fallen.take()
     }
 
     /// The disk, for the files beside the chain.

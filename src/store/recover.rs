@@ -202,6 +202,7 @@ impl<D: Disk> Log<D> {
                         let befores = changes.apply_block(&self.state.items, &stored.block);
                         let sound = befores == Ok(stored.befores);
                         if sound {
+                            self.fallen = None;
                             self.state.extend(&stored.block, changes, next, check);
                         }
                         sound
@@ -257,7 +258,7 @@ impl<D: Disk> Log<D> {
                         && length > fork =>
                 {
                     let branch = self.branch.take().expect("it was opened above");
-                    self.switch(branch, marks, next, check);
+                    self.fallen = Some(self.switch(branch, marks, next, check));
                     return Ok(Replayed::Closed);
                 }
                 _ => return Ok(Replayed::Unfit),

@@ -5,7 +5,7 @@ use std::os::unix::fs::FileExt;
 use std::process::Stdio;
 
 use super::harness::{Home, Node, PROMPT, free_port};
-use super::peer::{Peer, Person, after, block_message};
+use super::peer::{Peer, Person, after, block_message, chain_message, mine_at};
 
 /// The items that the node has confirmed.
 fn confirmed(node: &Node) -> Vec<String> {
@@ -44,6 +44,63 @@ fn fifty_kills_in_a_stream_of_requests_lose_nothing_that_was_confirmed() {
     assert!(lost.is_empty(), "lost: {lost:?}");
     assert!(all.len() >= 50, "{} were confirmed", all.len());
     assert_eq!(node.status().lines[0], "blockchain is A-OK! 😁");
+}
+
+#[test]
+fn a_kill_in_a_switch_leaves_the_old_chain_or_the_new_one() {
+    let home = Home::new();
+    let port = free_port();
+    let mut taken = 0;
+    let mut ours = None;
+    for round in 0..12_u8 {
+        let mut node = home.node().port(port).start();
+        let mut peer = Peer::dial(port);
+        let old = peer.chain();
+        assert!(
+            ours.is_none_or(|either: [Vec<_>; 2]| either.contains(&old)),
+            "round {round}"
+        );
+        assert_eq!(node.status().lines[0], "blockchain is A-OK! 😁");
+        let names: Vec<String> = (0..old.len() + 20)
+            .map(|number| format!("i{number}"))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let new = Person::new(round + 1).chain(&names);
+        peer.say(&chain_message(&new));
+        match round % 3 {
+            0 => node.expect("[consensus 📡] received chain"),
+            1 => node.expect("[consensus ✅] adopted longer chain"),
+            _ => String::new(),
+        };
+        node.kill();
+        taken += usize::from(node.out.text().contains("adopted"));
+        ours = Some([old, new]);
+    }
+    assert!(taken >= 4, "{taken} were adopted");
+}
+
+#[test]
+fn a_kill_between_a_switch_and_the_block_that_makes_it_good_loses_no_confirmed_request() {
+    const DIFFICULTY: u8 = 4;
+    let home = Home::new();
+    let mut node = home.node().arg("--difficulty").arg(DIFFICULTY).start();
+    let port = node.port;
+    node.request("tent");
+    let mut theirs = Person::new(1).chain(&[]);
+    for item in ["saw", "axe"] {
+        let block = after(
+            &theirs[theirs.len() - 1],
+            vec![Person::new(1).requests(item)],
+        );
+        theirs.push(mine_at(block, DIFFICULTY));
+    }
+    Peer::dial(port).say(&chain_message(&theirs));
+    node.expect("[consensus ✅] adopted longer chain (3 blocks)\n");
+    node.kill();
+    let mut node = home.node().port(port).start();
+    if node.reserved() != ["axe", "saw", "tent"] {
+        node.expect("your request of tent is in the chain again, block #3\n");
+    }
 }
 
 /// A data directory with these items requested, and where it is.

@@ -249,7 +249,11 @@ pub fn after(tip: &Block, transactions: Vec<Transaction>) -> Block {
 
 /// The same block with a nonce and a hash that fit.
 pub fn mine(block: Block) -> Block {
-    let mut work = Work::new(block, DIFFICULTY);
+    mine_at(block, DIFFICULTY)
+}
+
+pub fn mine_at(block: Block, difficulty: u8) -> Block {
+    let mut work = Work::new(block, difficulty);
     while !work.step(1_000) {}
     work.into_block()
 }
