@@ -221,6 +221,22 @@ fn a_host_that_does_not_resolve_is_told_and_the_menu_answers_meanwhile() {
 }
 
 #[test]
+fn the_menu_answers_while_a_block_is_being_made_that_will_never_be_found() {
+    let home = Home::new();
+    let mut node = home.node().logging().arg("--difficulty").arg(16).start();
+    node.ask(
+        &["1", "saw"],
+        "that takes a while; the outcome will be shown here.\n",
+    );
+    assert_eq!(node.status().blocks, 1);
+    // What waits counts, although no block holds it yet.
+    node.ask(&["1", "saw"], "❌ item saw is not available.\n");
+    node.enter(&["10"]);
+    assert_eq!(node.code(), 0);
+    node.expect_log("not done: request of saw\n");
+}
+
+#[test]
 fn without_a_utf8_locale_everything_is_plain_ascii() {
     let home = Home::new();
     let mut node = home.node().env("LC_ALL", "C").start();

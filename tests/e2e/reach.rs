@@ -4,7 +4,7 @@ use std::fs;
 use std::net::{IpAddr, Ipv6Addr, TcpListener};
 use std::time::Instant;
 
-use super::harness::{Home, LIMIT, free_port, wait_for};
+use super::harness::{Home, LIMIT, PROMPT, free_port, wait_for};
 use super::peer::{Peer, Person, after, block_message, listen};
 
 #[test]
@@ -99,6 +99,19 @@ fn a_peer_that_is_not_there_yet_is_dialed_until_it_is_and_again_when_it_left() {
         &format!("{name} (we dialed), connected 0 s, blocks 0 in"),
     );
     assert!(!list.contains("last error"), "{list}");
+}
+
+#[test]
+fn a_node_that_is_told_to_connect_to_itself_says_so_once_and_goes_on() {
+    let home = Home::new();
+    let port = free_port();
+    let mut node = home.node().port(port).connect(port).start();
+    node.expect(&format!(
+        "❌ cannot connect to 127.0.0.1:{port}: that is this node itself.\n"
+    ));
+    node.expect(PROMPT);
+    node.ask(&["7"], "no peers are connected.\n");
+    node.request("saw");
 }
 
 #[test]

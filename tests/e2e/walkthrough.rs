@@ -130,3 +130,16 @@ fn a_node_that_was_away_takes_the_longer_chain_when_it_comes_back() {
     late.expect(PROMPT);
     assert_eq!(late.status().ledger(), ahead.status().ledger());
 }
+
+#[test]
+fn two_nodes_that_dial_each_other_agree() {
+    let home = Home::new();
+    let (left, right) = (free_port(), free_port());
+    let mut left = home.node().port(left).connect(right).start();
+    let mut right = home.node().port(right).connect(left.port).start();
+    left.expect(&format!("connected to 127.0.0.1:{} again\n", right.port));
+    left.request("saw");
+    right.request("axe");
+    agree(&mut [&mut left, &mut right], TOGETHER, is(3, 2, 0));
+    assert_eq!(left.reserved(), ["axe", "saw"]);
+}
