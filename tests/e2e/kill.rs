@@ -2,10 +2,10 @@
 
 use std::fs::{self, File, OpenOptions};
 use std::os::unix::fs::FileExt;
-use std::process::Stdio;
+use std::process::{Command, Stdio};
 
 use super::harness::{Home, Node, PROMPT, free_port};
-use super::peer::{Peer, Person, after, block_message, chain_message, mine_at};
+use super::peer::{Peer, Person, after, block_message, block_of, chain_message, mine_at};
 
 /// The items that the node has confirmed.
 fn confirmed(node: &Node) -> Vec<String> {
@@ -101,6 +101,62 @@ fn a_kill_between_a_switch_and_the_block_that_makes_it_good_loses_no_confirmed_r
     if node.reserved() != ["axe", "saw", "tent"] {
         node.expect("your request of tent is in the chain again, block #3\n");
     }
+}
+
+/// Needs a system where strace is there and may trace; elsewhere it checks nothing and says so.
+#[test]
+fn a_block_is_synced_before_its_user_or_a_peer_hears_of_it() {
+    let home = Home::new();
+    let trace = home.path().join("trace");
+    let traced = |program: &str| {
+        let calls = "trace=pwrite64,fdatasync,write,sendto";
+        format!(
+            "strace -f -s 200 -e {calls} -o {} {program}",
+            trace.display()
+        )
+    };
+    let may = Command::new("/bin/sh")
+        .args(["-c", &traced("true")])
+        .output();
+    if !may.is_ok_and(|output| output.status.success()) {
+        return println!("not checked: strace does not run here");
+    }
+    let launch = home.node().env("PATH", "/usr/bin:/bin");
+    let mut node = launch
+        .shell(&format!("exec {}", traced("\"$0\" \"$@\"")))
+        .start();
+    let (mut peer, chain) = Peer::join(node.port);
+    node.request("saw");
+    let ours = block_of(&peer.expect("new_block"));
+    assert_eq!(ours.prev_hash, chain[0].hash);
+    peer.say(&block_message(&after(
+        &ours,
+        vec![Person::new(1).requests("axe")],
+    )));
+    node.expect("received and added block #2");
+    node.enter(&["10"]);
+    assert_eq!(node.code(), 0);
+
+    let text = fs::read_to_string(&trace).expect("a trace");
+    let (mut written, mut dirty, mut told) = (0, false, 0);
+    for line in text.lines() {
+        let tells = [
+            "requested saw",
+            "new_transaction",
+            "new_block",
+            "added block",
+        ];
+        if line.contains(" pwrite64(") {
+            (written, dirty) = (written + 1, true);
+        } else if line.contains(" fdatasync(") {
+            dirty = false;
+        } else if tells.iter().any(|text| line.contains(text)) {
+            told += 1;
+            assert!(!dirty, "told before it was durable: {line}");
+            assert!(written >= 2, "told before it was written: {line}");
+        }
+    }
+    assert!(told >= 3, "{text}");
 }
 
 /// A data directory with these items requested, and where it is.
