@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use super::harness::{Home, PROMPT, Status, free_port};
+use super::harness::{Home, Node, PROMPT, Status, free_port};
 
 const MENU: &str = "1. request (single)
 2. release (single)
@@ -88,19 +88,31 @@ fn every_option_answers_as_on_the_desktop() {
     assert_eq!(node.err.text(), "");
 }
 
-#[test]
-fn bad_items_get_a_sentence_and_change_nothing() {
-    let home = Home::new();
+/// A node that holds `saw`, and has `axe` to give.
+fn with_two_items(home: &Home) -> Node {
     let mut node = home.node().start();
     node.request("saw");
     node.request("axe");
     node.release("axe");
+    node
+}
+
+/// Each option with a line behind it gets its answer, and nothing changes.
+fn refused(node: &mut Node, table: &[(&str, &str, &str)]) {
+    let before = node.status();
+    for (option, line, answer) in table {
+        node.ask(&[option, line], answer);
+        assert_eq!(node.status(), before, "{option} {line:?}");
+    }
+}
+
+#[test]
+fn bad_items_get_a_sentence_and_change_nothing() {
+    let home = Home::new();
+    let mut node = with_two_items(&home);
     let long = "x".repeat(1025);
     let longer = "x".repeat(100_000);
-    let in_list = format!("rope,{long}");
-    let many: Vec<String> = (0..201).map(|number| format!("i{number}")).collect();
-    let many = many.join(",");
-    let table: [(&str, &str, &str); 19] = [
+    let table = [
         ("1", "saw", "❌ item saw is not available.\n"),
         ("2", "axe", "❌ item axe is ready for request.\n"),
         ("2", "rope", "❌ item rope is ready for request.\n"),
@@ -132,6 +144,23 @@ fn bad_items_get_a_sentence_and_change_nothing() {
             "a\u{9b}b",
             "❌ the item ID contains control characters.\n",
         ),
+    ];
+    refused(&mut node, &table);
+    let before = node.status();
+    node.enter_bytes(b"1\n\xff\xfe\n");
+    node.expect("❌ that line is not UTF-8 text.\n");
+    assert_eq!(node.status(), before);
+    node.request(&long[1..]);
+}
+
+#[test]
+fn bad_lists_of_items_are_refused_as_a_whole() {
+    let home = Home::new();
+    let mut node = with_two_items(&home);
+    let in_list = format!("rope,{}", "x".repeat(1025));
+    let many: Vec<String> = (0..201).map(|number| format!("i{number}")).collect();
+    let many = many.join(",");
+    let table = [
         ("5", "", "❌ there is no item ID in that list.\n"),
         ("5", ",, ,", "❌ there is no item ID in that list.\n"),
         (
@@ -165,15 +194,7 @@ fn bad_items_get_a_sentence_and_change_nothing() {
             "❌ 201 items are too many, 200 are allowed at once.\n",
         ),
     ];
-    let before = node.status();
-    for (option, line, answer) in table {
-        node.ask(&[option, line], answer);
-        assert_eq!(node.status(), before, "{option} {line:?}");
-    }
-    node.enter_bytes(b"1\n\xff\xfe\n");
-    node.expect("❌ that line is not UTF-8 text.\n");
-    assert_eq!(node.status(), before);
-    node.request(&long[1..]);
+    refused(&mut node, &table);
 }
 
 #[test]

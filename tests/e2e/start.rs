@@ -1,10 +1,11 @@
 //! Starts that succeed, starts that are refused, and how a node ends.
 
 use std::fs;
+use std::io::{Read, Write};
 use std::net::TcpListener;
 use std::process::{Command, Output, Stdio};
 
-use super::harness::{Home, Launch, PROMPT, Signal, free_port};
+use super::harness::{Home, LIMIT, Launch, PROMPT, Signal, Stream, free_port, wait_for};
 use super::peer::{Peer, listen};
 
 /// Runs the program to its end with these arguments only.
@@ -255,25 +256,29 @@ fn a_headless_node_serves_without_reading_its_input() {
 }
 
 #[test]
-fn an_output_that_nobody_reads_any_more_ends_the_node_cleanly() {
+fn an_output_that_nobody_reads_any_more_ends_the_node_cleanly_at_its_next_word() {
     let home = Home::new();
-    let mut node = home.node().start();
-    let port = node.port;
-    node.kill();
-    // `true` ends at once and takes the reading end with it.
-    let script = format!("(\"$0\" --bind 127.0.0.1 {port}; echo code $? >&2) | true",);
-    let mut shell = Command::new("/bin/sh");
-    shell.args(["-c", &script, env!("CARGO_BIN_EXE_blx")]);
-    shell.env_clear().env("HOME", home.path());
-    // The input stays open until the shell has ended, so that it is not what ends the node.
-    let mut child = shell
-        .stdin(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("a shell");
-    let input = child.stdin.take();
-    let output = child.wait_with_output().expect("it ends");
-    drop(input);
-    assert_eq!(text(&output.stderr), "code 0\n");
-    assert!(home.node().port(port).start().out.text().contains(PROMPT));
+    let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+    command.args(["--bind", "127.0.0.1", &free_port().to_string()]);
+    command.env_clear().env("HOME", home.path());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut node = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    let errors = Stream::of(node.stderr.take().expect("a pipe"));
+    let mut output = node.stdout.take().expect("a pipe");
+    let mut shown = Vec::new();
+    while !shown.ends_with(PROMPT.as_bytes()) {
+        let mut byte = [0];
+        output.read_exact(&mut byte).expect("it speaks");
+        shown.push(byte[0]);
+    }
+    drop(output);
+    // The input stays open, so that it is not what ends the node.
+    let input = node.stdin.as_mut().expect("a pipe");
+    input.write_all(b"9\n").expect("it reads");
+    let ended = wait_for(LIMIT, || errors.ended().then_some(()));
+    if ended.is_none() {
+        node.kill().expect("it is there");
+    }
+    assert_eq!(node.wait().expect("it was started").code(), Some(0));
+    assert_eq!(errors.text(), "");
 }
