@@ -1,0 +1,305 @@
+//! Ends without warning, torn files and full disks: what was confirmed is there afterwards.
+
+use std::fs::{self, File, OpenOptions};
+use std::os::unix::fs::FileExt;
+use std::process::{Command, Stdio};
+
+use super::harness::{Home, Node, PROMPT, free_port};
+use super::peer::{Peer, Person, after, block_message, block_of, chain_message, mine_at};
+
+/// The items that the node has confirmed.
+fn confirmed(node: &Node) -> Vec<String> {
+    let text = node.out.text();
+    let whole = text
+        .split_inclusive('\n')
+        .filter(|line| line.ends_with('\n'));
+    let items = whole.filter_map(|line| line.trim_end().strip_prefix("✅ requested "));
+    items.map(str::to_owned).collect()
+}
+
+#[test]
+fn fifty_kills_in_a_stream_of_requests_lose_nothing_that_was_confirmed() {
+    let home = Home::new();
+    let port = free_port();
+    let mut all = Vec::new();
+    for round in 0..50 {
+        let mut node = home.node().port(port).start();
+        let status = node.status();
+        // A block that was written and not yet confirmed may be there too.
+        assert!(status.reserved >= all.len() as u64, "round {round}");
+        assert_eq!(status.blocks, 1 + status.reserved, "round {round}");
+        let names: Vec<String> = (0..20)
+            .map(|number| format!("r{round}-i{number}"))
+            .collect();
+        let lines: Vec<&str> = names.iter().flat_map(|name| ["1", name]).collect();
+        node.enter(&lines);
+        // Sooner in one round, later in another.
+        node.expect(&format!("✅ requested r{round}-i{}\n", round * 7 % 16));
+        node.kill();
+        all.extend(confirmed(&node));
+    }
+    let mut node = home.node().port(port).start();
+    let there = node.reserved();
+    let lost: Vec<&String> = all.iter().filter(|item| !there.contains(item)).collect();
+    assert!(lost.is_empty(), "lost: {lost:?}");
+    assert!(all.len() >= 50, "{} were confirmed", all.len());
+    assert_eq!(node.status().lines[0], "blockchain is A-OK! 😁");
+}
+
+#[test]
+fn a_kill_in_a_switch_leaves_the_old_chain_or_the_new_one() {
+    let home = Home::new();
+    let port = free_port();
+    let mut taken = 0;
+    let mut ours = None;
+    for round in 0..12_u8 {
+        let mut node = home.node().port(port).start();
+        let mut peer = Peer::dial(port);
+        let old = peer.chain();
+        assert!(
+            ours.is_none_or(|either: [Vec<_>; 2]| either.contains(&old)),
+            "round {round}"
+        );
+        assert_eq!(node.status().lines[0], "blockchain is A-OK! 😁");
+        let names: Vec<String> = (0..old.len() + 20)
+            .map(|number| format!("i{number}"))
+            .collect();
+        let names: Vec<&str> = names.iter().map(String::as_str).collect();
+        let new = Person::new(round + 1).chain(&names);
+        peer.say(&chain_message(&new));
+        match round % 3 {
+            0 => node.expect("[consensus 📡] received chain"),
+            1 => node.expect("[consensus ✅] adopted longer chain"),
+            _ => String::new(),
+        };
+        node.kill();
+        taken += usize::from(node.out.text().contains("adopted"));
+        ours = Some([old, new]);
+    }
+    assert!(taken >= 4, "{taken} were adopted");
+}
+
+#[test]
+fn a_kill_between_a_switch_and_the_block_that_makes_it_good_loses_no_confirmed_request() {
+    const DIFFICULTY: u8 = 4;
+    let home = Home::new();
+    let mut node = home.node().arg("--difficulty").arg(DIFFICULTY).start();
+    let port = node.port;
+    node.request("tent");
+    let mut theirs = Person::new(1).chain(&[]);
+    for item in ["saw", "axe"] {
+        let block = after(
+            &theirs[theirs.len() - 1],
+            vec![Person::new(1).requests(item)],
+        );
+        theirs.push(mine_at(block, DIFFICULTY));
+    }
+    Peer::dial(port).say(&chain_message(&theirs));
+    node.expect("[consensus ✅] adopted longer chain (3 blocks)\n");
+    node.kill();
+    let mut node = home.node().port(port).start();
+    if node.reserved() != ["axe", "saw", "tent"] {
+        node.expect("your request of tent is in the chain again, block #3\n");
+    }
+}
+
+/// Needs a system where strace is there and may trace; elsewhere it checks nothing and says so.
+#[test]
+fn a_block_is_synced_before_its_user_or_a_peer_hears_of_it() {
+    let home = Home::new();
+    let trace = home.path().join("trace");
+    let traced = |program: &str| {
+        let calls = "trace=pwrite64,fdatasync,write,sendto";
+        format!(
+            "strace -f -s 200 -e {calls} -o {} {program}",
+            trace.display()
+        )
+    };
+    let may = Command::new("/bin/sh")
+        .args(["-c", &traced("true")])
+        .output();
+    if !may.is_ok_and(|output| output.status.success()) {
+        return println!("not checked: strace does not run here");
+    }
+    let launch = home.node().env("PATH", "/usr/bin:/bin");
+    let mut node = launch
+        .shell(&format!("exec {}", traced("\"$0\" \"$@\"")))
+        .start();
+    let (mut peer, chain) = Peer::join(node.port);
+    node.request("saw");
+    let ours = block_of(&peer.expect("new_block"));
+    assert_eq!(ours.prev_hash, chain[0].hash);
+    peer.say(&block_message(&after(
+        &ours,
+        vec![Person::new(1).requests("axe")],
+    )));
+    node.expect("received and added block #2");
+    node.enter(&["10"]);
+    assert_eq!(node.code(), 0);
+
+    let text = fs::read_to_string(&trace).expect("a trace");
+    let (mut written, mut dirty, mut told) = (0, false, 0);
+    for line in text.lines() {
+        let tells = [
+            "requested saw",
+            "new_transaction",
+            "new_block",
+            "added block",
+        ];
+        if line.contains(" pwrite64(") {
+            (written, dirty) = (written + 1, true);
+        } else if line.contains(" fdatasync(") {
+            dirty = false;
+        } else if tells.iter().any(|text| line.contains(text)) {
+            told += 1;
+            assert!(!dirty, "told before it was durable: {line}");
+            assert!(written >= 2, "told before it was written: {line}");
+        }
+    }
+    assert!(told >= 3, "{text}");
+}
+
+/// A data directory with these items requested, and where it is.
+fn with_items(home: &Home, items: &[&str]) -> u16 {
+    let mut node = home.node().start();
+    for item in items {
+        node.request(item);
+    }
+    node.kill();
+    node.port
+}
+
+fn chain_file(home: &Home, port: u16) -> File {
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    options.open(home.chain_file(port)).expect("a chain file")
+}
+
+#[test]
+fn a_torn_tail_is_cut_with_a_word_and_the_node_goes_on() {
+    let home = Home::new();
+    let port = with_items(&home, &["saw", "axe", "kayak"]);
+    let file = chain_file(&home, port);
+    let size = file.metadata().expect("its size").len();
+    file.set_len(size - 5).expect("cuts");
+    let mut node = home.node().port(port).start();
+    let text = node.out.text();
+    assert!(text.contains("\n[store ⚠️] the chain file ended in an unfinished record: "));
+    assert!(text.contains(" bytes cut, nothing that was confirmed is lost.\nselect > "));
+    assert_eq!(node.reserved(), ["axe", "saw"]);
+    node.request("kayak");
+    node.kill();
+    let mut node = home.node().port(port).start();
+    assert_eq!(node.reserved(), ["axe", "kayak", "saw"]);
+    assert!(
+        !node.out.text().contains("[store"),
+        "a clean file is no news"
+    );
+}
+
+#[test]
+fn a_tail_that_is_no_record_is_kept_aside_and_the_peers_fill_the_gap() {
+    let home = Home::new();
+    let port = with_items(&home, &["saw", "axe"]);
+    let before = fs::read(home.chain_file(port)).expect("reads");
+    let mut other = home.node().start();
+    let mut node = home.node().port(port).connect(other.port).start();
+    other.expect("adopted longer chain (3 blocks)\n");
+    node.kill();
+    // In the last block's record.
+    let at = before.len() - 20;
+    let flipped = [before[at] ^ 1];
+    let file = chain_file(&home, port);
+    file.write_all_at(&flipped, at as u64).expect("writes");
+
+    let mut node = home.node().port(port).connect(other.port).start();
+    let text = node.out.text();
+    assert!(text.contains("\n[store ⚠️] the chain file ended in damaged bytes: "));
+    assert!(text.contains(" bytes cut, kept as chain.blx.damaged-"));
+    node.expect("[consensus ✅] adopted longer chain (3 blocks)\n");
+    node.expect(PROMPT);
+    assert_eq!(node.reserved(), ["axe", "saw"]);
+    assert_eq!(node.status().ledger(), other.status().ledger());
+}
+
+/// No file may grow beyond a few kilobytes: what a full disk looks like to a program.
+const FULL: &str = "trap '' XFSZ; ulimit -f 16";
+
+#[test]
+fn on_a_full_disk_a_node_says_so_refuses_what_is_new_and_goes_on_serving() {
+    let home = Home::new();
+    let mut node = home.node().shell(FULL).start();
+    let port = node.port;
+    let mut items = Vec::new();
+    let refusal = loop {
+        assert!(items.len() < 50, "the disk never fills");
+        let item = format!("{}-{}", items.len(), "x".repeat(900));
+        node.enter(&["1", &item]);
+        let answer = node.expect(PROMPT);
+        if !answer.contains("✅ requested ") {
+            break answer;
+        }
+        items.push(item);
+    };
+    let cause = "cannot write chain.blx: ";
+    assert!(
+        refusal.contains(&format!("[store ❌] {cause}")),
+        "{refusal}"
+    );
+    assert!(
+        refusal.contains(&format!("❌ nothing was changed: {cause}")),
+        "{refusal}"
+    );
+
+    let status = node.status();
+    let count = items.len() as u64;
+    assert_eq!((status.blocks, status.reserved), (count + 1, count));
+    let last = status.lines.last().expect("lines");
+    assert!(
+        last.starts_with(&format!("writing stopped: {cause}")),
+        "{last}"
+    );
+    node.ask(&["1", "small"], "❌ nothing was changed: ");
+
+    // Others are served, and what they have is not taken.
+    let (mut peer, chain) = Peer::join(port);
+    assert_eq!(chain.len() as u64, count + 1);
+    let block = after(
+        &chain[chain.len() - 1],
+        vec![Person::new(1).requests("saw")],
+    );
+    peer.say(&block_message(&block));
+    assert_eq!(peer.settle(), "");
+    let now = node.status();
+    assert_eq!(now.ledger(), status.ledger());
+    assert_eq!(now.bytes, status.bytes);
+    node.enter(&["10"]);
+    assert_eq!(node.code(), 0);
+
+    // With room again, all is as it was.
+    let mut node = home.node().port(port).start();
+    assert_eq!(node.reserved(), items);
+    node.request("small");
+    let (mut peer, chain) = Peer::join(port);
+    let block = after(
+        &chain[chain.len() - 1],
+        vec![Person::new(1).requests("saw")],
+    );
+    peer.say(&block_message(&block));
+    node.expect("[network 📦] received and added block #");
+}
+
+#[test]
+fn a_start_on_a_full_disk_is_refused_with_the_cause() {
+    let home = Home::new();
+    let launch = home.node().shell("trap '' XFSZ; ulimit -f 0");
+    let mut node = launch.spawn(Stdio::piped());
+    assert_eq!(node.code(), 1);
+    let said = node.err.text();
+    assert!(said.starts_with("blx: cannot "), "{said}");
+    assert_eq!(
+        (said.lines().count(), node.out.text()),
+        (1, String::new()),
+        "{said}"
+    );
+}

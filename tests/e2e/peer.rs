@@ -1,0 +1,259 @@
+//! A peer that says exactly what a test wants, and the blocks it speaks of.
+
+use std::io::{BufRead, BufReader, Write};
+use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+
+use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction, Work};
+use blx::wire::{MessageKind, message, text};
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use serde::Deserialize;
+use serde_json::value::RawValue;
+
+use super::harness::LIMIT;
+
+/// Leading zeros of the blocks that are made here: what nodes ask for when nothing else is said.
+pub const DIFFICULTY: u8 = 2;
+
+pub const PING: &str = r#"{"type": "ping", "payload": {}, "sender": "0.0.0.0:1"}"#;
+
+/// One end of a connection to a node.
+pub struct Peer {
+    stream: BufReader<TcpStream>,
+    /// How the node calls it.
+    pub name: String,
+}
+
+/// Listens where nobody else does, on loopback only.
+pub fn listen() -> TcpListener {
+    TcpListener::bind("127.0.0.1:0").expect("a free port")
+}
+
+impl Peer {
+    pub fn dial(port: u16) -> Peer {
+        Peer::dial_at(IpAddr::V4(Ipv4Addr::LOCALHOST), port)
+    }
+
+    pub fn dial_at(address: IpAddr, port: u16) -> Peer {
+        let address = SocketAddr::new(address, port);
+        let stream = TcpStream::connect_timeout(&address, LIMIT);
+        let stream = stream.expect("the node listens");
+        let name = stream.local_addr().expect("an address").to_string();
+        Peer::of(stream, name)
+    }
+
+    /// Waits for the node's call.
+    pub fn accept(listener: &TcpListener) -> Peer {
+        let limit = Timespec {
+            tv_sec: LIMIT.as_secs() as i64,
+            tv_nsec: 0,
+        };
+        let ready = poll(&mut [PollFd::new(listener, PollFlags::IN)], Some(&limit));
+        assert_eq!(ready, Ok(1), "the node does not call");
+        let (stream, _) = listener.accept().expect("a call is there");
+        let name = stream.local_addr().expect("an address").to_string();
+        Peer::of(stream, name)
+    }
+
+    fn of(stream: TcpStream, name: String) -> Peer {
+        stream.set_read_timeout(Some(LIMIT)).expect("a time limit");
+        stream.set_write_timeout(Some(LIMIT)).expect("a time limit");
+        stream.set_nodelay(true).expect("an option");
+        Peer {
+            stream: BufReader::new(stream),
+            name,
+        }
+    }
+
+    /// Sends a line.
+    pub fn say(&mut self, line: &str) {
+        assert!(self.try_send(line.as_bytes()), "the node closed");
+    }
+
+    /// Sends these bytes and a line end; false if the node hung up meanwhile.
+    pub fn try_send(&mut self, line: &[u8]) -> bool {
+        self.try_bytes(&[line, b"\n"].concat())
+    }
+
+    /// The same without a line end.
+    pub fn try_bytes(&mut self, bytes: &[u8]) -> bool {
+        self.stream.get_mut().write_all(bytes).is_ok()
+    }
+
+    /// The next line with its end; `None` if the node hung up.
+    pub fn line(&mut self) -> Option<String> {
+        let mut line = Vec::new();
+        match self.stream.read_until(b'\n', &mut line) {
+            Ok(0) => None,
+            Ok(_) => Some(String::from_utf8(line).expect("a node sends ASCII")),
+            Err(error) if error.kind() == std::io::ErrorKind::ConnectionReset => None,
+            Err(error) => panic!("{}: the node neither speaks nor closes: {error}", self.name),
+        }
+    }
+
+    /// The next line of this type; others before it are passed over.
+    pub fn expect(&mut self, kind: &str) -> String {
+        let start = format!("{{\"type\": \"{kind}\"");
+        let mut passed = String::new();
+        while let Some(line) = self.line() {
+            if line.starts_with(&start) {
+                return line;
+            }
+            passed += &line;
+        }
+        panic!(
+            "{}: the node closed before {kind}, after {passed}",
+            self.name
+        );
+    }
+
+    /// Reads on until the node hangs up, and returns what it still said.
+    pub fn expect_close(&mut self) -> String {
+        let mut said = String::new();
+        while let Some(line) = self.line() {
+            said += &line;
+        }
+        said
+    }
+
+    /// All it has said, once it has understood everything that was sent to it.
+    pub fn settle(&mut self) -> String {
+        self.say(PING);
+        let mut said = String::new();
+        loop {
+            let line = self.line().expect("the node keeps the connection");
+            if line.starts_with(r#"{"type": "pong""#) {
+                return said;
+            }
+            said += &line;
+        }
+    }
+
+    /// The node's chain.
+    pub fn chain(&mut self) -> Vec<Block> {
+        self.say(&plain("request_chain"));
+        chain_of(&self.expect("chain_response"))
+    }
+
+    /// A peer that knows what the node knows, with nothing left to answer.
+    pub fn join(port: u16) -> (Peer, Vec<Block>) {
+        let mut peer = Peer::dial(port);
+        let chain = peer.chain();
+        peer.say(&chain_message(&chain));
+        peer.settle();
+        (peer, chain)
+    }
+}
+
+/// A message whose payload is empty.
+pub fn plain(kind: &str) -> String {
+    format!(r#"{{"type": "{kind}", "payload": {{}}, "sender": "0.0.0.0:1"}}"#)
+}
+
+pub fn message(kind: MessageKind, payload: &str) -> String {
+    let name = kind.name();
+    format!(r#"{{"type": "{name}", "payload": {payload}, "sender": "0.0.0.0:1"}}"#)
+}
+
+pub fn block_text(block: &Block) -> String {
+    let mut bytes = Vec::new();
+    text::block(&mut bytes, block);
+    String::from_utf8(bytes).expect("ASCII")
+}
+
+pub fn block_message(block: &Block) -> String {
+    message(MessageKind::NewBlock, &block_text(block))
+}
+
+pub fn chain_message(chain: &[Block]) -> String {
+    let blocks: Vec<String> = chain.iter().map(block_text).collect();
+    let (blocks, length) = (blocks.join(", "), chain.len());
+    message(
+        MessageKind::ChainResponse,
+        &format!(r#"{{"chain": [{blocks}], "length": {length}}}"#),
+    )
+}
+
+#[derive(Deserialize)]
+struct Envelope<'a> {
+    #[serde(borrow)]
+    payload: &'a RawValue,
+}
+
+#[derive(Deserialize)]
+struct Chain<'a> {
+    #[serde(borrow)]
+    chain: Vec<&'a RawValue>,
+    length: usize,
+}
+
+/// The text of a line's payload.
+pub fn payload(line: &str) -> &str {
+    let envelope: Envelope<'_> = serde_json::from_str(line).expect("an envelope");
+    envelope.payload.get()
+}
+
+/// The blocks of a `chain_response`.
+pub fn chain_of(line: &str) -> Vec<Block> {
+    let chain: Chain<'_> = serde_json::from_str(payload(line)).expect("a chain");
+    let read = |raw: &&RawValue| message::block(raw.get().as_bytes()).expect("a block");
+    let blocks: Vec<Block> = chain.chain.iter().map(read).collect();
+    assert_eq!(chain.length, blocks.len());
+    blocks
+}
+
+/// The block of a `new_block`.
+pub fn block_of(line: &str) -> Block {
+    message::block(payload(line).as_bytes()).expect("a block")
+}
+
+/// Somebody else, with a key.
+pub struct Person(Identity);
+
+impl Person {
+    pub fn new(seed: u8) -> Person {
+        Person(Identity::from_secret(&[seed; 32]).expect("a key"))
+    }
+
+    pub fn requests(&self, item: &str) -> Transaction {
+        let time = Timestamp::Float(1_795_396_521.412_817_7);
+        self.0.sign(Kind::Request, item.into(), time)
+    }
+
+    pub fn releases(&self, item: &str) -> Transaction {
+        let time = Timestamp::Float(1_795_396_600.25);
+        self.0.sign(Kind::Release, item.into(), time)
+    }
+
+    /// A chain of its own: a first block, and one block for each item it requests.
+    pub fn chain(&self, items: &[&str]) -> Vec<Block> {
+        let mut chain = vec![Block::genesis(Timestamp::Float(1_795_396_500.5))];
+        for item in items {
+            let block = after(&chain[chain.len() - 1], vec![self.requests(item)]);
+            chain.push(block);
+        }
+        chain
+    }
+}
+
+/// A block behind `tip`.
+pub fn after(tip: &Block, transactions: Vec<Transaction>) -> Block {
+    mine(Block {
+        index: tip.index + 1,
+        prev_hash: tip.hash,
+        transactions,
+        nonce: 0,
+        timestamp: Timestamp::Float(1_795_396_521.41),
+        hash: tip.hash,
+    })
+}
+
+/// The same block with a nonce and a hash that fit.
+pub fn mine(block: Block) -> Block {
+    mine_at(block, DIFFICULTY)
+}
+
+pub fn mine_at(block: Block, difficulty: u8) -> Block {
+    let mut work = Work::new(block, difficulty);
+    while !work.step(1_000) {}
+    work.into_block()
+}

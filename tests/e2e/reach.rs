@@ -1,0 +1,176 @@
+//! Who can be reached, how many, and when a node calls again.
+
+use std::fs;
+use std::net::{IpAddr, Ipv6Addr, TcpListener};
+use std::time::Instant;
+
+use super::harness::{Home, LIMIT, PROMPT, free_port, wait_for};
+use super::peer::{Peer, Person, after, block_message, listen};
+
+#[test]
+fn the_thirty_third_peer_is_refused_with_a_reason_and_gets_the_place_of_one_that_leaves() {
+    let home = Home::new();
+    let mut node = home.node().logging().start();
+    let mut peers: Vec<Peer> = (0..32).map(|_| Peer::dial(node.port)).collect();
+    for peer in &mut peers {
+        peer.settle();
+    }
+    let mut late = Peer::dial(node.port);
+    assert_eq!(late.expect_close(), "");
+    node.expect_log(&format!(
+        "{} is refused: all 32 places are taken\n",
+        late.name
+    ));
+    assert_eq!(node.status().peers, 32);
+    for peer in &mut peers {
+        peer.settle();
+    }
+
+    let left = peers.pop().expect("32 peers");
+    let name = left.name.clone();
+    drop(left);
+    node.expect_log(&format!("{name}: connection closed: "));
+    Peer::dial(node.port).settle();
+}
+
+#[test]
+fn nodes_meet_over_ipv6() {
+    let home = Home::new();
+    let mut node = home.node().bind("::1").start();
+    let address = format!("[::1]:{}", node.port);
+    let mut dialer = home
+        .node()
+        .bind("::1")
+        .arg("--connect")
+        .arg(&address)
+        .start();
+    Peer::dial_at(IpAddr::V6(Ipv6Addr::LOCALHOST), node.port).settle();
+    // The menu takes the address with and without brackets.
+    let port = node.port.to_string();
+    let mut third = home.node().start();
+    third.ask(
+        &["6", "[::1]", &port],
+        &format!("✅ connected to {address}\n"),
+    );
+    third.ask(
+        &["6", "::1", &port],
+        &format!("✅ connected to {address} already\n"),
+    );
+    third.ask(&["7"], &format!("{address} (we dialed), connected "));
+    node.request("kayak");
+    for other in [&mut dialer, &mut third] {
+        // As a block on top of the same first one, or with the chain it stands in.
+        let came = [
+            "received and added block #1\n",
+            "adopted longer chain (2 blocks)\n",
+        ];
+        let got = wait_for(LIMIT, || {
+            let shown = other.out.text();
+            came.iter().any(|text| shown.contains(text)).then_some(())
+        });
+        assert!(got.is_some(), "the block does not arrive");
+        assert_eq!(other.reserved(), ["kayak"]);
+    }
+}
+
+#[test]
+fn a_peer_that_is_not_there_yet_is_dialed_until_it_is_and_again_when_it_left() {
+    let home = Home::new();
+    let port = free_port();
+    let mut node = home.node().connect(port).start();
+    let name = format!("127.0.0.1:{port}");
+    let list = node.ask(&["7"], "(not connected)");
+    assert!(list.contains(&name), "{list}");
+
+    let listener = TcpListener::bind(("127.0.0.1", port)).expect("a free port");
+    let mut peer = Peer::accept(&listener);
+    peer.expect("peer_announce");
+    node.expect(&format!("[network 🔗] connected to {name} again\n"));
+
+    let left = Instant::now();
+    drop(peer);
+    node.expect(&format!("[network 🔗] lost {name}: "));
+    let mut peer = Peer::accept(&listener);
+    peer.expect("request_chain");
+    node.expect(&format!("[network 🔗] connected to {name} again\n"));
+    println!("called again after {:?}", left.elapsed());
+    let list = node.ask(
+        &["7"],
+        &format!("{name} (we dialed), connected 0 s, blocks 0 in"),
+    );
+    assert!(!list.contains("last error"), "{list}");
+}
+
+#[test]
+fn a_node_that_is_told_to_connect_to_itself_says_so_once_and_goes_on() {
+    let home = Home::new();
+    let port = free_port();
+    let mut node = home.node().port(port).connect(port).start();
+    node.expect(&format!(
+        "❌ cannot connect to 127.0.0.1:{port}: that is this node itself.\n"
+    ));
+    node.expect(PROMPT);
+    node.ask(&["7"], "no peers are connected.\n");
+    node.request("saw");
+}
+
+#[test]
+fn a_peer_of_the_menu_is_dialed_again_too() {
+    let home = Home::new();
+    let listener = listen();
+    let port = listener.local_addr().expect("an address").port();
+    let mut node = home.node().start();
+    let answer = format!("✅ connected to localhost:{port}\n");
+    node.ask(&["6", "localhost", &port.to_string()], &answer);
+    drop(Peer::accept(&listener));
+    node.expect(&format!("[network 🔗] lost localhost:{port}: "));
+    Peer::accept(&listener).expect("request_chain");
+    node.expect(&format!(
+        "[network 🔗] connected to localhost:{port} again\n"
+    ));
+}
+
+#[test]
+fn the_list_of_peers_counts_blocks_and_messages() {
+    let home = Home::new();
+    let mut node = home.node().start();
+    let (mut peer, chain) = Peer::join(node.port);
+    peer.say(&block_message(&after(
+        &chain[0],
+        vec![Person::new(1).requests("saw")],
+    )));
+    peer.settle();
+    let list = node.ask(&["7"], &format!("{} (dialed us), connected ", peer.name));
+    // In: request_chain, the answer, two pings, a block. Out: the same way round.
+    let counts = "blocks 2 in 1 out, messages 5 in 4 out\n";
+    assert!(list.contains(counts), "{list}");
+}
+
+/// How often a process has gone to sleep, of itself and not.
+fn switches(process: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells");
+    let counts = text.lines().filter_map(|line| {
+        let (name, count) = line.split_once(':')?;
+        name.ends_with("ctxt_switches")
+            .then(|| count.trim().parse::<u64>().expect("a number"))
+    });
+    counts.sum()
+}
+
+#[test]
+fn an_idle_node_sleeps_until_it_has_to_ask_whether_its_peer_is_there() {
+    let home = Home::new();
+    let mut node = home.node().start();
+    let (mut peer, _) = Peer::join(node.port);
+    node.status();
+    let (before, start) = (switches(node.id()), Instant::now());
+    let ping = format!(
+        "{{\"type\": \"ping\", \"payload\": {{}}, \"sender\": \"127.0.0.1:{}\"}}\n",
+        node.port
+    );
+    assert_eq!(peer.line(), Some(ping));
+    let (woken, quiet) = (switches(node.id()) - before, start.elapsed());
+    assert!(quiet.as_secs() >= 25, "asked after {quiet:?}");
+    // It may still have been on its way to bed, and the ping takes two; a busy machine adds some.
+    assert!(woken <= 12, "woken {woken} times in {quiet:?}");
+}

@@ -1,0 +1,284 @@
+//! Starts that succeed, starts that are refused, and how a node ends.
+
+use std::fs;
+use std::io::{Read, Write};
+use std::net::TcpListener;
+use std::process::{Command, Output, Stdio};
+
+use super::harness::{Home, LIMIT, Launch, PROMPT, Signal, Stream, free_port, wait_for};
+use super::peer::{Peer, listen};
+
+/// Runs the program to its end with these arguments only.
+fn blx(arguments: &[&str]) -> Output {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+    command
+        .args(arguments)
+        .env_clear()
+        .env("HOME", "/nonexistent");
+    command.stdin(Stdio::null()).output().expect("it starts")
+}
+
+fn text(bytes: &[u8]) -> &str {
+    str::from_utf8(bytes).expect("UTF-8")
+}
+
+/// A start that is refused: exit code 1, nothing on standard output, and this on standard error.
+fn refused(launch: Launch, sentence: &str) {
+    let mut node = launch.spawn(Stdio::piped());
+    assert_eq!(node.code(), 1);
+    assert_eq!(node.out.text(), "");
+    let said = node.err.text();
+    assert!(
+        said.starts_with("blx: ") && said.contains(sentence),
+        "{said}"
+    );
+    assert_eq!(said.lines().count(), 1, "{said}");
+}
+
+#[test]
+fn help_and_version_are_printed() {
+    for option in ["-h", "--help"] {
+        let output = blx(&[option]);
+        assert_eq!(output.status.code(), Some(0));
+        assert!(text(&output.stdout).contains("Usage: blx [OPTIONS] [PORT]\n"));
+        assert_eq!(text(&output.stderr), "");
+    }
+    for option in ["-V", "--version"] {
+        let output = blx(&[option]);
+        assert_eq!(output.status.code(), Some(0));
+        let version = concat!("blx ", env!("CARGO_PKG_VERSION"), "\n");
+        assert_eq!(text(&output.stdout), version);
+    }
+}
+
+#[test]
+fn wrong_usage_is_exit_code_2_and_one_sentence() {
+    let table: [(&[&str], &str); 9] = [
+        (&["--nonsense"], "--nonsense"),
+        (&["6000", "6001"], "6001"),
+        (&["0"], "the port must be a number from 1 to 65535"),
+        (&["70000"], "the port must be a number from 1 to 65535"),
+        (&["abc"], "the port must be a number from 1 to 65535"),
+        (&["--connect", "nowhere"], "expected HOST:PORT"),
+        (&["--bind", "localhost"], "--bind needs an IP address"),
+        (
+            &["--difficulty", "17"],
+            "--difficulty must be a number from 0 to 16",
+        ),
+        (&["--data-dir", ""], "--data-dir needs a directory"),
+    ];
+    for (arguments, sentence) in table {
+        let output = blx(arguments);
+        let said = text(&output.stderr);
+        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        assert!(said.contains(sentence), "{arguments:?}: {said}");
+        assert!(said.ends_with("try blx --help\n"), "{said}");
+        assert_eq!(text(&output.stdout), "");
+    }
+}
+
+#[test]
+fn a_port_in_use_is_named() {
+    let home = Home::new();
+    let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let port = other.local_addr().expect("an address").port();
+    refused(
+        home.node().port(port),
+        &format!("port {port} is in use on 127.0.0.1: stop "),
+    );
+    assert!(!home.chain_file(port).exists());
+}
+
+#[test]
+fn a_data_directory_in_use_is_named_and_the_first_node_goes_on() {
+    let home = Home::new();
+    let directory = home.path().join("files");
+    let launch = home.node().arg("--data-dir").arg(directory.display());
+    let mut first = launch.start();
+    refused(launch.clone(), "in use by another blx");
+    first.request("saw");
+    first.kill();
+    assert_eq!(
+        launch.start().reserved(),
+        ["saw"],
+        "a kill leaves no lock behind"
+    );
+}
+
+#[test]
+fn a_data_directory_that_cannot_be_written_is_named() {
+    let home = Home::new();
+    let file = home.path().join("file");
+    fs::write(&file, "in the way").expect("writes");
+    for path in [file.clone(), file.join("below"), "/proc/blx".into()] {
+        let launch = home.node().arg("--data-dir").arg(path.display());
+        refused(launch, &format!("data directory {}", path.display()));
+    }
+    assert_eq!(fs::read(&file).expect("reads"), b"in the way");
+}
+
+#[test]
+fn a_chain_file_of_another_kind_is_refused_untouched() {
+    let home = Home::new();
+    let port = free_port();
+    let mut newer = b"\x89BLX\r\n\x1a\n\x09\0\x02\0".to_vec();
+    newer.extend(crc32fast::hash(&newer).to_le_bytes());
+    newer.extend_from_slice(b"whatever a later version writes");
+    let table = [
+        (
+            newer,
+            "chain.blx has format 9 and this blx reads 1: update blx",
+        ),
+        (
+            b"[{\"index\": 0}]\n".to_vec(),
+            "chain.blx is not a chain file: move it away",
+        ),
+    ];
+    fs::create_dir_all(home.data(port)).expect("a directory");
+    for (bytes, sentence) in table {
+        fs::write(home.chain_file(port), &bytes).expect("writes");
+        refused(home.node().port(port), sentence);
+        assert_eq!(fs::read(home.chain_file(port)).expect("reads"), bytes);
+    }
+}
+
+#[test]
+fn a_data_directory_remembers_its_difficulty() {
+    let home = Home::new();
+    let port = free_port();
+    let with = |difficulty| home.node().port(port).arg("--difficulty").arg(difficulty);
+    let mut node = with(3).start();
+    node.request("saw");
+    assert!(node.status().tip.starts_with("000"));
+    node.enter(&["10"]);
+    assert_eq!(node.code(), 0);
+    refused(
+        with(2),
+        "chain.blx was made with difficulty 3, not 2: start without --difficulty",
+    );
+    let mut node = home.node().port(port).start();
+    node.request("axe");
+    assert!(node.status().tip.starts_with("000"));
+}
+
+#[cfg(unix)]
+#[test]
+fn the_key_is_made_once_and_only_its_owner_reads_it() {
+    use std::os::unix::fs::PermissionsExt;
+    let home = Home::new();
+    let mut node = home.node().start();
+    let key = node.status().key;
+    node.kill();
+    let mut modes = Vec::new();
+    for entry in fs::read_dir(home.data(node.port)).expect("reads") {
+        let entry = entry.expect("reads");
+        modes.push(entry.metadata().expect("reads").permissions().mode() & 0o077);
+    }
+    assert_eq!(modes, vec![0; modes.len()]);
+    assert_eq!(home.node().port(node.port).start().status().key, key);
+    assert_ne!(home.node().start().status().key, key);
+}
+
+#[test]
+fn the_end_of_input_ends_the_node_after_the_last_line_is_answered() {
+    let home = Home::new();
+    let mut node = home.node().start();
+    node.enter_bytes(b"1\nsaw\n9\n1\naxe");
+    node.end_input();
+    assert_eq!(node.code(), 0);
+    let text = node.out.text();
+    for part in [
+        "✅ requested saw\n",
+        "[status] node key: ",
+        "✅ requested axe\n",
+    ] {
+        assert!(text.contains(part), "{text}");
+    }
+    assert_eq!(node.err.text(), "");
+    assert_eq!(
+        home.node().port(node.port).start().reserved(),
+        ["axe", "saw"]
+    );
+}
+
+#[test]
+fn a_node_with_a_menu_and_no_input_ends_at_once() {
+    let home = Home::new();
+    let mut node = home.node().spawn(Stdio::null());
+    assert_eq!(node.code(), 0);
+    assert_eq!(node.err.text(), "");
+}
+
+#[test]
+fn both_signals_end_a_node_with_a_menu_cleanly() {
+    let home = Home::new();
+    for signal in [Signal::TERM, Signal::INT] {
+        let mut node = home.node().start();
+        node.signal(signal);
+        assert_eq!(node.code(), 0, "{signal:?}");
+        assert_eq!(node.err.text(), "");
+    }
+}
+
+#[test]
+fn both_signals_end_a_headless_node_cleanly_and_its_input_does_not() {
+    let home = Home::new();
+    for signal in [Signal::TERM, Signal::INT] {
+        let listener = listen();
+        let port = listener.local_addr().expect("an address").port();
+        let launch = home.node().connect(port).arg("--headless");
+        let mut node = launch.spawn(Stdio::null());
+        // Its call says that it runs.
+        let mut peer = Peer::accept(&listener);
+        peer.expect("request_chain");
+        peer.settle();
+        node.signal(signal);
+        assert_eq!(node.code(), 0, "{signal:?}");
+        assert_eq!(node.out.text() + &node.err.text(), "");
+        peer.expect_close();
+    }
+}
+
+#[test]
+fn a_headless_node_serves_without_reading_its_input() {
+    let home = Home::new();
+    let listener = listen();
+    let port = listener.local_addr().expect("an address").port();
+    let launch = home.node().connect(port).arg("--headless");
+    let mut node = launch.spawn(Stdio::piped());
+    let mut peer = Peer::accept(&listener);
+    node.enter(&["1", "saw", "10"]);
+    node.end_input();
+    peer.settle();
+    assert_eq!(peer.chain().len(), 1);
+    node.signal(Signal::TERM);
+    assert_eq!(node.code(), 0);
+}
+
+#[test]
+fn an_output_that_nobody_reads_any_more_ends_the_node_cleanly_at_its_next_word() {
+    let home = Home::new();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+    command.args(["--bind", "127.0.0.1", &free_port().to_string()]);
+    command.env_clear().env("HOME", home.path());
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let mut node = command.stderr(Stdio::piped()).spawn().expect("it starts");
+    let errors = Stream::of(node.stderr.take().expect("a pipe"));
+    let mut output = node.stdout.take().expect("a pipe");
+    let mut shown = Vec::new();
+    while !shown.ends_with(PROMPT.as_bytes()) {
+        let mut byte = [0];
+        output.read_exact(&mut byte).expect("it speaks");
+        shown.push(byte[0]);
+    }
+    drop(output);
+    // The input stays open, so that it is not what ends the node.
+    let input = node.stdin.as_mut().expect("a pipe");
+    input.write_all(b"9\n").expect("it reads");
+    let ended = wait_for(LIMIT, || errors.ended().then_some(()));
+    if ended.is_none() {
+        node.kill().expect("it is there");
+    }
+    assert_eq!(node.wait().expect("it was started").code(), Some(0));
+    assert_eq!(errors.text(), "");
+}
