@@ -408,7 +408,8 @@ impl World {
     fn clock(&self, at: usize) -> Clock {
         Clock {
             mono: Millis(self.now),
-            wall: WALL + self.now * 1000 + self.hosts[at].skew,
+            // No two events in the same microsecond: a user who asks twice signs twice.
+            wall: WALL + self.now * 1000 + self.hosts[at].skew + self.steps,
         }
     }
 
