@@ -152,7 +152,7 @@ fn number(name: &str) -> Option<u64> {
 fn seeds() {
     let seeds = match number("BLX_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("BLX_SEEDS").unwrap_or(100),
+        None => 0..number("BLX_SEEDS").unwrap_or(60),
     };
     let mut steps = 0;
     for seed in seeds {

@@ -133,13 +133,13 @@ fn a_chain_that_is_invalid_in_its_last_block_leaves_no_trace() {
     oracle::check(&mut world);
 }
 
-/// A host that is copying a chain of 2,000 blocks into its file, and the length of that file before.
+/// A host that is copying a chain of 800 blocks into its file, and the length of that file before.
 fn switching(seed: u64) -> (World, usize, usize) {
     let mut world = star(seed, 2);
     world.type_in(0, "1\ndrill\n");
     world.run(1_000);
     let before = world.hosts[0].disk.live(File::Chain).len();
-    let chain = longer(&world, Vec::new(), 2_000);
+    let chain = longer(&world, Vec::new(), 800);
     let call = world.call(0);
     world.say(call, &chain_response(&chain));
     let begun = |world: &mut World| world.hosts[0].disk.live(File::Chain).len() > before;
@@ -170,7 +170,7 @@ fn a_restart_in_the_middle_of_a_switch_has_the_one_chain_or_the_other() {
         oracle::check(&mut world);
     }
     assert!(
-        lengths.contains(&2) && lengths.contains(&2_001),
+        lengths.contains(&2) && lengths.contains(&801),
         "{lengths:?}"
     );
 }

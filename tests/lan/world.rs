@@ -146,7 +146,10 @@ impl World {
 
     /// The process is gone. `quietly`: so is the machine, and nobody hears of it.
     pub fn stop(&mut self, at: usize, quietly: bool) {
-        self.hosts[at].node = None;
+        // What it said counts, although perhaps nobody read it.
+        let said = self.hosts[at].node.take();
+        let said = said.map(|node| node.tx_pending(CONSOLE).to_vec());
+        self.hosts[at].screen.bytes.extend(said.unwrap_or_default());
         self.hosts[at].screen.typed.clear();
         self.hosts[at].screen.bytes.extend_from_slice(b"\n");
         for line in 0..LINES {
@@ -408,7 +411,8 @@ impl World {
     fn clock(&self, at: usize) -> Clock {
         Clock {
             mono: Millis(self.now),
-            wall: WALL + self.now * 1000 + self.hosts[at].skew,
+            // No two events in the same microsecond: a user who asks twice signs twice.
+            wall: WALL + self.now * 1000 + self.hosts[at].skew + self.steps,
         }
     }
 
