@@ -130,3 +130,13 @@ const _: () = assert!(READ_BYTES_MAX < MESSAGE_TEXT_MAX && ENVELOPE_TEXT_MAX < M
 
 /// Transactions that the user was told to be lost and may hear of again.
 pub const LOST_REMEMBERED: usize = 64;
+
+/// A chain that was skipped, because another one was being looked at, is asked for again after this
+/// many milliseconds at the latest.
+pub const DEFERRED_MS: u64 = 10_000;
+
+/// A chain that comes to fewer blocks and signatures than this in [`STALL_MS`] is given up.
+pub const PROGRESS_MIN: usize = 32;
+
+/// A turn that comes this many milliseconds too late is no fault of the peers.
+pub const OWN_STALL_MS: u64 = 5_000;

@@ -25,28 +25,12 @@ impl<D: Disk> Node<D> {
     /// Reads at most one frame of a line, or goes on with the block it holds; true if there may
     /// be more to do.
     pub(super) fn read(&mut self, line: usize) -> bool {
-        let free = self.sync.is_free();
         let Some(peer) = self.slots[line].peer() else {
             return false;
         };
-        match peer.held.take() {
-            Some(Held::Checking {
-                block,
-                origin,
-                next,
-            }) => {
-                self.check(line, block, origin, next);
-                return true;
-            }
-            Some(Held::Queued(block)) if free => {
-                self.chain_block(line, block);
-                return true;
-            }
-            Some(queued) => {
-                peer.held = Some(queued);
-                return false;
-            }
-            None => {}
+        if let Some(held) = peer.held.take() {
+            self.check(line, held);
+            return true;
         }
         let heard = match peer.reader.next() {
             None => return false,
@@ -178,7 +162,7 @@ impl<D: Disk> Node<D> {
             return;
         };
         if links {
-            peer.held = Some(Held::Checking {
+            peer.held = Some(Held {
                 block,
                 origin: Origin::NewBlock,
                 next: 0,
@@ -190,11 +174,19 @@ impl<D: Disk> Node<D> {
     }
 
     /// Goes on checking a block's signatures.
-    fn check(&mut self, line: usize, block: Box<Block>, origin: Origin, next: usize) {
+    fn check(&mut self, line: usize, held: Held) {
+        let Held {
+            block,
+            origin,
+            next,
+        } = held;
         let end = block
             .transactions
             .len()
             .min(next + limits::SIGNATURES_PER_TURN);
+        if origin == Origin::Chain {
+            self.sync.progress(end - next);
+        }
         for position in next..end {
             if !self.verifier.verify(&block.transactions[position]) {
                 let text = invalid(&block, RuleError::WrongSignature(position));
@@ -206,7 +198,7 @@ impl<D: Disk> Node<D> {
         }
         if end < block.transactions.len() {
             if let Some(peer) = self.slots[line].peer() {
-                peer.held = Some(Held::Checking {
+                peer.held = Some(Held {
                     block,
                     origin,
                     next: end,

@@ -9,19 +9,14 @@ use crate::wire::frame::Reader;
 use crate::wire::message::MessageKind;
 use crate::wire::write::{Intent, Writer};
 
-/// A block of a peer that has to wait before the peer's next frame is read.
-pub enum Held {
-    /// Its signatures are being checked, this one next.
-    Checking {
-        /// The block.
-        block: Box<Block>,
-        /// What it came in.
-        origin: Origin,
-        /// The next transaction whose signature is checked.
-        next: usize,
-    },
-    /// It belongs to a chain, and another chain is being looked at.
-    Queued(Box<Block>),
+/// A block whose signatures are being checked, before its peer's next frame is read.
+pub struct Held {
+    /// The block.
+    pub block: Box<Block>,
+    /// What it came in.
+    pub origin: Origin,
+    /// The next transaction whose signature is checked.
+    pub next: usize,
 }
 
 /// What a block came in.
@@ -57,7 +52,7 @@ pub struct Peer {
     pub greeted: bool,
     /// The port on which it listens, as it says.
     pub port: Option<u16>,
-    /// A block that waits.
+    /// A block that is being checked.
     pub held: Option<Held>,
     /// It was asked for its chain and has not answered yet.
     pub asked: bool,
@@ -65,6 +60,9 @@ pub struct Peer {
     pub user_asked: bool,
     /// The greatest index of a block that came while its chain was on its way.
     pub seen: u64,
+    /// Its chain came while another one was being looked at, and was skipped: it is asked for
+    /// again when there is time for it, at this time at the latest.
+    pub deferred: Option<Millis>,
     /// Broken rules.
     pub strikes: u8,
     /// Blocks that came.
@@ -92,6 +90,7 @@ impl Peer {
             asked: false,
             user_asked: false,
             seen: 0,
+            deferred: None,
             strikes: 0,
             blocks_in: 0,
             messages_in: 0,
@@ -153,11 +152,15 @@ impl Peer {
         Millis(deadline)
     }
 
+    /// The time that went by was ours, not the peer's.
+    pub fn excuse(&mut self, now: Millis) {
+        (self.framed, self.heard, self.flowed) = (now, now, now);
+    }
+
     /// Looks after the time: pings a quiet peer, and says why a dead one is to be given up.
     pub fn tend(&mut self, now: Millis) -> Option<&'static str> {
         if self.held.is_some() {
-            // It waits for us.
-            (self.framed, self.heard) = (now, now);
+            self.excuse(now);
         }
         if now.0 >= self.heard.0 + limits::SILENT_MS {
             return Some("it does not answer");

@@ -174,6 +174,7 @@ impl<D: Disk> Node<D> {
                 self.hang_up(line, reason, None);
             }
         }
+        self.tend_sync();
         if self.ending.is_some() {
             return;
         }

@@ -255,7 +255,13 @@ impl<D: Disk> Node<D> {
     /// signatures, some nonces. Bad input never panics.
     pub fn handle(&mut self, clock: Clock, event: Event<'_>) {
         assert!(clock.mono >= self.now.mono, "mono never goes back");
+        // Our disk, or the system, kept us from looking after the time.
+        let late = |due: Millis| clock.mono.0 > due.0 + limits::OWN_STALL_MS;
+        let stalled = self.deadline().is_some_and(late);
         self.now = clock;
+        if stalled {
+            self.excuse_peers();
+        }
         match event {
             Event::Tick => {}
             Event::Incoming { from } => self.incoming(from),
@@ -324,8 +330,14 @@ impl<D: Disk> Node<D> {
                 Contact::Waiting(until) if self.ending.is_none() => Some(until),
                 Contact::Waiting(_) | Contact::Dialing(_) | Contact::Open(..) => None,
             });
+        let chains = self.slots.iter().filter_map(|slot| match slot {
+            Slot::Open(peer) if self.sync.is_free() => peer.deferred,
+            _ => None,
+        });
         lines
             .chain(dials)
+            .chain(chains)
+            .chain(self.sync.deadline())
             .chain(self.menu.deadline())
             .chain(self.ending)
             .min()

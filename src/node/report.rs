@@ -51,19 +51,14 @@ impl<D: Disk> Node<D> {
         for slot in &self.slots {
             let Slot::Open(peer) = slot else { continue };
             let sent = peer.writer.sent();
-            let listens = match peer.port {
-                Some(port) if !peer.outbound => format!(" (port {port})"),
-                _ => String::new(),
+            let direction = match peer.port {
+                _ if peer.outbound => "we dialed".into(),
+                Some(port) => format!("dialed us, listens on {port}"),
+                None => "dialed us".into(),
             };
             lines.push(format!(
-                "{}{} {}, connected {}, blocks {} in {} out, messages {} in {} out",
+                "{} ({direction}), connected {}, blocks {} in {} out, messages {} in {} out",
                 peer.remote,
-                listens,
-                if peer.outbound {
-                    "(we dialed)"
-                } else {
-                    "(dialed us)"
-                },
                 duration(now.0 - peer.opened.0),
                 peer.blocks_in,
                 sent.blocks,

@@ -1,9 +1,9 @@
 //! Taking another chain: compared with ours while it streams in, checked from where it differs,
 //! adopted at once, and what fell out of ours made again.
 
-use super::Node;
-use super::lines::{Held, Origin};
+use super::lines::{Held, Origin, Slot};
 use super::orphans::Orphan;
+use super::{Millis, Node};
 use crate::ledger::{Block, Hash};
 use crate::limits;
 use crate::store::branch::Fallen;
@@ -12,7 +12,7 @@ use crate::store::log::AppendError;
 use crate::wire::message::InvalidBlock;
 use crate::wire::write::Intent;
 
-/// What is going on. There is one candidate at a time; other chains wait in their sockets.
+/// What is going on. There is one candidate at a time; other chains are skipped and asked for again.
 pub enum Sync {
     /// Nothing.
     Free,
@@ -30,6 +30,9 @@ pub struct Candidate {
     prev_hash: Hash,
     /// Its last block is not one of ours.
     forked: bool,
+    /// Blocks and signatures since then: a chain that trickles must not keep the others waiting.
+    progress: usize,
+    since: Millis,
 }
 
 /// A switch on its way.
@@ -72,6 +75,21 @@ impl Sync {
         })
     }
 
+    /// The candidate has come so many blocks or signatures further.
+    pub fn progress(&mut self, count: usize) {
+        if let Sync::Candidate(candidate) = self {
+            candidate.progress += count;
+        }
+    }
+
+    /// When it has to be looked at again.
+    pub fn deadline(&self) -> Option<Millis> {
+        match self {
+            Sync::Candidate(candidate) => Some(Millis(candidate.since.0 + limits::STALL_MS)),
+            Sync::Free | Sync::Settling(_) => None,
+        }
+    }
+
     /// Whether nothing else may touch the chain.
     pub fn is_settling(&self) -> bool {
         matches!(self, Sync::Settling(_))
@@ -79,6 +97,47 @@ impl Sync {
 }
 
 impl<D: Disk> Node<D> {
+    /// Looks after the time: gives a candidate up that trickles, and asks for a chain that was
+    /// skipped.
+    pub(super) fn tend_sync(&mut self) {
+        let now = self.now.mono;
+        match &mut self.sync {
+            Sync::Settling(_) => self.excuse_peers(),
+            Sync::Candidate(candidate) if now.0 >= candidate.since.0 + limits::STALL_MS => {
+                let enough = candidate.progress >= limits::PROGRESS_MIN;
+                (candidate.progress, candidate.since) = (0, now);
+                let line = candidate.line;
+                if !enough {
+                    self.hang_up(line, "its chain comes too slowly", None);
+                }
+            }
+            Sync::Candidate(_) => {}
+            Sync::Free => {
+                let mut peers = self.slots.iter_mut().filter_map(Slot::peer);
+                let due = peers.find(|peer| peer.deferred.is_some_and(|at| at <= now));
+                if let Some(peer) = due {
+                    peer.deferred = None;
+                    peer.ask();
+                }
+            }
+        }
+    }
+
+    /// Another chain may be looked at now: the first that was skipped is asked for at once.
+    fn freed(&mut self) {
+        let mut peers = self.slots.iter_mut().filter_map(Slot::peer);
+        if let Some(peer) = peers.find(|peer| peer.deferred.is_some()) {
+            peer.deferred = Some(self.now.mono);
+        }
+    }
+
+    /// The time that went by was ours.
+    pub(super) fn excuse_peers(&mut self) {
+        for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+            peer.excuse(self.now.mono);
+        }
+    }
+
     /// The next block of the chain that a peer sends.
     pub(super) fn chain_block(&mut self, line: usize, block: Box<Block>) {
         if self.sync.is_free() && self.log.fault().is_none() {
@@ -88,6 +147,8 @@ impl<D: Disk> Node<D> {
                 next,
                 prev_hash,
                 forked: false,
+                progress: 0,
+                since: self.now.mono,
             });
         }
         let Some(peer) = self.slots[line].peer() else {
@@ -97,7 +158,10 @@ impl<D: Disk> Node<D> {
             Sync::Candidate(candidate) if candidate.line == line => candidate,
             Sync::Free => return peer.reader.skip_line(),
             _ => {
-                peer.held = Some(Held::Queued(block));
+                // It is not kept waiting: while it is not read it cannot answer, nor be answered.
+                peer.reader.skip_line();
+                peer.asked = false;
+                peer.deferred = Some(Millis(self.now.mono.0 + limits::DEFERRED_MS));
                 return;
             }
         };
@@ -107,6 +171,7 @@ impl<D: Disk> Node<D> {
                 Ok(hash) if hash == block.hash => {
                     candidate.next += 1;
                     candidate.prev_hash = hash;
+                    candidate.progress += 1;
                     return;
                 }
                 Ok(_) => {}
@@ -129,7 +194,7 @@ impl<D: Disk> Node<D> {
                 return self.candidate_failed(line, &error);
             }
         }
-        peer.held = Some(Held::Checking {
+        peer.held = Some(Held {
             block,
             origin: Origin::Chain,
             next: 0,
@@ -140,9 +205,10 @@ impl<D: Disk> Node<D> {
     pub(super) fn stage(&mut self, line: usize, block: Box<Block>) {
         let staged = match self.log.unwind(limits::BLOCKS_PER_TURN) {
             Ok(false) => {
+                self.sync.progress(limits::BLOCKS_PER_TURN);
                 let next = block.transactions.len();
                 if let Some(peer) = self.slots[line].peer() {
-                    peer.held = Some(Held::Checking {
+                    peer.held = Some(Held {
                         block,
                         origin: Origin::Chain,
                         next,
@@ -157,6 +223,7 @@ impl<D: Disk> Node<D> {
             (Ok(()), Sync::Candidate(candidate)) => {
                 candidate.next += 1;
                 candidate.prev_hash = block.hash;
+                candidate.progress += 1;
             }
             (Ok(()), _) => unreachable!("a staged block belongs to a candidate"),
             (Err(AppendError::Rule(error)), _) => {
@@ -222,6 +289,7 @@ impl<D: Disk> Node<D> {
         {
             self.log.abandon();
             self.sync = Sync::Free;
+            self.freed();
         }
         if let Some(peer) = self.slots[line].peer() {
             (peer.asked, peer.user_asked) = (false, false);
@@ -267,6 +335,7 @@ impl<D: Disk> Node<D> {
                     Some(Stage::Collecting { fallen, next, lost })
                 }
                 Err(error) => {
+                    self.log.abandon();
                     self.disk_failed(&error);
                     None
                 }
@@ -298,6 +367,7 @@ impl<D: Disk> Node<D> {
     }
 
     fn settled(&mut self, source: Option<usize>) {
+        self.freed();
         self.tip_changed();
         let tip = self.log.tip();
         self.relay(Intent::Block(tip.length - 1), source);

@@ -205,15 +205,21 @@ fn bad_peers_get_a_sentence_and_the_node_goes_on() {
     let nobody = free_port().to_string();
     let long = "x".repeat(254);
     let before: Status = node.status();
-    let port = "❌ the port must be a number from 1 to 65535.\n";
+    let port = "❌ the port must be a number from 1 to 65535, not ";
     for text in ["abc", "0", "70000", "", "-1", "60 00"] {
         node.ask(&["6", "localhost", text], port);
     }
     for host in ["", "  "] {
-        node.ask(&["6", host], "❌ the peer host is empty.\n");
+        node.ask(
+            &["6", host],
+            "❌ that is neither a host name nor an address.\n",
+        );
     }
     for host in ["two words", "a\u{7}b", &long] {
-        node.ask(&["6", host], "❌ that is no host name and no address.\n");
+        node.ask(
+            &["6", host],
+            "❌ that is neither a host name nor an address.\n",
+        );
     }
     for host in ["127.0.0.1", "localhost"] {
         let failed = format!("❌ cannot connect to {host}:");

@@ -140,7 +140,10 @@ fn the_list_of_peers_counts_blocks_and_messages() {
         vec![Person::new(1).requests("saw")],
     )));
     peer.settle();
-    let list = node.ask(&["7"], &format!("{} (dialed us), connected ", peer.name));
+    let list = node.ask(
+        &["7"],
+        &format!("{} (dialed us, listens on 1), connected ", peer.name),
+    );
     // In: request_chain, the answer, two pings, a block. Out: the same way round.
     let counts = "blocks 2 in 1 out, messages 5 in 4 out\n";
     assert!(list.contains(counts), "{list}");

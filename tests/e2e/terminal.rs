@@ -53,7 +53,7 @@ fn what_is_typed_stands_behind_the_prompts_and_is_written_once() {
         "select > 1\nitem ID: saw\n✅ requested saw\n\
          select > 5\nitem IDs: axe,rope\n✅ requested axe\n✅ requested rope\n\
          select > 6\npeer host: localhost\npeer port: x\n\
-         ❌ the port must be a number from 1 to 65535.\n\
+         ❌ the port must be a number from 1 to 65535, not \"x\".\n\
          select > \n{menu}\
          select > 2\nitem ID: axe\n✅ released axe\nselect > "
     );

@@ -80,7 +80,7 @@ fn a_switch_while_another_candidate_streams_in() {
     let line = chain_response(&long);
     world.say(slow, &line[..line.len() / 2]);
     world.run(1_000);
-    // This one waits for the first; a block of our own comes between the two.
+    // This one has to wait for the first; a block of our own comes between the two.
     world.say(fast, &chain_response(&short));
     world.type_in(0, "1\ndrill\n");
     world.run(1_000);
@@ -99,11 +99,47 @@ fn a_peer_that_stops_in_the_middle_of_its_chain_gives_its_place_to_the_others() 
     let line = chain_response(&chain);
     world.say(stopped, &line[..line.len() - 100]);
     world.run(500);
+    let ping = b"{\"type\": \"ping\", \"payload\": {}}\n";
+    world.say(other, ping);
     world.say(other, &chain_response(&chain[..40]));
     world.type_in(1, "1\ndrill\n");
-    world.run(limits::STALL_MS + 1_000);
+    let asked = |world: &mut World| world.heard(other).matches("request_chain").count();
+    world.run(limits::STALL_MS / 2);
+    world.say(other, ping);
+    world.run(500);
+    let pongs = world.heard(other).matches("pong").count();
+    assert_eq!(pongs, 2, "the others are answered meanwhile");
+    assert!(!world.is_over(stopped));
+    let before = asked(&mut world);
+    world.run(limits::STALL_MS);
     assert!(world.is_over(stopped) && !world.is_over(other));
+    assert_eq!(
+        asked(&mut world),
+        before + 1,
+        "what was skipped is asked for again"
+    );
+    world.say(other, &chain_response(&chain[..40]));
+    world.run(1_000);
     assert_eq!(Chain::of(&mut world, 0).length(), 41);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn a_chain_that_trickles_is_given_up() {
+    let mut world = star(3, 1);
+    let chain = longer(&world, Vec::new(), 100);
+    let line = chain_response(&chain);
+    let call = world.call(0);
+    let mut sent = 0;
+    // A block each second or two: no silence is long enough to end it.
+    for _ in 0..100 {
+        let end = line.len().min(sent + 100);
+        world.say(call, &line[sent..end]);
+        sent = end;
+        world.run(1_000);
+    }
+    assert!(world.is_over(call));
+    assert_eq!(Chain::of(&mut world, 0).length(), 1);
     oracle::check(&mut world);
 }
 
