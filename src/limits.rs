@@ -140,3 +140,13 @@ pub const PROGRESS_MIN: usize = 32;
 
 /// A turn that comes this many milliseconds too late is no fault of the peers.
 pub const OWN_STALL_MS: u64 = 5_000;
+
+/// A start that would read more of the chain file than this many bytes gets a checkpoint to start
+/// from: a small Pi reads about as much in a second.
+pub const CHECKPOINT_BYTES: u64 = 8 << 20;
+
+/// A chain file smaller than this many bytes is not compacted by itself.
+pub const COMPACT_BYTES_MIN: u64 = 64 << 10;
+
+/// Bytes of a compacted file between two syncs.
+pub const COMPACT_SYNC_BYTES: u64 = 1 << 20;

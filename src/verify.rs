@@ -2,6 +2,7 @@
 
 use core::fmt;
 use core::ops::ControlFlow;
+use core::time::Duration;
 use std::fs;
 use std::io::{self, Cursor, Read};
 use std::os::unix::fs::FileExt;
@@ -243,8 +244,9 @@ impl Snapshot {
 }
 
 impl Disk for Snapshot {
-    fn len(&mut self, _: File) -> Result<u64, DiskError> {
-        Ok(self.size)
+    /// Only the chain file: no checkpoint may stand in for what is to be checked.
+    fn len(&mut self, file: File) -> Result<u64, DiskError> {
+        Ok(if file == File::Chain { self.size } else { 0 })
     }
 
     fn read(&mut self, file: File, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
@@ -279,8 +281,12 @@ impl Disk for Snapshot {
         Err(Snapshot::refuse(file, "cut"))
     }
 
-    fn sync(&mut self, file: File) -> Result<(), DiskError> {
+    fn sync(&mut self, file: File) -> Result<Duration, DiskError> {
         Err(Snapshot::refuse(file, "sync"))
+    }
+
+    fn rename(&mut self, file: File, _: File) -> Result<(), DiskError> {
+        Err(Snapshot::refuse(file, "rename"))
     }
 
     fn replace(&mut self, file: File, _: &[u8]) -> Result<(), DiskError> {

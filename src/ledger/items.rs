@@ -44,6 +44,13 @@ impl Items {
         self.states.range::<Uid, _>((from, Unbounded))
     }
 
+    /// Puts an item into the table as it was there before: for a table that is read back.
+    pub fn restore(&mut self, uid: Uid, state: ItemState) {
+        let mut changes = Changes::default();
+        changes.states.insert(uid, Some(state));
+        self.commit(changes);
+    }
+
     /// Makes the changes part of the table.
     pub fn commit(&mut self, changes: Changes) {
         if changes.from_nothing {

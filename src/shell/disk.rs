@@ -4,7 +4,7 @@ use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
-use std::time::{SystemTime, UNIX_EPOCH};
+use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::{Fault, reason};
 use crate::store::disk::{Disk, DiskError, File};
@@ -18,7 +18,7 @@ const LOCK: &str = "lock";
 pub struct SystemDisk {
     path: PathBuf,
     directory: fs::File,
-    files: [Slot; 3],
+    files: [Slot; File::COUNT],
     lock: fs::File,
 }
 
@@ -139,15 +139,29 @@ impl Disk for SystemDisk {
         handle.set_len(size).map_err(failed(file, "cut"))
     }
 
-    fn sync(&mut self, file: File) -> Result<(), DiskError> {
+    fn sync(&mut self, file: File) -> Result<Duration, DiskError> {
+        let start = Instant::now();
         let Some(handle) = self.existing(file)? else {
-            return Ok(());
+            return Ok(Duration::ZERO);
         };
         handle.sync_data().map_err(failed(file, "sync"))?;
         if !self.files[index(file)].named {
             sync_directory(&self.directory).map_err(failed(file, "sync"))?;
             self.files[index(file)].named = true;
         }
+        Ok(start.elapsed())
+    }
+
+    fn rename(&mut self, from: File, to: File) -> Result<(), DiskError> {
+        let path = |file: File| self.path.join(file.name());
+        fs::rename(path(from), path(to))
+            .and_then(|()| sync_directory(&self.directory))
+            .map_err(failed(to, "replace"))?;
+        let moved = std::mem::take(&mut self.files[index(from)]);
+        self.files[index(to)] = Slot {
+            named: true,
+            ..moved
+        };
         Ok(())
     }
 
@@ -193,11 +207,7 @@ impl Disk for SystemDisk {
 }
 
 fn index(file: File) -> usize {
-    match file {
-        File::Chain => 0,
-        File::Candidate => 1,
-        File::Identity => 2,
-    }
+    file as usize
 }
 
 fn failed(file: File, action: &'static str) -> impl Fn(io::Error) -> DiskError {
@@ -370,7 +380,7 @@ mod tests {
         let mut disk = SystemDisk::open(&path).expect("opens");
         assert_eq!(disk.len(File::Chain), Ok(0));
         assert_eq!(disk.read(File::Chain, 5, &mut [0; 4]), Ok(0));
-        assert_eq!(disk.sync(File::Chain), Ok(()));
+        assert_eq!(disk.sync(File::Chain), Ok(Duration::ZERO));
         assert!(!path.join("chain.blx").exists());
     }
 

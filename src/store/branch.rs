@@ -6,7 +6,7 @@
 
 use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
-use super::log::{AppendError, Log, Mark, mark};
+use super::log::{AppendError, Log, Mark, Read, mark};
 use super::record::{BlockBody, Body, HEADER_BYTES, StoredBlock};
 use super::window::{Found, Window};
 use crate::ledger::items::Before;
@@ -26,6 +26,8 @@ pub(super) struct Branch {
     check: u32,
     keys: KeyTable,
     adoption: Option<Adoption>,
+    /// Bytes of our blocks that are not in the branch.
+    fallen: u64,
 }
 
 impl Branch {
@@ -49,6 +51,7 @@ impl Branch {
             check: 0,
             keys: KeyTable::default(),
             adoption: None,
+            fallen: 0,
         }
     }
 
@@ -75,9 +78,10 @@ impl Branch {
         self.adoption.is_some()
     }
 
-    /// Our chain takes `block`; the branch does not.
-    pub fn shield_from(&mut self, items: &Items, block: &Block) {
+    /// Our chain takes `block`, a record of `bytes`; the branch does not.
+    pub fn shield_from(&mut self, items: &Items, block: &Block, bytes: u64) {
         self.changes.shield_from(items, block);
+        self.fallen += bytes;
     }
 }
 
@@ -128,9 +132,10 @@ impl<D: Disk> Log<D> {
                 return Ok(true);
             }
             let height = branch.unwound - 1;
-            let stored = self.read(height)?;
+            let Read { stored, bytes, .. } = self.read_record(height)?;
             let branch = self.branch.as_mut().expect("a branch is open");
             branch.changes.undo_block(&stored.block, &stored.befores);
+            branch.fallen += bytes;
             branch.unwound = height;
         }
         Ok(false)
@@ -255,7 +260,7 @@ impl<D: Disk> Log<D> {
         self.disk.write(File::Chain, start, &self.scratch)?;
         adoption.end = start + self.scratch.len() as u64;
         if done {
-            self.disk.sync(File::Chain)?;
+            self.sync()?;
         }
         self.scratch.shrink_to(limits::WINDOW_BYTES);
         Ok(done)
@@ -270,6 +275,12 @@ impl<D: Disk> Log<D> {
         check: u32,
     ) -> Fallen {
         let to = self.state.tip.length;
+        // Where no block is shared, none was unwound, and all that is there is garbage.
+        self.state.garbage = match branch.fork {
+            0 => self.state.end - HEADER_BYTES as u64,
+            _ => self.state.garbage + branch.fallen,
+        };
+        self.compaction = None;
         let marks = &mut self.state.marks;
         let kept = marks.partition_point(|mark| mark.height < branch.fork);
         let mut old = marks.split_off(kept);
@@ -296,7 +307,7 @@ impl<D: Disk> Log<D> {
             "it did not fall out"
         );
         let at = fallen.marks.partition_point(|mark| mark.height <= height);
-        Ok(self.read_from(fallen.marks[at - 1], height)?.0)
+        Ok(self.read_from(fallen.marks[at - 1], height)?.stored)
     }
 }
 

@@ -1,6 +1,7 @@
 //! What this node asks of a disk. The simulator's disk and the system's are implementations of it.
 
 use core::fmt;
+use core::time::Duration;
 
 /// The files of a data directory.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -11,15 +12,24 @@ pub enum File {
     Candidate,
     /// This node's key: readable by its owner only.
     Identity,
+    /// What the chain file says up to some record, so that a start need not read it all.
+    Checkpoint,
+    /// The chain file without its garbage, while it is written.
+    Compacted,
 }
 
 impl File {
+    /// How many there are.
+    pub const COUNT: usize = 5;
+
     /// Its name in the data directory.
     pub fn name(self) -> &'static str {
         match self {
             File::Chain => "chain.blx",
             File::Candidate => "candidate.blx",
             File::Identity => "identity.blx",
+            File::Checkpoint => "checkpoint.blx",
+            File::Compacted => "compacted.blx",
         }
     }
 }
@@ -64,8 +74,12 @@ pub trait Disk {
     /// Cuts the file. Durable only after `sync`.
     fn set_len(&mut self, file: File, size: u64) -> Result<(), DiskError>;
 
-    /// Returns when everything written to the file, and its name, would survive a power cut.
-    fn sync(&mut self, file: File) -> Result<(), DiskError>;
+    /// Returns when everything written to the file, and its name, would survive a power cut; says
+    /// how long that took.
+    fn sync(&mut self, file: File) -> Result<Duration, DiskError>;
+
+    /// Puts `from`, which is synced, in the place of `to`, durably and at once.
+    fn rename(&mut self, from: File, to: File) -> Result<(), DiskError>;
 
     /// Puts `bytes` in the place of the whole file, durably, so that at any moment a power cut
     /// leaves either the old file or the new one.
@@ -85,10 +99,11 @@ pub mod memory {
 
     #[derive(Clone, Default)]
     pub struct MemoryDisk {
-        live: [Vec<u8>; 3],
-        durable: [Vec<u8>; 3],
+        live: [Vec<u8>; File::COUNT],
+        durable: [Vec<u8>; File::COUNT],
         pub aside: Vec<Vec<u8>>,
         pub syncs: usize,
+        pub bytes_read: usize,
         /// Bytes that can still be written before the disk is full.
         pub room: Option<usize>,
         pub sync_fails: bool,
@@ -135,6 +150,7 @@ pub mod memory {
             let from = usize::try_from(offset).expect("small").min(bytes.len());
             let count = buf.len().min(bytes.len() - from);
             buf[..count].copy_from_slice(&bytes[from..from + count]);
+            self.bytes_read += count;
             Ok(count)
         }
 
@@ -160,18 +176,28 @@ pub mod memory {
             Ok(())
         }
 
-        fn sync(&mut self, file: File) -> Result<(), DiskError> {
+        fn sync(&mut self, file: File) -> Result<Duration, DiskError> {
             if self.sync_fails {
                 return Err(Self::error(file, "sync", "input/output error"));
             }
             self.syncs += 1;
             self.durable[file as usize] = self.live(file).clone();
+            Ok(Duration::ZERO)
+        }
+
+        fn rename(&mut self, from: File, to: File) -> Result<(), DiskError> {
+            assert_eq!(
+                self.live[from as usize], self.durable[from as usize],
+                "synced"
+            );
+            self.live[to as usize] = core::mem::take(&mut self.live[from as usize]);
+            self.durable[to as usize] = core::mem::take(&mut self.durable[from as usize]);
             Ok(())
         }
 
         fn replace(&mut self, file: File, bytes: &[u8]) -> Result<(), DiskError> {
             *self.live(file) = bytes.to_vec();
-            self.sync(file)
+            self.sync(file).map(|_| ())
         }
 
         fn set_aside(&mut self, file: File, offset: u64) -> Result<String, DiskError> {

@@ -19,6 +19,11 @@ impl KeyTable {
         self.keys.len()
     }
 
+    /// All of them, by number.
+    pub fn all(&self) -> &[PublicKey] {
+        &self.keys
+    }
+
     /// The key with this number.
     pub fn key(&self, number: u32) -> Option<PublicKey> {
         self.keys.get(usize::try_from(number).ok()?).copied()

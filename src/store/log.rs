@@ -4,8 +4,10 @@
 //! every [`limits::MARK_SPACING`] blocks that says where they begin.
 
 use core::fmt;
+use core::time::Duration;
 
 use super::branch::{Branch, Fallen};
+use super::compact::Compaction;
 use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
 use super::record::{BlockBody, Body, StoredBlock};
@@ -54,6 +56,15 @@ pub struct Mark {
     pub prev_hash: Hash,
 }
 
+/// A block that was read back.
+pub(super) struct Read {
+    pub stored: StoredBlock,
+    /// The size of its record.
+    pub bytes: u64,
+    /// Where the next record begins.
+    pub after: Mark,
+}
+
 /// Adds the mark of a block if it needs one: the first after a gap, and every so many.
 pub(super) fn mark(marks: &mut Vec<Mark>, block: &Block, offset: u64) {
     if marks.is_empty() || block.index.is_multiple_of(limits::MARK_SPACING) {
@@ -76,6 +87,8 @@ pub(super) struct State {
     pub tip: Tip,
     pub tip_time: Timestamp,
     pub items: Items,
+    /// Bytes of blocks that fell out of the chain.
+    pub garbage: u64,
 }
 
 impl State {
@@ -92,6 +105,7 @@ impl State {
             },
             tip_time: Timestamp::Integer(0),
             items: Items::default(),
+            garbage: 0,
         }
     }
 
@@ -109,6 +123,15 @@ impl State {
     }
 }
 
+/// How long the disk took to make a block durable.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Syncs {
+    /// The last time.
+    pub last: Duration,
+    /// The longest time since the start.
+    pub slowest: Duration,
+}
+
 /// The chain in its file.
 pub struct Log<D> {
     pub(super) disk: D,
@@ -117,6 +140,10 @@ pub struct Log<D> {
     pub(super) scratch: Vec<u8>,
     pub(super) branch: Option<Branch>,
     pub(super) last_switch: Option<Fallen>,
+    pub(super) compaction: Option<Compaction>,
+    /// The end of what the checkpoint file knows.
+    pub(super) checkpointed: u64,
+    syncs: Syncs,
     /// The record behind the block that was read last.
     cursor: Option<Mark>,
     fault: Option<DiskError>,
@@ -125,17 +152,18 @@ pub struct Log<D> {
 
 impl<D: Disk> Log<D> {
     pub(super) fn new(disk: D, difficulty: u8, state: State, window: Window) -> Log<D> {
-        let (scratch, branch, last_switch) = (Vec::new(), None, None);
-        let (cursor, fault) = (None, None);
         Log {
             disk,
+            checkpointed: state.end,
             state,
             window,
-            scratch,
-            branch,
-            last_switch,
-            cursor,
-            fault,
+            scratch: Vec::new(),
+            branch: None,
+            last_switch: None,
+            compaction: None,
+            syncs: Syncs::default(),
+            cursor: None,
+            fault: None,
             difficulty,
         }
     }
@@ -163,6 +191,24 @@ impl<D: Disk> Log<D> {
     /// The file's size in bytes.
     pub fn bytes(&self) -> u64 {
         self.state.end
+    }
+
+    /// Bytes of it that only hold blocks that fell out of the chain.
+    pub fn garbage(&self) -> u64 {
+        self.state.garbage
+    }
+
+    /// How long syncs take.
+    pub fn syncs(&self) -> Syncs {
+        self.syncs
+    }
+
+    /// Makes the chain file durable.
+    pub(super) fn sync(&mut self) -> Result<(), DiskError> {
+        let took = self.disk.sync(File::Chain)?;
+        self.syncs.last = took;
+        self.syncs.slowest = self.syncs.slowest.max(took);
+        Ok(())
     }
 
     /// The first write or sync that failed. From then on nothing more is written.
@@ -202,12 +248,12 @@ impl<D: Disk> Log<D> {
         let check = body.write(self.state.check, &mut self.scratch);
         let end = self.state.end + self.scratch.len() as u64;
         let written = self.disk.write(File::Chain, self.state.end, &self.scratch);
-        if let Err(error) = written.and_then(|()| self.disk.sync(File::Chain)) {
+        if let Err(error) = written.and_then(|()| self.sync()) {
             self.state.keys.truncate(keys_before);
             return Err(self.fail(error).into());
         }
         if let Some(branch) = &mut self.branch {
-            branch.shield_from(&self.state.items, block);
+            branch.shield_from(&self.state.items, block, self.scratch.len() as u64);
         }
         self.state.extend(block, changes, end, check);
         self.scratch.shrink_to(limits::WINDOW_BYTES);
@@ -231,6 +277,11 @@ impl<D: Disk> Log<D> {
 
     /// Reads a block of the chain back.
     pub fn read(&mut self, height: u64) -> Result<StoredBlock, DiskError> {
+        Ok(self.read_record(height)?.stored)
+    }
+
+    /// Reads a block of the chain back, with the place of its record.
+    pub(super) fn read_record(&mut self, height: u64) -> Result<Read, DiskError> {
         assert!(height < self.state.tip.length, "the chain is shorter");
         let at = self
             .state
@@ -244,9 +295,9 @@ impl<D: Disk> Log<D> {
         {
             from = cursor;
         }
-        let (stored, next) = self.read_from(from, height)?;
-        self.cursor = Some(next);
-        Ok(stored)
+        let read = self.read_from(from, height)?;
+        self.cursor = Some(read.after);
+        Ok(read)
     }
 
     /// The hash of a block of the chain.
@@ -263,11 +314,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// Reads on from a mark to the block at `height`; also returns the mark behind it.
-    pub(super) fn read_from(
-        &mut self,
-        mut from: Mark,
-        height: u64,
-    ) -> Result<(StoredBlock, Mark), DiskError> {
+    pub(super) fn read_from(&mut self, mut from: Mark, height: u64) -> Result<Read, DiskError> {
         let damaged = |offset| DiskError {
             file: File::Chain,
             action: "read",
@@ -288,7 +335,11 @@ impl<D: Disk> Log<D> {
                     };
                     if from.height == height {
                         let block = body.into_block(from.prev_hash, &mut self.state.keys);
-                        return Ok((block.ok_or_else(|| damaged(from.offset))?, after));
+                        return Ok(Read {
+                            stored: block.ok_or_else(|| damaged(from.offset))?,
+                            bytes: next - from.offset,
+                            after,
+                        });
                     }
                     from = after;
                 }

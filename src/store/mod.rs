@@ -1,8 +1,13 @@
-//! The chain file.
-
-pub mod disk;
+//! The chain file: append-only, every block durable before anybody hears of it.
+//!
+//! `record` is one record as bytes, `window` reads them, `log` appends and reads back, `branch`
+//! takes another chain, `recover` opens the file whatever happened to it; `checkpoint` makes that
+//! fast and `compact` keeps the file small. `disk` is all that is asked of the system.
 
 pub mod branch;
+mod checkpoint;
+mod compact;
+pub mod disk;
 pub mod keys;
 pub mod log;
 pub mod record;
@@ -11,3 +16,5 @@ pub mod window;
 
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod upkeep_tests;

@@ -168,8 +168,9 @@ struct TransactionBody<'a> {
     s: [u8; 32],
 }
 
+/// A time as it is stored.
 #[derive(Serialize, Deserialize)]
-enum Time {
+pub(super) enum Time {
     Float(f64),
     Integer(i128),
 }

@@ -19,6 +19,7 @@
 use core::fmt;
 
 use super::branch::Branch;
+use super::checkpoint;
 use super::disk::{Disk, DiskError, File};
 use super::log::{Log, Mark, State, mark};
 use super::record::{self, Body, HEADER_BYTES, Header};
@@ -190,8 +191,10 @@ impl<D: Disk> Log<D> {
             Header::Foreign => return Err(OpenError::Foreign),
             Header::Damaged => return Err(OpenError::Header),
         };
-        let state = State::new(HEADER_BYTES as u64, check);
-        let mut log = Log::new(disk, difficulty, state, Window::new(File::Chain));
+        let mut window = Window::new(File::Chain);
+        let state = checkpoint::read(&mut disk, &mut window)?;
+        let state = state.unwrap_or_else(|| State::new(HEADER_BYTES as u64, check));
+        let mut log = Log::new(disk, difficulty, state, window);
         let ending = log.replay()?;
         Ok((log, ending))
     }

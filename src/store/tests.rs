@@ -8,15 +8,15 @@ use super::log::{AppendError, Log};
 use super::recover::Ending;
 use crate::ledger::{Block, Hash, Identity, Kind, Timestamp, Uid, Work};
 
-const NOW: Timestamp = Timestamp::Integer(1_000);
+pub(super) const NOW: Timestamp = Timestamp::Integer(1_000);
 
-fn open(disk: MemoryDisk) -> (Log<MemoryDisk>, Ending) {
+pub(super) fn open(disk: MemoryDisk) -> (Log<MemoryDisk>, Ending) {
     let (log, opening) = Log::open(disk, None, NOW).expect("opens");
     (log, opening.ending)
 }
 
 /// A block of `author`s behind another one: requests or releases each named item.
-fn block(prev: (u64, Hash), author: u8, steps: &[(Kind, &str)]) -> Block {
+pub(super) fn block(prev: (u64, Hash), author: u8, steps: &[(Kind, &str)]) -> Block {
     let identity = Identity::from_secret(&[author; 32]).expect("a key");
     let mut block = Block::genesis(NOW);
     block.index = prev.0;
@@ -30,14 +30,14 @@ fn block(prev: (u64, Hash), author: u8, steps: &[(Kind, &str)]) -> Block {
     work.into_block()
 }
 
-fn tip(log: &Log<MemoryDisk>) -> (u64, Hash) {
+pub(super) fn tip(log: &Log<MemoryDisk>) -> (u64, Hash) {
     (log.tip().length, log.tip().hash)
 }
 
 use Kind::{Release, Request};
 
 /// Adds a block that requests the item, or releases it if somebody has it.
-fn toggle(log: &mut Log<MemoryDisk>, author: u8, name: &str) -> Result<(), AppendError> {
+pub(super) fn toggle(log: &mut Log<MemoryDisk>, author: u8, name: &str) -> Result<(), AppendError> {
     let held = log
         .items()
         .get(&name.into())
@@ -47,7 +47,7 @@ fn toggle(log: &mut Log<MemoryDisk>, author: u8, name: &str) -> Result<(), Appen
 }
 
 /// A branch of `count` blocks that leaves the chain before `fork`, staged and ready.
-fn stage(log: &mut Log<MemoryDisk>, fork: u64, count: u64, name: &str) -> (u64, Hash) {
+pub(super) fn stage(log: &mut Log<MemoryDisk>, fork: u64, count: u64, name: &str) -> (u64, Hash) {
     log.begin(fork).expect("begins");
     while !log.unwind(3).expect("unwinds") {}
     for step in 0..count {
@@ -88,7 +88,7 @@ fn reread(log: &mut Log<MemoryDisk>) -> BTreeMap<Uid, bool> {
     items
 }
 
-fn check(log: &mut Log<MemoryDisk>) {
+pub(super) fn check(log: &mut Log<MemoryDisk>) {
     let items = reread(log);
     let table: BTreeMap<_, _> = log
         .items()

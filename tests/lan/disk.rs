@@ -2,6 +2,7 @@
 
 use std::cell::RefCell;
 use std::rc::Rc;
+use std::time::Duration;
 
 use blx::store::disk::{Disk, DiskError, File};
 
@@ -38,7 +39,7 @@ struct Image {
 
 #[derive(Clone, Default)]
 struct Files {
-    images: [Image; 3],
+    images: [Image; File::COUNT],
     aside: usize,
     /// From now on every write and sync fails.
     broken: bool,
@@ -119,7 +120,7 @@ impl Disk for SimDisk {
         self.change(file, "cut", Change::Cut(size))
     }
 
-    fn sync(&mut self, file: File) -> Result<(), DiskError> {
+    fn sync(&mut self, file: File) -> Result<Duration, DiskError> {
         let mut files = self.0.borrow_mut();
         if files.broken {
             let (action, reason) = ("sync", "input/output error".into());
@@ -133,13 +134,20 @@ impl Disk for SimDisk {
         for change in std::mem::take(&mut image.unsynced) {
             change.apply(&mut image.durable);
         }
+        Ok(Duration::ZERO)
+    }
+
+    fn rename(&mut self, from: File, to: File) -> Result<(), DiskError> {
+        let mut files = self.0.borrow_mut();
+        let image = std::mem::take(&mut files.images[from as usize]);
+        files.images[to as usize] = image;
         Ok(())
     }
 
     fn replace(&mut self, file: File, bytes: &[u8]) -> Result<(), DiskError> {
         self.change(file, "replace", Change::Cut(0))?;
         self.change(file, "replace", Change::Write(0, bytes.to_vec()))?;
-        self.sync(file)
+        self.sync(file).map(|_| ())
     }
 
     fn set_aside(&mut self, file: File, _: u64) -> Result<String, DiskError> {

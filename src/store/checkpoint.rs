@@ -1,0 +1,147 @@
+//! What the chain file says up to some record, in a file of its own, so that a start reads only
+//! what came after. It is a copy of what can be found out again: a checkpoint that is missing,
+//! damaged, or of another chain file is ignored.
+//!
+//! ```text
+//! magic 8 | body, as postcard writes it | CRC-32 of both 4
+//! ```
+
+use serde::{Deserialize, Serialize};
+
+use super::disk::{Disk, DiskError, File};
+use super::log::{Log, Mark, State};
+use super::record::{self, Body, CHECK_BYTES};
+use super::window::{Found, Window};
+use crate::ledger::{Hash, ItemState, PublicKey, Timestamp, Tip, Uid};
+use crate::limits;
+
+const MAGIC: [u8; 8] = *b"\x89BLXCHK\x01";
+
+#[derive(Serialize, Deserialize)]
+struct Checkpoint<'a> {
+    end: u64,
+    check: u32,
+    length: u64,
+    tip: [u8; 32],
+    tip_time: record::Time,
+    garbage: u64,
+    keys: Vec<(u8, [u8; 32])>,
+    marks: Vec<(u64, u64, [u8; 32])>,
+    #[serde(borrow)]
+    items: Vec<(&'a [u8], bool, u64)>,
+}
+
+impl Checkpoint<'_> {
+    fn of(state: &State) -> Checkpoint<'_> {
+        let marks = state.marks.iter();
+        let items = state.items.after(None);
+        Checkpoint {
+            end: state.end,
+            check: state.check,
+            length: state.tip.length,
+            tip: *state.tip.hash.as_bytes(),
+            tip_time: state.tip_time.into(),
+            garbage: state.garbage,
+            keys: state.keys.all().iter().map(PublicKey::parts).collect(),
+            marks: marks
+                .map(|m| (m.height, m.offset, *m.prev_hash.as_bytes()))
+                .collect(),
+            items: items
+                .map(|(uid, s)| (uid.as_wtf8(), s.reserved, s.since))
+                .collect(),
+        }
+    }
+
+    fn into_state(self) -> Option<State> {
+        let mut state = State::new(self.end, self.check);
+        for (sign, x) in self.keys {
+            let key = PublicKey::from_parts(sign, x)?;
+            if state.keys.number(&key).is_some() {
+                return None;
+            }
+            state.keys.add(key);
+        }
+        for (uid, reserved, since) in self.items {
+            let state_of = ItemState { reserved, since };
+            state.items.restore(Uid::from_wtf8(uid.to_vec()), state_of);
+        }
+        let marks = self
+            .marks
+            .into_iter()
+            .map(|(height, offset, prev_hash)| Mark {
+                height,
+                offset,
+                prev_hash: Hash::new(prev_hash),
+            });
+        state.marks = marks.collect();
+        state.tip = Tip {
+            length: self.length,
+            hash: Hash::new(self.tip),
+        };
+        state.tip_time = Timestamp::from(self.tip_time);
+        state.garbage = self.garbage;
+        Some(state)
+    }
+}
+
+/// Reads the checkpoint, if there is one that belongs to the chain file.
+pub(super) fn read(disk: &mut impl Disk, window: &mut Window) -> Result<Option<State>, DiskError> {
+    let size = usize::try_from(disk.len(File::Checkpoint)?).unwrap_or(0);
+    let Some(body_size) = size.checked_sub(MAGIC.len() + CHECK_BYTES) else {
+        return Ok(None);
+    };
+    let mut bytes = vec![0; size];
+    let read = disk.read(File::Checkpoint, 0, &mut bytes)?;
+    let (covered, check) = bytes.split_at(MAGIC.len() + body_size);
+    if read < size || crc32fast::hash(covered) != record::le_u32(check) {
+        return Ok(None);
+    }
+    let body = covered.strip_prefix(&MAGIC);
+    let checkpoint = body.and_then(|body| postcard::from_bytes::<Checkpoint<'_>>(body).ok());
+    let Some(state) = checkpoint.and_then(Checkpoint::into_state) else {
+        return Ok(None);
+    };
+    Ok(fits(&state, disk, window)?.then_some(state))
+}
+
+/// Whether the chain file has the checkpoint's last record, and a block where the last mark says.
+fn fits(state: &State, disk: &mut impl Disk, window: &mut Window) -> Result<bool, DiskError> {
+    let Some(at) = state.end.checked_sub(CHECK_BYTES as u64) else {
+        return Ok(false);
+    };
+    let check = window.get(disk, at, CHECK_BYTES)?;
+    if check.len() < CHECK_BYTES || record::le_u32(check) != state.check {
+        return Ok(false);
+    }
+    let Some(last) = state.marks.last() else {
+        return Ok(false);
+    };
+    let found = match window.record(disk, last.offset)? {
+        Found::Record { body, .. } => Body::read(body),
+        _ => None,
+    };
+    Ok(matches!(found, Some(Body::Block(body)) if body.index == last.height))
+}
+
+impl<D: Disk> Log<D> {
+    /// Writes a checkpoint if a start without it would take noticeably longer. One that cannot be
+    /// written costs time at the next start and nothing else.
+    pub fn checkpoint(&mut self) {
+        let behind = self.state.end.saturating_sub(self.checkpointed);
+        if behind >= limits::CHECKPOINT_BYTES && self.fault().is_none() {
+            self.write_checkpoint();
+        }
+    }
+
+    pub(super) fn write_checkpoint(&mut self) {
+        self.checkpointed = self.state.end;
+        let mut bytes = MAGIC.to_vec();
+        bytes = postcard::to_extend(&Checkpoint::of(&self.state), bytes)
+            .expect("memory takes every checkpoint");
+        let check = crc32fast::hash(&bytes);
+        bytes.extend_from_slice(&check.to_le_bytes());
+        if let Err(error) = self.disk.replace(File::Checkpoint, &bytes) {
+            log::warn!("{error}: the next start reads the whole chain file");
+        }
+    }
+}

@@ -1,0 +1,91 @@
+//! Writing the chain file anew without what fell out of the chain.
+//!
+//! The new file is written beside the old one, a bounded piece at a time, while the old one goes
+//! on growing; when it has caught up it is synced and takes the old one's name. A power cut leaves
+//! one or the other, whole.
+
+use super::disk::{Disk, DiskError, File};
+use super::keys::KeyTable;
+use super::log::{Log, Mark, mark};
+use super::record::{self, BlockBody, Body, HEADER_BYTES};
+use crate::limits;
+
+/// A file that is being written without its garbage.
+#[derive(Default)]
+pub(super) struct Compaction {
+    /// The next block to copy.
+    next: u64,
+    keys: KeyTable,
+    marks: Vec<Mark>,
+    end: u64,
+    check: u32,
+    /// The end of what was synced.
+    synced: u64,
+}
+
+impl<D: Disk> Log<D> {
+    /// Whether so much of the file is garbage that writing it anew is worth the wear.
+    pub fn wants_compaction(&self) -> bool {
+        let halves = self.state.garbage * 2 > self.state.end;
+        let open = self
+            .branch
+            .as_ref()
+            .is_some_and(|branch| branch.is_adopted());
+        halves && self.state.end > limits::COMPACT_BYTES_MIN && self.fault().is_none() && !open
+    }
+
+    /// Copies at most `blocks` of the chain into a new file; true when that has taken the old
+    /// one's place. On an error the old one stays as it is.
+    pub fn compact(&mut self, blocks: usize) -> Result<bool, DiskError> {
+        let mut compaction = match self.compaction.take() {
+            Some(compaction) => compaction,
+            None => self.begin_compaction()?,
+        };
+        if self.copy_blocks(&mut compaction, blocks)? {
+            self.disk.sync(File::Compacted)?;
+            self.disk.rename(File::Compacted, File::Chain)?;
+            self.state.keys = compaction.keys;
+            self.state.marks = compaction.marks;
+            (self.state.end, self.state.check) = (compaction.end, compaction.check);
+            self.state.garbage = 0;
+            self.checkpointed = HEADER_BYTES as u64;
+            self.window.forget();
+            self.forget_cursor();
+            return Ok(true);
+        }
+        self.compaction = Some(compaction);
+        Ok(false)
+    }
+
+    fn begin_compaction(&mut self) -> Result<Compaction, DiskError> {
+        let header = record::header(self.difficulty());
+        self.disk.set_len(File::Compacted, 0)?;
+        self.disk.write(File::Compacted, 0, &header)?;
+        Ok(Compaction {
+            end: HEADER_BYTES as u64,
+            check: record::le_u32(&header[HEADER_BYTES - record::CHECK_BYTES..]),
+            ..Compaction::default()
+        })
+    }
+
+    fn copy_blocks(&mut self, into: &mut Compaction, blocks: usize) -> Result<bool, DiskError> {
+        let length = self.tip().length;
+        let mut bytes = Vec::new();
+        for height in into.next..length.min(into.next + blocks as u64) {
+            let stored = self.read(height)?;
+            let offset = into.end + bytes.len() as u64;
+            mark(&mut into.marks, &stored.block, offset);
+            let body = BlockBody::new(&stored.block, &stored.befores, &mut into.keys);
+            into.check = Body::Block(body).write(into.check, &mut bytes);
+            into.next = height + 1;
+        }
+        self.disk.write(File::Compacted, into.end, &bytes)?;
+        into.end += bytes.len() as u64;
+        // Not all at the end: a sync of the whole file would stop everything for long.
+        if into.end - into.synced > limits::COMPACT_SYNC_BYTES {
+            self.disk.sync(File::Compacted)?;
+            into.synced = into.end;
+        }
+        Ok(into.next == length)
+    }
+}
