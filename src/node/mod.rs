@@ -1,12 +1,13 @@
 //! The machine: it is told what happened and when, and answers with bytes to send and a few
 //! actions. It reads no clock, no random source and no socket of its own.
 //!
-//! Here is the law of driving. `lines` is a connection's state and `peers` whom to dial, `links` makes
+//! Here is the law of driving, `event` has its words. `lines` is a connection's state and `peers` whom to dial, `links` makes
 //! and ends connections, `view` is what their sending halves see; `gossip` understands what peers
 //! say, `sync` takes another chain, `orphans` are what ours loses by it; `pool` makes blocks of what the user wants; `console` is the
 //! user's stream, `menu` takes his lines, `report` answers them.
 
 mod console;
+mod event;
 mod gossip;
 mod lines;
 mod links;
@@ -18,7 +19,6 @@ mod report;
 mod sync;
 mod view;
 
-use core::fmt;
 use core::net::SocketAddr;
 use std::collections::VecDeque;
 
@@ -30,146 +30,13 @@ use crate::store::log::Log;
 use crate::store::recover::WAY_OUT;
 use crate::wire::write::Intent;
 use console::Console;
+pub use event::{Action, CONSOLE, Clock, Config, Event, Line, Millis, OpenError};
 use lines::Slot;
 use menu::Menu;
 use peers::{Contact, Target};
 use pool::Pool;
 use sync::Sync;
 use view::View;
-
-/// Milliseconds on a clock that never goes back and starts anywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub struct Millis(pub u64);
-
-/// The time, in two parts.
-#[derive(Clone, Copy, Debug)]
-pub struct Clock {
-    /// For timers: never goes back.
-    pub mono: Millis,
-    /// For the times in blocks: microseconds since 1970, may do anything.
-    pub wall: u64,
-}
-
-/// A stream of bytes in both directions: a peer or a console. A line is named by its slot, which
-/// is free again after `Hangup` or `Closed`.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line(pub u8);
-
-/// What happened.
-#[derive(Clone, Copy, Debug)]
-pub enum Event<'a> {
-    /// Nothing but time went by.
-    Tick,
-    /// Somebody connected. The node answers with `Action::Accept` or `Action::Refuse`.
-    Incoming {
-        /// Their address and ephemeral port.
-        from: SocketAddr,
-    },
-    /// A dial succeeded.
-    Connected {
-        /// The line of `Action::Dial`.
-        line: Line,
-        /// Our end.
-        local: SocketAddr,
-        /// Their end.
-        remote: SocketAddr,
-    },
-    /// A dial failed; the line is free.
-    DialFailed {
-        /// The line of `Action::Dial`.
-        line: Line,
-        /// Why, as a clause: "connection refused".
-        reason: &'a str,
-    },
-    /// A console opened.
-    ConsoleOpened {
-        /// Its line: `CONSOLE` for the only one there is.
-        line: Line,
-        /// Whether it shows UTF-8.
-        utf8: bool,
-        /// Whether it shows what is typed: a terminal does, a pipe does not.
-        echoes: bool,
-    },
-    /// Bytes were put at the start of `rx_space`.
-    Received {
-        /// Where.
-        line: Line,
-        /// How many, at least one.
-        count: usize,
-    },
-    /// Bytes were taken from the start of `tx_pending`.
-    Sent {
-        /// Where.
-        line: Line,
-        /// How many, at least one.
-        count: usize,
-    },
-    /// The other end closed or failed; the line is free. For a console: end of input (its output
-    /// may go on) or a failed output.
-    Closed {
-        /// Which.
-        line: Line,
-        /// The system's reason where it was not an orderly end.
-        reason: Option<&'a str>,
-    },
-    /// The system asks the node to end.
-    Stop,
-}
-
-/// What is to be done.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Action {
-    /// Connect; answered by `Connected` or `DialFailed`.
-    Dial {
-        /// The line to use.
-        line: Line,
-        /// A name or an IP address.
-        host: String,
-        /// The port.
-        port: u16,
-    },
-    /// Attach the connection of the last `Incoming` to this line.
-    Accept {
-        /// The line to use.
-        line: Line,
-    },
-    /// Close the connection of the last `Incoming`.
-    Refuse,
-    /// Close the line, or give up its dial; no event follows, the line is free.
-    Hangup {
-        /// Which.
-        line: Line,
-    },
-    /// End the process with exit code 0.
-    Exit,
-}
-
-/// The console's line.
-pub const CONSOLE: Line = Line(limits::PEERS as u8);
-
-/// What a node is told at its start.
-pub struct Config {
-    /// Where it listens.
-    pub listen: SocketAddr,
-    /// Leading hexadecimal zeros of a block's hash; the data directory's own if not given.
-    pub difficulty: Option<u8>,
-    /// Peers to dial for ever.
-    pub connect: Vec<(String, u16)>,
-    /// 32 random bytes: the identity's secret if there is none yet, and the seed of all chance.
-    pub random: [u8; 32],
-}
-
-/// Why a node cannot start: one sentence with the cause and the way out.
-#[derive(Debug)]
-pub struct OpenError(pub String);
-
-impl fmt::Display for OpenError {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
-    }
-}
-
-impl core::error::Error for OpenError {}
 
 /// The node.
 pub struct Node<D> {
@@ -199,6 +66,7 @@ pub struct Node<D> {
     ending: Option<Millis>,
     /// What was found unreadable in the chain file.
     damage: Option<String>,
+    unclean_stops: u32,
 }
 
 impl<D: Disk> Node<D> {
@@ -248,6 +116,7 @@ impl<D: Disk> Node<D> {
             turn: 0,
             ending: None,
             damage: None,
+            unclean_stops: config.unclean_stops,
         })
     }
 
@@ -394,6 +263,9 @@ impl<D: Disk> Node<D> {
         self.busy |= self.take_input();
         // The line just taken may have been a wish.
         self.busy |= !self.pool.is_empty();
+        if !self.busy && self.ending.is_none() {
+            self.busy = self.upkeep();
+        }
     }
 
     /// Makes bytes for every line that has room.
@@ -417,6 +289,27 @@ impl<D: Disk> Node<D> {
             });
         }
         self.fill_console();
+    }
+
+    /// What the chain file needs now and then, when there is nothing else to do and nothing in it
+    /// waits for a later record; true if there is more of it.
+    fn upkeep(&mut self) -> bool {
+        self.log.checkpoint();
+        if !self.log.wants_compaction() {
+            return false;
+        }
+        let before = self.log.bytes();
+        match self.log.compact(limits::BLOCKS_PER_TURN) {
+            Ok(true) => log::info!(
+                "the chain file is compacted: {before} bytes before, {} now",
+                self.log.bytes()
+            ),
+            Ok(false) => {}
+            Err(error) => self.notify(&format!(
+                "[store ⚠️] {error}: the chain file is not compacted in this run."
+            )),
+        }
+        true
     }
 
     /// Shows an event on the console, or logs it if there is none.

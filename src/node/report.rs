@@ -33,7 +33,16 @@ impl<D: Disk> Node<D> {
         lines.push(format!("available items: {}", items.available()));
         lines.push(format!("connected peers: {peers}"));
         lines.push(format!("tip: {}", tip.hash));
-        lines.push(format!("data file: {} bytes", self.log.bytes()));
+        let (bytes, garbage) = (self.log.bytes(), self.log.garbage());
+        let share = garbage * 100 / bytes.max(1);
+        lines.push(format!("data file: {bytes} bytes, {share} % of it garbage"));
+        let syncs = self.log.syncs();
+        lines.push(format!(
+            "disk sync: last {:.1?}, slowest {:.1?}",
+            syncs.last, syncs.slowest
+        ));
+        let unclean = self.unclean_stops;
+        lines.push(format!("starts after an unclean stop: {unclean}"));
         lines.push(format!("node key: {}", self.identity.public()));
         lines.extend(
             self.log

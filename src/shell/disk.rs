@@ -1,17 +1,14 @@
 //! The data directory: `Disk` over `std::fs`, and the lock that keeps a second node out.
 
-use std::fs::{self, DirBuilder, OpenOptions, TryLockError};
+use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
+use super::lock::Lock;
 use super::{Fault, reason};
 use crate::store::disk::{Disk, DiskError, File};
-
-/// The name of the lock file. It is never removed: between opening and locking a removed file, a
-/// second node could lock the new one of the same name.
-const LOCK: &str = "lock";
 
 /// The data directory, locked for as long as this lives.
 #[derive(Debug)]
@@ -19,7 +16,7 @@ pub struct SystemDisk {
     path: PathBuf,
     directory: fs::File,
     files: [Slot; File::COUNT],
-    lock: fs::File,
+    lock: Lock,
 }
 
 /// One of the files, opened at its first use.
@@ -41,7 +38,7 @@ impl SystemDisk {
                 reason(&error)
             ))
         })?;
-        let lock = lock(path)?;
+        let lock = Lock::take(path)?;
         let directory = fs::File::open(path).map_err(|error| {
             Fault(format!(
                 "cannot read the data directory {shown}: {}: correct its permissions or choose \
@@ -55,6 +52,11 @@ impl SystemDisk {
             files: Default::default(),
             lock,
         })
+    }
+
+    /// How often a node in this directory was killed, or lost its power, since it was made.
+    pub fn unclean_stops(&self) -> u32 {
+        self.lock.unclean_stops()
     }
 
     /// The open file, or `None` if there is no such file.
@@ -101,14 +103,6 @@ impl SystemDisk {
             }
             name = format!("{first}-{number}");
         }
-    }
-}
-
-impl Drop for SystemDisk {
-    fn drop(&mut self) {
-        // Closing is not enough: a child that is just being made holds a copy of the descriptor,
-        // and with it the lock. A failure leaves the lock to the end of the process.
-        let _ = self.lock.unlock();
     }
 }
 
@@ -285,56 +279,6 @@ fn make_directory(path: &Path) -> io::Result<()> {
         }
     }
     Ok(())
-}
-
-fn lock(directory: &Path) -> Result<fs::File, Fault> {
-    let shown = directory.display();
-    let path = directory.join(LOCK);
-    let unusable = |error: io::Error| {
-        let way_out = match error.kind() {
-            ErrorKind::StorageFull => "make room on the disk or ",
-            ErrorKind::PermissionDenied => "correct its permissions or ",
-            _ => "",
-        };
-        Fault(format!(
-            "cannot write in the data directory {shown}: {}: {way_out}choose another directory \
-             with --data-dir",
-            reason(&error)
-        ))
-    };
-    let lock = OpenOptions::new()
-        .read(true)
-        .write(true)
-        .create(true)
-        .truncate(false)
-        .mode(0o600)
-        .open(&path)
-        .map_err(unusable)?;
-    match lock.try_lock() {
-        Ok(()) => {}
-        Err(TryLockError::WouldBlock) => {
-            let holder = match fs::read_to_string(&path).map(|text| text.trim().parse::<u32>()) {
-                Ok(Ok(pid)) => format!("another blx (process {pid})"),
-                _ => "another blx".to_owned(),
-            };
-            return Err(Fault(format!(
-                "the data directory {shown} is in use by {holder}: stop that one or choose \
-                 another directory with --data-dir"
-            )));
-        }
-        Err(TryLockError::Error(error)) => {
-            return Err(Fault(format!(
-                "cannot lock the data directory {shown}: {}: choose one on a local disk with \
-                 --data-dir",
-                reason(&error)
-            )));
-        }
-    }
-    let pid = format!("{}\n", std::process::id());
-    lock.write_all_at(pid.as_bytes(), 0)
-        .and_then(|()| lock.set_len(pid.len() as u64))
-        .map_err(unusable)?;
-    Ok(lock)
 }
 
 #[cfg(test)]

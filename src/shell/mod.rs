@@ -18,6 +18,7 @@ use crate::store::disk::Disk;
 pub mod console;
 pub mod disk;
 mod drive;
+mod lock;
 pub mod net;
 pub mod resolve;
 pub mod signal;
@@ -82,6 +83,7 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         listen: settings.listen,
         difficulty: settings.difficulty,
         connect: settings.connect,
+        unclean_stops: disk.unclean_stops(),
         random,
     };
     let mut driver = Driver::new(listener, signals, console);

@@ -31,12 +31,22 @@ impl<D: Disk> Log<D> {
             .branch
             .as_ref()
             .is_some_and(|branch| branch.is_adopted());
-        halves && self.state.end > limits::COMPACT_BYTES_MIN && self.fault().is_none() && !open
+        halves
+            && self.state.end > limits::COMPACT_BYTES_MIN
+            && !open
+            && !self.no_compaction
+            && self.fault().is_none()
     }
 
     /// Copies at most `blocks` of the chain into a new file; true when that has taken the old
-    /// one's place. On an error the old one stays as it is.
+    /// one's place. On an error the old one stays as it is, and no other try is wanted.
     pub fn compact(&mut self, blocks: usize) -> Result<bool, DiskError> {
+        let step = self.compact_step(blocks);
+        self.no_compaction = step.is_err();
+        step
+    }
+
+    fn compact_step(&mut self, blocks: usize) -> Result<bool, DiskError> {
         let mut compaction = match self.compaction.take() {
             Some(compaction) => compaction,
             None => self.begin_compaction()?,

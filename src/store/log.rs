@@ -141,6 +141,8 @@ pub struct Log<D> {
     pub(super) branch: Option<Branch>,
     pub(super) last_switch: Option<Fallen>,
     pub(super) compaction: Option<Compaction>,
+    /// One has failed in this run.
+    pub(super) no_compaction: bool,
     /// The end of what the checkpoint file knows.
     pub(super) checkpointed: u64,
     syncs: Syncs,
@@ -161,6 +163,7 @@ impl<D: Disk> Log<D> {
             branch: None,
             last_switch: None,
             compaction: None,
+            no_compaction: false,
             syncs: Syncs::default(),
             cursor: None,
             fault: None,

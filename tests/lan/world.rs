@@ -126,6 +126,7 @@ impl World {
             connect: connect
                 .map(|to| (address(*to).ip().to_string(), 6000))
                 .collect(),
+            unclean_stops: 0,
             random,
         };
         host.starts += 1;

@@ -1,0 +1,142 @@
+//! The words between the machine and whoever drives it.
+
+use core::fmt;
+use core::net::SocketAddr;
+
+use crate::limits;
+
+/// Milliseconds on a clock that never goes back and starts anywhere.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Millis(pub u64);
+
+/// The time, in two parts.
+#[derive(Clone, Copy, Debug)]
+pub struct Clock {
+    /// For timers: never goes back.
+    pub mono: Millis,
+    /// For the times in blocks: microseconds since 1970, may do anything.
+    pub wall: u64,
+}
+
+/// A stream of bytes in both directions: a peer or a console. A line is named by its slot, which
+/// is free again after `Hangup` or `Closed`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Line(pub u8);
+
+/// What happened.
+#[derive(Clone, Copy, Debug)]
+pub enum Event<'a> {
+    /// Nothing but time went by.
+    Tick,
+    /// Somebody connected. The node answers with `Action::Accept` or `Action::Refuse`.
+    Incoming {
+        /// Their address and ephemeral port.
+        from: SocketAddr,
+    },
+    /// A dial succeeded.
+    Connected {
+        /// The line of `Action::Dial`.
+        line: Line,
+        /// Our end.
+        local: SocketAddr,
+        /// Their end.
+        remote: SocketAddr,
+    },
+    /// A dial failed; the line is free.
+    DialFailed {
+        /// The line of `Action::Dial`.
+        line: Line,
+        /// Why, as a clause: "connection refused".
+        reason: &'a str,
+    },
+    /// A console opened.
+    ConsoleOpened {
+        /// Its line: `CONSOLE` for the only one there is.
+        line: Line,
+        /// Whether it shows UTF-8.
+        utf8: bool,
+        /// Whether it shows what is typed: a terminal does, a pipe does not.
+        echoes: bool,
+    },
+    /// Bytes were put at the start of `rx_space`.
+    Received {
+        /// Where.
+        line: Line,
+        /// How many, at least one.
+        count: usize,
+    },
+    /// Bytes were taken from the start of `tx_pending`.
+    Sent {
+        /// Where.
+        line: Line,
+        /// How many, at least one.
+        count: usize,
+    },
+    /// The other end closed or failed; the line is free. For a console: end of input (its output
+    /// may go on) or a failed output.
+    Closed {
+        /// Which.
+        line: Line,
+        /// The system's reason where it was not an orderly end.
+        reason: Option<&'a str>,
+    },
+    /// The system asks the node to end.
+    Stop,
+}
+
+/// What is to be done.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Action {
+    /// Connect; answered by `Connected` or `DialFailed`.
+    Dial {
+        /// The line to use.
+        line: Line,
+        /// A name or an IP address.
+        host: String,
+        /// The port.
+        port: u16,
+    },
+    /// Attach the connection of the last `Incoming` to this line.
+    Accept {
+        /// The line to use.
+        line: Line,
+    },
+    /// Close the connection of the last `Incoming`.
+    Refuse,
+    /// Close the line, or give up its dial; no event follows, the line is free.
+    Hangup {
+        /// Which.
+        line: Line,
+    },
+    /// End the process with exit code 0.
+    Exit,
+}
+
+/// The console's line.
+pub const CONSOLE: Line = Line(limits::PEERS as u8);
+
+/// What a node is told at its start.
+pub struct Config {
+    /// Where it listens.
+    pub listen: SocketAddr,
+    /// Leading hexadecimal zeros of a block's hash; the data directory's own if not given.
+    pub difficulty: Option<u8>,
+    /// Peers to dial for ever.
+    pub connect: Vec<(String, u16)>,
+    /// Starts so far that followed a kill or a power cut.
+    pub unclean_stops: u32,
+    /// 32 random bytes: the identity's secret if there is none yet, and the seed of all chance.
+    pub random: [u8; 32],
+}
+
+/// Why a node cannot start: one sentence with the cause and the way out.
+#[derive(Debug)]
+pub struct OpenError(pub String);
+
+impl fmt::Display for OpenError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str(&self.0)
+    }
+}
+
+impl core::error::Error for OpenError {}
