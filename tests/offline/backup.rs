@@ -162,6 +162,15 @@ fn a_damaged_backup_is_refused_wherever_the_damage_is() {
         refuses(&whole[..at], &format!("cut at byte {at}"));
     }
     refuses(&[&whole[..], b"\n"].concat(), "something behind it");
+    // Each file has a check of its own beside the one over all.
+    let end = whole.len() - 4;
+    for at in 0..end {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        let check = crc32fast::hash(&bytes[..end]);
+        bytes[end..].copy_from_slice(&check.to_le_bytes());
+        refuses(&bytes, &format!("byte {at} flipped under a new last check"));
+    }
     fs::write(&damaged, &whole[1..]).expect("writes");
     refused(&["restore", name(&damaged)], &target, b"");
     done(&["restore", name(&file)], &target, b"");
