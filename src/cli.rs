@@ -3,6 +3,7 @@
 //! First the words become a [`Command`], and only then is anything done.
 
 use std::ffi::OsString;
+use std::fmt::Display;
 use std::io::{self, ErrorKind, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::path::{Path, PathBuf};
@@ -10,9 +11,13 @@ use std::process::ExitCode;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
+use crate::offline::verify::{self, Verdict};
 use crate::shell::{self, Settings, resolve};
-use crate::verify::{self, Verdict};
 use crate::wire::address::{digits, parse_host_port, parse_port, unbracketed};
+
+mod offline;
+
+pub use offline::Task;
 
 /// The port without an argument.
 pub const PORT_DEFAULT: u16 = 6000;
@@ -50,6 +55,13 @@ pub enum Command {
         /// Leading hexadecimal zeros of a block's hash; the file's own if not given.
         difficulty: Option<u8>,
     },
+    /// Carry a chain or a whole data directory from one place to another.
+    Offline {
+        /// The data directory.
+        directory: PathBuf,
+        /// What to do with it.
+        task: Task,
+    },
     /// Look up a name for the node that started this process.
     Resolve {
         /// The name.
@@ -74,6 +86,7 @@ pub fn main(arguments: impl IntoIterator<Item = OsString>, home: Option<OsString
             Err(fault) => complain(&format!("blx: {fault}\n"), EXIT_FAULT),
         },
         Ok(Command::Verify { file, difficulty }) => verify(&file, difficulty),
+        Ok(Command::Offline { directory, task }) => offline::run(&directory, &task),
         Ok(Command::Resolve { host, port }) => match resolve::child(&host, port) {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(EXIT_FAULT),
@@ -92,14 +105,18 @@ fn verify(file: &Path, difficulty: Option<u8>) -> ExitCode {
     let printed = print(&format!("{verdict}\n"));
     match verdict {
         Verdict::Invalid { .. } => ExitCode::from(EXIT_FAULT),
-        Verdict::Valid { note: None, .. } => printed,
-        Verdict::Valid {
-            note: Some(note), ..
-        } => {
-            // The exit code tells the verdict; this is beside it.
-            let _ = io::stderr().write_all(format!("blx: note: {note}\n").as_bytes());
+        Verdict::Valid { note, .. } => {
+            remark(note);
             printed
         }
+    }
+}
+
+/// Says what the exit code does not tell.
+fn remark(note: Option<impl Display>) {
+    if let Some(note) = note {
+        // Without a standard error nobody asked for it.
+        let _ = io::stderr().write_all(format!("blx: note: {note}\n").as_bytes());
     }
 }
 
@@ -123,12 +140,15 @@ fn help() -> String {
     let mut text = format!(
         "{}\n\n\
          Usage: blx [OPTIONS] [PORT]\n\
-         \x20      blx verify [--difficulty N] FILE\n\n\
+         \x20      blx verify [--difficulty N] FILE\n\
+         {}\n\
          The first runs a node that listens on PORT ({PORT_DEFAULT}). The second checks a chain \
          without one;\nFILE is a chain file, a chain_response line or an array of blocks, and - is \
-         standard input.\n\n\
+         standard input.\n{}\n\
          Options:\n",
-        concat!(env!("CARGO_PKG_DESCRIPTION"), ".")
+        concat!(env!("CARGO_PKG_DESCRIPTION"), "."),
+        offline::USAGE,
+        offline::MEANING,
     );
     for option in OPTIONS {
         text.push_str(&format!("  {option}\n"));
@@ -150,6 +170,10 @@ pub fn parse(
         Some(first) if first == "verify" => {
             arguments.next();
             parse_verify(lexopt::Parser::from_args(arguments))
+        }
+        Some(first) if offline::NAMES.iter().any(|name| first == name) => {
+            let name = arguments.next().unwrap_or_default();
+            offline::parse(&name, lexopt::Parser::from_args(arguments), home)
         }
         _ => parse_run(lexopt::Parser::from_args(arguments), home),
     }
@@ -200,13 +224,7 @@ fn parse_run(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Comman
                 parse_host_port(&text(&mut parser)?)
                     .map_err(|error| format!("--connect: {error}"))?,
             ),
-            Long("data-dir") => {
-                let value = parser.value().map_err(sentence)?;
-                if value.is_empty() {
-                    return Err("--data-dir needs a directory, not an empty name".to_owned());
-                }
-                data_dir = Some(PathBuf::from(value));
-            }
+            Long("data-dir") => data_dir = Some(parse_directory(&mut parser)?),
             Long("difficulty") => difficulty = Some(parse_difficulty(&text(&mut parser)?)?),
             Long("headless") => headless = true,
             Value(value) if port.is_none() => port = Some(parse_port(&value.to_string_lossy())?),
@@ -233,6 +251,14 @@ fn sentence(error: lexopt::Error) -> String {
 
 fn text(parser: &mut lexopt::Parser) -> Usage<String> {
     parser.value().and_then(ValueExt::string).map_err(sentence)
+}
+
+fn parse_directory(parser: &mut lexopt::Parser) -> Usage<PathBuf> {
+    let value = parser.value().map_err(sentence)?;
+    if value.is_empty() {
+        return Err("--data-dir needs a directory, not an empty name".to_owned());
+    }
+    Ok(PathBuf::from(value))
 }
 
 fn default_data_dir(home: Option<OsString>, port: u16) -> Usage<PathBuf> {

@@ -11,10 +11,11 @@
 //! | [`ledger`] | the rules: transactions, blocks, items, fork choice, proof of work | limits |
 //! | [`store`] | the chain file: append, branches, recovery | limits, ledger |
 //!
-//! [`limits`] holds every capacity and every time. [`cli`] reads the arguments, [`verify`] checks a
-//! chain without a node. Wire and store do not know each other. No room but the shell names a
-//! socket, a file, a clock or a random source: one seed and one sequence of events give the same
-//! run again. `tests/house.rs` checks all this.
+//! [`limits`] holds every capacity and every time. [`cli`] reads the arguments, [`offline`] does
+//! what needs no running node: it checks chains and carries them from one place to another. Wire
+//! and store do not know each other. No room of these but the shell names a socket, a file, a
+//! clock or a random source: one seed and one sequence of events give the same run again.
+//! `tests/house.rs` checks all this.
 //!
 //! One block: poll(2) says a socket is readable; its bytes go straight into
 //! [`node::Node::rx_space`]; [`wire::frame`] cuts a frame and [`wire::message`] gives it its
@@ -64,9 +65,9 @@ pub mod cli;
 pub mod ledger;
 pub mod limits;
 pub mod node;
+pub mod offline;
 pub mod shell;
 pub mod store;
-pub mod verify;
 pub mod wire;
 
 #[doc = include_str!("PROTOCOL.md")]

@@ -101,7 +101,7 @@ fn lacking(what: &str, error: &io::Error) -> Fault {
 }
 
 /// The system's words as a clause: without its number, and not like the start of a sentence.
-fn reason(error: &io::Error) -> String {
+pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();

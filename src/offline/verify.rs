@@ -5,12 +5,13 @@ use core::ops::ControlFlow;
 use core::time::Duration;
 use std::fs;
 use std::io::{self, Cursor, Read};
-use std::os::unix::fs::FileExt;
 use std::path::Path;
 
+use super::progress::Progress;
+use super::snapshot::Snapshot;
 use crate::ledger::{Block, Changes, Hash, Items, RuleError, Verifier};
 use crate::limits;
-use crate::store::disk::{Disk, DiskError, File};
+use crate::shell::reason;
 use crate::store::log::Log;
 use crate::store::record::{self, Header};
 use crate::store::recover::{Ending, OpenError};
@@ -60,17 +61,26 @@ impl fmt::Display for Verdict {
     }
 }
 
+/// Why a chain cannot be read, as a sentence.
+pub fn unreadable(path: &Path, error: &io::Error) -> String {
+    format!(
+        "cannot read {}: {}: give the file of a chain, or -",
+        path.display(),
+        reason(error)
+    )
+}
+
 /// Checks the chain in a file, or in standard input for `-`: a chain file or JSON. `difficulty` is
 /// that of a JSON chain; a chain file has its own. An error is one sentence.
 pub fn run(path: &Path, difficulty: Option<u8>) -> Result<Verdict, String> {
-    let failed = |error: io::Error| {
-        format!(
-            "cannot read {}: {error}: give the file of a chain, or -",
-            path.display()
-        )
+    let failed = |error: io::Error| unreadable(path, &error);
+    let mut progress = Progress::begin();
+    let mut json = |reader: &mut dyn Read| {
+        let checker = Checker::new(difficulty.unwrap_or(limits::DIFFICULTY_DEFAULT));
+        document(reader, checker, &mut progress, |_| Ok(()))
     };
     let mut head = Vec::new();
-    if path.as_os_str() == "-" {
+    let snapshot = if path.as_os_str() == "-" {
         let mut input = io::stdin().lock();
         input
             .by_ref()
@@ -78,26 +88,26 @@ pub fn run(path: &Path, difficulty: Option<u8>) -> Result<Verdict, String> {
             .read_to_end(&mut head)
             .map_err(failed)?;
         if record::read_header(&head) == Header::Foreign {
-            return document(Cursor::new(head).chain(input), difficulty);
+            return json(&mut Cursor::new(head).chain(input));
         }
         input.read_to_end(&mut head).map_err(failed)?;
-        let size = head.len() as u64;
-        return chain_file(Bytes::Memory(head), size, difficulty);
-    }
-    let mut file = fs::File::open(path).map_err(failed)?;
-    file.by_ref()
-        .take(record::HEADER_BYTES as u64)
-        .read_to_end(&mut head)
-        .map_err(failed)?;
-    if record::read_header(&head) == Header::Foreign {
-        return document(Cursor::new(head).chain(file), difficulty);
-    }
-    let size = file.metadata().map_err(failed)?.len();
-    chain_file(Bytes::File(file), size, difficulty)
+        Snapshot::of_bytes(head)
+    } else {
+        let mut file = fs::File::open(path).map_err(failed)?;
+        file.by_ref()
+            .take(record::HEADER_BYTES as u64)
+            .read_to_end(&mut head)
+            .map_err(failed)?;
+        if record::read_header(&head) == Header::Foreign {
+            return json(&mut Cursor::new(head).chain(file));
+        }
+        Snapshot::of_file(file).map_err(failed)?
+    };
+    chain_file(snapshot, difficulty, &mut progress)
 }
 
 /// The rules, block after block.
-struct Checker {
+pub struct Checker {
     difficulty: u8,
     blocks: u64,
     tip: Hash,
@@ -106,7 +116,8 @@ struct Checker {
 }
 
 impl Checker {
-    fn new(difficulty: u8) -> Checker {
+    /// At the beginning of a chain of this difficulty.
+    pub fn new(difficulty: u8) -> Checker {
         Checker {
             difficulty,
             blocks: 0,
@@ -153,24 +164,33 @@ impl Checker {
     }
 }
 
-fn document(reader: impl Read, difficulty: Option<u8>) -> Result<Verdict, String> {
-    let mut checker = Checker::new(difficulty.unwrap_or(limits::DIFFICULTY_DEFAULT));
-    let mut broken = None;
+/// Checks a chain of JSON and hands each sound block to `keep`, whose error ends it all.
+pub fn document<W: io::Write>(
+    reader: impl Read,
+    mut checker: Checker,
+    progress: &mut Progress<W>,
+    mut keep: impl FnMut(&Block) -> Result<(), String>,
+) -> Result<Verdict, String> {
+    let mut end = None;
     let read = document::read(reader, |read| {
-        let reason = match read {
-            Ok(block) => checker.take(&block).err().map(|error| error.to_string()),
+        let reason = match &read {
+            Ok(block) => checker.take(block).err().map(|error| error.to_string()),
             Err(BlockError::Rule(InvalidBlock { error, .. })) => Some(error.to_string()),
             Err(error) => Some(error.to_string()),
         };
-        broken = reason.map(|reason| checker.invalid(reason));
-        if broken.is_some() {
+        end = match (reason, &read) {
+            (None, Ok(block)) => keep(block).err().map(Err),
+            (reason, _) => reason.map(|reason| Ok(checker.invalid(reason))),
+        };
+        progress.at(checker.blocks, None);
+        if end.is_some() {
             ControlFlow::Break(())
         } else {
             ControlFlow::Continue(())
         }
     });
-    if let Some(verdict) = broken {
-        return Ok(verdict);
+    if let Some(end) = end {
+        return end;
     }
     read.map_err(|error| {
         format!(
@@ -180,8 +200,12 @@ fn document(reader: impl Read, difficulty: Option<u8>) -> Result<Verdict, String
     Ok(checker.valid(None))
 }
 
-fn chain_file(bytes: Bytes, size: u64, difficulty: Option<u8>) -> Result<Verdict, String> {
-    let (mut log, ending) = match Log::examine(Snapshot { bytes, size }) {
+fn chain_file<W: io::Write>(
+    snapshot: Snapshot,
+    difficulty: Option<u8>,
+    progress: &mut Progress<W>,
+) -> Result<Verdict, String> {
+    let (mut log, ending) = match Log::examine(snapshot) {
         Ok(examined) => examined,
         Err(OpenError::Header) => {
             return Ok(Checker::new(0).invalid("the file's header is damaged"));
@@ -208,6 +232,7 @@ fn chain_file(bytes: Bytes, size: u64, difficulty: Option<u8>) -> Result<Verdict
         if let Err(error) = checker.take(&block) {
             return Ok(checker.invalid(error));
         }
+        progress.at(checker.blocks, Some(log.tip().length));
     }
     Ok(match ending {
         Ending::Clean => checker.valid(None),
@@ -219,81 +244,4 @@ fn chain_file(bytes: Bytes, size: u64, difficulty: Option<u8>) -> Result<Verdict
         )),
         Ending::Damaged | Ending::NoHeader => checker.invalid("the file is damaged here"),
     })
-}
-
-/// Where the bytes of a chain file are.
-enum Bytes {
-    File(fs::File),
-    Memory(Vec<u8>),
-}
-
-/// A chain file as it was when it was opened: a node may be writing to it.
-struct Snapshot {
-    bytes: Bytes,
-    size: u64,
-}
-
-impl Snapshot {
-    fn refuse(file: File, action: &'static str) -> DiskError {
-        DiskError {
-            file,
-            action,
-            reason: "it is only being checked".into(),
-        }
-    }
-}
-
-impl Disk for Snapshot {
-    /// Only the chain file: no checkpoint may stand in for what is to be checked.
-    fn len(&mut self, file: File) -> Result<u64, DiskError> {
-        Ok(if file == File::Chain { self.size } else { 0 })
-    }
-
-    fn read(&mut self, file: File, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
-        let left = usize::try_from(self.size.saturating_sub(offset)).unwrap_or(usize::MAX);
-        let count = buffer.len().min(left);
-        let buffer = &mut buffer[..count];
-        match &self.bytes {
-            Bytes::File(source) => {
-                source
-                    .read_exact_at(buffer, offset)
-                    .map_err(|error| DiskError {
-                        file,
-                        action: "read",
-                        reason: error.to_string(),
-                    })?
-            }
-            Bytes::Memory(bytes) => {
-                let from = usize::try_from(offset)
-                    .unwrap_or(usize::MAX)
-                    .min(bytes.len());
-                buffer.copy_from_slice(&bytes[from..from + count]);
-            }
-        }
-        Ok(count)
-    }
-
-    fn write(&mut self, file: File, _: u64, _: &[u8]) -> Result<(), DiskError> {
-        Err(Snapshot::refuse(file, "write"))
-    }
-
-    fn set_len(&mut self, file: File, _: u64) -> Result<(), DiskError> {
-        Err(Snapshot::refuse(file, "cut"))
-    }
-
-    fn sync(&mut self, file: File) -> Result<Duration, DiskError> {
-        Err(Snapshot::refuse(file, "sync"))
-    }
-
-    fn rename(&mut self, file: File, _: File) -> Result<(), DiskError> {
-        Err(Snapshot::refuse(file, "rename"))
-    }
-
-    fn replace(&mut self, file: File, _: &[u8]) -> Result<(), DiskError> {
-        Err(Snapshot::refuse(file, "replace"))
-    }
-
-    fn set_aside(&mut self, file: File, _: u64) -> Result<String, DiskError> {
-        Err(Snapshot::refuse(file, "copy"))
-    }
 }

@@ -1,0 +1,104 @@
+//! `blx export` and `blx import`: the chain as the text that desktop nodes exchange.
+
+use std::fs;
+use std::io::{self, BufWriter, Read, Write};
+use std::path::Path;
+
+use super::output::{self, Output};
+use super::progress::Progress;
+use super::snapshot::{Snapshot, open_chain};
+use super::staging::{Staging, sentence};
+use super::verify::{self, Checker, Verdict};
+use crate::ledger::Tip;
+use crate::limits;
+use crate::shell::reason;
+use crate::store::disk::{Disk, File};
+use crate::store::log::{AppendError, Log};
+use crate::store::record;
+use crate::store::recover::Ending;
+use crate::wire::text;
+
+/// Anyone who may see the file may see the chain, which every peer is told anyway.
+const MODE: u32 = 0o666;
+
+/// Writes the chain of a data directory as a JSON array into a new file, or to standard output
+/// without one. Returns its length and last hash.
+pub fn export(directory: &Path, file: Option<&Path>) -> Result<Tip, String> {
+    let (mut log, ending) = open_chain(directory)?;
+    if let Ending::Damaged | Ending::NoHeader = ending {
+        return Err(format!(
+            "the chain in {} is damaged behind block {}: start blx there and it asks peers for the \
+             rest, or save what is sound with blx backup",
+            directory.display(),
+            log.tip().length - 1
+        ));
+    }
+    match file {
+        Some(path) => {
+            let mut output = Output::create(path, MODE)?;
+            let failed = |error: io::Error| output::failed(path, &error);
+            write_array(&mut log, &mut output, failed)?;
+            output.settle()?;
+        }
+        None => {
+            let failed = |error: io::Error| {
+                format!(
+                    "cannot write to standard output: {}: give a FILE",
+                    reason(&error)
+                )
+            };
+            write_array(&mut log, &mut io::stdout().lock(), failed)?;
+        }
+    }
+    Ok(log.tip())
+}
+
+fn write_array(
+    log: &mut Log<Snapshot>,
+    out: &mut impl Write,
+    failed: impl Fn(io::Error) -> String,
+) -> Result<(), String> {
+    let mut out = BufWriter::with_capacity(limits::WINDOW_BYTES, out);
+    let mut piece = Vec::new();
+    for height in 0..log.tip().length {
+        let stored = log.read(height).map_err(sentence)?;
+        piece.extend_from_slice(if height == 0 { b"[" } else { b", " });
+        text::block(&mut piece, &stored.block);
+        match out.write_all(&piece) {
+            // A reader that has seen enough, such as `head`, is no fault.
+            Err(error) if error.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
+            result => result.map_err(&failed)?,
+        }
+        piece.clear();
+        piece.shrink_to(limits::WINDOW_BYTES);
+    }
+    match out.write_all(b"]\n").and_then(|()| out.flush()) {
+        Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),
+        result => result.map_err(failed),
+    }
+}
+
+/// Takes the chain in a JSON file, or in standard input for `-`, into a data directory that has
+/// none. Nothing is left of one that breaks a rule.
+pub fn import(directory: &Path, file: &Path, difficulty: Option<u8>) -> Result<Verdict, String> {
+    let input: Box<dyn Read> = match file.as_os_str() == "-" {
+        true => Box::new(io::stdin().lock()),
+        false => Box::new(fs::File::open(file).map_err(|error| verify::unreadable(file, &error))?),
+    };
+    let difficulty = difficulty.unwrap_or(limits::DIFFICULTY_DEFAULT);
+    let mut staging = Staging::open(directory, &[File::Chain])?;
+    let header = record::header(difficulty);
+    staging.write(File::Chain, 0, &header).map_err(sentence)?;
+    let (mut log, _) = Log::examine(staging).map_err(|error| error.to_string())?;
+    let checker = Checker::new(difficulty);
+    let verdict = verify::document(input, checker, &mut Progress::begin(), |block| {
+        log.append(block).map_err(|error| match error {
+            AppendError::Rule(error) => error.to_string(),
+            AppendError::Disk(error) => sentence(error),
+        })
+    })?;
+    if let Verdict::Valid { .. } = verdict {
+        log.disk().settle()?;
+    }
+    Ok(verdict)
+}

@@ -1,0 +1,177 @@
+//! A data directory in one file, and back.
+
+use std::fs;
+use std::io::{BufRead, BufReader, Read};
+
+use blx::offline::backup;
+
+use super::*;
+
+#[test]
+fn nothing_is_overwritten() {
+    let directory = used();
+    let path = directory.path();
+    let (chain, key) = (path.join("chain.blx"), path.join("identity.blx"));
+    let before = (
+        fs::read(&chain).expect("reads"),
+        fs::read(&key).expect("reads"),
+    );
+    let taken = path.join("taken");
+    fs::write(&taken, "precious").expect("writes");
+    for command in ["export", "backup"] {
+        let fault = refused(&[command, name(&taken)], path, b"");
+        assert!(fault.contains("taken is there already") && fault.contains("another name"));
+    }
+    std::os::unix::fs::symlink("nowhere", path.join("link")).expect("a link");
+    refused(&["backup", name(&path.join("link"))], path, b"");
+    assert_eq!(fs::read(&taken).expect("reads"), b"precious");
+    let fault = refused(&["import", "-"], path, desktop_chain().as_bytes());
+    assert!(fault.contains("already holds chain.blx,") && fault.contains("--data-dir"));
+
+    let file = path.join("backup");
+    done(&["backup", name(&file)], path, b"");
+    let other = used();
+    for (target, held) in [
+        (path, "chain.blx"),
+        (other.path(), "chain.blx and identity.blx"),
+    ] {
+        let fault = refused(&["restore", name(&file)], target, b"");
+        assert!(fault.contains(&format!("already holds {held},")), "{fault}");
+    }
+    fs::remove_file(other.path().join("chain.blx")).expect("was there");
+    let fault = refused(&["restore", name(&file)], other.path(), b"");
+    assert!(fault.contains("already holds identity.blx,"), "{fault}");
+    let after = (
+        fs::read(&chain).expect("reads"),
+        fs::read(&key).expect("reads"),
+    );
+    assert_eq!(before, after);
+    // Its own key is what an interrupted restore leaves.
+    fs::remove_file(&chain).expect("was there");
+    done(&["restore", name(&file)], path, b"");
+    assert_eq!(fs::read(&chain).expect("reads"), before.0);
+}
+
+#[test]
+fn a_running_node_is_exported_and_saved() {
+    let directory = folder();
+    let path = directory.path();
+    let mut node = Node::start(path);
+    let mut out = BufReader::new(node.child.stdout.take().expect("piped"));
+    let mut saved = Vec::new();
+    for step in 0..120 {
+        node.type_in(&format!("1\nitem-{step}\n"));
+        if step == 0 {
+            let mut line = String::new();
+            while !line.contains("requested") {
+                line.clear();
+                assert!(out.read_line(&mut line).expect("reads") > 0, "it ended");
+            }
+        }
+        if step % 8 == 0 {
+            let file = path.join(format!("backup-{step}"));
+            let said = done(&["backup", name(&file)], path, b"");
+            assert_eq!(mode(&file), 0o600);
+            saved.push((file, said, done(&["export"], path, b"")));
+        }
+    }
+    drop(node.stdin.take());
+    let mut rest = String::new();
+    out.read_to_string(&mut rest).expect("reads");
+    assert!(node.child.wait().expect("ends").success());
+    let whole = done(&["export"], path, b"");
+    let prefix = |part: &str, of: &str| of.starts_with(part.trim_end_matches("]\n"));
+    let key = fs::read(path.join("identity.blx")).expect("reads");
+    let mut lengths = Vec::new();
+    for (file, said, exported) in saved {
+        assert!(prefix(&exported, &whole));
+        let restored = folder();
+        let back = done(&["restore", name(&file)], restored.path(), b"");
+        let facts = |text: &str| text.split_once(": ").expect("facts").1.to_owned();
+        assert_eq!(facts(&back), facts(&said));
+        let chain = done(&["export"], restored.path(), b"");
+        assert!(prefix(&chain, &exported), "the export came later");
+        lengths.push(chain.len());
+        for kept in ["chain.blx", "identity.blx"] {
+            assert_eq!(mode(&restored.path().join(kept)), 0o600);
+        }
+        assert_eq!(
+            fs::read(restored.path().join("identity.blx")).expect("reads"),
+            key
+        );
+    }
+    lengths.dedup();
+    assert!(lengths.len() > 2, "it grew meanwhile: {lengths:?}");
+    assert!(whole.len() > *lengths.last().expect("some"));
+}
+
+#[test]
+fn a_restored_node_is_the_same_node() {
+    let old = used();
+    let new = folder();
+    let file = new.path().join("backup");
+    let said = done(&["backup", name(&file)], old.path(), b"");
+    let target = new.path().join("card");
+    done(&["restore", name(&file)], &target, b"");
+    assert_eq!(names(&target), ["chain.blx", "identity.blx", "lock"]);
+    let report = |directory: &Path| {
+        let mut node = Node::start(directory);
+        node.type_in("9\n");
+        let text = node.end();
+        let told = |what: &str| {
+            let line = text.lines().find(|line| line.contains(what));
+            line.expect("it is told").to_owned()
+        };
+        (told("node key: "), told("tip"))
+    };
+    assert_eq!(report(&target), report(old.path()));
+    let key = said.trim_end().rsplit(' ').next().expect("a key");
+    assert!(report(&target).0.ends_with(key));
+    // A chain that no node has run on has no key, and is saved all the same.
+    let line = name(&vectors("chain_response.line")).to_owned();
+    let (imported, keyless) = (new.path().join("imported"), new.path().join("keyless"));
+    done(&["import", &line], &imported, b"");
+    let said = done(&["backup", name(&keyless)], &imported, b"");
+    assert!(said.ends_with(", no key\n"), "{said}");
+    let target = new.path().join("second");
+    done(&["restore", name(&keyless)], &target, b"");
+    assert_eq!(names(&target), ["chain.blx", "lock"]);
+}
+
+#[test]
+fn a_damaged_backup_is_refused_wherever_the_damage_is() {
+    let directory = used();
+    let file = directory.path().join("backup");
+    done(&["backup", name(&file)], directory.path(), b"");
+    let whole = fs::read(&file).expect("reads");
+    let target = directory.path().join("card");
+    let damaged = directory.path().join("damaged");
+    let refuses = |bytes: &[u8], what: &str| {
+        fs::write(&damaged, bytes).expect("writes");
+        let fault = backup::restore(&target, &damaged).expect_err(what);
+        assert!(
+            fault.contains(": use another backup") || fault.contains(": give "),
+            "{fault}"
+        );
+        assert!(!target.exists(), "{what}");
+    };
+    for at in 0..whole.len() {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1 << (at % 8);
+        refuses(&bytes, &format!("byte {at} flipped"));
+        refuses(&whole[..at], &format!("cut at byte {at}"));
+    }
+    refuses(&[&whole[..], b"\n"].concat(), "something behind it");
+    // Each file has a check of its own beside the one over all.
+    let end = whole.len() - 4;
+    for at in 0..end {
+        let mut bytes = whole.clone();
+        bytes[at] ^= 1;
+        let check = crc32fast::hash(&bytes[..end]);
+        bytes[end..].copy_from_slice(&check.to_le_bytes());
+        refuses(&bytes, &format!("byte {at} flipped under a new last check"));
+    }
+    fs::write(&damaged, &whole[1..]).expect("writes");
+    refused(&["restore", name(&damaged)], &target, b"");
+    done(&["restore", name(&file)], &target, b"");
+}
