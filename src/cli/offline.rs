@@ -10,12 +10,13 @@ use super::{Command, EXIT_FAULT, PORT_DEFAULT, Usage};
 use super::{complain, default_data_dir, parse_difficulty, parse_directory, print, remark};
 use super::{sentence, text};
 use crate::offline::backup::{self, Saved};
+use crate::offline::compact::{self, Compacted};
 use crate::offline::transfer;
 use crate::offline::verify::Verdict;
 use crate::wire::address::parse_port;
 
 /// The sub-commands.
-pub const NAMES: [&str; 4] = ["export", "import", "backup", "restore"];
+pub const NAMES: [&str; 5] = ["export", "import", "backup", "restore", "compact"];
 
 /// Their usage lines.
 pub const USAGE: &str = "       \
@@ -23,16 +24,18 @@ blx export [WHERE] [FILE]
        blx import [WHERE] [--difficulty N] FILE
        blx backup [WHERE] FILE
        blx restore [WHERE] FILE
+       blx compact [WHERE]
 ";
 
 /// Their meaning.
 pub const MEANING: &str = "
 WHERE is --data-dir DIR, or --port PORT for that port's default data directory. A node may be
-running there during export and backup, and none during import and restore. No file is overwritten.
+running there during export and backup, and none during the others. No file is overwritten.
   export   writes the chain as a JSON array of blocks to FILE, or to standard output
   import   checks an array or a chain_response (- is standard input), then puts it into an empty DIR
   backup   writes chain and key as one file; whoever has it can act as this node
   restore  checks such a file, then puts it into an empty DIR
+  compact  writes the chain file anew without what fell out of the chain; a node does so by itself
 ";
 
 /// What to do with a data directory.
@@ -51,6 +54,8 @@ pub enum Task {
     Backup(PathBuf),
     /// Put such a file into it.
     Restore(PathBuf),
+    /// Write its chain file anew.
+    Compact,
 }
 
 /// Reads the arguments behind one of [`NAMES`].
@@ -67,7 +72,9 @@ pub fn parse(name: &OsStr, mut parser: lexopt::Parser, home: Option<OsString>) -
             Long("difficulty") if name == "import" => {
                 difficulty = Some(parse_difficulty(&text(&mut parser)?)?);
             }
-            Value(value) if file.is_none() && !value.is_empty() => file = Some(value.into()),
+            Value(value) if name != "compact" && file.is_none() && !value.is_empty() => {
+                file = Some(value.into())
+            }
             other => return Err(sentence(other.unexpected())),
         }
     }
@@ -79,6 +86,7 @@ pub fn parse(name: &OsStr, mut parser: lexopt::Parser, home: Option<OsString>) -
     let piped = file.as_ref().is_some_and(|file| file.as_os_str() == "-");
     let task = match (name.to_str(), file) {
         (Some("export"), file) => Task::Export(file.filter(|_| !piped)),
+        (Some("compact"), _) => Task::Compact,
         (Some("import"), Some(file)) => Task::Import { file, difficulty },
         (Some("backup"), Some(file)) if !piped => Task::Backup(file),
         (Some("restore"), Some(file)) if !piped => Task::Restore(file),
@@ -103,6 +111,7 @@ pub fn run(directory: &Path, task: &Task) -> ExitCode {
             .map(|saved| told(&format!("saved in {}", file.display()), saved)),
         Task::Restore(file) => backup::restore(directory, file)
             .map(|saved| told(&format!("restored in {}", directory.display()), saved)),
+        Task::Compact => compact::compact(directory).map(compacted),
     };
     done.unwrap_or_else(|fault| complain(&format!("blx: {fault}\n"), EXIT_FAULT))
 }
@@ -132,6 +141,12 @@ fn imported(directory: &Path, verdict: &Verdict) -> ExitCode {
             ExitCode::from(EXIT_FAULT)
         }
     }
+}
+
+fn compacted(done: Compacted) -> ExitCode {
+    remark(done.note);
+    let Compacted { before, after, .. } = done;
+    print(&format!("compacted: {before} bytes before, {after} now\n"))
 }
 
 fn told(what: &str, saved: Saved) -> ExitCode {

@@ -12,6 +12,7 @@ use std::io;
 use std::path::Path;
 
 pub mod backup;
+pub mod compact;
 pub mod output;
 pub mod progress;
 pub mod snapshot;

@@ -2,7 +2,6 @@
 
 use core::fmt;
 use core::ops::ControlFlow;
-use core::time::Duration;
 use std::fs;
 use std::io::{self, Cursor, Read};
 use std::path::Path;

@@ -12,6 +12,7 @@ use blx::wire::text;
 use serde_json::value::RawValue;
 
 mod backup;
+mod compact;
 mod transfer;
 
 const BLX: &str = env!("CARGO_BIN_EXE_blx");

@@ -1,0 +1,116 @@
+//! `blx compact`, and what a node does of it by itself.
+
+use std::io::{BufRead, BufReader};
+
+use super::*;
+use blx::shell::disk::SystemDisk;
+use blx::store::log::Log;
+
+const NOW: Timestamp = Timestamp::Integer(1_000);
+
+/// A directory whose chain of `blocks` was replaced from block 1 on by `others`.
+fn with_garbage(blocks: u64, others: u64) -> tempfile::TempDir {
+    let directory = folder();
+    let disk = SystemDisk::open(directory.path()).expect("opens");
+    let (mut log, _) = Log::open(disk, Some(0), NOW).expect("opens");
+    let identity = Identity::from_secret(&[1; 32]).expect("a key");
+    let next = |index: u64, prev_hash, name: String| {
+        let mut block = Block::genesis(NOW);
+        (block.index, block.prev_hash) = (index, prev_hash);
+        block
+            .transactions
+            .push(identity.sign(Kind::Request, Uid::from(&*name), NOW));
+        let mut work = Work::new(block, 0);
+        assert!(work.step(1));
+        work.into_block()
+    };
+    for index in 1..=blocks {
+        let block = next(index, log.tip().hash, format!("old-{index}"));
+        log.append(&block).expect("appends");
+    }
+    log.begin(1).expect("begins");
+    while !log.unwind(100).expect("unwinds") {}
+    for index in 1..=others {
+        let tip = log.branch_tip().expect("a branch");
+        let block = next(index, tip.hash, format!("new-{index}"));
+        log.stage(&block).expect("stages");
+    }
+    while log.adopt(100).expect("adopts").is_none() {}
+    directory
+}
+
+fn verdict(directory: &Path) -> String {
+    let file = directory.join("chain.blx");
+    let output = Command::new(BLX)
+        .arg("verify")
+        .arg(file)
+        .output()
+        .expect("runs");
+    assert!(output.status.success(), "{output:?}");
+    String::from_utf8(output.stdout).expect("UTF-8")
+}
+
+fn size(directory: &Path) -> u64 {
+    let chain = directory.join("chain.blx");
+    chain.metadata().expect("there is a chain").len()
+}
+
+#[test]
+fn a_compacted_chain_is_the_same_chain_in_half_the_bytes() {
+    let directory = with_garbage(200, 201);
+    let (before, chain) = (size(directory.path()), verdict(directory.path()));
+    let (code, out, err) = blx(&["compact"], directory.path(), b"");
+    let after = size(directory.path());
+    assert_eq!((code, err.as_str()), (0, ""));
+    assert_eq!(
+        out,
+        format!("compacted: {before} bytes before, {after} now\n")
+    );
+    assert!(after < before * 6 / 10, "{after} of {before}");
+    assert_eq!(verdict(directory.path()), chain);
+}
+
+#[test]
+fn only_a_directory_that_is_at_rest_is_compacted() {
+    let directory = with_garbage(3, 4);
+    let lock = SystemDisk::open(directory.path()).expect("locks");
+    let before = size(directory.path());
+    let (code, _, err) = blx(&["compact"], directory.path(), b"");
+    assert_eq!(code, 1);
+    assert!(err.contains("in use by another blx"), "{err}");
+    assert_eq!(size(directory.path()), before);
+    drop(lock);
+    let (code, _, err) = blx(&["compact"], folder().path(), b"");
+    assert_eq!(code, 1);
+    assert!(err.contains("there is no chain.blx"), "{err}");
+    assert_eq!(blx(&["compact", "file"], directory.path(), b"").0, 2);
+}
+
+#[test]
+fn a_node_compacts_by_itself_when_more_than_half_is_garbage() {
+    let directory = with_garbage(600, 300);
+    let (before, chain) = (size(directory.path()), verdict(directory.path()));
+    let port = {
+        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
+        listener.local_addr().expect("an address").port()
+    };
+    let mut node = Command::new(BLX)
+        .args(["--headless", "--bind", "127.0.0.1", "--data-dir"])
+        .arg(directory.path())
+        .arg(port.to_string())
+        .env("RUST_LOG", "info")
+        .stderr(Stdio::piped())
+        .spawn()
+        .expect("starts");
+    let mut lines = BufReader::new(node.stderr.take().expect("piped")).lines();
+    let told = lines.find_map(|line| line.ok().filter(|line| line.contains("is compacted")));
+    node.kill().expect("it runs");
+    node.wait().expect("it ends");
+    let after = size(directory.path());
+    let told = told.expect("it says so");
+    assert!(
+        told.ends_with(&format!("{before} bytes before, {after} now")),
+        "{told}"
+    );
+    assert_eq!(verdict(directory.path()), chain);
+}
