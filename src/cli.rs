@@ -11,6 +11,7 @@ use std::process::ExitCode;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 
+use crate::limits::DIFFICULTY_MAX;
 use crate::offline::verify::{self, Verdict};
 use crate::shell::{self, Settings, resolve};
 use crate::wire::address::{digits, parse_host_port, parse_port, unbracketed};
@@ -21,10 +22,6 @@ pub use offline::Task;
 
 /// The port without an argument.
 pub const PORT_DEFAULT: u16 = 6000;
-
-/// The highest difficulty that can be asked for: no machine finds 16 hexadecimal zeros, and one that
-/// was typed by mistake should not make a node look dead.
-pub const DIFFICULTY_MAX: u8 = 16;
 
 /// A fault at run time.
 const EXIT_FAULT: u8 = 1;

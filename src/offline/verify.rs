@@ -241,6 +241,8 @@ fn chain_file<W: io::Write>(
         Ending::OpenBranch => checker.valid(Some(
             "behind it is an unfinished switch, which a start of blx cuts",
         )),
-        Ending::Damaged | Ending::NoHeader => checker.invalid("the file is damaged here"),
+        Ending::Damaged | Ending::Gap | Ending::NoHeader => {
+            checker.invalid("the file is damaged here")
+        }
     })
 }

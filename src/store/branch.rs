@@ -176,6 +176,7 @@ impl<D: Disk> Log<D> {
     /// Nothing may be appended in the meantime.
     pub fn adopt(&mut self, blocks: usize) -> Result<Option<Fallen>, DiskError> {
         self.check_writable()?;
+        assert!(self.gap.is_none(), "a hole is filled or given up first");
         let mut branch = self.branch.take().expect("a branch is open");
         assert!(branch.tip.length > branch.fork, "a branch has blocks");
         match self.copy(&mut branch, blocks) {

@@ -128,7 +128,7 @@ impl<D: Disk> Log<D> {
     /// written costs time at the next start and nothing else.
     pub fn checkpoint(&mut self) {
         let behind = self.state.end.saturating_sub(self.checkpointed);
-        if behind >= limits::CHECKPOINT_BYTES && self.fault().is_none() {
+        if behind >= limits::CHECKPOINT_BYTES && self.fault().is_none() && self.gap.is_none() {
             self.write_checkpoint();
         }
     }

@@ -34,6 +34,7 @@ impl<D: Disk> Log<D> {
         halves
             && self.state.end > limits::COMPACT_BYTES_MIN
             && !open
+            && self.gap.is_none()
             && !self.no_compaction
             && self.fault().is_none()
     }

@@ -11,6 +11,7 @@ use super::compact::Compaction;
 use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
 use super::record::{BlockBody, Body, StoredBlock};
+use super::repair::Gap;
 use super::window::{Found, Window};
 use crate::ledger::{Block, Changes, Hash, Items, RuleError, Timestamp, Tip};
 use crate::limits;
@@ -140,6 +141,11 @@ pub struct Log<D> {
     pub(super) scratch: Vec<u8>,
     pub(super) branch: Option<Branch>,
     pub(super) last_switch: Option<Fallen>,
+    pub(super) gap: Option<Gap>,
+    /// The last branch was taken in without its closing record, for there is a hole in it.
+    pub(super) open_branch: bool,
+    /// What the first record's check begins with.
+    pub(super) first_check: u32,
     pub(super) compaction: Option<Compaction>,
     /// One has failed in this run.
     pub(super) no_compaction: bool,
@@ -153,7 +159,13 @@ pub struct Log<D> {
 }
 
 impl<D: Disk> Log<D> {
-    pub(super) fn new(disk: D, difficulty: u8, state: State, window: Window) -> Log<D> {
+    pub(super) fn new(
+        disk: D,
+        difficulty: u8,
+        first_check: u32,
+        state: State,
+        window: Window,
+    ) -> Log<D> {
         Log {
             disk,
             checkpointed: state.end,
@@ -162,6 +174,9 @@ impl<D: Disk> Log<D> {
             scratch: Vec::new(),
             branch: None,
             last_switch: None,
+            gap: None,
+            open_branch: false,
+            first_check,
             compaction: None,
             no_compaction: false,
             syncs: Syncs::default(),
@@ -241,6 +256,7 @@ impl<D: Disk> Log<D> {
                 .is_none_or(|branch| !branch.is_adopted()),
             "a branch is being adopted"
         );
+        assert!(self.gap.is_none(), "a hole is filled or given up first");
         block.check_link(self.state.tip.length, &self.state.tip.hash)?;
         let mut changes = Changes::default();
         let befores = changes.apply_block(&self.state.items, block)?;
@@ -273,6 +289,13 @@ impl<D: Disk> Log<D> {
         if let Err(second) = self.disk.set_len(File::Chain, self.state.end) {
             log::error!("{second}");
         }
+        self.window.forget();
+        self.fault = Some(error.clone());
+        error
+    }
+
+    /// Remembers a failed write into a hole. Nothing is cut: what is behind the hole is sound.
+    pub(super) fn fail_mending(&mut self, error: DiskError) -> DiskError {
         self.window.forget();
         self.fault = Some(error.clone());
         error

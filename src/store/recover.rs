@@ -5,16 +5,19 @@
 //! | nothing | nothing: a clean end |
 //! | a record that goes on behind the file's end, nothing sound after | cut: it was never acknowledged |
 //! | a branch without its closing record | cut: it never counted |
-//! | bytes that are no record, or a record that does not fit its chain | copied into a file beside, then cut |
+//! | damage, and nothing sound behind it | copied into a file beside, then cut |
+//! | damage, and behind it a closed branch that leaves the chain in front of it | passed over: it had fallen out |
+//! | damage, and other sound records behind it | a hole, which [`super::repair`] fills |
 //!
 //! | what stands at the file's beginning | what is done |
 //! | --- | --- |
 //! | nothing: an empty file, or none | a new chain with a first block of our own |
-//! | a header that fails its check | the file is copied into one beside, then as if it were empty |
+//! | a damaged header, and a first record that tells what it was | written as it was |
+//! | a damaged header otherwise | the file is copied into one beside, then as if it were empty |
 //! | a newer format, or something else altogether | refused, nothing is touched |
 //!
-//! Bytes that failed their check never get a new one: what follows them is only ever copied or
-//! cut. Whatever is cut and was once acknowledged comes back from any peer that has it.
+//! Bytes that failed their check never get a new one: they are copied, cut, or written as they
+//! were, which the check of the next record proves. Whatever is cut and was once acknowledged comes back from any peer that has it.
 
 use core::fmt;
 
@@ -22,7 +25,7 @@ use super::branch::Branch;
 use super::checkpoint;
 use super::disk::{Disk, DiskError, File};
 use super::log::{Log, Mark, State, mark};
-use super::record::{self, Body, HEADER_BYTES, Header};
+use super::record::{self, Body, CHECK_BYTES, HEADER_BYTES, Header};
 use super::window::{Found, Window};
 use crate::ledger::{Block, Changes, Hash, Timestamp};
 
@@ -35,8 +38,10 @@ pub enum Ending {
     Torn,
     /// In a branch that was being written.
     OpenBranch,
-    /// In damage.
+    /// In damage with nothing sound behind it.
     Damaged,
+    /// In damage with sound records behind it: a hole.
+    Gap,
     /// It had none: the header was damaged.
     NoHeader,
 }
@@ -57,7 +62,7 @@ impl Opening {
     /// One sentence about what was cut.
     pub fn notice(&self) -> Option<String> {
         let (cut, what) = match self.ending {
-            Ending::Clean => return None,
+            Ending::Clean | Ending::Gap => return None,
             Ending::Torn => (self.cut, "an unfinished record"),
             Ending::OpenBranch => (self.cut, "an unfinished switch to another chain"),
             Ending::Damaged | Ending::NoHeader => (self.cut, "damaged bytes"),
@@ -129,10 +134,23 @@ impl fmt::Display for OpenError {
 enum Replayed {
     /// It is the chain now.
     Closed,
-    /// The file's sound part ends in it.
-    Unfinished,
+    /// What is sound ends in it, behind the last of these blocks.
+    Unfinished {
+        marks: Vec<Mark>,
+        end: u64,
+        check: u32,
+    },
     /// A sound record in it does not fit.
     Unfit,
+}
+
+/// What stands behind damage.
+#[derive(Default)]
+struct Behind {
+    /// Records.
+    sound: bool,
+    /// A branch's closing record among them.
+    closed: bool,
 }
 
 impl<D: Disk> Log<D> {
@@ -152,6 +170,12 @@ impl<D: Disk> Log<D> {
         if size == 0 {
             disk.replace(File::Chain, &record::header(new))?;
         }
+        if read_header(&mut disk)? == Header::Damaged
+            && let Some(header) = lost_header(&mut disk)?
+        {
+            disk.write(File::Chain, 0, &header)?;
+            disk.sync(File::Chain)?;
+        }
         if read_header(&mut disk)? == Header::Damaged {
             let aside = Some(disk.set_aside(File::Chain, 0)?);
             opening = Opening {
@@ -168,8 +192,14 @@ impl<D: Disk> Log<D> {
             let file = log.difficulty();
             return Err(OpenError::Difficulty { file, asked });
         }
-        if ending != Ending::Clean {
-            opening = log.cut(ending)?;
+        match ending {
+            Ending::Clean => {}
+            Ending::Gap => opening.ending = Ending::Gap,
+            ending => opening = log.cut(ending)?,
+        }
+        if log.tip().length == 0 {
+            // Without a first block there is no chain that could be mended.
+            log.give_up()?;
         }
         if log.tip().length == 0 {
             log.append(&Block::genesis(now))
@@ -194,62 +224,131 @@ impl<D: Disk> Log<D> {
         let mut window = Window::new(File::Chain);
         let state = checkpoint::read(&mut disk, &mut window)?;
         let state = state.unwrap_or_else(|| State::new(HEADER_BYTES as u64, check));
-        let mut log = Log::new(disk, difficulty, state, window);
+        let mut log = Log::new(disk, difficulty, check, state, window);
         let ending = log.replay()?;
         Ok((log, ending))
     }
 
     /// Takes every sound record in, and says why it stopped.
-    fn replay(&mut self) -> Result<Ending, DiskError> {
+    pub(super) fn replay(&mut self) -> Result<Ending, DiskError> {
         loop {
-            let found = self.window.record(&mut self.disk, self.state.end)?;
-            let Found::Record { body, check, next } = found else {
-                return self.ending(Ending::Torn);
+            let stopped = match self.replay_record()? {
+                None => continue,
+                Some(stopped) => stopped,
             };
-            let sound = match Body::read(body) {
-                Some(Body::Block(body)) if body.index == self.state.tip.length => {
-                    let stored = body.into_block(self.state.tip.hash, &mut self.state.keys);
-                    stored.is_some_and(|stored| {
-                        let mut changes = Changes::default();
-                        let befores = changes.apply_block(&self.state.items, &stored.block);
-                        let sound = befores == Ok(stored.befores);
-                        if sound {
-                            self.last_switch = None;
-                            self.state.extend(&stored.block, changes, next, check);
-                        }
-                        sound
-                    })
+            match stopped {
+                Ending::Gap if self.skip_to_branch()? => {}
+                Ending::Gap => {
+                    self.find_gap()?;
+                    return Ok(Ending::Gap);
                 }
-                Some(Body::Branch { fork }) if fork <= self.state.tip.length => {
-                    let keys = self.state.keys.count();
-                    let replayed = self.replay_branch(fork, next)?;
-                    if replayed != Replayed::Closed {
-                        self.branch = None;
-                        self.state.keys.truncate(keys);
-                    }
-                    if replayed == Replayed::Unfinished {
-                        return self.ending(Ending::OpenBranch);
-                    }
-                    replayed == Replayed::Closed
+                Ending::Clean => {
+                    self.close_branch()?;
+                    return Ok(Ending::Clean);
                 }
-                _ => false,
-            };
-            if !sound {
-                return Ok(Ending::Damaged);
+                ending => return Ok(ending),
             }
         }
     }
 
-    /// Takes a branch in whose first block is at `offset`.
+    /// Takes the next record in; else says why not.
+    fn replay_record(&mut self) -> Result<Option<Ending>, DiskError> {
+        let found = self.window.record(&mut self.disk, self.state.end)?;
+        let Found::Record { body, check, next } = found else {
+            return self.ending(self.state.end, Ending::Torn).map(Some);
+        };
+        let sound = match Body::read(body) {
+            Some(Body::Block(body)) if body.index == self.state.tip.length => {
+                let stored = body.into_block(self.state.tip.hash, &mut self.state.keys);
+                stored.is_some_and(|stored| {
+                    let mut changes = Changes::default();
+                    let befores = changes.apply_block(&self.state.items, &stored.block);
+                    let sound = befores == Ok(stored.befores);
+                    if sound {
+                        self.last_switch = None;
+                        self.state.extend(&stored.block, changes, next, check);
+                    }
+                    sound
+                })
+            }
+            Some(Body::Branch { fork }) if fork <= self.state.tip.length => {
+                return self.take_branch(fork, next);
+            }
+            // Of a branch that was taken in although there was a hole in it.
+            Some(Body::Close { length, tip }) if self.open_branch => {
+                let fits = length == self.state.tip.length && Hash::new(tip) == self.state.tip.hash;
+                if fits {
+                    (self.state.end, self.state.check) = (next, check);
+                    self.open_branch = false;
+                }
+                fits
+            }
+            _ => false,
+        };
+        if sound {
+            return Ok(None);
+        }
+        self.ending(self.state.end, Ending::Damaged).map(Some)
+    }
+
+    /// Takes a branch in whose first block is at `offset`. One that ends in damage is taken as far
+    /// as it goes if a closing record stands behind that: no branch follows one that was not closed.
+    fn take_branch(&mut self, fork: u64, offset: u64) -> Result<Option<Ending>, DiskError> {
+        let keys = self.state.keys.count();
+        let replayed = self.replay_branch(fork, offset)?;
+        match replayed {
+            Replayed::Closed => return Ok(None),
+            Replayed::Unfit => {}
+            Replayed::Unfinished {
+                mut marks,
+                end,
+                check,
+            } => {
+                let ending = self.ending(end, Ending::OpenBranch)?;
+                if ending == Ending::Gap
+                    && self.behind(end)?.closed
+                    && let Some(branch) = self.branch.take()
+                {
+                    if marks.is_empty() {
+                        // Its first block, when that is there again, is elsewhere than ours was.
+                        marks.push(Mark {
+                            height: fork,
+                            offset: end,
+                            prev_hash: branch.tip().hash,
+                        });
+                    }
+                    self.switch(branch, marks, end, check);
+                    self.open_branch = true;
+                    return Ok(Some(Ending::Gap));
+                }
+                self.branch = None;
+                self.state.keys.truncate(keys);
+                // What is behind it is of a branch that never counted.
+                let ending = match ending {
+                    Ending::Gap => Ending::Damaged,
+                    other => other,
+                };
+                return Ok(Some(ending));
+            }
+        }
+        self.branch = None;
+        self.state.keys.truncate(keys);
+        self.ending(self.state.end, Ending::Damaged).map(Some)
+    }
+
+    /// Takes a branch in, block by block.
     fn replay_branch(&mut self, fork: u64, mut offset: u64) -> Result<Replayed, DiskError> {
         let before = self.hash_before(fork)?;
         self.branch = Some(Branch::new(fork, self.state.tip.length, before));
         while !self.unwind(usize::MAX)? {}
         let mut marks: Vec<Mark> = Vec::new();
+        let at = offset - CHECK_BYTES as u64;
+        let mut last = record::le_u32(self.window.get(&mut self.disk, at, CHECK_BYTES)?);
         loop {
             let found = self.window.record(&mut self.disk, offset)?;
             let Found::Record { body, check, next } = found else {
-                return Ok(Replayed::Unfinished);
+                let (end, check) = (offset, last);
+                return Ok(Replayed::Unfinished { marks, end, check });
             };
             let branch = self.branch.as_mut().expect("it was opened above");
             match Body::read(body) {
@@ -265,52 +364,108 @@ impl<D: Disk> Log<D> {
                     mark(&mut marks, &stored.block, offset);
                 }
                 Some(Body::Close { length, tip })
-                    if length == branch.tip().length
-                        && Hash::new(tip) == branch.tip().hash
-                        && length > fork =>
+                    if length == branch.tip().length && Hash::new(tip) == branch.tip().hash =>
                 {
                     let branch = self.branch.take().expect("it was opened above");
                     self.last_switch = Some(self.switch(branch, marks, next, check));
+                    self.open_branch = false;
                     return Ok(Replayed::Closed);
                 }
                 _ => return Ok(Replayed::Unfit),
             }
-            offset = next;
+            (offset, last) = (next, check);
         }
     }
 
-    /// What the file's end is called where replaying found no record that could follow: clean if
-    /// nothing is there, damage if a sound record comes later or the bytes are no record's
-    /// beginning, else `unfinished`.
-    fn ending(&mut self, unfinished: Ending) -> Result<Ending, DiskError> {
-        let mut offset = self.state.end;
-        let mut torn = unfinished;
-        // What is sound behind the end belongs to an unfinished branch; damage comes after it.
-        loop {
-            match self.window.record(&mut self.disk, offset)? {
-                Found::Record { next, .. } if unfinished == Ending::OpenBranch => offset = next,
-                Found::Record { .. } => return Ok(Ending::Damaged),
-                Found::End if offset == self.state.end => return Ok(Ending::Clean),
-                Found::End => return Ok(unfinished),
-                Found::Torn => break,
-                Found::Bad => {
-                    torn = Ending::Damaged;
-                    break;
-                }
-            }
-        }
+    /// Behind damage, looks for a branch that leaves the chain in front of it and is closed: what
+    /// was damaged had fallen out of the chain.
+    fn skip_to_branch(&mut self) -> Result<bool, DiskError> {
         let size = self.disk.len(File::Chain)?;
-        for offset in offset + 1..size {
-            if let Found::Record { .. } = self.window.record(&mut self.disk, offset)? {
-                torn = Ending::Damaged;
-                break;
+        let (damage, known) = (self.state.end, self.state.keys.clone());
+        let mut learned = known.clone();
+        let mut offset = damage + 1;
+        while offset < size {
+            let Found::Record { body, next, .. } = self.window.record(&mut self.disk, offset)?
+            else {
+                offset += 1;
+                continue;
+            };
+            match Body::read(body) {
+                Some(Body::Branch { fork }) if fork <= self.state.tip.length => {
+                    // Its keys may have been met only in what is skipped.
+                    self.state.keys = learned.clone();
+                    if self.replay_branch(fork, next)? == Replayed::Closed {
+                        self.state.garbage += offset - damage;
+                        return Ok(true);
+                    }
+                    self.branch = None;
+                    self.state.keys = known.clone();
+                }
+                Some(Body::Block(body)) => {
+                    // Only its keys are wanted, and those that do not fit are not.
+                    let _ = body.into_block(Hash::ZERO, &mut learned);
+                }
+                _ => {}
             }
+            offset = next;
         }
-        Ok(torn)
+        Ok(false)
+    }
+
+    /// Closes a branch whose hole is filled and that never came to its closing record.
+    pub(super) fn close_branch(&mut self) -> Result<(), DiskError> {
+        if !self.open_branch {
+            return Ok(());
+        }
+        let tip = self.state.tip;
+        let body = Body::Close {
+            length: tip.length,
+            tip: *tip.hash.as_bytes(),
+        };
+        self.scratch.clear();
+        let check = body.write(self.state.check, &mut self.scratch);
+        self.disk
+            .write(File::Chain, self.state.end, &self.scratch)?;
+        self.sync()?;
+        self.state.end += self.scratch.len() as u64;
+        self.state.check = check;
+        self.open_branch = false;
+        Ok(())
+    }
+
+    /// What the end of what is sound is called: clean if nothing is there, a hole if something
+    /// sound is behind it, damage if it is no record's beginning, else `unfinished`.
+    fn ending(&mut self, end: u64, unfinished: Ending) -> Result<Ending, DiskError> {
+        let found = match self.window.record(&mut self.disk, end)? {
+            Found::End if unfinished == Ending::Torn => return Ok(Ending::Clean),
+            Found::End => return Ok(unfinished),
+            Found::Torn => unfinished,
+            Found::Bad | Found::Record { .. } => Ending::Damaged,
+        };
+        let behind = self.behind(end)?;
+        Ok(if behind.sound { Ending::Gap } else { found })
+    }
+
+    /// Looks for sound records behind `end`, where none is.
+    fn behind(&mut self, end: u64) -> Result<Behind, DiskError> {
+        let size = self.disk.len(File::Chain)?;
+        let mut behind = Behind::default();
+        let mut offset = end + 1;
+        while offset < size {
+            offset = match self.window.record(&mut self.disk, offset)? {
+                Found::Record { body, next, .. } => {
+                    behind.sound = true;
+                    behind.closed |= matches!(Body::read(body), Some(Body::Close { .. }));
+                    next
+                }
+                _ => offset + 1,
+            };
+        }
+        Ok(behind)
     }
 
     /// Cuts what is behind the last record that counts.
-    fn cut(&mut self, ending: Ending) -> Result<Opening, DiskError> {
+    pub(super) fn cut(&mut self, ending: Ending) -> Result<Opening, DiskError> {
         let size = self.disk.len(File::Chain)?;
         let aside = match ending {
             Ending::Damaged => Some(self.disk.set_aside(File::Chain, self.state.end)?),
@@ -319,6 +474,7 @@ impl<D: Disk> Log<D> {
         self.disk.set_len(File::Chain, self.state.end)?;
         self.disk.sync(File::Chain)?;
         self.window.forget();
+        self.close_branch()?;
         Ok(Opening {
             ending,
             cut: size - self.state.end,
@@ -331,4 +487,17 @@ fn read_header(disk: &mut impl Disk) -> Result<Header, DiskError> {
     let mut bytes = [0; HEADER_BYTES];
     let read = disk.read(File::Chain, 0, &mut bytes)?;
     Ok(record::read_header(&bytes[..read]))
+}
+
+/// The header that a file with a damaged one had: the one that its first record is chained to.
+fn lost_header(disk: &mut impl Disk) -> Result<Option<[u8; HEADER_BYTES]>, DiskError> {
+    let mut window = Window::new(File::Chain);
+    for difficulty in 0..=crate::limits::DIFFICULTY_MAX {
+        let header = record::header(difficulty);
+        let check = record::le_u32(&header[HEADER_BYTES - CHECK_BYTES..]);
+        if window.follows(disk, HEADER_BYTES as u64, check)? {
+            return Ok(Some(header));
+        }
+    }
+    Ok(None)
 }

@@ -304,6 +304,9 @@ fn damage_is_set_aside_and_never_blessed() {
     for name in ["a", "b", "c", "d"] {
         toggle(&mut log, 1, name).expect("appended");
     }
+    let before = log.bytes();
+    toggle(&mut log, 1, "last").expect("appended");
+    let last = usize::try_from(log.bytes() - before).expect("small");
     let whole = log.disk.clone();
     let size = usize::try_from(log.bytes()).expect("small");
     for at in 0..size {
@@ -316,18 +319,26 @@ fn damage_is_set_aside_and_never_blessed() {
             continue;
         }
         let (mut log, opening) = opened.expect("opens");
-        let expected = if at < 16 {
-            Ending::NoHeader
-        } else {
-            Ending::Damaged
+        let last = at >= size - last - 4;
+        let expected = match at {
+            8..16 => Ending::Clean,
+            _ if last => Ending::Damaged,
+            _ => Ending::Gap,
         };
         assert_eq!(opening.ending, expected, "byte {at}");
-        let aside = log.disk.aside.last().expect("kept").clone();
-        assert_eq!(damaged[damaged.len() - aside.len()..], aside[..]);
-        assert!(
-            aside.len() + at >= damaged.len() - 160,
-            "only from the damaged record on"
-        );
+        check(&mut log);
+        let kept = match expected {
+            Ending::Gap => log.give_up().expect("copied and cut").is_some(),
+            other => other == Ending::Damaged,
+        };
+        if kept {
+            let aside = log.disk.aside.last().expect("kept").clone();
+            assert_eq!(damaged[damaged.len() - aside.len()..], aside[..]);
+            assert!(
+                aside.len() + at >= damaged.len() - 160,
+                "only from the damaged record on"
+            );
+        }
         check(&mut log);
         toggle(&mut log, 1, "e").expect("goes on");
     }

@@ -7,7 +7,7 @@ use super::recover::Ending;
 use super::tests::{check, open, stage, tip, toggle};
 
 /// A chain of several authors with a switch in it.
-fn grown(blocks: u64) -> Log<MemoryDisk> {
+pub(super) fn grown(blocks: u64) -> Log<MemoryDisk> {
     let (mut log, _) = open(MemoryDisk::default());
     for step in 0..blocks {
         let author = u8::try_from(step % 5 + 1).expect("small");

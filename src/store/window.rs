@@ -76,6 +76,22 @@ impl Window {
         Ok(&self.bytes[..count.min(read)])
     }
 
+    /// Whether the record at `offset` is sound if the one in front of it has this check.
+    pub fn follows(
+        &mut self,
+        disk: &mut impl Disk,
+        offset: u64,
+        check: u32,
+    ) -> Result<bool, DiskError> {
+        let prefix = self.get(disk, offset, PREFIX_BYTES)?.first_chunk();
+        let Some(length) = prefix.and_then(record::body_length) else {
+            return Ok(false);
+        };
+        let size = PREFIX_BYTES + length + CHECK_BYTES;
+        let bytes = self.get(disk, offset, size)?;
+        Ok(bytes.len() == size && record::open(bytes, check).is_some())
+    }
+
     /// The record at `offset`, which is behind a header or another record.
     pub fn record(&mut self, disk: &mut impl Disk, offset: u64) -> Result<Found<'_>, DiskError> {
         let start = offset - CHECK_BYTES as u64;

@@ -1,0 +1,191 @@
+//! Damage in the middle of the chain file: what comes behind it is kept, the hole is filled with
+//! the blocks that were there, and everything is as it was.
+//!
+//! A block has only one record: the same block, behind the same blocks, is written with the same
+//! bytes. So a hole is filled in place by writing the missing blocks, which any peer can tell,
+//! once more; and that they are the right ones is proved by the record behind the hole, whose
+//! check was made over the check of the record in front of it. Until that proof is there nothing
+//! is written. These are the only bytes of the file that are ever written twice, and no others
+//! than those that failed their check.
+//!
+//! While there is a hole the chain ends in front of it. What cannot be filled, because nobody has
+//! the blocks, is given up in the end: copied into a file beside and cut.
+
+use super::disk::{Disk, DiskError, File};
+use super::keys::KeyTable;
+use super::log::{AppendError, Log};
+use super::record::{BlockBody, Body, HEADER_BYTES};
+use super::recover::{Ending, OpenError};
+use super::window::Found;
+use crate::ledger::{Block, Changes, Hash, Tip};
+
+/// A hole in the chain file: from the end of what is sound in front of it to the next sound record.
+pub(super) struct Gap {
+    /// The offset of the first sound record behind it.
+    next: u64,
+    /// The length of the chain with what is behind it.
+    length: u64,
+    filling: Option<Filling>,
+}
+
+/// The blocks of a hole as far as somebody has told them, in memory only.
+struct Filling {
+    bytes: Vec<u8>,
+    tip: Tip,
+    check: u32,
+    keys: KeyTable,
+    changes: Changes,
+}
+
+/// What became of a block that might fill a hole.
+#[derive(Debug, PartialEq, Eq)]
+pub enum Mended {
+    /// It may be one of several.
+    More,
+    /// The hole is filled, and the chain goes on behind it.
+    Done,
+    /// It is not what was there.
+    Unfit,
+}
+
+impl<D: Disk> Log<D> {
+    /// If there is a hole behind the chain: the length that the chain had before.
+    pub fn gap(&self) -> Option<u64> {
+        self.gap
+            .as_ref()
+            .map(|gap| gap.length.max(self.tip().length + 1))
+    }
+
+    /// Looks for a sound record behind the damage at the end of the state; remembers the hole, which there is.
+    pub(super) fn find_gap(&mut self) -> Result<(), DiskError> {
+        let size = self.disk.len(File::Chain)?;
+        let mut offset = self.state.end + 1;
+        let mut gap: Option<Gap> = None;
+        while offset < size {
+            let Found::Record { body, next, .. } = self.window.record(&mut self.disk, offset)?
+            else {
+                offset += 1;
+                continue;
+            };
+            let gap = gap.get_or_insert(Gap {
+                next: offset,
+                length: 0,
+                filling: None,
+            });
+            if let Some(Body::Block(body)) = Body::read(body) {
+                gap.length = body.index + 1;
+            }
+            offset = next;
+        }
+        self.gap = gap;
+        Ok(())
+    }
+
+    /// Begins to fill the hole anew.
+    pub fn begin_mending(&mut self) {
+        if let Some(gap) = &mut self.gap {
+            gap.filling = Some(Filling {
+                bytes: Vec::new(),
+                tip: self.state.tip,
+                check: self.state.check,
+                keys: self.state.keys.clone(),
+                changes: Changes::default(),
+            });
+        }
+    }
+
+    /// Takes a block that is said to follow the chain, or the ones that were taken before. Its
+    /// hash, work and signatures have been checked.
+    pub fn mend(&mut self, block: &Block) -> Result<Mended, AppendError> {
+        let Some(gap) = &mut self.gap else {
+            return Ok(Mended::Unfit);
+        };
+        let Some(filling) = &mut gap.filling else {
+            return Ok(Mended::Unfit);
+        };
+        block.check_link(filling.tip.length, &filling.tip.hash)?;
+        let befores = filling.changes.apply_block(&self.state.items, block)?;
+        let body = Body::Block(BlockBody::new(block, &befores, &mut filling.keys));
+        filling.check = body.write(filling.check, &mut filling.bytes);
+        filling.tip = Tip {
+            length: block.index + 1,
+            hash: block.hash,
+        };
+        let end = self.state.end + filling.bytes.len() as u64;
+        if end < gap.next {
+            return Ok(Mended::More);
+        }
+        if end > gap.next {
+            gap.filling = None;
+            return Ok(Mended::Unfit);
+        }
+        let (bytes, check, next) = (core::mem::take(&mut filling.bytes), filling.check, gap.next);
+        gap.filling = None;
+        if !self.window.follows(&mut self.disk, next, check)? {
+            return Ok(Mended::Unfit);
+        }
+        self.check_writable()?;
+        let written = self.disk.write(File::Chain, self.state.end, &bytes);
+        if let Err(error) = written.and_then(|()| self.sync()) {
+            return Err(self.fail_mending(error).into());
+        }
+        self.window.forget();
+        self.take_up()?;
+        Ok(Mended::Done)
+    }
+
+    /// Goes on reading where the hole was.
+    fn take_up(&mut self) -> Result<(), DiskError> {
+        self.gap = None;
+        self.forget_cursor();
+        let ending = self.replay()?;
+        if ending != Ending::Clean && ending != Ending::Gap {
+            self.cut(ending)?;
+        }
+        Ok(())
+    }
+
+    /// Gives up what is behind the hole: it is copied into a file beside, whose name this returns,
+    /// and cut. The chain can grow again.
+    pub fn give_up(&mut self) -> Result<Option<String>, DiskError> {
+        if self.gap.is_none() {
+            return Ok(None);
+        }
+        self.check_writable()?;
+        let name = self.disk.set_aside(File::Chain, self.state.end)?;
+        self.gap = None;
+        let cut = self.disk.set_len(File::Chain, self.state.end);
+        if let Err(error) = cut.and_then(|()| self.sync()) {
+            return Err(self.fail(error));
+        }
+        self.window.forget();
+        match self.close_branch() {
+            Ok(()) => Ok(Some(name)),
+            Err(error) => Err(self.fail(error)),
+        }
+    }
+
+    /// Reads the whole file again, as after a start without a checkpoint: damage that was found
+    /// while running becomes a hole that can be filled.
+    pub fn reopen(&mut self) -> Result<(), OpenError> {
+        self.abandon();
+        self.compaction = None;
+        self.last_switch = None;
+        self.gap = None;
+        self.window.forget();
+        self.forget_cursor();
+        self.state = super::log::State::new(HEADER_BYTES as u64, self.first_check);
+        let ending = self.replay()?;
+        if ending != Ending::Clean && ending != Ending::Gap {
+            self.cut(ending)?;
+        }
+        self.last_switch = None;
+        Ok(())
+    }
+
+    /// The hash that a block behind the chain, or behind what fills its hole so far, must name.
+    pub fn mending_tip(&self) -> Option<(u64, Hash)> {
+        let filling = self.gap.as_ref()?.filling.as_ref()?;
+        Some((filling.tip.length, filling.tip.hash))
+    }
+}

@@ -1,0 +1,192 @@
+//! Holes in the chain file are filled with the bytes that were there.
+
+use super::disk::File;
+use super::disk::memory::MemoryDisk;
+use super::log::Log;
+use super::recover::Ending;
+use super::repair::Mended;
+use super::tests::{NOW, check, open, tip, toggle};
+use super::upkeep_tests::grown;
+use crate::ledger::Block;
+
+/// What a peer that has the whole chain can tell.
+fn chain(log: &mut Log<MemoryDisk>) -> Vec<Block> {
+    let heights = 0..log.tip().length;
+    heights
+        .map(|height| log.read(height).expect("reads").block)
+        .collect()
+}
+
+/// How a damaged file came to be whole.
+#[derive(Debug, Default, PartialEq, Eq)]
+struct Healed {
+    mended: usize,
+    given_up: usize,
+    adopted: usize,
+}
+
+/// Brings a log to the end of the peer's chain.
+fn heal(log: &mut Log<MemoryDisk>, peer: &[Block]) -> Healed {
+    let mut healed = Healed::default();
+    while log.gap().is_some() {
+        log.begin_mending();
+        let from = usize::try_from(log.tip().length).expect("small");
+        let mut outcome = Ok(Mended::More);
+        for block in peer.get(from..).unwrap_or_default() {
+            if outcome == Ok(Mended::More) {
+                outcome = log.mend(block);
+            }
+        }
+        if outcome == Ok(Mended::Done) {
+            healed.mended += 1;
+        } else {
+            log.give_up().expect("copied and cut");
+            healed.given_up += 1;
+        }
+    }
+    let shared = |log: &mut Log<MemoryDisk>, block: &Block| {
+        block.index < log.tip().length && log.hash(block.index) == Ok(block.hash)
+    };
+    let fork = peer.iter().take_while(|block| shared(log, block)).count();
+    if fork < peer.len() {
+        log.begin(fork as u64).expect("begins");
+        while !log.unwind(100).expect("unwinds") {}
+        for block in &peer[fork..] {
+            log.stage(block).expect("follows");
+        }
+        while log.adopt(100).expect("adopts").is_none() {}
+        healed.adopted += 1;
+    }
+    healed
+}
+
+#[test]
+fn every_damaged_byte_is_healed_from_a_peer() {
+    let mut whole = grown(40);
+    toggle(&mut whole, 2, "last").expect("appended");
+    let peer = chain(&mut whole);
+    let bytes = whole.disk.live(File::Chain).clone();
+    let mut sums = Healed::default();
+    for at in 8..bytes.len() {
+        let mut disk = whole.disk.clone();
+        disk.live(File::Chain)[at] ^= 1 << (at % 8);
+        let (mut log, _) = open(disk);
+        // A switch behind the damage may have made it garbage; then nothing is missing.
+        let healed = heal(&mut log, &peer);
+        assert_eq!(tip(&log), tip(&whole), "byte {at}: {healed:?}");
+        check(&mut log);
+        if healed.mended > 0 && healed.given_up == 0 {
+            assert!(
+                *log.disk.live(File::Chain) == bytes,
+                "byte {at}: other bytes"
+            );
+        }
+        let (mut again, ending) = open(log.disk.clone());
+        assert_eq!(
+            (tip(&again), ending),
+            (tip(&whole), Ending::Clean),
+            "byte {at}"
+        );
+        check(&mut again);
+        sums.mended += usize::from(healed.mended > 0);
+        sums.given_up += usize::from(healed.given_up > 0);
+        sums.adopted += usize::from(healed.adopted > 0);
+    }
+    assert!(sums.mended > bytes.len() * 7 / 10, "{sums:?}");
+}
+
+#[test]
+fn a_hole_of_several_blocks_is_filled_at_once_or_not_at_all() {
+    let mut whole = grown(60);
+    let peer = chain(&mut whole);
+    let bytes = whole.disk.live(File::Chain).clone();
+    let mut disk = whole.disk.clone();
+    disk.live(File::Chain)[2_000..4_048].fill(0);
+    let (mut log, ending) = open(disk);
+    assert_eq!(ending, Ending::Gap);
+    let (short, damaged) = (tip(&log), log.disk.live(File::Chain).clone());
+    let behind = log.gap().expect("a hole");
+    assert!(behind > short.0 + 10 && behind <= tip(&whole).0);
+    log.begin_mending();
+    let from = usize::try_from(short.0).expect("small");
+    for block in &peer[from..from + 5] {
+        assert_eq!(log.mend(block), Ok(Mended::More));
+    }
+    assert_eq!(tip(&log), short, "nothing counts before the proof");
+    assert_eq!(*log.disk.live(File::Chain), damaged);
+    log.begin_mending();
+    assert_eq!(
+        heal(&mut log, &peer),
+        Healed {
+            mended: 1,
+            ..Healed::default()
+        }
+    );
+    assert_eq!(tip(&log), tip(&whole));
+    assert_eq!(*log.disk.live(File::Chain), bytes);
+    check(&mut log);
+}
+
+#[test]
+fn other_blocks_do_not_fill_a_hole() {
+    let mut whole = grown(60);
+    let mut disk = whole.disk.clone();
+    disk.live(File::Chain)[3_000] ^= 1;
+    let (mut log, _) = open(disk);
+    let damaged = log.disk.live(File::Chain).clone();
+    let (length, hash) = tip(&log);
+    // As large as what was there, and another one.
+    let original = whole.read(length).expect("reads").block;
+    let name = original.transactions[0].uid.to_string();
+    let held = log.items().get(&name.as_str().into());
+    let kind = original.transactions[0].kind;
+    assert_eq!(
+        held.is_some_and(|item| item.reserved),
+        kind == crate::ledger::Kind::Release
+    );
+    let other = super::tests::block((length, hash), 4, &[(kind, &name)]);
+    log.begin_mending();
+    assert_eq!(log.mend(&other), Ok(Mended::Unfit));
+    assert_eq!(
+        *log.disk.live(File::Chain),
+        damaged,
+        "not a byte is written"
+    );
+    let aside = log.give_up().expect("copied").expect("a name");
+    assert!(aside.contains("damaged"));
+    let kept = log.disk.aside.last().expect("kept").clone();
+    assert!(damaged.ends_with(&kept) && kept.len() > 1_000);
+    log.append(&other).expect("the chain goes on");
+    check(&mut log);
+    check(&mut open(log.disk.clone()).0);
+}
+
+#[test]
+fn damage_that_is_found_while_running_is_healed_too() {
+    let mut log = grown(60);
+    let (before, peer) = (tip(&log), chain(&mut log));
+    let bytes = log.disk.live(File::Chain).clone();
+    log.write_checkpoint();
+    log.disk.live(File::Chain)[2_500] ^= 4;
+    log.reopen().expect("reads");
+    assert!(log.gap().is_some() && tip(&log).0 < before.0);
+    assert_eq!(heal(&mut log, &peer).mended, 1);
+    assert_eq!(tip(&log), before);
+    assert_eq!(*log.disk.live(File::Chain), bytes);
+    toggle(&mut log, 3, "after").expect("goes on");
+    check(&mut open(log.disk.clone()).0);
+}
+
+#[test]
+fn a_damaged_header_is_written_as_it_was() {
+    let mut whole = grown(5);
+    let bytes = whole.disk.live(File::Chain).clone();
+    for at in 8..16 {
+        let mut disk = whole.disk.clone();
+        disk.live(File::Chain)[at] ^= 0x40;
+        let (mut log, opening) = Log::open(disk, None, NOW).expect("opens");
+        assert_eq!(opening.ending, Ending::Clean, "byte {at}");
+        assert_eq!(*log.disk.live(File::Chain), bytes, "byte {at}");
+        assert_eq!(tip(&log), tip(&whole));
+    }
+}
