@@ -30,11 +30,12 @@ const EXIT_FAULT: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 
 /// The options as `--help` shows them: names, two spaces or more, meaning.
-const OPTIONS: [&str; 7] = [
+const OPTIONS: [&str; 8] = [
     "    --bind ADDR          IP address to listen on (0.0.0.0)",
     "    --connect HOST:PORT  dial this peer at start and keep dialing it; may be repeated",
     "    --data-dir DIR       where the files lie (~/.databox/material/PORT/)",
     "    --difficulty N       leading hex zeros of a block's hash (2, or the data directory's own)",
+    "    --scrub HOURS        time from one check of the chain file to the next, or off (24)",
     "    --headless           no menu; standard input is not read",
     "-h, --help               print this",
     "-V, --version            print the version",
@@ -211,6 +212,7 @@ fn parse_run(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Comman
     let mut connect = Vec::new();
     let mut data_dir = None;
     let mut difficulty = None;
+    let mut scrub_hours = Some(24);
     let mut headless = false;
     while let Some(argument) = parser.next().map_err(sentence)? {
         match argument {
@@ -223,6 +225,7 @@ fn parse_run(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Comman
             ),
             Long("data-dir") => data_dir = Some(parse_directory(&mut parser)?),
             Long("difficulty") => difficulty = Some(parse_difficulty(&text(&mut parser)?)?),
+            Long("scrub") => scrub_hours = parse_scrub(&text(&mut parser)?)?,
             Long("headless") => headless = true,
             Value(value) if port.is_none() => port = Some(parse_port(&value.to_string_lossy())?),
             other => return Err(sentence(other.unexpected())),
@@ -238,6 +241,7 @@ fn parse_run(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Comman
         data_dir,
         difficulty,
         connect,
+        scrub_hours,
         headless,
     }))
 }
@@ -272,6 +276,16 @@ fn parse_bind(text: &str) -> Usage<IpAddr> {
     inner.parse().map_err(|_| {
         format!("--bind needs an IP address of this machine, such as 0.0.0.0 or ::, not {text:?}")
     })
+}
+
+fn parse_scrub(text: &str) -> Usage<Option<u32>> {
+    match digits(text).map(u32::try_from) {
+        Some(Ok(hours @ 1..=8_760)) => Ok(Some(hours)),
+        _ if text == "off" => Ok(None),
+        _ => Err(format!(
+            "--scrub must be a number of hours from 1 to 8760, or off, not {text:?}"
+        )),
+    }
 }
 
 fn parse_difficulty(text: &str) -> Usage<u8> {
@@ -309,6 +323,7 @@ mod tests {
             data_dir: "/home/u/.databox/material/6000".into(),
             difficulty: None,
             connect: Vec::new(),
+            scrub_hours: Some(24),
             headless: false,
         };
         assert_eq!(settings(&[]), expected);
@@ -333,6 +348,7 @@ mod tests {
             data_dir: "/tmp/x".into(),
             difficulty: Some(3),
             connect: vec![("pi".to_owned(), 6000), ("::1".to_owned(), 6002)],
+            scrub_hours: Some(24),
             headless: true,
         };
         assert_eq!(settings(&words), expected);

@@ -157,3 +157,21 @@ pub const COMPACT_SYNC_BYTES: u64 = 1 << 20;
 /// The most leading hexadecimal zeros that can be asked for: no machine finds 16, and a number that
 /// was typed by mistake should not make a node look dead.
 pub const DIFFICULTY_MAX: u8 = 16;
+
+/// The chain file is read through and checked once in this many milliseconds.
+pub const SCRUB_EVERY_MS: u64 = 24 * 3_600_000;
+
+/// The first time is this many milliseconds after the start.
+pub const SCRUB_FIRST_MS: u64 = 600_000;
+
+/// A slice of that work should take at most this many milliseconds.
+pub const SCRUB_SLICE_MS: u64 = 5;
+
+/// After a slice the scrubber rests so many times as long as it took: at most 1 % of a core.
+pub const SCRUB_REST: u64 = 99;
+
+/// Signatures and blocks in a slice at most.
+pub const SCRUB_SLICE_MAX: usize = 64;
+
+/// How long a user's wish waits for a peer that can fill a hole in the chain: milliseconds.
+pub const HOLE_WAIT_MS: u64 = 60_000;

@@ -209,7 +209,7 @@ impl Console {
 
 /// The same in ASCII: a tag for each picture, an escape for each other character.
 fn plain(text: &str) -> String {
-    const TAGS: [(&str, &str); 13] = [
+    const TAGS: [(&str, &str); 16] = [
         ("[network 📦]", "[network]"),
         ("[network 📨]", "[network]"),
         ("[network 🔗]", "[network]"),
@@ -217,6 +217,9 @@ fn plain(text: &str) -> String {
         ("[consensus ℹ️]", "[consensus]"),
         ("[consensus ✅]", "[consensus] [ok]"),
         ("[consensus ❌]", "[consensus] [failed]"),
+        ("[monitor ⚠️]", "[monitor] [warning]"),
+        ("[monitor ✅]", "[monitor] [ok]"),
+        ("[monitor ❌]", "[monitor] [failed]"),
         ("[store ❌]", "[store] [failed]"),
         ("[store ⚠️]", "[store] [warning]"),
         ("✅", "[ok]"),

@@ -123,6 +123,8 @@ pub struct Config {
     pub difficulty: Option<u8>,
     /// Peers to dial for ever.
     pub connect: Vec<(String, u16)>,
+    /// The chain file is read through once in this time; never, if there is none.
+    pub scrub_every: Option<Millis>,
     /// Starts so far that followed a kill or a power cut.
     pub unclean_stops: u32,
     /// 32 random bytes: the identity's secret if there is none yet, and the seed of all chance.

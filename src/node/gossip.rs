@@ -141,7 +141,8 @@ impl<D: Disk> Node<D> {
     /// A block on its own (PROTOCOL.md section 4). Cheapest test first.
     fn new_block(&mut self, line: usize, block: Box<Block>) {
         let tip = self.log.tip();
-        let links = block.index == tip.length && block.prev_hash == tip.hash;
+        let links =
+            block.index == tip.length && block.prev_hash == tip.hash && self.log.gap().is_none();
         // What its chain would be: only one that would win is worth a look.
         let claim = Tip {
             length: block.index.saturating_add(1),
@@ -184,7 +185,7 @@ impl<D: Disk> Node<D> {
             .transactions
             .len()
             .min(next + limits::SIGNATURES_PER_TURN);
-        if origin == Origin::Chain {
+        if origin != Origin::NewBlock {
             self.sync.progress(end - next);
         }
         for position in next..end {
@@ -192,7 +193,7 @@ impl<D: Disk> Node<D> {
                 let text = invalid(&block, RuleError::WrongSignature(position));
                 return match origin {
                     Origin::NewBlock => self.strike(line, &text),
-                    Origin::Chain => self.chain_invalid(line, &text),
+                    Origin::Chain | Origin::Hole => self.chain_invalid(line, &text),
                 };
             }
         }
@@ -208,6 +209,7 @@ impl<D: Disk> Node<D> {
         }
         match origin {
             Origin::Chain => self.stage(line, block),
+            Origin::Hole => self.mend(line, &block),
             Origin::NewBlock => self.take_block(line, block),
         }
     }
@@ -215,7 +217,8 @@ impl<D: Disk> Node<D> {
     /// Takes a checked block, if it still extends the chain.
     fn take_block(&mut self, line: usize, block: Box<Block>) {
         let tip = self.log.tip();
-        if block.index != tip.length || block.prev_hash != tip.hash {
+        let hole = self.log.gap().is_some();
+        if hole || block.index != tip.length || block.prev_hash != tip.hash {
             return self.new_block(line, block);
         }
         match self.log.append(&block) {

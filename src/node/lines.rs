@@ -26,6 +26,8 @@ pub enum Origin {
     NewBlock,
     /// A chain.
     Chain,
+    /// A chain, where ours has a hole.
+    Hole,
 }
 
 /// An open connection.
@@ -63,6 +65,8 @@ pub struct Peer {
     /// Its chain came while another one was being looked at, and was skipped: it is asked for
     /// again when there is time for it, at this time at the latest.
     pub deferred: Option<Millis>,
+    /// Its chain does not have what is missing in ours.
+    pub no_help: bool,
     /// Broken rules.
     pub strikes: u8,
     /// Blocks that came.
@@ -91,6 +95,7 @@ impl Peer {
             user_asked: false,
             seen: 0,
             deferred: None,
+            no_help: false,
             strikes: 0,
             blocks_in: 0,
             messages_in: 0,

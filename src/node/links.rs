@@ -175,6 +175,7 @@ impl<D: Disk> Node<D> {
             }
         }
         self.tend_sync();
+        self.tend_damage();
         if self.ending.is_some() {
             return;
         }

@@ -3,7 +3,8 @@
 //!
 //! Here is the law of driving, `event` has its words. `lines` is a connection's state and `peers` whom to dial, `links` makes
 //! and ends connections, `view` is what their sending halves see; `gossip` understands what peers
-//! say, `sync` takes another chain, `orphans` are what ours loses by it; `pool` makes blocks of what the user wants; `console` is the
+//! say, `sync` takes another chain, `orphans` are what ours loses by it;
+//! `monitor` looks for damage in the chain file and sees to its repair; `pool` makes blocks of what the user wants; `console` is the
 //! user's stream, `menu` takes his lines, `report` answers them.
 
 mod console;
@@ -12,6 +13,7 @@ mod gossip;
 mod lines;
 mod links;
 mod menu;
+mod monitor;
 mod orphans;
 mod peers;
 mod pool;
@@ -33,6 +35,7 @@ use console::Console;
 pub use event::{Action, CONSOLE, Clock, Config, Event, Line, Millis, OpenError};
 use lines::Slot;
 use menu::Menu;
+use monitor::Monitor;
 use peers::{Contact, Target};
 use pool::Pool;
 use sync::Sync;
@@ -64,8 +67,7 @@ pub struct Node<D> {
     turn: usize,
     /// The node ends, at this time at the latest.
     ending: Option<Millis>,
-    /// What was found unreadable in the chain file.
-    damage: Option<String>,
+    monitor: Monitor,
     unclean_stops: u32,
 }
 
@@ -88,6 +90,7 @@ impl<D: Disk> Node<D> {
         let early = opening
             .notice()
             .map(|notice| format!("[store ⚠️] {notice}"));
+        let monitor = Monitor::new(clock.mono, config.scrub_every);
         let connect = config.connect.into_iter().map(|(host, port)| {
             let mut target = Target::new(host, port, clock.mono);
             target.kept = true;
@@ -115,7 +118,7 @@ impl<D: Disk> Node<D> {
             busy: true,
             turn: 0,
             ending: None,
-            damage: None,
+            monitor,
             unclean_stops: config.unclean_stops,
         })
     }
@@ -207,6 +210,7 @@ impl<D: Disk> Node<D> {
             .chain(dials)
             .chain(chains)
             .chain(self.sync.deadline())
+            .chain(self.monitor_deadline())
             .chain(self.menu.deadline())
             .chain(self.ending)
             .min()
@@ -258,11 +262,13 @@ impl<D: Disk> Node<D> {
                     break;
                 }
             }
-            self.mine();
+            if self.may_append() {
+                self.mine();
+            }
         }
         self.busy |= self.take_input();
         // The line just taken may have been a wish.
-        self.busy |= !self.pool.is_empty();
+        self.busy |= !self.pool.is_empty() && self.may_append();
         if !self.busy && self.ending.is_none() {
             self.busy = self.upkeep();
         }
@@ -282,7 +288,6 @@ impl<D: Disk> Node<D> {
             }
             peer.writer.fill(&mut View {
                 log: &mut self.log,
-                damage: &mut self.damage,
                 known: &known,
                 asking: peer.listening().unwrap_or(peer.remote),
                 sender: &self.sender,
@@ -296,7 +301,7 @@ impl<D: Disk> Node<D> {
     fn upkeep(&mut self) -> bool {
         self.log.checkpoint();
         if !self.log.wants_compaction() {
-            return false;
+            return self.scrub();
         }
         let before = self.log.bytes();
         match self.log.compact(limits::BLOCKS_PER_TURN) {

@@ -24,7 +24,7 @@ impl<D: Disk> Node<D> {
             .filter(|slot| matches!(slot, Slot::Open(_)))
             .count();
         let (tip, items) = (self.log.tip(), self.log.items());
-        let mut lines = vec![match &self.damage {
+        let mut lines = vec![match self.damage() {
             None => "blockchain is A-OK! 😁".into(),
             Some(damage) => format!("blockchain is CORRUPTED! ⚠️ {damage}"),
         }];
@@ -41,6 +41,7 @@ impl<D: Disk> Node<D> {
             "disk sync: last {:.1?}, slowest {:.1?}",
             syncs.last, syncs.slowest
         ));
+        lines.push(self.scrub_report());
         let unclean = self.unclean_stops;
         lines.push(format!("starts after an unclean stop: {unclean}"));
         lines.push(format!("node key: {}", self.identity.public()));
@@ -173,7 +174,7 @@ fn duration(ms: u64) -> String {
 
 /// A day and a minute in UTC, by the rule that 400 years have 146,097 days; a time that no
 /// calendar has is shown as it is.
-fn date(seconds: f64) -> String {
+pub(super) fn date(seconds: f64) -> String {
     if !(0.0..253_402_300_800.0).contains(&seconds) {
         return format!("at {seconds} s");
     }

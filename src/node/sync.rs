@@ -8,7 +8,8 @@ use crate::ledger::{Block, Hash};
 use crate::limits;
 use crate::store::branch::Fallen;
 use crate::store::disk::{Disk, DiskError};
-use crate::store::log::AppendError;
+use crate::store::log::{AppendError, Log};
+use crate::store::repair::Mended;
 use crate::wire::message::InvalidBlock;
 use crate::wire::write::Intent;
 
@@ -33,6 +34,19 @@ pub struct Candidate {
     /// Blocks and signatures since then: a chain that trickles must not keep the others waiting.
     progress: usize,
     since: Millis,
+}
+
+impl Candidate {
+    /// Passes over a block that our chain has too; false if it does not.
+    fn share<D: Disk>(&mut self, log: &mut Log<D>, block: &Block) -> Result<bool, DiskError> {
+        if block.index >= log.tip().length || log.hash(block.index)? != block.hash {
+            return Ok(false);
+        }
+        self.next += 1;
+        self.prev_hash = block.hash;
+        self.progress += 1;
+        Ok(true)
+    }
 }
 
 /// A switch on its way.
@@ -150,6 +164,7 @@ impl<D: Disk> Node<D> {
                 progress: 0,
                 since: self.now.mono,
             });
+            self.log.begin_mending();
         }
         let Some(peer) = self.slots[line].peer() else {
             return;
@@ -165,16 +180,10 @@ impl<D: Disk> Node<D> {
                 return;
             }
         };
-        if !candidate.forked && block.index == candidate.next && block.index < self.log.tip().length
-        {
-            match self.log.hash(block.index) {
-                Ok(hash) if hash == block.hash => {
-                    candidate.next += 1;
-                    candidate.prev_hash = hash;
-                    candidate.progress += 1;
-                    return;
-                }
-                Ok(_) => {}
+        if !candidate.forked && block.index == candidate.next {
+            match candidate.share(&mut self.log, &block) {
+                Ok(true) => return,
+                Ok(false) => {}
                 Err(error) => return self.candidate_failed(line, &error),
             }
         }
@@ -188,16 +197,20 @@ impl<D: Disk> Node<D> {
             .to_string();
             return self.chain_invalid(line, &text);
         }
-        if !candidate.forked {
+        let place = Some((candidate.next, candidate.prev_hash));
+        let helps = !candidate.forked && !peer.no_help && self.log.mending_tip() == place;
+        if !helps && !candidate.forked {
             candidate.forked = true;
             if let Err(error) = self.log.begin(block.index) {
                 return self.candidate_failed(line, &error);
             }
         }
+        let origin = if helps { Origin::Hole } else { Origin::Chain };
+        let next = 0;
         peer.held = Some(Held {
             block,
-            origin: Origin::Chain,
-            next: 0,
+            origin,
+            next,
         });
     }
 
@@ -238,6 +251,44 @@ impl<D: Disk> Node<D> {
         }
     }
 
+    /// A block of the candidate that may fill the hole in our chain, and whose signatures are good.
+    pub(super) fn mend(&mut self, line: usize, block: &Block) {
+        let mended = self.log.mend(block);
+        if let (Ok(Mended::More | Mended::Done), Sync::Candidate(candidate)) =
+            (&mended, &mut self.sync)
+        {
+            candidate.next += 1;
+            candidate.prev_hash = block.hash;
+            candidate.progress += 1;
+        }
+        match mended {
+            Ok(Mended::More) => {}
+            Ok(Mended::Done) => {
+                self.repaired();
+                self.log.begin_mending();
+                self.tip_changed();
+            }
+            Ok(Mended::Unfit) => {
+                self.drop_candidate(line);
+                if let Some(peer) = self.slots[line].peer() {
+                    // It is told anew, and then looked at like any other chain.
+                    peer.no_help = true;
+                    peer.reader.skip_line();
+                    peer.ask();
+                }
+            }
+            Err(AppendError::Rule(error)) => {
+                let index = Some(block.index);
+                let text = InvalidBlock { index, error }.to_string();
+                self.chain_invalid(line, &text);
+            }
+            Err(AppendError::Disk(error)) => {
+                self.drop_candidate(line);
+                self.disk_failed(&error);
+            }
+        }
+    }
+
     /// A peer's chain is complete.
     pub(super) fn chain_end(&mut self, line: usize) {
         let Some(peer) = self.slots[line].peer() else {
@@ -253,14 +304,16 @@ impl<D: Disk> Node<D> {
         };
         let length = theirs.unwrap_or(0);
         let branch = theirs.and_then(|_| self.log.branch_tip());
-        let wins = branch.is_some_and(|tip| tip.beats(&ours));
+        // While there is a hole, what is behind it counts too.
+        let whole = self.log.gap().unwrap_or(0);
+        let wins = branch.is_some_and(|tip| tip.beats(&ours) && tip.length > whole);
         if user_asked || wins {
             self.notify(&format!(
                 "[consensus 📡] received chain (length {length}) vs ours (length {})",
                 ours.length
             ));
         }
-        if wins {
+        if wins && self.give_up_hole() {
             let equal = length == ours.length;
             self.sync = Sync::Settling(Settling {
                 source: Some(line),

@@ -10,7 +10,6 @@ use crate::wire::write::Source;
 /// What the sending half of a line sees of the node.
 pub struct View<'a, D> {
     pub log: &'a mut Log<D>,
-    pub damage: &'a mut Option<String>,
     pub known: &'a [SocketAddr],
     pub asking: SocketAddr,
     pub sender: &'a str,
@@ -26,7 +25,6 @@ impl<D: Disk> Source for View<'_, D> {
             Ok(stored) => Some(stored.block),
             Err(error) => {
                 log::error!("{error}");
-                self.damage.get_or_insert(error.to_string());
                 None
             }
         }

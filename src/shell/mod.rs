@@ -43,6 +43,8 @@ pub struct Settings {
     pub difficulty: Option<u8>,
     /// Peers to dial for ever: name or address, and port.
     pub connect: Vec<(String, u16)>,
+    /// Hours from one pass over the chain file to the next; never, if there is none.
+    pub scrub_hours: Option<u32>,
     /// No console: standard input is not read.
     pub headless: bool,
 }
@@ -83,6 +85,9 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         listen: settings.listen,
         difficulty: settings.difficulty,
         connect: settings.connect,
+        scrub_every: settings
+            .scrub_hours
+            .map(|hours| Millis(u64::from(hours) * 3_600_000)),
         unclean_stops: disk.unclean_stops(),
         random,
     };

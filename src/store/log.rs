@@ -155,6 +155,8 @@ pub struct Log<D> {
     /// The record behind the block that was read last.
     cursor: Option<Mark>,
     fault: Option<DiskError>,
+    /// A block that could not be read back.
+    damaged: Option<u64>,
     difficulty: u8,
 }
 
@@ -182,6 +184,7 @@ impl<D: Disk> Log<D> {
             syncs: Syncs::default(),
             cursor: None,
             fault: None,
+            damaged: None,
             difficulty,
         }
     }
@@ -232,6 +235,15 @@ impl<D: Disk> Log<D> {
     /// The first write or sync that failed. From then on nothing more is written.
     pub fn fault(&self) -> Option<&DiskError> {
         self.fault.as_ref()
+    }
+
+    /// A block that could not be read back since the file was opened.
+    pub fn damaged(&self) -> Option<u64> {
+        self.damaged
+    }
+
+    pub(super) fn forget_damage(&mut self) {
+        self.damaged = None;
     }
 
     /// The disk, for the files beside the chain.
@@ -321,7 +333,11 @@ impl<D: Disk> Log<D> {
         {
             from = cursor;
         }
-        let read = self.read_from(from, height)?;
+        let read = self.read_from(from, height);
+        if read.is_err() {
+            self.damaged.get_or_insert(height);
+        }
+        let read = read?;
         self.cursor = Some(read.after);
         Ok(read)
     }

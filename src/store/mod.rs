@@ -10,6 +10,7 @@ mod compact;
 pub mod disk;
 pub mod keys;
 pub mod log;
+mod opening;
 pub mod record;
 pub mod recover;
 pub mod repair;

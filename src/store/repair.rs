@@ -13,7 +13,7 @@
 
 use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
-use super::log::{AppendError, Log};
+use super::log::{AppendError, Log, State};
 use super::record::{BlockBody, Body, HEADER_BYTES};
 use super::recover::{Ending, OpenError};
 use super::window::Found;
@@ -174,7 +174,8 @@ impl<D: Disk> Log<D> {
         self.gap = None;
         self.window.forget();
         self.forget_cursor();
-        self.state = super::log::State::new(HEADER_BYTES as u64, self.first_check);
+        self.forget_damage();
+        self.state = State::new(HEADER_BYTES as u64, self.first_check);
         let ending = self.replay()?;
         if ending != Ending::Clean && ending != Ending::Gap {
             self.cut(ending)?;

@@ -77,6 +77,13 @@ impl SimDisk {
         self.0.borrow_mut().broken = broken;
     }
 
+    /// A bit of what is on the platter turns over.
+    pub fn rot(&self, file: File, at: usize) {
+        let image = &mut self.0.borrow_mut().images[file as usize];
+        image.live[at] ^= 0x10;
+        image.durable[at] ^= 0x10;
+    }
+
     pub fn live(&self, file: File) -> Vec<u8> {
         self.0.borrow().images[file as usize].live.clone()
     }

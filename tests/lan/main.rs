@@ -9,6 +9,7 @@ mod net;
 mod oracle;
 mod peer;
 mod random;
+mod repair;
 mod scenario;
 mod stories;
 mod switches;

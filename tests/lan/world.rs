@@ -126,6 +126,7 @@ impl World {
             connect: connect
                 .map(|to| (address(*to).ip().to_string(), 6000))
                 .collect(),
+            scrub_every: Some(blx::node::Millis(60_000)),
             unclean_stops: 0,
             random,
         };

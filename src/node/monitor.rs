@@ -1,0 +1,263 @@
+//! Looks for damage in the chain file, a little at a time, and sees to its repair.
+
+use super::lines::Slot;
+use super::report::date;
+use super::{Millis, Node};
+use crate::ledger::Hash;
+use crate::limits;
+use crate::store::disk::Disk;
+
+/// The state of that work.
+pub struct Monitor {
+    /// One pass begins so long after the one before; never, if there is none.
+    every: Option<Millis>,
+    /// When the next slice is due.
+    due: Option<Millis>,
+    /// The last slice began then; how long it took shows in the next turn.
+    began: Option<Millis>,
+    /// Blocks and signatures in a slice.
+    slice: usize,
+    /// The next block of this pass, and the hash of the one before.
+    next: u64,
+    prev_hash: Hash,
+    /// When this pass began.
+    pass: Millis,
+    /// Seconds since 1970 when the last pass ended, and the length that it had verified.
+    verified: Option<(f64, u64)>,
+    /// What is wrong with a block that reads back soundly.
+    invalid: Option<String>,
+    /// The user was told of damage that is not repaired yet.
+    told: bool,
+    /// Until then a wish waits for the repair.
+    patience: Option<Millis>,
+}
+
+impl Monitor {
+    /// Work that begins some time after the start.
+    pub fn new(now: Millis, every: Option<Millis>) -> Monitor {
+        Monitor {
+            every,
+            due: every.map(|every| Millis(now.0 + every.0.min(limits::SCRUB_FIRST_MS))),
+            began: None,
+            slice: 1,
+            next: 0,
+            prev_hash: Hash::ZERO,
+            pass: now,
+            verified: None,
+            invalid: None,
+            told: false,
+            patience: None,
+        }
+    }
+}
+
+impl<D: Disk> Node<D> {
+    /// What is wrong with the chain file, as a clause.
+    pub(super) fn damage(&self) -> Option<String> {
+        if let Some(length) = self.log.gap() {
+            let (from, behind) = (self.log.tip().length, length);
+            return Some(format!(
+                "block {from} is damaged; up to block {} is kept until a peer has what is missing",
+                behind - 1
+            ));
+        }
+        let unread = self.log.damaged();
+        unread
+            .map(|height| format!("block {height} cannot be read"))
+            .or_else(|| self.monitor.invalid.clone())
+    }
+
+    /// Whether a block may be added: not while a hole waits for a peer who can fill it.
+    pub(super) fn may_append(&self) -> bool {
+        self.log.gap().is_none()
+    }
+
+    pub(super) fn monitor_deadline(&self) -> Option<Millis> {
+        if self.ending.is_some() {
+            return None;
+        }
+        let unrepaired = self.log.damaged().is_some() && !self.monitor.told;
+        let now = unrepaired.then_some(self.now.mono);
+        let patience = self.monitor.patience;
+        self.monitor
+            .due
+            .into_iter()
+            .chain(now)
+            .chain(patience)
+            .min()
+    }
+
+    /// Sees to damage that was found, and to wishes that wait for its repair.
+    pub(super) fn tend_damage(&mut self) {
+        let height = self.log.damaged();
+        let found = height.or_else(|| self.log.gap().map(|_| self.log.tip().length));
+        let Some(found) = found else { return };
+        if !core::mem::replace(&mut self.monitor.told, true) {
+            self.notify(&format!(
+                "[monitor ⚠️] corruption detected at block {found} -- repairing..."
+            ));
+        }
+        let peers = self.slots.iter().any(|slot| matches!(slot, Slot::Open(_)));
+        if height.is_some() && self.log.gap().is_none() && peers && self.sync.is_free() {
+            self.reread();
+        }
+        self.lose_patience(peers);
+    }
+
+    /// Somebody is there who may have what is damaged: the file is read again up to the damage,
+    /// and the rest comes back when that is filled.
+    fn reread(&mut self) {
+        match self.log.reopen() {
+            Ok(()) if self.log.gap().is_some() => {
+                self.tip_changed();
+                for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+                    peer.no_help = false;
+                    peer.ask();
+                }
+            }
+            Ok(()) => self.repaired(),
+            Err(error) => self.notify(&format!("[monitor ❌] repair failed: {error}.")),
+        }
+    }
+
+    /// A wish waits some time for the repair; if nobody is there who could help, not at all.
+    fn lose_patience(&mut self, peers: bool) {
+        if self.log.gap().is_none() || self.pool.is_empty() {
+            self.monitor.patience = None;
+            return;
+        }
+        let now = self.now.mono;
+        let until = Millis(now.0 + limits::HOLE_WAIT_MS);
+        let until = *self.monitor.patience.get_or_insert(until);
+        let alone = !peers && self.targets.is_empty();
+        if now >= until || alone {
+            self.monitor.patience = None;
+            self.give_up_hole();
+        }
+    }
+
+    /// The last resort: what is behind a hole is kept in a file beside. True if the chain can grow.
+    pub(super) fn give_up_hole(&mut self) -> bool {
+        let from = self.log.tip().length;
+        match self.log.give_up() {
+            Ok(None) => true,
+            Ok(Some(name)) => {
+                self.monitor.told = false;
+                self.notify(&format!(
+                    "[monitor ❌] nobody had block {from}: it and what is behind it are kept as {name}."
+                ));
+                self.tip_changed();
+                self.busy = true;
+                true
+            }
+            Err(error) => {
+                self.disk_failed(&error);
+                false
+            }
+        }
+    }
+
+    /// A hole is filled; there may be another one.
+    pub(super) fn repaired(&mut self) {
+        if self.log.gap().is_some() {
+            return;
+        }
+        if core::mem::take(&mut self.monitor.told) {
+            self.notify("[monitor ✅] repair completed.");
+        }
+        self.monitor.patience = None;
+        self.busy = true;
+    }
+
+    /// What `9` says of this work.
+    pub(super) fn scrub_report(&self) -> String {
+        match (self.monitor.verified, self.monitor.every) {
+            (Some((when, length)), _) => format!(
+                "verified: {length} blocks when they came, and again from disk {}",
+                date(when)
+            ),
+            (None, Some(_)) => format!(
+                "verified: {} blocks when they came, not yet again from disk",
+                self.log.tip().length
+            ),
+            (None, None) => format!(
+                "verified: {} blocks when they came, never again from disk (--scrub off)",
+                self.log.tip().length
+            ),
+        }
+    }
+
+    /// Checks a slice of the chain file, if it is time; true if the time it took is to be seen in
+    /// the next turn.
+    pub(super) fn scrub(&mut self) -> bool {
+        let now = self.now.mono;
+        if let Some(began) = self.monitor.began.take() {
+            let took = now.0 - began.0;
+            self.monitor.slice = match took {
+                0..3 => (self.monitor.slice * 2).min(limits::SCRUB_SLICE_MAX),
+                3..=limits::SCRUB_SLICE_MS => self.monitor.slice,
+                _ => (self.monitor.slice / 2).max(1),
+            };
+            if self.monitor.next > 0 {
+                self.monitor.due = Some(Millis(now.0 + took.max(1) * limits::SCRUB_REST));
+            }
+            return false;
+        }
+        let due = self.monitor.due.is_some_and(|due| due <= now);
+        if !due || self.log.gap().is_some() || self.log.damaged().is_some() {
+            if due {
+                self.monitor.due = Some(Millis(now.0 + limits::HOLE_WAIT_MS));
+            }
+            return false;
+        }
+        if self.monitor.next == 0 {
+            self.monitor.pass = now;
+        }
+        self.scrub_slice();
+        if self.monitor.next >= self.log.tip().length {
+            self.end_pass();
+        }
+        self.monitor.began = Some(now);
+        true
+    }
+
+    fn scrub_slice(&mut self) {
+        let mut left = self.monitor.slice;
+        while left > 0 && self.monitor.next < self.log.tip().length {
+            let height = self.monitor.next;
+            // Damage is remembered by the log, and seen to in the next turn.
+            let Ok(stored) = self.log.read(height) else {
+                return;
+            };
+            let block = stored.block;
+            if height > 0 && block.prev_hash != self.monitor.prev_hash {
+                // A switch since the last slice: what it brought was verified when it came.
+                (self.monitor.next, self.monitor.prev_hash) = (0, Hash::ZERO);
+                return;
+            }
+            let mut verdict = block
+                .check_alone(self.log.difficulty())
+                .map_err(|e| e.to_string());
+            for transaction in &block.transactions {
+                if !self.verifier.verify(transaction) {
+                    verdict = Err(format!("the signature of {} is wrong", transaction.uid));
+                }
+            }
+            if let Err(why) = verdict {
+                let text = format!("block {height} is invalid: {why}");
+                self.notify(&format!("[monitor ⚠️] corruption detected: {text}."));
+                self.monitor.invalid = Some(text);
+            }
+            left = left.saturating_sub(1 + block.transactions.len());
+            (self.monitor.next, self.monitor.prev_hash) = (height + 1, block.hash);
+        }
+    }
+
+    fn end_pass(&mut self) {
+        let wall = self.now.wall as f64 / 1e6;
+        self.monitor.verified = Some((wall, self.monitor.next));
+        (self.monitor.next, self.monitor.prev_hash) = (0, Hash::ZERO);
+        let next = |every: Millis| Millis(self.monitor.pass.0 + every.0.max(1_000));
+        self.monitor.due = self.monitor.every.map(next);
+    }
+}
