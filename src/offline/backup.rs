@@ -86,7 +86,7 @@ pub fn backup(directory: &Path, file: &Path) -> Result<Saved, String> {
     writer.end().map_err(failed)?;
     drop(writer);
     output.settle()?;
-    let note = matches!(ending, Ending::Damaged).then(|| {
+    let note = matches!(ending, Ending::Damaged | Ending::Gap).then(|| {
         format!(
             "the chain file is damaged behind block {}, and the backup ends there; peers have the \
              rest",

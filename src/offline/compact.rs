@@ -37,6 +37,13 @@ pub fn compact(directory: &Path) -> Result<Compacted, String> {
     let micros = now.map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(0));
     let (mut log, opening) =
         Log::open(disk, None, Timestamp::from_micros(micros)).map_err(|error| error.to_string())?;
+    if let Some(length) = log.gap() {
+        return Err(format!(
+            "the chain file is damaged between blocks {} and {length}: start a node, which has its \
+             peers repair it, and compact then",
+            log.tip().length
+        ));
+    }
     let before = log.bytes() + opening.cut;
     while !log.compact(BLOCKS).map_err(sentence)? {}
     Ok(Compacted {

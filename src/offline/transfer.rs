@@ -25,7 +25,7 @@ const MODE: u32 = 0o666;
 /// without one. Returns its length and last hash.
 pub fn export(directory: &Path, file: Option<&Path>) -> Result<Tip, String> {
     let (mut log, ending) = open_chain(directory)?;
-    if let Ending::Damaged | Ending::NoHeader = ending {
+    if let Ending::Damaged | Ending::Gap | Ending::NoHeader = ending {
         return Err(format!(
             "the chain in {} is damaged behind block {}: start blx there and it asks peers for the \
              rest, or save what is sound with blx backup",

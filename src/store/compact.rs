@@ -48,6 +48,7 @@ impl<D: Disk> Log<D> {
     }
 
     fn compact_step(&mut self, blocks: usize) -> Result<bool, DiskError> {
+        assert!(self.gap.is_none(), "a hole is filled or given up first");
         let mut compaction = match self.compaction.take() {
             Some(compaction) => compaction,
             None => self.begin_compaction()?,

@@ -80,6 +80,19 @@ fn only_a_directory_that_is_at_rest_is_compacted() {
     assert!(err.contains("in use by another blx"), "{err}");
     assert_eq!(size(directory.path()), before);
     drop(lock);
+    let chain = directory.path().join("chain.blx");
+    let mut rotten = fs::read(&chain).expect("reads");
+    let at = rotten.len() - 300;
+    rotten[at] ^= 1;
+    fs::write(&chain, &rotten).expect("writes");
+    let (code, _, err) = blx(&["compact"], directory.path(), b"");
+    assert_eq!(code, 1);
+    assert!(err.contains("damaged between blocks"), "{err}");
+    assert_eq!(
+        fs::read(&chain).expect("reads"),
+        rotten,
+        "what is behind it is kept"
+    );
     let (code, _, err) = blx(&["compact"], folder().path(), b"");
     assert_eq!(code, 1);
     assert!(err.contains("there is no chain.blx"), "{err}");
