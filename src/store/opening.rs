@@ -22,6 +22,51 @@ pub enum Ending {
     NoHeader,
 }
 
+/// What stands where the sound part of a file ends.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Stop {
+    /// Nothing: the file's end.
+    Nothing,
+    /// A record's beginning, up to the file's end.
+    Beginning,
+    /// Bytes that are no record.
+    Rubbish,
+    /// A sound record that cannot stand here.
+    Stranger,
+}
+
+/// A row of the table: where the sound part stops, whether in a branch that is not closed, whether
+/// a sound record stands somewhere behind, and what that is called. `None` is either.
+type Row = (Stop, Option<bool>, Option<bool>, Ending);
+
+/// How a file's sound part ended, by what stands there and behind.
+const ENDINGS: [Row; 9] = [
+    (Stop::Nothing, Some(false), None, Ending::Clean),
+    (Stop::Nothing, Some(true), None, Ending::OpenBranch),
+    (Stop::Beginning, Some(false), Some(false), Ending::Torn),
+    (Stop::Beginning, Some(true), Some(false), Ending::OpenBranch),
+    (Stop::Beginning, None, Some(true), Ending::Gap),
+    (Stop::Rubbish, None, Some(false), Ending::Damaged),
+    (Stop::Rubbish, None, Some(true), Ending::Gap),
+    (Stop::Stranger, None, Some(false), Ending::Damaged),
+    (Stop::Stranger, None, Some(true), Ending::Gap),
+];
+
+fn applies(row: &Row, stop: Stop, in_branch: bool, behind: bool) -> bool {
+    let fits = |wanted: Option<bool>, is| wanted.is_none_or(|wanted| wanted == is);
+    row.0 == stop && fits(row.1, in_branch) && fits(row.2, behind)
+}
+
+impl Ending {
+    /// The one row that applies.
+    pub(super) fn of(stop: Stop, in_branch: bool, behind: bool) -> Ending {
+        let row = ENDINGS
+            .iter()
+            .find(|row| applies(row, stop, in_branch, behind));
+        row.expect("the table is total").3
+    }
+}
+
 /// What opening a chain file found and did.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Opening {
@@ -102,5 +147,37 @@ impl fmt::Display for OpenError {
                 "{name} was made with difficulty {file}, not {asked}: start without --difficulty, or choose another directory with --data-dir"
             ),
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_table_has_one_row_for_everything() {
+        let stops = [
+            Stop::Nothing,
+            Stop::Beginning,
+            Stop::Rubbish,
+            Stop::Stranger,
+        ];
+        let mut used = [0; ENDINGS.len()];
+        for stop in stops {
+            for (in_branch, behind) in [(false, false), (false, true), (true, false), (true, true)]
+            {
+                let rows = ENDINGS.iter().enumerate();
+                let rows: Vec<usize> = rows
+                    .filter(|(_, row)| applies(row, stop, in_branch, behind))
+                    .map(|(at, _)| at)
+                    .collect();
+                assert_eq!(rows.len(), 1, "{stop:?} {in_branch} {behind}: {rows:?}");
+                used[rows[0]] += 1;
+            }
+        }
+        assert!(
+            used.iter().all(|used| *used > 0),
+            "no row without a case: {used:?}"
+        );
     }
 }

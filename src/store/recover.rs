@@ -23,6 +23,7 @@ use super::branch::Branch;
 use super::checkpoint;
 use super::disk::{Disk, DiskError, File};
 use super::log::{Log, Mark, State, mark};
+use super::opening::Stop;
 pub use super::opening::{Ending, OpenError, Opening, WAY_OUT};
 use super::record::{self, Body, CHECK_BYTES, HEADER_BYTES, Header};
 use super::window::{Found, Window};
@@ -154,7 +155,7 @@ impl<D: Disk> Log<D> {
     fn replay_record(&mut self) -> Result<Option<Ending>, DiskError> {
         let found = self.window.record(&mut self.disk, self.state.end)?;
         let Found::Record { body, check, next } = found else {
-            return self.ending(self.state.end, Ending::Torn).map(Some);
+            return self.ending(self.state.end, false).map(Some);
         };
         let sound = match Body::read(body) {
             Some(Body::Block(body)) if body.index == self.state.tip.length => {
@@ -187,7 +188,7 @@ impl<D: Disk> Log<D> {
         if sound {
             return Ok(None);
         }
-        self.ending(self.state.end, Ending::Damaged).map(Some)
+        self.ending(self.state.end, false).map(Some)
     }
 
     /// Takes a branch in whose first block is at `offset`. One that ends in damage is taken as far
@@ -203,7 +204,7 @@ impl<D: Disk> Log<D> {
                 end,
                 check,
             } => {
-                let ending = self.ending(end, Ending::OpenBranch)?;
+                let ending = self.ending(end, true)?;
                 if ending == Ending::Gap
                     && self.behind(end)?.closed
                     && let Some(branch) = self.branch.take()
@@ -232,7 +233,7 @@ impl<D: Disk> Log<D> {
         }
         self.branch = None;
         self.state.keys.truncate(keys);
-        self.ending(self.state.end, Ending::Damaged).map(Some)
+        self.ending(self.state.end, false).map(Some)
     }
 
     /// Takes a branch in, block by block.
@@ -332,17 +333,16 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
-    /// What the end of what is sound is called: clean if nothing is there, a hole if something
-    /// sound is behind it, damage if it is no record's beginning, else `unfinished`.
-    fn ending(&mut self, end: u64, unfinished: Ending) -> Result<Ending, DiskError> {
-        let found = match self.window.record(&mut self.disk, end)? {
-            Found::End if unfinished == Ending::Torn => return Ok(Ending::Clean),
-            Found::End => return Ok(unfinished),
-            Found::Torn => unfinished,
-            Found::Bad | Found::Record { .. } => Ending::Damaged,
+    /// What the end of what is sound is called: see the table in [`super::opening`].
+    fn ending(&mut self, end: u64, in_branch: bool) -> Result<Ending, DiskError> {
+        let stop = match self.window.record(&mut self.disk, end)? {
+            Found::End => Stop::Nothing,
+            Found::Torn => Stop::Beginning,
+            Found::Bad => Stop::Rubbish,
+            Found::Record { .. } => Stop::Stranger,
         };
-        let behind = self.behind(end)?;
-        Ok(if behind.sound { Ending::Gap } else { found })
+        let behind = stop != Stop::Nothing && self.behind(end)?.sound;
+        Ok(Ending::of(stop, in_branch, behind))
     }
 
     /// Looks for sound records behind `end`, where none is.
