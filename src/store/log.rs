@@ -274,6 +274,11 @@ impl<D: Disk> Log<D> {
             log::error!("{second}");
         }
         self.window.forget();
+        self.stop(error)
+    }
+
+    /// Remembers an error after which nothing more is written.
+    pub(super) fn stop(&mut self, error: DiskError) -> DiskError {
         self.fault = Some(error.clone());
         error
     }
