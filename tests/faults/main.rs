@@ -5,6 +5,7 @@
 mod crash;
 mod damage;
 mod disk;
+mod errors;
 mod history;
 
 /// Whether everything is to be tried.
