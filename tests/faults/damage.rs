@@ -99,9 +99,11 @@ fn every_beginning_of_a_file_opens_and_goes_on() {
     for size in 0..=whole.len() {
         let disk = SimDisk::with(&whole[..size], &[]);
         let result = open(&disk).and_then(|(mut log, opening)| {
-            lengths.push(log.tip().length);
-            check_one_of(&mut log, &history.chains)?;
+            if full() || size % 4 == 0 || lengths.last() != Some(&log.tip().length) {
+                check_one_of(&mut log, &history.chains)?;
+            }
             assert!(size < 16 || disk.aside().is_empty(), "{opening:?}");
+            lengths.push(log.tip().length);
             if full() || size % 16 == 0 {
                 goes_on(log, &[])
             } else {
@@ -121,7 +123,7 @@ fn every_beginning_of_a_file_opens_and_goes_on() {
 fn every_flipped_bit_is_found() {
     let (history, whole) = history();
     for bit in 0..whole.len() * 8 {
-        if !full() && bit % 19 != 0 && bit >= 1_024 {
+        if !full() && bit % 37 != 0 && bit >= 512 {
             continue;
         }
         let mut damaged = whole.clone();
@@ -153,7 +155,7 @@ fn every_flipped_bit_is_found_or_harmless_behind_a_checkpoint() {
     let (mut unreadable, mut unnoticed) = (0, 0);
     for (last, steps) in [before, after].into_iter().enumerate() {
         let checkpoint = file_after(&history, steps + 1, File::Checkpoint);
-        for bit in (64..whole.len() * 8).filter(|bit| full() || bit % 29 == 0) {
+        for bit in (64..whole.len() * 8).filter(|bit| full() || bit % 61 == 0) {
             let mut damaged = whole.clone();
             damaged[bit / 8] ^= 1 << (bit % 8);
             let disk = SimDisk::with(&damaged, &checkpoint);

@@ -2,6 +2,7 @@
 
 use blx::store::disk::File;
 use blx::store::log::{AppendError, Log};
+use blx::store::recover::OpenError;
 
 use super::disk::{Failure, SimDisk};
 use super::full;
@@ -57,7 +58,8 @@ fn run(history: &History, call: usize, failure: Failure, lasts: bool) -> Result<
     let chain = &history.chains[acknowledged];
     let mut legal = history.legal(acknowledged).to_vec();
     match result {
-        Err(Broken::Open(_)) => {}
+        Err(Broken::Open(OpenError::Disk(_))) => {}
+        Err(Broken::Open(why)) => return Err(error(why)),
         Ok(_) if disk.hit().is_none() => return Ok(true),
         // What failed was of no account.
         Ok(mut log) => {
