@@ -387,6 +387,14 @@ impl<D: Disk> Node<D> {
                     let lost = self.pool.take_orphans();
                     Some(Stage::Collecting { fallen, next, lost })
                 }
+                Err(error) if self.log.fault().is_none() => {
+                    self.notify(&format!(
+                        "[store ❌] a peer's chain was not taken: {error}."
+                    ));
+                    // Asked again at once, it could fail like this for ever.
+                    settling.source = None;
+                    None
+                }
                 Err(error) => {
                     self.log.abandon();
                     self.disk_failed(&error);

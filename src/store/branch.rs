@@ -16,6 +16,8 @@ use crate::limits;
 /// A chain that leaves ours at `fork`.
 pub(super) struct Branch {
     fork: u64,
+    /// The hash of the block before it.
+    before: Hash,
     /// Our blocks from this height on are taken back in `changes`.
     unwound: u64,
     tip: Tip,
@@ -36,6 +38,7 @@ impl Branch {
     pub fn new(fork: u64, length: u64, before: Hash) -> Branch {
         Branch {
             fork,
+            before,
             unwound: if fork == 0 { 0 } else { length },
             tip: Tip {
                 length: fork,
@@ -110,6 +113,7 @@ pub struct Fallen {
 impl<D: Disk> Log<D> {
     /// Begins a branch whose first block stands at height `fork`, at most our length.
     pub fn begin(&mut self, fork: u64) -> Result<(), DiskError> {
+        self.check_writable()?;
         let before = self.hash_before(fork)?;
         self.disk.set_len(File::Candidate, 0)?;
         self.branch = Some(Branch::new(fork, self.state.tip.length, before));
@@ -199,8 +203,21 @@ impl<D: Disk> Log<D> {
                 if let Some(adoption) = branch.adoption {
                     self.state.keys.truncate(adoption.first_key);
                 }
-                Err(self.fail(error))
+                Err(match error.file {
+                    File::Candidate => self.drop_copied(error),
+                    _ => self.fail(error),
+                })
             }
+        }
+    }
+
+    /// The staged blocks cannot be read, for which the chain file is not to blame: it goes on
+    /// without those that were copied.
+    fn drop_copied(&mut self, error: DiskError) -> DiskError {
+        self.window.forget();
+        match self.disk.set_len(File::Chain, self.state.end) {
+            Ok(()) => error,
+            Err(worse) => self.stop(worse),
         }
     }
 
@@ -213,14 +230,13 @@ impl<D: Disk> Log<D> {
                 let check = record.write(self.state.check, &mut self.scratch);
                 self.disk
                     .write(File::Chain, self.state.end, &self.scratch)?;
-                let prev_hash = self.hash_before(branch.fork)?;
                 empty.insert(Adoption {
                     window: Window::new(File::Candidate),
                     staged: HEADER_BYTES as u64,
                     next: Mark {
                         height: branch.fork,
                         offset: 0,
-                        prev_hash,
+                        prev_hash: branch.before,
                     },
                     keys: KeyTable::default(),
                     marks: Vec::new(),

@@ -133,7 +133,8 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    pub(super) fn write_checkpoint(&mut self) {
+    /// Writes a checkpoint, however little it saves.
+    pub fn write_checkpoint(&mut self) {
         self.checkpointed = self.state.end;
         let mut bytes = MAGIC.to_vec();
         bytes = postcard::to_extend(&Checkpoint::of(&self.state), bytes)

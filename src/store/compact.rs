@@ -42,6 +42,7 @@ impl<D: Disk> Log<D> {
     /// Copies at most `blocks` of the chain into a new file; true when that has taken the old
     /// one's place. On an error the old one stays as it is, and no other try is wanted.
     pub fn compact(&mut self, blocks: usize) -> Result<bool, DiskError> {
+        self.check_writable()?;
         let step = self.compact_step(blocks);
         self.no_compaction = step.is_err();
         step
@@ -55,7 +56,11 @@ impl<D: Disk> Log<D> {
         };
         if self.copy_blocks(&mut compaction, blocks)? {
             self.disk.sync(File::Compacted)?;
-            self.disk.rename(File::Compacted, File::Chain)?;
+            // Nobody knows which file has the name now: a block that went into the old one could
+            // be gone at the next start.
+            if let Err(error) = self.disk.rename(File::Compacted, File::Chain) {
+                return Err(self.stop(error));
+            }
             self.state.keys = compaction.keys;
             self.state.marks = compaction.marks;
             (self.state.end, self.state.check) = (compaction.end, compaction.check);

@@ -302,13 +302,11 @@ impl<D: Disk> Log<D> {
             log::error!("{second}");
         }
         self.window.forget();
-        self.fault = Some(error.clone());
-        error
+        self.stop(error)
     }
 
-    /// Remembers a failed write into a hole. Nothing is cut: what is behind the hole is sound.
-    pub(super) fn fail_mending(&mut self, error: DiskError) -> DiskError {
-        self.window.forget();
+    /// Remembers an error after which nothing more is written.
+    pub(super) fn stop(&mut self, error: DiskError) -> DiskError {
         self.fault = Some(error.clone());
         error
     }

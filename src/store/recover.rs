@@ -122,10 +122,23 @@ impl<D: Disk> Log<D> {
             Header::Damaged => return Err(OpenError::Header),
         };
         let mut window = Window::new(File::Chain);
-        let state = checkpoint::read(&mut disk, &mut window)?;
-        let state = state.unwrap_or_else(|| State::new(HEADER_BYTES as u64, check));
+        let state = checkpoint::read(&mut disk, &mut window).unwrap_or_else(|error| {
+            log::warn!("{error}: the whole chain file is read");
+            None
+        });
+        let skips = state.is_some();
+        let start = || State::new(HEADER_BYTES as u64, check);
+        let state = state.unwrap_or_else(start);
         let mut log = Log::new(disk, difficulty, check, state, window);
-        let ending = log.replay()?;
+        let ending = match log.replay() {
+            // A branch may begin in damage that the checkpoint skipped.
+            Err(_) if skips => {
+                let Log { disk, window, .. } = log;
+                log = Log::new(disk, difficulty, check, start(), window);
+                log.replay()?
+            }
+            ending => ending?,
+        };
         Ok((log, ending))
     }
 

@@ -127,7 +127,9 @@ impl<D: Disk> Log<D> {
         self.check_writable()?;
         let written = self.disk.write(File::Chain, self.state.end, &bytes);
         if let Err(error) = written.and_then(|()| self.sync()) {
-            return Err(self.fail_mending(error).into());
+            // Nothing is cut: what is behind the hole is sound.
+            self.window.forget();
+            return Err(self.stop(error).into());
         }
         self.window.forget();
         self.take_up()?;

@@ -18,11 +18,24 @@ fn confirmed(node: &Node) -> Vec<String> {
 }
 
 #[test]
-fn fifty_kills_in_a_stream_of_requests_lose_nothing_that_was_confirmed() {
+fn two_hundred_kills_in_a_stream_of_requests_lose_nothing_that_was_confirmed() {
+    kills_lose_nothing(200);
+}
+
+/// A new chain now and then, or the starts would take longer and longer.
+#[test]
+#[ignore = "takes minutes"]
+fn fifteen_thousand_kills_in_a_stream_of_requests_lose_nothing_that_was_confirmed() {
+    for _ in 0..30 {
+        kills_lose_nothing(500);
+    }
+}
+
+fn kills_lose_nothing(rounds: usize) {
     let home = Home::new();
     let port = free_port();
-    let mut all = Vec::new();
-    for round in 0..50 {
+    let mut all: Vec<String> = Vec::new();
+    for round in 0..rounds {
         let mut node = home.node().port(port).start();
         let status = node.status();
         // A block that was written and not yet confirmed may be there too.
@@ -42,7 +55,7 @@ fn fifty_kills_in_a_stream_of_requests_lose_nothing_that_was_confirmed() {
     let there = node.reserved();
     let lost: Vec<&String> = all.iter().filter(|item| !there.contains(item)).collect();
     assert!(lost.is_empty(), "lost: {lost:?}");
-    assert!(all.len() >= 50, "{} were confirmed", all.len());
+    assert!(all.len() >= rounds, "{} were confirmed", all.len());
     assert_eq!(node.status().lines[0], "blockchain is A-OK! 😁");
 }
 

@@ -1,0 +1,208 @@
+//! A chain file of 64 blocks that was cut, flipped and mixed up. Whatever happened to it, a start
+//! finds a chain that once was, and what it takes out of the file is kept beside.
+
+use blx::store::disk::File;
+use blx::store::log::Log;
+use blx::store::recover::OpenError;
+
+use super::disk::{SECTOR, SimDisk};
+use super::full;
+use super::history::{Chain, History, NOW, Random, Step, check_one_of, goes_on, open, read_all};
+
+const BLOCKS: usize = 64;
+
+/// A history that ends with so many blocks, has a switch in it and a block of many sectors.
+fn history() -> (History, Vec<u8>) {
+    let mut random = Random(3);
+    let mut history = History::new(0, usize::MAX);
+    while history.chain().len() < BLOCKS {
+        match history.chain().len() {
+            40 => history.branch(&mut random, false, true),
+            20 | 55 => history.append(&mut random, 8),
+            _ => history.append(&mut random, 1),
+        }
+        if [39, 50].contains(&history.chain().len()) {
+            history.take(Step::Checkpoint);
+        }
+    }
+    assert_eq!(history.chain().len(), BLOCKS);
+    let file = file_after(&history, history.steps.len(), File::Chain);
+    (history, file)
+}
+
+fn file_after(history: &History, steps: usize, file: File) -> Vec<u8> {
+    let history = History {
+        steps: history.steps[..steps].to_vec(),
+        chains: Vec::new(),
+    };
+    let disk = SimDisk::default();
+    assert!(history.run(&disk).is_ok(), "a sound disk takes it all");
+    disk.live(file)
+}
+
+#[derive(Debug, PartialEq)]
+enum Outcome {
+    Refused,
+    /// The start noticed.
+    Noticed,
+    /// A block could not be read back.
+    Unreadable,
+    Unnoticed,
+}
+
+/// Starts with a damaged file and says what came of it; an error is what must never be.
+fn start(disk: &SimDisk, chains: &[Chain], go_on: bool) -> Result<Outcome, String> {
+    let before = disk.live(File::Chain);
+    let (mut log, opening) = match Log::open(disk.clone(), None, NOW) {
+        Ok(opened) => opened,
+        Err(OpenError::Foreign | OpenError::Newer(_)) if disk.live(File::Chain) == before => {
+            return Ok(Outcome::Refused);
+        }
+        Err(error) => return Err(format!("open: {error}")),
+    };
+    let after = disk.live(File::Chain);
+    let same = before
+        .iter()
+        .zip(&after)
+        .take_while(|(a, b)| a == b)
+        .count();
+    // A first block may be there again, behind the cut.
+    let kept = match disk.aside().pop() {
+        Some(aside) => before.ends_with(&aside) && before.len() - aside.len() <= same,
+        None => before == after,
+    };
+    if !kept {
+        return Err("bytes are gone that were not set aside".into());
+    }
+    let outcome = match read_all(&mut log) {
+        Err(_) => Outcome::Unreadable,
+        Ok(_) => {
+            check_one_of(&mut log, chains)?;
+            let noticed = opening.cut > 0 || opening.notice().is_some();
+            if noticed {
+                Outcome::Noticed
+            } else {
+                Outcome::Unnoticed
+            }
+        }
+    };
+    if go_on {
+        goes_on(log, &[])?;
+    }
+    Ok(outcome)
+}
+
+#[test]
+fn every_beginning_of_a_file_opens_and_goes_on() {
+    let (history, whole) = history();
+    let mut lengths = Vec::new();
+    for size in 0..=whole.len() {
+        let disk = SimDisk::with(&whole[..size], &[]);
+        let result = open(&disk).and_then(|(mut log, opening)| {
+            if full() || size % 4 == 0 || lengths.last() != Some(&log.tip().length) {
+                check_one_of(&mut log, &history.chains)?;
+            }
+            assert!(size < 16 || disk.aside().is_empty(), "{opening:?}");
+            lengths.push(log.tip().length);
+            if full() || size % 16 == 0 {
+                goes_on(log, &[])
+            } else {
+                Ok(())
+            }
+        });
+        if let Err(why) = result {
+            // Less than a magic number may be anybody's file.
+            assert!((1..8).contains(&size), "cut at {size}: {why}");
+        }
+    }
+    assert_eq!(lengths.last(), Some(&(BLOCKS as u64)));
+    assert!(lengths.is_sorted());
+}
+
+#[test]
+fn every_flipped_bit_is_found() {
+    let (history, whole) = history();
+    for bit in 0..whole.len() * 8 {
+        if !full() && bit % 37 != 0 && bit >= 512 {
+            continue;
+        }
+        let mut damaged = whole.clone();
+        damaged[bit / 8] ^= 1 << (bit % 8);
+        let disk = SimDisk::with(&damaged, &[]);
+        let outcome = start(&disk, &history.chains, bit % 64 == 0);
+        let outcome = outcome.unwrap_or_else(|why| panic!("bit {bit}: {why}"));
+        let expected = if bit < 64 {
+            Outcome::Refused
+        } else {
+            Outcome::Noticed
+        };
+        assert_eq!(outcome, expected, "bit {bit}");
+        assert!(
+            bit < 64 || !disk.aside().is_empty(),
+            "bit {bit} is not torn"
+        );
+    }
+}
+
+/// A start from a checkpoint does not look at what is before it, and must not fail over it.
+#[test]
+fn every_flipped_bit_is_found_or_harmless_behind_a_checkpoint() {
+    let (history, whole) = history();
+    let steps = history.steps.iter().enumerate();
+    let checkpoints = steps.filter(|(_, step)| matches!(step, Step::Checkpoint));
+    // A switch comes between the two.
+    let [before, after] = [0, 1].map(|n| checkpoints.clone().nth(n).expect("two of them").0);
+    let (mut unreadable, mut unnoticed) = (0, 0);
+    for (last, steps) in [before, after].into_iter().enumerate() {
+        let checkpoint = file_after(&history, steps + 1, File::Checkpoint);
+        for bit in (64..whole.len() * 8).filter(|bit| full() || bit % 61 == 0) {
+            let mut damaged = whole.clone();
+            damaged[bit / 8] ^= 1 << (bit % 8);
+            let disk = SimDisk::with(&damaged, &checkpoint);
+            let outcome = start(&disk, &history.chains, last == 1);
+            match outcome.unwrap_or_else(|why| panic!("bit {bit}: {why}")) {
+                Outcome::Unreadable => unreadable += 1,
+                Outcome::Unnoticed => unnoticed += 1,
+                Outcome::Noticed | Outcome::Refused => {}
+            }
+        }
+    }
+    // What fell out of the chain is read by nobody.
+    assert!(unreadable > unnoticed, "{unreadable}, {unnoticed}");
+}
+
+#[test]
+fn sectors_that_are_zero_or_elsewhere_are_found() {
+    let (history, whole) = history();
+    for size in [SECTOR, 4096] {
+        let count = whole.len() / size;
+        let of = |number: usize| number * size..(number + 1) * size;
+        for one in 0..count {
+            let mut zeroed = whole.clone();
+            zeroed[of(one)].fill(0);
+            let mut images = vec![zeroed];
+            for other in 0..count {
+                let mut repeated = whole.clone();
+                repeated.copy_within(of(other), one * size);
+                images.push(repeated);
+                let mut swapped = whole.clone();
+                swapped[of(one)].copy_from_slice(&whole[of(other)]);
+                swapped[of(other)].copy_from_slice(&whole[of(one)]);
+                images.push(swapped);
+            }
+            for (number, image) in images
+                .iter()
+                .enumerate()
+                .filter(|(_, image)| **image != whole)
+            {
+                let disk = SimDisk::with(image, &[]);
+                let outcome = start(&disk, &history.chains, true);
+                let outcome = outcome.unwrap_or_else(|why| panic!("{one}, image {number}: {why}"));
+                assert!(
+                    matches!(outcome, Outcome::Noticed | Outcome::Refused),
+                    "{size}: sector {one}, image {number}: {outcome:?}"
+                );
+            }
+        }
+    }
+}

@@ -1,0 +1,14 @@
+//! The chain file on disks that lose power, lose calls and lose bits.
+//!
+//! `BLX_FAULTS=full` tries everything; without it a share is tried that does not take long.
+
+mod crash;
+mod damage;
+mod disk;
+mod errors;
+mod history;
+
+/// Whether everything is to be tried.
+fn full() -> bool {
+    std::env::var("BLX_FAULTS").is_ok_and(|value| value == "full")
+}
