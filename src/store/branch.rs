@@ -230,6 +230,10 @@ impl<D: Disk> Log<D> {
                 let check = record.write(self.state.check, &mut self.scratch);
                 self.disk
                     .write(File::Chain, self.state.end, &self.scratch)?;
+                // Before any block of it: else a power cut could leave blocks without the record
+                // that says that they do not count yet, and they would look like a chain with a
+                // hole in front.
+                self.disk.sync(File::Chain)?;
                 empty.insert(Adoption {
                     window: Window::new(File::Candidate),
                     staged: HEADER_BYTES as u64,
@@ -265,18 +269,21 @@ impl<D: Disk> Log<D> {
             adoption.next.height += 1;
             adoption.next.prev_hash = stored.block.hash;
         }
+        self.disk.write(File::Chain, start, &self.scratch)?;
+        adoption.end = start + self.scratch.len() as u64;
         let done = adoption.next.height == branch.tip.length;
         if done {
+            // A closing record that can be read proves that all its blocks were durable.
+            self.sync()?;
             let tip = branch.tip;
             let body = Body::Close {
                 length: tip.length,
                 tip: *tip.hash.as_bytes(),
             };
+            self.scratch.clear();
             adoption.check = body.write(adoption.check, &mut self.scratch);
-        }
-        self.disk.write(File::Chain, start, &self.scratch)?;
-        adoption.end = start + self.scratch.len() as u64;
-        if done {
+            self.disk.write(File::Chain, adoption.end, &self.scratch)?;
+            adoption.end += self.scratch.len() as u64;
             self.sync()?;
         }
         self.scratch.shrink_to(limits::WINDOW_BYTES);

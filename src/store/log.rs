@@ -144,6 +144,8 @@ pub struct Log<D> {
     pub(super) gap: Option<Gap>,
     /// The last branch was taken in without its closing record, for there is a hole in it.
     pub(super) open_branch: bool,
+    /// Replaying passed over damage in what had fallen out of the chain.
+    pub(super) passed: bool,
     /// What the first record's check begins with.
     pub(super) first_check: u32,
     pub(super) compaction: Option<Compaction>,
@@ -178,6 +180,7 @@ impl<D: Disk> Log<D> {
             last_switch: None,
             gap: None,
             open_branch: false,
+            passed: false,
             first_check,
             compaction: None,
             no_compaction: false,

@@ -76,6 +76,8 @@ pub struct Opening {
     pub cut: u64,
     /// The name of the file that has them now; only damage is kept.
     pub aside: Option<String>,
+    /// Damage was passed over, among blocks that had fallen out of the chain.
+    pub passed: bool,
 }
 
 /// What a user should know of it: `None` if nothing happened.
@@ -83,6 +85,10 @@ impl Opening {
     /// One sentence about what was cut.
     pub fn notice(&self) -> Option<String> {
         let (cut, what) = match self.ending {
+            Ending::Clean | Ending::Gap if self.passed => {
+                let text = "damage was found among blocks that had fallen out of the chain: nothing is lost.";
+                return Some(text.into());
+            }
             Ending::Clean | Ending::Gap => return None,
             Ending::Torn => (self.cut, "an unfinished record"),
             Ending::OpenBranch => (self.cut, "an unfinished switch to another chain"),

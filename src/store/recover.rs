@@ -64,6 +64,7 @@ impl<D: Disk> Log<D> {
             ending: Ending::Clean,
             cut: 0,
             aside: None,
+            passed: false,
         };
         let new = difficulty.unwrap_or(crate::limits::DIFFICULTY_DEFAULT);
         let size = disk.len(File::Chain)?;
@@ -82,6 +83,7 @@ impl<D: Disk> Log<D> {
                 ending: Ending::NoHeader,
                 cut: size,
                 aside,
+                passed: false,
             };
             disk.replace(File::Chain, &record::header(new))?;
         }
@@ -110,6 +112,7 @@ impl<D: Disk> Log<D> {
                     }
                 })?;
         }
+        opening.passed = log.passed;
         Ok((log, opening))
     }
 
@@ -309,6 +312,7 @@ impl<D: Disk> Log<D> {
                     self.state.keys = learned.clone();
                     if self.replay_branch(fork, next)? == Replayed::Closed {
                         self.state.garbage += offset - damage;
+                        self.passed = true;
                         return Ok(true);
                     }
                     self.branch = None;
@@ -391,6 +395,7 @@ impl<D: Disk> Log<D> {
             ending,
             cut: size - self.state.end,
             aside,
+            passed: self.passed,
         })
     }
 }

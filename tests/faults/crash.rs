@@ -74,6 +74,7 @@ fn a_power_cut_at_any_moment_leaves_all_that_was_acknowledged_and_nothing_by_hal
                 Ending::OpenBranch => open_branches += 1,
                 Ending::Damaged => damaged += 1,
                 Ending::Clean | Ending::NoHeader => {}
+                Ending::Gap => panic!("change {number}, {kept:?}: a power cut makes no hole"),
             }
         }
     }
