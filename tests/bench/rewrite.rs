@@ -164,11 +164,15 @@ fn read_block(from: &mut &[u8]) -> Option<Block> {
     let nonce = u64::from_le_bytes(take(from)?);
     let timestamp = read_time(from)?;
     let count = read_length(from)?;
-    let transactions: Option<Vec<_>> = (0..count).map(|_| read_transaction(from)).collect();
+    // Exactly as much memory as they need, which growing would not give.
+    let mut transactions = Vec::with_capacity(count.min(from.len()));
+    for _ in 0..count {
+        transactions.push(read_transaction(from)?);
+    }
     Some(Block {
         index,
         prev_hash,
-        transactions: transactions?,
+        transactions,
         nonce,
         timestamp,
         hash,
