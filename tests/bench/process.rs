@@ -1,0 +1,132 @@
+//! Nodes as processes: how long one takes to its prompt, and how much memory it keeps.
+
+use std::fs;
+use std::io::Read;
+use std::net::TcpListener;
+use std::path::Path;
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+
+/// What a menu asks at rest; the stand-in says the same.
+pub const PROMPT: &str = "select > ";
+
+/// The resident memory of a process, in bytes.
+#[derive(Clone, Copy)]
+pub struct Memory {
+    /// Now.
+    pub resident: u64,
+    /// The most so far.
+    pub peak: u64,
+}
+
+/// A process that is ended when this is dropped.
+pub struct Process(Child);
+
+impl Drop for Process {
+    fn drop(&mut self) {
+        // Its node ends as it should, so the next start finds nothing to remark on.
+        let _ = kill_process(self.pid(), Signal::TERM);
+        let _ = self.0.wait();
+    }
+}
+
+impl Process {
+    fn pid(&self) -> Pid {
+        Pid::from_child(&self.0)
+    }
+
+    fn proc_file(&self, name: &str) -> String {
+        let path = format!("/proc/{}/{name}", self.0.id());
+        fs::read_to_string(path).expect("a process that runs")
+    }
+
+    /// What it keeps in memory now.
+    pub fn memory(&self) -> Memory {
+        let status = self.proc_file("status");
+        let field = |name: &str| {
+            let line = status.lines().find_map(|line| line.strip_prefix(name));
+            let kib = line.and_then(|line| line.split_whitespace().next());
+            let kib: Option<u64> = kib.and_then(|kib| kib.parse().ok());
+            kib.expect("the kernel knows its memory") * 1024
+        };
+        Memory {
+            resident: field("VmRSS:"),
+            peak: field("VmHWM:"),
+        }
+    }
+
+    /// Ticks of the processor that it has used.
+    fn ticks(&self) -> u64 {
+        let stat = self.proc_file("stat");
+        // The name in parentheses may hold anything.
+        let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
+        let mut fields = fields.split(' ').skip(11);
+        let mut next = || fields.next().and_then(|field| field.parse::<u64>().ok());
+        next()
+            .zip(next())
+            .map(|(user, system)| user + system)
+            .expect("two times")
+    }
+
+    /// Waits until it does next to nothing for a second.
+    pub fn await_rest(&self) {
+        let mut before = self.ticks();
+        loop {
+            thread::sleep(Duration::from_secs(1));
+            let now = self.ticks();
+            if now <= before + 1 {
+                return;
+            }
+            before = now;
+        }
+    }
+}
+
+/// The node of this crate in a data directory.
+pub fn blx(directory: &Path) -> Command {
+    let port = TcpListener::bind(("127.0.0.1", 0))
+        .and_then(|listener| listener.local_addr())
+        .expect("a free port")
+        .port();
+    let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+    command.args(["--bind", "127.0.0.1", "--data-dir"]);
+    command.arg(directory).arg(port.to_string());
+    command.env("LC_ALL", "C.UTF-8");
+    command
+}
+
+/// Starts it and waits for its prompt; says how long that took.
+pub fn prompt(mut command: Command) -> (Process, Duration) {
+    command.stdin(Stdio::piped()).stdout(Stdio::piped());
+    let start = Instant::now();
+    let mut process = Process(command.spawn().expect("the program starts"));
+    let mut out = process.0.stdout.take().expect("its output is a pipe");
+    let (mut text, mut buffer) = (Vec::new(), [0; 4096]);
+    loop {
+        let count = out.read(&mut buffer).expect("a pipe can be read");
+        assert!(count > 0, "the node ended before it asked anything");
+        text.extend_from_slice(&buffer[..count]);
+        if text
+            .windows(PROMPT.len())
+            .any(|part| part == PROMPT.as_bytes())
+        {
+            break;
+        }
+    }
+    let took = start.elapsed();
+    // A node whose output nobody takes any more would end.
+    process.0.stdout = Some(out);
+    (process, took)
+}
+
+/// Starts it without a menu and waits until it is idle.
+pub fn idle(mut command: Command) -> Process {
+    command.arg("--headless");
+    command.stdin(Stdio::null()).stdout(Stdio::null());
+    let process = Process(command.spawn().expect("the program starts"));
+    process.await_rest();
+    process
+}
