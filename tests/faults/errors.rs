@@ -134,3 +134,26 @@ fn a_failed_sync_is_never_tried_again() {
     is_read_only(&mut log, &history.chains[acknowledged]).expect("read-only");
     assert_eq!(disk.counts().2, last.2, "not even asked again");
 }
+
+#[test]
+fn a_checkpoint_that_cannot_be_read_costs_nothing_but_time() {
+    let history = History::new(30, usize::MAX);
+    let whole = SimDisk::default();
+    assert!(history.run(&whole).is_ok(), "a sound disk takes it all");
+    let mut hits = 0;
+    for call in 1.. {
+        let disk = whole.after_kill();
+        disk.fail(call, Failure::Refused, false);
+        let opened = open(&disk);
+        match disk.hit() {
+            None => break,
+            Some((File::Checkpoint, _)) => {
+                hits += 1;
+                let (mut log, _) = opened.unwrap_or_else(|why| panic!("call {call}: {why}"));
+                check_one_of(&mut log, &[history.chain().clone()]).expect("the whole chain");
+            }
+            Some(_) => {}
+        }
+    }
+    assert_eq!(hits, 2, "its size and its content");
+}
