@@ -6,6 +6,7 @@ use super::{Millis, Node};
 use crate::ledger::Hash;
 use crate::limits;
 use crate::store::disk::Disk;
+use crate::store::log::Verified;
 
 /// The state of that work.
 pub struct Monitor {
@@ -22,8 +23,6 @@ pub struct Monitor {
     prev_hash: Hash,
     /// When this pass began.
     pass: Millis,
-    /// Seconds since 1970 when the last pass ended, and the length that it had verified.
-    verified: Option<(f64, u64)>,
     /// What is wrong with a block that reads back soundly.
     invalid: Option<String>,
     /// The user was told of damage that is not repaired yet.
@@ -43,7 +42,6 @@ impl Monitor {
             next: 0,
             prev_hash: Hash::ZERO,
             pass: now,
-            verified: None,
             invalid: None,
             told: false,
             patience: None,
@@ -171,10 +169,11 @@ impl<D: Disk> Node<D> {
 
     /// What `9` says of this work.
     pub(super) fn scrub_report(&self) -> String {
-        match (self.monitor.verified, self.monitor.every) {
-            (Some((when, length)), _) => format!(
-                "verified: {length} blocks when they came, and again from disk {}",
-                date(when)
+        match (self.log.verified(), self.monitor.every) {
+            (Some(Verified { seconds, length }), _) => format!(
+                "verified: {} blocks when they came, {length} of them again from disk {}",
+                self.log.tip().length,
+                date(seconds)
             ),
             (None, Some(_)) => format!(
                 "verified: {} blocks when they came, not yet again from disk",
@@ -254,8 +253,10 @@ impl<D: Disk> Node<D> {
     }
 
     fn end_pass(&mut self) {
-        let wall = self.now.wall as f64 / 1e6;
-        self.monitor.verified = Some((wall, self.monitor.next));
+        self.log.note_verified(Verified {
+            seconds: self.now.wall as f64 / 1e6,
+            length: self.monitor.next,
+        });
         (self.monitor.next, self.monitor.prev_hash) = (0, Hash::ZERO);
         let next = |every: Millis| Millis(self.monitor.pass.0 + every.0.max(1_000));
         self.monitor.due = self.monitor.every.map(next);

@@ -9,7 +9,7 @@
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, DiskError, File};
-use super::log::{Log, Mark, State};
+use super::log::{Log, Mark, State, Verified};
 use super::record::{self, Body, CHECK_BYTES};
 use super::window::{Found, Window};
 use crate::ledger::{Hash, ItemState, PublicKey, Timestamp, Tip, Uid};
@@ -25,6 +25,7 @@ struct Checkpoint<'a> {
     tip: [u8; 32],
     tip_time: record::Time,
     garbage: u64,
+    verified: Option<(f64, u64)>,
     keys: Vec<(u8, [u8; 32])>,
     marks: Vec<(u64, u64, [u8; 32])>,
     #[serde(borrow)]
@@ -42,6 +43,7 @@ impl Checkpoint<'_> {
             tip: *state.tip.hash.as_bytes(),
             tip_time: state.tip_time.into(),
             garbage: state.garbage,
+            verified: state.verified.map(|v| (v.seconds, v.length)),
             keys: state.keys.all().iter().map(PublicKey::parts).collect(),
             marks: marks
                 .map(|m| (m.height, m.offset, *m.prev_hash.as_bytes()))
@@ -80,6 +82,9 @@ impl Checkpoint<'_> {
         };
         state.tip_time = Timestamp::from(self.tip_time);
         state.garbage = self.garbage;
+        state.verified = self
+            .verified
+            .map(|(seconds, length)| Verified { seconds, length });
         Some(state)
     }
 }
@@ -128,9 +133,13 @@ impl<D: Disk> Log<D> {
     /// written costs time at the next start and nothing else.
     pub fn checkpoint(&mut self) {
         let behind = self.state.end.saturating_sub(self.checkpointed);
-        if behind >= limits::CHECKPOINT_BYTES && self.fault().is_none() && self.gap.is_none() {
+        if behind >= limits::CHECKPOINT_BYTES && self.may_checkpoint() {
             self.write_checkpoint();
         }
+    }
+
+    pub(super) fn may_checkpoint(&self) -> bool {
+        self.fault().is_none() && self.gap.is_none()
     }
 
     /// Writes a checkpoint, however little it saves.

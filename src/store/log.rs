@@ -46,6 +46,15 @@ impl fmt::Display for AppendError {
     }
 }
 
+/// The last time that the whole chain was read back from the file and found good.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct Verified {
+    /// Seconds since 1970.
+    pub seconds: f64,
+    /// The chain's length then.
+    pub length: u64,
+}
+
 /// Where a block begins. 48 bytes, so less than a byte of memory for a block of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -90,6 +99,7 @@ pub(super) struct State {
     pub items: Items,
     /// Bytes of blocks that fell out of the chain.
     pub garbage: u64,
+    pub verified: Option<Verified>,
 }
 
 impl State {
@@ -107,6 +117,7 @@ impl State {
             tip_time: Timestamp::Integer(0),
             items: Items::default(),
             garbage: 0,
+            verified: None,
         }
     }
 
@@ -220,6 +231,19 @@ impl<D: Disk> Log<D> {
     /// Bytes of it that only hold blocks that fell out of the chain.
     pub fn garbage(&self) -> u64 {
         self.state.garbage
+    }
+
+    /// The last time that the whole chain was found good.
+    pub fn verified(&self) -> Option<Verified> {
+        self.state.verified
+    }
+
+    /// Notes that the whole chain was found good; kept over a restart where there is a checkpoint.
+    pub fn note_verified(&mut self, verified: Verified) {
+        self.state.verified = Some(verified);
+        if self.state.end >= limits::CHECKPOINT_BYTES && self.may_checkpoint() {
+            self.write_checkpoint();
+        }
     }
 
     /// How long syncs take.

@@ -2,7 +2,7 @@
 
 use super::disk::memory::MemoryDisk;
 use super::disk::{Disk, File};
-use super::log::Log;
+use super::log::{Log, Verified};
 use super::recover::Ending;
 use super::tests::{check, open, stage, tip, toggle};
 
@@ -26,6 +26,11 @@ fn whole(disk: &mut MemoryDisk) -> Vec<u8> {
 #[test]
 fn a_checkpoint_changes_nothing_but_what_a_start_reads() {
     let mut log = grown(900);
+    let verified = Verified {
+        seconds: 5.5,
+        length: 900,
+    };
+    log.note_verified(verified);
     log.write_checkpoint();
     for name in ["later", "item-3"] {
         toggle(&mut log, 7, name).expect("appended");
@@ -47,6 +52,7 @@ fn a_checkpoint_changes_nothing_but_what_a_start_reads() {
     assert_eq!((tip(&fast), fast.garbage(), fast.bytes()), expected);
     assert_eq!(ending, Ending::Clean);
     assert_eq!(fast.items(), slow.items());
+    assert_eq!((fast.verified(), slow.verified()), (Some(verified), None));
     check(&mut fast);
     for log in [&mut fast, &mut slow] {
         toggle(log, 3, "item-3").expect("goes on");
