@@ -8,6 +8,7 @@ mod kill;
 mod menu;
 mod peer;
 mod reach;
+mod repair;
 mod start;
 mod stream;
 mod terminal;
