@@ -52,8 +52,8 @@
 //!
 //! - Signatures are made by p256 and not by ring: RFC 6979 asks for no random source, so the
 //!   machine stays deterministic. ring checks them, which is what takes the time.
-//! - The disk has seven calls, not five: `replace` puts a small file in place whole, `set_aside`
-//!   keeps what is cut from a damaged one.
+//! - The disk has eight calls, not five: `replace` puts a small file in place whole, `rename` a
+//!   large one, `set_aside` keeps what is cut from a damaged one.
 //! - A record holds its block's hash, though it could be computed: a peer's chain is compared with
 //!   ours, and any block read back, without hashing everything before it. A block of one
 //!   transaction still takes less than 150 bytes.

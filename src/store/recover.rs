@@ -71,7 +71,8 @@ impl<D: Disk> Log<D> {
         if size == 0 {
             disk.replace(File::Chain, &record::header(new))?;
         }
-        if read_header(&mut disk)? == Header::Damaged
+        // A file whose first bytes are not ours may still be ours.
+        if matches!(read_header(&mut disk)?, Header::Damaged | Header::Foreign)
             && let Some(header) = lost_header(&mut disk)?
         {
             disk.write(File::Chain, 0, &header)?;

@@ -67,7 +67,7 @@ fn every_damaged_byte_is_healed_from_a_peer() {
     let peer = chain(&mut whole);
     let bytes = whole.disk.live(File::Chain).clone();
     let mut sums = Healed::default();
-    for at in 8..bytes.len() {
+    for at in 0..bytes.len() {
         let mut disk = whole.disk.clone();
         disk.live(File::Chain)[at] ^= 1 << (at % 8);
         let (mut log, _) = open(disk);
@@ -181,7 +181,7 @@ fn damage_that_is_found_while_running_is_healed_too() {
 fn a_damaged_header_is_written_as_it_was() {
     let mut whole = grown(5);
     let bytes = whole.disk.live(File::Chain).clone();
-    for at in 8..16 {
+    for at in 0..16 {
         let mut disk = whole.disk.clone();
         disk.live(File::Chain)[at] ^= 0x40;
         let (mut log, opening) = Log::open(disk, None, NOW).expect("opens");
