@@ -41,7 +41,7 @@ fn check(disk: &SimDisk, legal: &[Chain], again: bool) -> Result<Ending, String>
     let (mut log, opening) = open(disk)?;
     let moments = disk.moments();
     check_one_of(&mut log, legal)?;
-    goes_on(log, &[])?;
+    goes_on(log)?;
     for moment in moments {
         for kept in [true, false] {
             let disk = moment.after_power_cut(|_| kept);
@@ -53,7 +53,7 @@ fn check(disk: &SimDisk, legal: &[Chain], again: bool) -> Result<Ending, String>
 
 #[test]
 fn a_power_cut_at_any_moment_leaves_all_that_was_acknowledged_and_nothing_by_halves() {
-    let history = History::new(200, 121);
+    let history = History::new(200, 124);
     let disk = SimDisk::default();
     disk.record();
     assert!(history.run(&disk).is_ok(), "a sound disk takes it all");

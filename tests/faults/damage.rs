@@ -135,7 +135,7 @@ fn start(
         }
     };
     if go_on {
-        goes_on(log, &[])?;
+        goes_on(log)?;
     }
     Ok(outcome)
 }
@@ -153,7 +153,7 @@ fn every_beginning_of_a_file_opens_and_goes_on() {
             assert!(size < 16 || disk.aside().is_empty(), "{opening:?}");
             lengths.push(log.tip().length);
             if full() || size % 16 == 0 {
-                goes_on(log, &[])
+                goes_on(log)
             } else {
                 Ok(())
             }

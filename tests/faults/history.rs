@@ -3,13 +3,14 @@
 
 use std::collections::BTreeMap;
 
-use blx::ledger::{Block, Hash, Identity, Kind, Timestamp, Uid, Work};
+use blx::ledger::{Block, Hash, Identity, Kind, Timestamp, Transaction, Uid, Work};
 use blx::store::log::{AppendError, Log};
 use blx::store::recover::{OpenError, Opening};
 
 use super::disk::SimDisk;
 
 pub const NOW: Timestamp = Timestamp::Integer(1_000);
+const AUTHORS: u8 = 30;
 
 /// A splitmix64 generator.
 pub struct Random(pub u64);
@@ -120,7 +121,7 @@ impl History {
     }
 
     fn block(random: &mut Random, chain: &[Block], count: usize) -> Block {
-        let author = random.below(30) as u8 + 1;
+        let author = random.below(AUTHORS.into()) as u8 + 1;
         let first = random.below(23);
         let names: Vec<String> = (first..first + count)
             .map(|n| format!("item-{n}"))
@@ -248,20 +249,27 @@ pub fn check_one_of(log: &mut Log<SimDisk>, legal: &[Chain]) -> Result<(), Strin
     }
 }
 
-/// The file takes another block and still has it after another start.
-pub fn goes_on(mut log: Log<SimDisk>, spare: &[Block]) -> Result<(), String> {
+thread_local! {
+    /// One request by each author of a history.
+    static REQUESTS: Vec<Transaction> = (1..=AUTHORS)
+        .map(|author| {
+            let identity = Identity::from_secret(&[author; 32]).expect("a key");
+            let uid = Uid::from(format!("spare-{author}").as_str());
+            identity.sign(Kind::Request, uid, NOW)
+        })
+        .collect();
+}
+
+/// The file takes another block and still has it after another start. Everybody has a part in it,
+/// also who is only known from what was cut.
+pub fn goes_on(mut log: Log<SimDisk>) -> Result<(), String> {
     let tip = log.tip();
-    let fits = |block: &&Block| (block.index, block.prev_hash) == (tip.length, tip.hash);
-    let block = match spare.iter().find(fits) {
-        Some(block) => block.clone(),
-        None => {
-            let mut block = Block::genesis(NOW);
-            (block.index, block.prev_hash) = (tip.length, tip.hash);
-            let mut work = Work::new(block, 0);
-            assert!(work.step(1));
-            work.into_block()
-        }
-    };
+    let mut block = Block::genesis(NOW);
+    (block.index, block.prev_hash) = (tip.length, tip.hash);
+    block.transactions = REQUESTS.with(Clone::clone);
+    let mut work = Work::new(block, 0);
+    assert!(work.step(1));
+    let block = work.into_block();
     log.append(&block)
         .map_err(|error| format!("append: {error}"))?;
     let disk = log.disk().now().after_power_cut(|_| false);
