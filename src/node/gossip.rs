@@ -2,7 +2,8 @@
 
 use super::Node;
 use super::lines::{Held, Origin};
-use crate::ledger::{Block, Changes, Kind, RuleError, Tip, Transaction};
+use super::pool::verb;
+use crate::ledger::{Block, Changes, RuleError, Tip, Transaction};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::log::AppendError;
@@ -127,10 +128,7 @@ impl<D: Disk> Node<D> {
         if !self.verifier.verify(transaction) {
             return self.strike(line, "a transaction: its signature does not verify");
         }
-        let verb = match transaction.kind {
-            Kind::Request => "request",
-            Kind::Release => "release",
-        };
+        let verb = verb(transaction);
         let who = menu_name(&transaction.requester.to_string());
         self.notify(&format!(
             "[network 📨] {verb} of {} by {who}",

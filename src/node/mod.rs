@@ -321,7 +321,9 @@ impl<D: Disk> Node<D> {
     fn notify(&mut self, event: &str) {
         match &mut self.console {
             Some(console) => console.notify(event),
-            None if event.starts_with("[store") => log::warn!("{event}"),
+            None if event.starts_with("[store") || event.starts_with("[monitor") => {
+                log::warn!("{event}");
+            }
             None => log::info!("{event}"),
         }
     }

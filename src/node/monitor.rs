@@ -3,7 +3,7 @@
 use super::lines::Slot;
 use super::report::date;
 use super::{Millis, Node};
-use crate::ledger::Hash;
+use crate::ledger::{Hash, Timestamp};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::log::Verified;
@@ -137,7 +137,10 @@ impl<D: Disk> Node<D> {
     /// The last resort: what is behind a hole is kept in a file beside. True if the chain can grow.
     pub(super) fn give_up_hole(&mut self) -> bool {
         let from = self.log.tip().length;
-        match self.log.give_up() {
+        let time = Timestamp::from_micros(self.now.wall);
+        let given_up = self.log.give_up();
+        let begun = given_up.and_then(|name| self.log.begin_chain(time).map(|()| name));
+        match begun {
             Ok(None) => true,
             Ok(Some(name)) => {
                 self.monitor.told = false;

@@ -22,7 +22,7 @@
 use super::branch::Branch;
 use super::checkpoint;
 use super::disk::{Disk, DiskError, File};
-use super::log::{Log, Mark, State, mark};
+use super::log::{AppendError, Log, Mark, State, mark};
 use super::opening::Stop;
 pub use super::opening::{Ending, OpenError, Opening, WAY_OUT};
 use super::record::{self, Body, CHECK_BYTES, HEADER_BYTES, Header};
@@ -104,17 +104,21 @@ impl<D: Disk> Log<D> {
             // Without a first block there is no chain that could be mended.
             log.give_up()?;
         }
-        if log.tip().length == 0 {
-            log.append(&Block::genesis(now))
-                .map_err(|error| match error {
-                    super::log::AppendError::Disk(error) => OpenError::Disk(error),
-                    super::log::AppendError::Rule(_) => {
-                        unreachable!("a first block breaks no rule")
-                    }
-                })?;
-        }
+        log.begin_chain(now)?;
         opening.passed = log.passed;
         Ok((log, opening))
+    }
+
+    /// Makes a first block, if there is none.
+    pub fn begin_chain(&mut self, now: Timestamp) -> Result<(), DiskError> {
+        if self.state.tip.length > 0 {
+            return Ok(());
+        }
+        self.append(&Block::genesis(now))
+            .map_err(|error| match error {
+                AppendError::Disk(error) => error,
+                AppendError::Rule(_) => unreachable!("a first block breaks no rule"),
+            })
     }
 
     /// Reads a chain file as far as it is sound, and says how that part ends. Writes nothing.
@@ -297,15 +301,13 @@ impl<D: Disk> Log<D> {
     /// Behind damage, looks for a branch that leaves the chain in front of it and is closed: what
     /// was damaged had fallen out of the chain.
     fn skip_to_branch(&mut self) -> Result<bool, DiskError> {
-        let size = self.disk.len(File::Chain)?;
         let (damage, known) = (self.state.end, self.state.keys.clone());
         let mut learned = known.clone();
-        let mut offset = damage + 1;
-        while offset < size {
-            let Found::Record { body, next, .. } = self.window.record(&mut self.disk, offset)?
-            else {
-                offset += 1;
-                continue;
+        let mut from = damage + 1;
+        while let Some(offset) = self.next_sound(from)? {
+            let found = self.window.record(&mut self.disk, offset)?;
+            let Found::Record { body, next, .. } = found else {
+                break;
             };
             match Body::read(body) {
                 Some(Body::Branch { fork }) if fork <= self.state.tip.length => {
@@ -325,7 +327,7 @@ impl<D: Disk> Log<D> {
                 }
                 _ => {}
             }
-            offset = next;
+            from = next;
         }
         Ok(false)
     }
@@ -365,20 +367,30 @@ impl<D: Disk> Log<D> {
 
     /// Looks for sound records behind `end`, where none is.
     fn behind(&mut self, end: u64) -> Result<Behind, DiskError> {
-        let size = self.disk.len(File::Chain)?;
         let mut behind = Behind::default();
-        let mut offset = end + 1;
-        while offset < size {
-            offset = match self.window.record(&mut self.disk, offset)? {
-                Found::Record { body, next, .. } => {
-                    behind.sound = true;
-                    behind.closed |= matches!(Body::read(body), Some(Body::Close { .. }));
-                    next
-                }
-                _ => offset + 1,
+        let mut from = end + 1;
+        while let Some(offset) = self.next_sound(from)? {
+            let found = self.window.record(&mut self.disk, offset)?;
+            let Found::Record { body, next, .. } = found else {
+                break;
             };
+            behind.sound = true;
+            behind.closed |= matches!(Body::read(body), Some(Body::Close { .. }));
+            from = next;
         }
         Ok(behind)
+    }
+
+    /// The offset of the first sound record from `offset` on.
+    pub(super) fn next_sound(&mut self, mut offset: u64) -> Result<Option<u64>, DiskError> {
+        let size = self.disk.len(File::Chain)?;
+        while offset < size {
+            if let Found::Record { .. } = self.window.record(&mut self.disk, offset)? {
+                return Ok(Some(offset));
+            }
+            offset += 1;
+        }
+        Ok(None)
     }
 
     /// Cuts what is behind the last record that counts.

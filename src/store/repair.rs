@@ -15,7 +15,7 @@ use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
 use super::log::{AppendError, Log, State};
 use super::record::{BlockBody, Body, HEADER_BYTES};
-use super::recover::{Ending, OpenError};
+use super::recover::Ending;
 use super::window::Found;
 use crate::ledger::{Block, Changes, Hash, Tip};
 
@@ -56,16 +56,14 @@ impl<D: Disk> Log<D> {
             .map(|gap| gap.length.max(self.tip().length + 1))
     }
 
-    /// Looks for a sound record behind the damage at the end of the state; remembers the hole, which there is.
+    /// Remembers the hole at the end of the state, behind which something sound stands.
     pub(super) fn find_gap(&mut self) -> Result<(), DiskError> {
-        let size = self.disk.len(File::Chain)?;
-        let mut offset = self.state.end + 1;
         let mut gap: Option<Gap> = None;
-        while offset < size {
-            let Found::Record { body, next, .. } = self.window.record(&mut self.disk, offset)?
-            else {
-                offset += 1;
-                continue;
+        let mut from = self.state.end + 1;
+        while let Some(offset) = self.next_sound(from)? {
+            let found = self.window.record(&mut self.disk, offset)?;
+            let Found::Record { body, next, .. } = found else {
+                break;
             };
             let gap = gap.get_or_insert(Gap {
                 next: offset,
@@ -75,7 +73,7 @@ impl<D: Disk> Log<D> {
             if let Some(Body::Block(body)) = Body::read(body) {
                 gap.length = body.index + 1;
             }
-            offset = next;
+            from = next;
         }
         self.gap = gap;
         Ok(())
@@ -136,7 +134,7 @@ impl<D: Disk> Log<D> {
         Ok(Mended::Done)
     }
 
-    /// Goes on reading where the hole was.
+    /// Goes on reading behind the state's end.
     fn take_up(&mut self) -> Result<(), DiskError> {
         self.gap = None;
         self.forget_cursor();
@@ -169,19 +167,14 @@ impl<D: Disk> Log<D> {
 
     /// Reads the whole file again, as after a start without a checkpoint: damage that was found
     /// while running becomes a hole that can be filled.
-    pub fn reopen(&mut self) -> Result<(), OpenError> {
+    pub fn reopen(&mut self) -> Result<(), DiskError> {
         self.abandon();
         self.compaction = None;
-        self.last_switch = None;
-        self.gap = None;
+        self.open_branch = false;
         self.window.forget();
-        self.forget_cursor();
         self.forget_damage();
         self.state = State::new(HEADER_BYTES as u64, self.first_check);
-        let ending = self.replay()?;
-        if ending != Ending::Clean && ending != Ending::Gap {
-            self.cut(ending)?;
-        }
+        self.take_up()?;
         self.last_switch = None;
         Ok(())
     }

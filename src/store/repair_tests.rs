@@ -190,3 +190,30 @@ fn a_damaged_header_is_written_as_it_was() {
         assert_eq!(tip(&log), tip(&whole));
     }
 }
+
+#[test]
+fn a_first_block_that_rots_while_running_is_healed_or_made_anew() {
+    let mut log = grown(20);
+    let (before, peer) = (tip(&log), chain(&mut log));
+    let bytes = log.disk.live(File::Chain).clone();
+    log.disk.live(File::Chain)[30] ^= 1;
+    log.reopen().expect("reads");
+    assert_eq!(tip(&log).0, 0);
+    let mut alone = open_again(&log);
+    assert_eq!(heal(&mut log, &peer).mended, 1);
+    assert_eq!(tip(&log), before);
+    assert_eq!(*log.disk.live(File::Chain), bytes);
+    assert!(alone.give_up().expect("copied and cut").is_some());
+    alone.begin_chain(NOW).expect("begins");
+    assert_eq!(tip(&alone).0, 1);
+    toggle(&mut alone, 1, "a").expect("goes on");
+    check(&mut alone);
+}
+
+/// Another node that has met the same damage in the same file.
+fn open_again(log: &Log<MemoryDisk>) -> Log<MemoryDisk> {
+    let (mut log, ending) = Log::examine(log.disk.clone()).expect("reads");
+    assert_eq!(ending, Ending::Gap);
+    log.reopen().expect("reads");
+    log
+}
