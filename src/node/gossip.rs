@@ -250,7 +250,8 @@ impl<D: Disk> Node<D> {
     }
 }
 
-fn invalid(block: &Block, error: RuleError) -> String {
+/// What is wrong with which block.
+pub(super) fn invalid(block: &Block, error: RuleError) -> String {
     InvalidBlock {
         index: Some(block.index),
         error,

@@ -254,8 +254,9 @@ impl<D: Disk> Node<D> {
             self.settle();
             self.busy = true;
         } else {
-            let lines = (0..limits::PEERS).map(|step| (self.turn + step) % limits::PEERS);
-            for line in lines.collect::<heapless::Vec<usize, { limits::PEERS }>>() {
+            let first = self.turn;
+            for step in 0..limits::PEERS {
+                let line = (first + step) % limits::PEERS;
                 if self.read(line) {
                     self.turn = line + 1;
                     self.busy = true;

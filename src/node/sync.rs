@@ -1,6 +1,7 @@
 //! Taking another chain: compared with ours while it streams in, checked from where it differs,
 //! adopted at once, and what fell out of ours made again.
 
+use super::gossip::invalid;
 use super::lines::{Held, Origin, Slot};
 use super::orphans::Orphan;
 use super::{Millis, Node};
@@ -42,10 +43,15 @@ impl Candidate {
         if block.index >= log.tip().length || log.hash(block.index)? != block.hash {
             return Ok(false);
         }
+        self.advance(block);
+        Ok(true)
+    }
+
+    /// A block of it has been dealt with.
+    fn advance(&mut self, block: &Block) {
         self.next += 1;
         self.prev_hash = block.hash;
         self.progress += 1;
-        Ok(true)
     }
 }
 
@@ -234,18 +240,11 @@ impl<D: Disk> Node<D> {
         };
         match (staged, &mut self.sync) {
             (Ok(()), Sync::Candidate(candidate)) => {
-                candidate.next += 1;
-                candidate.prev_hash = block.hash;
-                candidate.progress += 1;
+                candidate.advance(&block);
             }
             (Ok(()), _) => unreachable!("a staged block belongs to a candidate"),
             (Err(AppendError::Rule(error)), _) => {
-                let text = InvalidBlock {
-                    index: Some(block.index),
-                    error,
-                }
-                .to_string();
-                self.chain_invalid(line, &text);
+                self.chain_invalid(line, &invalid(&block, error));
             }
             (Err(AppendError::Disk(error)), _) => self.candidate_failed(line, &error),
         }
@@ -257,9 +256,7 @@ impl<D: Disk> Node<D> {
         if let (Ok(Mended::More | Mended::Done), Sync::Candidate(candidate)) =
             (&mended, &mut self.sync)
         {
-            candidate.next += 1;
-            candidate.prev_hash = block.hash;
-            candidate.progress += 1;
+            candidate.advance(block);
         }
         match mended {
             Ok(Mended::More) => {}
@@ -278,9 +275,7 @@ impl<D: Disk> Node<D> {
                 }
             }
             Err(AppendError::Rule(error)) => {
-                let index = Some(block.index);
-                let text = InvalidBlock { index, error }.to_string();
-                self.chain_invalid(line, &text);
+                self.chain_invalid(line, &invalid(block, error));
             }
             Err(AppendError::Disk(error)) => {
                 self.drop_candidate(line);
