@@ -31,9 +31,19 @@ pub const DIFFICULTY_DEFAULT: u8 = 2;
 /// A line's bytes that are ready to be sent. One buffer for each connection.
 pub const WRITE_BYTES: usize = 16 << 10;
 
-/// Things that wait to be sent on a line: 16 bytes each. A peer that lets more pile up is told
-/// the whole chain instead.
+/// Things that wait to be sent on a line: 16 bytes each. A desktop node that lets more pile up is
+/// told the whole chain instead; one of ours sees in the next ping that it lacks something.
 pub const INTENTS: usize = 64;
+
+/// An answer to one of ours that asks for what it lacks: bytes of text, where more than one block
+/// is in it.
+pub const PART_TEXT_MAX: usize = 256 << 10;
+
+/// Hashes that are read of a locator: enough for every length of 64 bits. 32 bytes each.
+pub const LOCATOR: usize = 65;
+
+/// Transactions of peers that wait for a block: about 250 bytes and the item's name each.
+pub const POOL: usize = 256;
 
 /// Connections, in both directions, dials included: the one after is refused. Each costs a
 /// megabyte of address space, of which about 40 KiB are in use while messages are short.
