@@ -7,6 +7,11 @@
 //! `monitor` looks for damage in the chain file and sees to its repair; `pool` makes blocks of what the user wants; `console` is the
 //! user's stream, `menu` takes his lines, `report` answers them.
 
+#[cfg_attr(
+    not(test),
+    expect(dead_code, reason = "the links do not dial from it yet")
+)]
+mod book;
 mod console;
 mod event;
 mod gossip;
