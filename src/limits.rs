@@ -249,3 +249,28 @@ pub const SCRUB_SLICE_MAX: usize = 64;
 
 /// How long a user's wish waits for a peer that can fill a hole in the chain: milliseconds.
 pub const HOLE_WAIT_MS: u64 = 60_000;
+
+/// Addresses in the peer book: about 200 bytes each.
+pub const BOOK: usize = 1_024;
+
+/// Of which one source can fill a part in this many.
+pub const BOOK_SHARE: usize = 8;
+
+/// The addresses that the book knows to be this node's own: the last ones that turned out so.
+pub const BOOK_OURS: usize = 16;
+
+/// An address of the book is dialed again this many milliseconds after a dial failed; after each
+/// further one twice as many.
+pub const BOOK_RETRY_MS: u64 = 60_000;
+
+/// They are doubled so often at most: 64 minutes.
+pub const BOOK_DOUBLINGS_MAX: u32 = 6;
+
+/// An address that never answered is forgotten after so many dials.
+pub const BOOK_MISSES_MAX: u32 = 3;
+
+/// The book is written this many milliseconds after it has changed,
+pub const BOOK_SETTLE_MS: u64 = 60_000;
+
+/// but not before this many have gone by since it was written last.
+pub const BOOK_WRITE_MS: u64 = 900_000;
