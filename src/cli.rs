@@ -30,7 +30,7 @@ const EXIT_FAULT: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 
 /// The options as `--help` shows them: names, two spaces or more, meaning.
-const OPTIONS: [&str; 8] = [
+const OPTIONS: [&str; 9] = [
     "    --bind ADDR          IP address to listen on (0.0.0.0)",
     "    --connect HOST:PORT  dial this peer at start and keep dialing it; may be repeated",
     "    --data-dir DIR       where the files lie (~/.databox/material/PORT/)",

@@ -1,7 +1,7 @@
 //! What peers say, and what becomes of it.
 
 use super::desktop::Desktop;
-use super::lines::{Held, Kind, Origin, Slot};
+use super::lines::{Held, Kind, Origin};
 use super::orphans::is_remade;
 use super::settle::{Settling, Stage};
 use super::sync::Sync;
@@ -401,7 +401,9 @@ impl<D: Disk> Node<D> {
             }
             Err(AppendError::Disk(error)) => {
                 self.log.abandon();
-                self.notify(&format!("[store ❌] a peer's block was not taken: {error}."));
+                self.notify(&format!(
+                    "[store ❌] a peer's block was not taken: {error}."
+                ));
             }
         }
     }

@@ -32,18 +32,19 @@ pub fn open_waiting(
     now: Millis,
     notices: &mut Vec<String>,
 ) -> VecDeque<Inquiry> {
-    let list = match waiting::read(disk) {
-        Ok((list, aside)) => {
-            notices.extend(aside.map(|name| {
-                format!("what waited for a block was damaged and is kept as {name}.")
-            }));
-            list
-        }
-        Err(error) => {
-            notices.push(format!("{error}: what waited for a block is not made."));
-            Vec::new()
-        }
-    };
+    let list =
+        match waiting::read(disk) {
+            Ok((list, aside)) => {
+                notices.extend(aside.map(|name| {
+                    format!("what waited for a block was damaged and is kept as {name}.")
+                }));
+                list
+            }
+            Err(error) => {
+                notices.push(format!("{error}: what waited for a block is not made."));
+                Vec::new()
+            }
+        };
     let inquiries = list.into_iter().map(|waiting| {
         let origin = match waiting.fresh {
             true => Origin::User,

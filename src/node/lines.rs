@@ -2,8 +2,8 @@
 
 use core::net::SocketAddr;
 
-use super::desktop::Desktop;
 use super::Millis;
+use super::desktop::Desktop;
 use crate::ledger::{Block, Tip};
 use crate::limits;
 use crate::wire::frame::Reader;

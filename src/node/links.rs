@@ -190,7 +190,10 @@ impl<D: Disk> Node<D> {
         };
         let (remote, outbound) = (peer.remote, peer.outbound);
         log::info!("{remote}: a second connection to the same node is closed");
-        self.drop_candidate(line, Some("it is connected twice; one connection is closed"));
+        self.drop_candidate(
+            line,
+            Some("it is connected twice; one connection is closed"),
+        );
         let (now, chance) = (self.now.mono, self.random());
         if outbound {
             // Another address of the same node: no use while the first one lasts.

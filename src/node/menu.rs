@@ -2,8 +2,8 @@
 //! then acted upon. The table below is the menu: what is shown and what is understood.
 
 use super::console::{Console, Input};
-use super::pool::{Batch, Origin};
 use super::lines::Slot;
+use super::pool::{Batch, Origin};
 use super::report::Listing;
 use super::{Millis, Node};
 use crate::ledger::{Kind, Timestamp, Uid};

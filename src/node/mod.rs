@@ -40,7 +40,6 @@ use crate::store::disk::{Disk, DiskError, File};
 use crate::store::keys::{self, IdentityError};
 use crate::store::log::Log;
 use crate::store::recover::WAY_OUT;
-use crate::wire::extension::Greeting;
 use crate::wire::write::Intent;
 use book::Book;
 use console::Console;
@@ -406,15 +405,14 @@ impl<D: Disk> Node<D> {
             let Some(peer) = slot.peer().filter(|_| Some(line) != but) else {
                 continue;
             };
+            let ours = peer.is_ours();
             match (intent, peer.desktop()) {
                 (Intent::Block(height) | Intent::OwnBlock(height), Some(desktop)) => {
                     if desktop.takes(height) {
                         peer.push(intent);
                     }
                 }
-                (Intent::OwnBlock(height), None) if peer.is_ours() => {
-                    peer.push(Intent::Block(height));
-                }
+                (Intent::OwnBlock(height), None) if ours => peer.push(Intent::Block(height)),
                 _ => peer.push(intent),
             }
         }

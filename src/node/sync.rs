@@ -481,7 +481,10 @@ impl<D: Disk> Node<D> {
             ours.length
         ));
         self.notify("[consensus ℹ️] kept current chain (already longest)");
-        self.tell_outcome(line, &format!("ours is kept, its chain has {length} blocks"));
+        self.tell_outcome(
+            line,
+            &format!("ours is kept, its chain has {length} blocks"),
+        );
     }
 
     /// Forgets the candidate of a line, if it has one. `why` is told to a user who asked for it.

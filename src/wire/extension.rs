@@ -96,7 +96,7 @@ impl Locator {
             if read.len() < limits::LOCATOR {
                 read.push(hash.ok_or(())?);
             }
-            Ok(())
+            Ok::<(), ()>(())
         });
         let locator = Locator {
             length: length?,
@@ -142,7 +142,7 @@ mod tests {
     #[test]
     fn a_locator_reaches_back_in_doubling_steps_to_block_0() {
         let heights = |length| Locator::heights(length).collect::<Vec<_>>();
-        assert_eq!(heights(0), []);
+        assert!(heights(0).is_empty());
         assert_eq!(heights(1), [0]);
         assert_eq!(heights(2), [1, 0]);
         assert_eq!(heights(3), [2, 1, 0]);

@@ -78,7 +78,10 @@ fn each_kind_is_read_with_its_payload() {
 fn keys_may_stand_in_any_order_with_others_and_no_sender() {
     let text = " {\"x\": null, \"payload\":{}, \"\\ud800\": 1, \"ty\\u0070e\" : \"p\\u0069ng\"}\t";
     let envelope = read(text.as_bytes()).expect("a ping");
-    assert_eq!((envelope.message, envelope.sender), (Message::Ping(None), None));
+    assert_eq!(
+        (envelope.message, envelope.sender),
+        (Message::Ping(None), None)
+    );
 }
 
 #[test]
@@ -390,7 +393,11 @@ fn what_ours_add_is_read_and_what_is_malformed_there_is_as_if_it_were_missing() 
     );
     for (kind, payload, expected) in [
         ("ping", "{\"length\": 5, \"tip\": 7}", Message::Ping(None)),
-        ("pong", "{\"length\": [], \"tip\": \"\"}", Message::Pong(None)),
+        (
+            "pong",
+            "{\"length\": [], \"tip\": \"\"}",
+            Message::Pong(None),
+        ),
         (
             "request_chain",
             "{\"length\": 2, \"locator\": [\"x\"]}",

@@ -101,9 +101,7 @@ fn the_same_text_leaves_whatever_the_room() {
         let lines: Vec<_> = texts[0].lines().collect();
         assert_eq!(lines.len(), 4);
         assert!(lines[0].ends_with(r#"], "length": 5}, "sender": "0.0.0.0:6000"}"#));
-        assert!(
-            lines[1].starts_with(r#"{"type": "new_transaction", "payload": {"requester": "#)
-        );
+        assert!(lines[1].starts_with(r#"{"type": "new_transaction", "payload": {"requester": "#));
         assert_eq!(format!("{}\n", lines[2]).as_bytes(), whole);
         assert_eq!(
             lines[3],

@@ -117,6 +117,7 @@ impl World {
             0 => self.hosts[at].secret,
             _ => self.random.bytes(),
         };
+        let id = self.random.next();
         let host = &mut self.hosts[at];
         assert!(host.node.is_none(), "it runs already");
         let connect = host.connect.iter();
@@ -128,6 +129,8 @@ impl World {
                 .collect(),
             scrub_every: Some(blx::node::Millis(60_000)),
             unclean_stops: 0,
+            id,
+            drop_orphans: false,
             random,
         };
         host.starts += 1;
