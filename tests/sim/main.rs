@@ -2,9 +2,11 @@
 //!
 //! `BLX_SEEDS=n` runs so many seeds, `BLX_SEED=x` the one that failed.
 
+mod desktop;
 mod disk;
 mod events;
 mod hostile;
+mod machine;
 mod net;
 mod oracle;
 mod peer;
