@@ -98,7 +98,7 @@ fn is_heard(world: &World, host: usize) -> bool {
 }
 
 /// Ends all trouble and waits until the hosts have found each other.
-fn join(world: &mut World) {
+pub fn join(world: &mut World) {
     world.net.islands.fill(0);
     for connection in 0..world.net.connections.len() {
         let mut pipes = world.net.connections[connection].pipes.iter();
@@ -132,9 +132,8 @@ fn join(world: &mut World) {
     panic!("they do not find each other");
 }
 
-/// Ends all trouble: ours agree in ten seconds, and the desktop nodes with them in five more.
-pub fn heal(world: &mut World) {
-    join(world);
+/// Ours agree in ten seconds, and the desktop nodes with them in five more; all are connected.
+pub fn agree(world: &mut World) {
     let joined = world.now;
     assert!(
         oracle::one_tip_within(world, 10_000),
@@ -211,7 +210,8 @@ fn run(seed: u64) -> Outcome {
         };
         world.run(pause);
     }
-    heal(&mut world);
+    join(&mut world);
+    agree(&mut world);
     let missing = oracle::check_all(&mut world);
     if trouble_free {
         assert!(missing.is_empty(), "lost without a reason: {missing:?}");

@@ -285,7 +285,9 @@ impl World {
 
     pub fn say(&mut self, connection: usize, bytes: &[u8]) {
         let due = self.now + self.delay;
-        self.net.connections[connection].pipes[0].push(due, bytes);
+        for piece in bytes.chunks(1 << 16) {
+            self.net.connections[connection].pipes[0].push(due, piece);
+        }
     }
 
     pub fn heard(&mut self, connection: usize) -> String {
