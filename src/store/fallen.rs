@@ -154,7 +154,9 @@ impl Saved {
                 self.offset = next;
                 Ok(Some(stored))
             }
-            Some(Body::Close { length: end, tip }) if end == length && Hash::new(tip) == hash => {
+            Some(Body::Close { length: end, tip })
+                if end == length && Hash::new(tip) == hash && end > self.from =>
+            {
                 Ok(None)
             }
             _ => Err(not_whole(at)),
@@ -282,6 +284,20 @@ mod tests {
             disk.live(File::Fallen)[at] ^= 2;
             assert!(saved(disk).is_err(), "byte {at} of {size}");
         }
+    }
+
+    #[test]
+    fn a_file_without_blocks_is_none_of_ours() {
+        let mut bytes = record::header(2).to_vec();
+        let mut saving = Saving {
+            check: record::le_u32(&bytes[HEADER_BYTES - CHECK_BYTES..]),
+            ..Saving::default()
+        };
+        saving.close(0, Hash::ZERO, &mut bytes);
+        saving.close(0, Hash::ZERO, &mut bytes);
+        let mut disk = MemoryDisk::default();
+        *disk.live(File::Fallen) = bytes;
+        assert!(saved(disk).is_err());
     }
 
     #[test]
