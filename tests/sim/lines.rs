@@ -4,6 +4,7 @@ use blx::ledger::{Kind, Signature, Transaction, Verifier};
 
 use crate::oracle::{self, Chain};
 use crate::peer::{new_transaction, sign};
+use crate::scenario::agree;
 use crate::stories::star;
 use crate::world::World;
 
@@ -170,6 +171,29 @@ fn one_peer_can_fill_a_quarter_of_the_pool_and_no_more() {
     world.cut(many);
     world.cut(few);
     oracle::check(&mut world);
+}
+
+#[test]
+fn a_line_is_passed_on_to_one_that_connects_later_and_makes_the_block() {
+    for seed in 0..6 {
+        let mut world = star(seed, 1);
+        let call = world.call(0);
+        let line = sign(Kind::Request, "drill", 7.5);
+        world.say(call, &new_transaction(&line));
+        world.run(200);
+        let late = world.add(&[0]);
+        world.start(late);
+        world.run(1_000);
+        world.cut_power(0);
+        world.run(6_000);
+        let chain = Chain::of(&mut world, late);
+        assert_eq!(chain.count(&line), 1, "seed {seed}");
+        world.start(0);
+        let linked = |world: &mut World| world.linked(0, late);
+        assert!(world.run_until(70_000, linked));
+        agree(&mut world);
+        oracle::check(&mut world);
+    }
 }
 
 /// A node that works on a hard block, and the number of steps that it has for it before its power
