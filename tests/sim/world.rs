@@ -176,6 +176,7 @@ impl World {
             0 => self.hosts[at].secret,
             _ => self.random.bytes(),
         };
+        let id = self.random.next();
         let host = &mut self.hosts[at];
         if let Some(saved) = &host.desktop {
             let node = Desktop::open(saved.clone(), &host.secret, self.difficulty, clock);
@@ -188,6 +189,8 @@ impl World {
             connect: connect.map(|to| (to.ip().to_string(), 6000)).collect(),
             scrub_every: Some(blx::node::Millis(60_000)),
             unclean_stops: 0,
+            id,
+            drop_orphans: false,
             random,
         };
         let node = Node::open(host.disk.clone(), clock, config).expect("it opens");
