@@ -3,7 +3,7 @@
 use blx::store::disk::File;
 
 use crate::oracle::{self, Chain};
-use crate::peer::{chain_response, longer};
+use crate::peer::{chain_response, grow, longer};
 use crate::scenario::{agree, connect};
 use crate::stories::star;
 use crate::world::World;
@@ -156,7 +156,9 @@ fn a_desktop_is_told_the_whole_chain_unasked_once_in_five_seconds() {
     world.type_in(0, "5\na,b\n1\nc\n");
     world.run(500);
     let call = world.call(0);
-    let behind = chain_response(&longer(&world, Vec::new(), 1));
+    let mut behind = longer(&world, Vec::new(), 1);
+    grow(&world, &mut behind, Some("saw"));
+    let behind = chain_response(&behind);
     for _ in 0..20 {
         world.say(call, &behind);
         world.run(500);
