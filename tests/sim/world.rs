@@ -70,6 +70,27 @@ impl Host {
     }
 }
 
+/// Of a run that fails, what everybody saw is told.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for host in 0..self.hosts.len() {
+            let kind = match self.hosts[host].is_ours() {
+                true => "of ours",
+                false => "a desktop",
+            };
+            println!("== host {host}, {kind}, key {}", self.hosts[host].key());
+            let menu = |line: &&str| !line.is_empty() && !line.starts_with(char::is_numeric);
+            for line in self.shown(host).lines().filter(menu) {
+                println!("{line}");
+            }
+        }
+        println!("== {} ms", self.now);
+    }
+}
+
 /// What can happen next.
 #[derive(Clone, Copy, Debug)]
 enum Step {
