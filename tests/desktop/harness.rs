@@ -55,10 +55,16 @@ impl Process {
     }
 
     pub fn type_line(&mut self, line: &str) {
-        self.typed.push((self.said().len(), line.to_owned()));
+        let said = self.said.lock().text.len();
+        self.typed.push((said, line.to_owned()));
         self.input
             .write_all(format!("{line}\n").as_bytes())
             .unwrap_or_else(|error| panic!("{} does not take {line:?}: {error}", self.name));
+    }
+
+    /// The system's number for it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Everything it said so far.
@@ -73,7 +79,7 @@ impl Process {
 
     /// Types `lines` into the menu; what it said from then on up to the end of a status.
     pub fn ask(&mut self, lines: &[&str]) -> String {
-        let start = self.said().len();
+        let start = self.said.lock().text.len();
         for line in lines {
             self.type_line(line);
         }

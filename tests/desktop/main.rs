@@ -3,6 +3,7 @@
 
 mod harness;
 mod nodes;
+mod relay;
 
 use std::path::Path;
 

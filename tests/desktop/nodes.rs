@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use tempfile::TempDir;
 
 use crate::harness::{Process, Status};
+use crate::relay::Relay;
 
 const HOST: &str = "127.0.0.1";
 
@@ -49,7 +50,15 @@ pub struct Node {
 
 /// A stand-in for a desktop node.
 pub fn desktop(python: &str, name: &str) -> Node {
+    desktop_from(python, name, None)
+}
+
+/// The same, with the chain of a file that `blx export` wrote.
+pub fn desktop_from(python: &str, name: &str, chain: Option<&Path>) -> Node {
     let mut command = script(python, "node.py");
+    if let Some(chain) = chain {
+        command.arg("--chain").arg(chain);
+    }
     let process = Process::start(name, command.args(["--bind", HOST, "0"]));
     let start = format!("listening on {HOST}:");
     process.wait_for("select > ");
@@ -81,6 +90,19 @@ impl Place {
             port: free_port(),
             locale,
         }
+    }
+
+    /// One below a folder.
+    pub fn within(folder: &Path) -> Place {
+        Place {
+            directory: tempfile::tempdir_in(folder).expect("a directory"),
+            ..Place::new()
+        }
+    }
+
+    /// Its data directory.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
     }
 
     pub fn start(&self, arguments: &[&str]) -> Node {
@@ -124,6 +146,12 @@ impl Node {
         for (node, before) in [self, other].into_iter().zip(before) {
             node.wait_for_peers(before + 1);
         }
+    }
+
+    /// Dials whoever is behind a wire, and waits for nothing.
+    pub fn dial(&mut self, relay: &Relay) {
+        let address = relay.address();
+        self.choose(&["6", &address.ip().to_string(), &address.port().to_string()]);
     }
 
     pub fn wait_for_peers(&mut self, count: usize) {
