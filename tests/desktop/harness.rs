@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Far more than anything here takes on a slow, busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 /// From one look at a status to the next.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -20,6 +20,7 @@ pub struct Status {
     pub available: usize,
     pub peers: usize,
     pub tip: String,
+    pub key: String,
 }
 
 /// A running program. Dropping it kills it, and in a failing test prints all it said.
@@ -86,9 +87,9 @@ impl Process {
         self.type_line("9");
         self.wait_until("a status", |said| {
             let answer = said.get(start..)?;
-            let tip = answer.find("[status] tip: ")?;
-            let end = answer[tip..].find('\n')?;
-            Some(answer[..tip + end].to_owned())
+            let last = answer.find("[status] node key: ")?;
+            let end = answer[last..].find('\n')?;
+            Some(answer[..last + end].to_owned())
         })
     }
 
@@ -105,6 +106,7 @@ impl Process {
             available: number("available items"),
             peers: number("connected peers"),
             tip: fields["tip"].to_owned(),
+            key: fields["node key"].to_owned(),
         }
     }
 
@@ -149,18 +151,38 @@ impl Process {
         }
     }
 
-    /// What it said, with what was typed where it was typed.
+    /// What it said, with what was typed where it was typed; without the menu and what answers a
+    /// look at the status, which is taken all the time.
     fn transcript(&self) -> String {
         let (said, complained) = (self.said(), self.complained.lock().text.clone());
-        let mut text = format!("==== {} ====\n", self.name);
+        let mut text = String::new();
         let mut at = 0;
         for (position, line) in &self.typed {
-            text += &format!("{}\u{ab}{line}\u{bb}", &said[at..*position]);
+            text += &said[at..*position];
+            if !["3", "4", "9"].contains(&line.as_str()) {
+                text += &format!("\u{ab}{line}\u{bb}");
+            }
             at = *position;
         }
-        text + &format!(
-            "{}\n---- its standard error ----\n{complained}",
-            &said[at..]
+        text += &said[at..];
+        let lines = text.lines().filter(|line| {
+            let menu =
+                line.contains(". ") && line.starts_with(|first: char| first.is_ascii_digit());
+            let noise = [
+                "[status] ",
+                "  ",
+                "=== ",
+                "reserved items: ",
+                "available items: ",
+            ];
+            let empty = ["", "select > "].contains(line);
+            !menu && !empty && !noise.iter().any(|start| line.starts_with(start))
+        });
+        let lines: Vec<&str> = lines.collect();
+        format!(
+            "==== {} ====\n{}\n---- its standard error ----\n{complained}",
+            self.name,
+            lines.join("\n")
         )
     }
 }

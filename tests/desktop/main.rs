@@ -2,8 +2,16 @@
 //! others, although desktop nodes mine each block anew and pass none on.
 
 mod harness;
+mod lan;
 mod nodes;
+// The tests of the real binary use the rest of it.
+#[allow(dead_code)]
+#[path = "../e2e/peer.rs"]
+mod peer;
+// The benchmark uses the rest of it.
+#[allow(dead_code)]
 mod relay;
+mod splits;
 
 use std::path::Path;
 

@@ -18,7 +18,7 @@ from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ledger import CURVE, MALFORMED, Kind, Ledger, Transaction, is_valid
+from ledger import CURVE, MALFORMED, Kind, Ledger, Transaction, is_valid, write_key
 
 READ_SIZE = 4096
 DIAL_SECONDS = 5.0
@@ -168,7 +168,9 @@ class Node:
                 f"[status] reserved items: {len(self._ledger.items(reserved=True))}",
                 f"[status] available items: {len(self._ledger.items(reserved=False))}",
                 f"[status] connected peers: {len(self._peers)}",
-                f"[status] tip: {chain[-1].hash}",  # a test aid; desktop nodes do not say it
+                # Aids for tests; desktop nodes do not say these.
+                f"[status] tip: {chain[-1].hash}",
+                f"[status] node key: {write_key(self._key.public_key())}",
             )
 
     def _list(self, entries: list[str]) -> None:

@@ -106,12 +106,17 @@ impl Place {
     }
 
     pub fn start(&self, arguments: &[&str]) -> Node {
+        self.start_as("blx", arguments)
+    }
+
+    /// Under a name of its own in what a failing test prints.
+    pub fn start_as(&self, name: &str, arguments: &[&str]) -> Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
         command.args(["--bind", HOST, "--data-dir"]);
         command.arg(self.directory.path()).args(arguments);
         command.arg(self.port.to_string());
         command.env("LC_ALL", self.locale).env("RUST_LOG", "info");
-        let process = Process::start("blx", &mut command);
+        let process = Process::start(name, &mut command);
         process.wait_for("select > ");
         Node {
             process,
@@ -197,18 +202,23 @@ impl Node {
         self.assert_listed("4", items);
     }
 
-    /// Desktop nodes write `  - item`, ours `  item  taken ... by ...`.
     fn assert_listed(&mut self, option: &str, items: &[&str]) {
-        let answer = self.process.ask(&[option]);
-        let entries = answer.lines().filter_map(|line| line.strip_prefix("  "));
-        let mut listed: Vec<&str> = entries
-            .map(|entry| entry.strip_prefix("- ").unwrap_or(entry))
-            .map(|entry| entry.split("  ").next().unwrap_or_default())
-            .collect();
+        let mut listed = self.listed(option);
         listed.sort_unstable();
         let mut items = items.to_vec();
         items.sort_unstable();
-        assert_eq!(listed, items, "{answer}");
+        assert_eq!(listed, items);
+    }
+
+    /// The items of menu 3 or 4. Desktop nodes write `  - item`, ours `  item  taken ... by ...`.
+    pub fn listed(&mut self, option: &str) -> Vec<String> {
+        let answer = self.process.ask(&[option]);
+        let entries = answer.lines().filter_map(|line| line.strip_prefix("  "));
+        entries
+            .map(|entry| entry.strip_prefix("- ").unwrap_or(entry))
+            .filter_map(|entry| entry.split("  ").next())
+            .map(str::to_owned)
+            .collect()
     }
 
     pub fn assert_never_said(&self, texts: &[&str]) {
