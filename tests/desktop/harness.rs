@@ -78,6 +78,13 @@ impl Process {
         self.wait_until(text, |said| said.contains(text).then_some(()));
     }
 
+    /// Waits until it has said one of these, and says which.
+    pub fn wait_for_any(&self, texts: &[&str]) -> usize {
+        self.wait_until(&texts.join(" or "), |said| {
+            texts.iter().position(|text| said.contains(text))
+        })
+    }
+
     /// Types `lines` into the menu; what it said from then on up to the end of a status.
     pub fn ask(&mut self, lines: &[&str]) -> String {
         let start = self.said.lock().text.len();

@@ -112,6 +112,18 @@ impl Lan {
         &mut self.members[who].node
     }
 
+    /// Two members at once, the one with the lower number first.
+    pub fn pair(&mut self, a: usize, b: usize) -> [&mut Node; 2] {
+        let (first, rest) = self.members.split_at_mut(b);
+        [&mut first[a].node, &mut rest[0].node]
+    }
+
+    /// The data directory of one of ours.
+    pub fn directory(&self, who: usize) -> &Path {
+        let place = self.members[who].place.as_ref();
+        place.expect("one of ours").directory()
+    }
+
     /// Takes an item and waits until that is shown as done.
     pub fn request(&mut self, who: usize, item: &str) {
         self.members[who].node.request(item);
@@ -169,8 +181,7 @@ impl Lan {
         if tips.iter().any(|tip| *tip != tips[0]) {
             return Err(format!("not one tip among ours: {tips:#?}"));
         }
-        let place = self.members[0].place.as_ref().expect("ours come first");
-        let chain = export(place.directory());
+        let chain = export(self.directory(0));
         if chain.last().is_none_or(|tip| tip["hash"] != *tips[0]) {
             return Err("the tip moves on".into());
         }

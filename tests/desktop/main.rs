@@ -3,6 +3,7 @@
 
 mod harness;
 mod lan;
+mod meetings;
 mod nodes;
 // The tests of the real binary use the rest of it.
 #[allow(dead_code)]

@@ -171,6 +171,13 @@ impl Node {
         self.process.wait_for(&format!("✅ requested {item}\n"));
     }
 
+    /// Whether its user, who asked for an item, got it then.
+    pub fn was_taken(&self, item: &str) -> bool {
+        let got = format!("✅ requested {item}\n");
+        let refused = format!("❌ item {item} is not available.\n");
+        self.process.wait_for_any(&[&got, &refused]) == 0
+    }
+
     pub fn request_all(&mut self, items: &[&str]) {
         self.choose(&["5", &items.join(",")]);
         for item in items {
