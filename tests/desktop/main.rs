@@ -13,6 +13,11 @@ mod peer;
 #[allow(dead_code)]
 mod relay;
 mod splits;
+mod streams;
+// The benchmark uses the rest of it.
+#[allow(dead_code)]
+#[path = "../bench/usage.rs"]
+mod usage;
 
 use std::path::Path;
 
