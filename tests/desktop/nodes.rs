@@ -167,6 +167,11 @@ impl Node {
             });
     }
 
+    /// The first digits of its key, as users are told.
+    pub fn short_key(&mut self) -> String {
+        self.process.status().key[..12].to_owned()
+    }
+
     pub fn request(&mut self, item: &str) {
         self.choose(&["1", item]);
         self.process.wait_for(&format!("✅ requested {item}\n"));
