@@ -30,12 +30,13 @@ const EXIT_FAULT: u8 = 1;
 const EXIT_USAGE: u8 = 2;
 
 /// The options as `--help` shows them: names, two spaces or more, meaning.
-const OPTIONS: [&str; 8] = [
+const OPTIONS: [&str; 9] = [
     "    --bind ADDR          IP address to listen on (0.0.0.0)",
     "    --connect HOST:PORT  dial this peer at start and keep dialing it; may be repeated",
     "    --data-dir DIR       where the files lie (~/.databox/material/PORT/)",
     "    --difficulty N       leading hex zeros of a block's hash (2, or the data directory's own)",
     "    --scrub HOURS        time from one check of the chain file to the next, or off (24)",
+    "    --orphans WHAT       what falls out of the chain when a longer one comes: remake, or drop",
     "    --headless           no menu; standard input is not read",
     "-h, --help               print this",
     "-V, --version            print the version",
@@ -214,6 +215,7 @@ fn parse_run(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Comman
     let mut difficulty = None;
     let mut scrub_hours = Some(24);
     let mut headless = false;
+    let mut drop_orphans = false;
     while let Some(argument) = parser.next().map_err(sentence)? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
@@ -226,6 +228,7 @@ fn parse_run(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Comman
             Long("data-dir") => data_dir = Some(parse_directory(&mut parser)?),
             Long("difficulty") => difficulty = Some(parse_difficulty(&text(&mut parser)?)?),
             Long("scrub") => scrub_hours = parse_scrub(&text(&mut parser)?)?,
+            Long("orphans") => drop_orphans = parse_orphans(&text(&mut parser)?)?,
             Long("headless") => headless = true,
             Value(value) if port.is_none() => port = Some(parse_port(&value.to_string_lossy())?),
             other => return Err(sentence(other.unexpected())),
@@ -243,6 +246,7 @@ fn parse_run(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Comman
         connect,
         scrub_hours,
         headless,
+        drop_orphans,
     }))
 }
 
@@ -288,6 +292,14 @@ fn parse_scrub(text: &str) -> Usage<Option<u32>> {
     }
 }
 
+fn parse_orphans(text: &str) -> Usage<bool> {
+    match text {
+        "drop" => Ok(true),
+        "remake" => Ok(false),
+        _ => Err(format!("--orphans must be remake or drop, not {text:?}")),
+    }
+}
+
 fn parse_difficulty(text: &str) -> Usage<u8> {
     match digits(text) {
         Some(number) if number <= u64::from(DIFFICULTY_MAX) => Ok(number as u8),
@@ -325,6 +337,7 @@ mod tests {
             connect: Vec::new(),
             scrub_hours: Some(24),
             headless: false,
+            drop_orphans: false,
         };
         assert_eq!(settings(&[]), expected);
     }
@@ -341,6 +354,7 @@ mod tests {
             "/tmp/x",
             "--difficulty",
             "3",
+            "--orphans=drop",
             "--headless",
         ];
         let expected = Settings {
@@ -350,6 +364,7 @@ mod tests {
             connect: vec![("pi".to_owned(), 6000), ("::1".to_owned(), 6002)],
             scrub_hours: Some(24),
             headless: true,
+            drop_orphans: true,
         };
         assert_eq!(settings(&words), expected);
     }
@@ -364,6 +379,7 @@ mod tests {
             let option = match long.split_once(' ') {
                 Some((name, "ADDR")) => format!("{name}=::"),
                 Some((name, "HOST:PORT")) => format!("{name}=h:1"),
+                Some((name, "WHAT")) => format!("{name}=drop"),
                 Some((name, _)) => format!("{name}=1"),
                 None => long.to_owned(),
             };
@@ -405,6 +421,7 @@ mod tests {
     fn difficulty_has_a_limit() {
         assert_eq!(settings(&["--difficulty", "0"]).difficulty, Some(0));
         assert_eq!(settings(&["--difficulty", "16"]).difficulty, Some(16));
+        refused(&["--orphans", "keep"]);
         for text in ["17", "-1", "two", "", "256"] {
             let error = refused(&[&format!("--difficulty={text}")]);
             assert!(error.contains("from 0 to 16"), "{error}");

@@ -31,9 +31,19 @@ pub const DIFFICULTY_DEFAULT: u8 = 2;
 /// A line's bytes that are ready to be sent. One buffer for each connection.
 pub const WRITE_BYTES: usize = 16 << 10;
 
-/// Things that wait to be sent on a line: 16 bytes each. A peer that lets more pile up is told
-/// the whole chain instead.
+/// Things that wait to be sent on a line: 16 bytes each. A desktop node that lets more pile up is
+/// told the whole chain instead; one of ours sees in the next ping that it lacks something.
 pub const INTENTS: usize = 64;
+
+/// An answer to one of ours that asks for what it lacks: bytes of text, where more than one block
+/// is in it.
+pub const PART_TEXT_MAX: usize = 256 << 10;
+
+/// Hashes that are read of a locator: enough for every length of 64 bits. 32 bytes each.
+pub const LOCATOR: usize = 65;
+
+/// Transactions of peers that wait for a block: about 250 bytes and the item's name each.
+pub const POOL: usize = 256;
 
 /// Connections, in both directions, dials included: the one after is refused. Each costs a
 /// megabyte of address space, of which about 40 KiB are in use while messages are short.
@@ -49,10 +59,15 @@ pub const HEALTHY_MS: u64 = 60_000;
 pub const DIAL_MS: u64 = 20_000;
 
 /// A peer from which nothing came for this many milliseconds is sent a ping.
-pub const IDLE_MS: u64 = 30_000;
+pub const IDLE_MS: u64 = 10_000;
 
-/// A peer from which nothing came for this many milliseconds is given up.
-pub const SILENT_MS: u64 = 60_000;
+/// A peer that does not answer a ping in this many milliseconds is given up; one that does not
+/// answer when asked for its chain is taken as having none.
+pub const ANSWER_MAX_MS: u64 = 30_000;
+
+/// A peer that has not answered a ping for this many milliseconds makes way for another connection
+/// to the same node.
+pub const SILENT_MS: u64 = 2_000;
 
 /// A message that stops in the middle for this many milliseconds ends the connection, in either
 /// direction.
@@ -91,6 +106,61 @@ pub const OUTPUT_BYTES: usize = 64 << 10;
 
 /// Items written to a console in one call.
 pub const ITEMS_PER_TURN: usize = 32;
+
+/// Of the transactions of peers that wait for a block, those that one peer may have sent.
+pub const POOL_PER_PEER: usize = POOL / 4;
+
+/// How long such a transaction waits for a block at most: milliseconds.
+pub const POOL_MS: u64 = 600_000;
+
+/// What is not our own wish is put into a block of ours after so many milliseconds, and up to so
+/// many more, by chance, so that nodes do not all do it at once.
+pub const DELAY_MS: u64 = 2_000;
+/// See [`DELAY_MS`].
+pub const DELAY_SPREAD_MS: u64 = 3_000;
+
+/// What had to stay out of a block is looked at again after so many milliseconds.
+pub const LOOK_AGAIN_MS: u64 = 100;
+
+/// One of ours that says that it is ahead is waited for so many milliseconds after it was asked,
+/// before blocks are made of what is not urgent.
+pub const LOOK_AHEAD_MS: u64 = 2_000;
+
+/// Transactions of one losing chain that are taken at once; the rest when it comes again.
+pub const GLEANED_MAX: usize = 4_096;
+
+/// Blocks read in one call to find out whether a transaction is in the chain already.
+pub const HISTORY_PER_TURN: usize = 16;
+
+/// A desktop node is told the whole chain unasked at most once in this many milliseconds.
+pub const BRING_UP_MS: u64 = 5_000;
+
+/// A desktop node that lacks no more than so many blocks, and has all before them, is told these
+/// and not the chain.
+pub const BRING_UP_BLOCKS: u64 = 16;
+
+/// A desktop node is asked for its chain every so many milliseconds.
+pub const DESKTOP_POLL_MS: u64 = 300_000;
+
+/// A switch that loses or changes a transaction this many blocks behind the old tip, or more, is
+/// shown as a warning.
+pub const ALARM_DEPTH: u64 = 6;
+
+/// A transfer or a check that takes longer than this many milliseconds shows how far it is.
+pub const PROGRESS_QUIET_MS: u64 = 2_000;
+/// From one such line to the next, where each stays.
+pub const PROGRESS_APART_MS: u64 = 5_000;
+/// The same where each takes the place of the one before.
+pub const PROGRESS_APART_TERMINAL_MS: u64 = 500;
+/// Addresses that were learned are dialed while there are fewer connections than this,
+pub const LEARNED_PEERS: usize = 8;
+
+/// one at a time, and one in this many milliseconds at most.
+pub const LEARNED_APART_MS: u64 = 1_000;
+
+/// A connection keeps its place for this many milliseconds, whoever wants it.
+pub const NEWCOMER_MS: u64 = 10_000;
+
 /// A dial, for each address of the host: milliseconds until the next address is tried. A host on a
 /// LAN answers within one; a second lost packet still fits.
 pub const DIAL_MS_MAX: u64 = 5_000;
@@ -119,6 +189,9 @@ pub const ENVELOPE_TEXT_MAX: usize = 4096;
 /// section 4). With [`PEER_TEXT_MAX`] at most 16 KiB, until the list is looked at.
 pub const PEER_LIST_MAX: usize = 64;
 
+/// A peer is told whom we know, and may tell us, once in this many milliseconds.
+pub const PEER_LIST_MS: u64 = 60_000;
+
 /// An address in a `peer_list`: bytes. The longest DNS name, a colon and a port: 253 + 1 + 5.
 pub const PEER_TEXT_MAX: usize = 259;
 
@@ -141,8 +214,9 @@ pub const DEFERRED_MS: u64 = 10_000;
 /// A chain that comes to fewer blocks and signatures than this in [`STALL_MS`] is given up.
 pub const PROGRESS_MIN: usize = 32;
 
-/// A turn that comes this many milliseconds too late is no fault of the peers.
-pub const OWN_STALL_MS: u64 = 5_000;
+/// Where a turn comes this many milliseconds too late or more, the time is not counted against
+/// the peers.
+pub const OWN_STALL_MS: u64 = 200;
 
 /// A start that would read more of the chain file than this many bytes gets a checkpoint to start
 /// from: a small Pi reads about as much in a second.
@@ -175,3 +249,28 @@ pub const SCRUB_SLICE_MAX: usize = 64;
 
 /// How long a user's wish waits for a peer that can fill a hole in the chain: milliseconds.
 pub const HOLE_WAIT_MS: u64 = 60_000;
+
+/// Addresses in the peer book: about 200 bytes each.
+pub const BOOK: usize = 1_024;
+
+/// Of which one source can fill a part in this many.
+pub const BOOK_SHARE: usize = 8;
+
+/// The addresses that the book knows to be this node's own: the last ones that turned out so.
+pub const BOOK_OURS: usize = 16;
+
+/// An address of the book is dialed again this many milliseconds after a dial failed; after each
+/// further one twice as many.
+pub const BOOK_RETRY_MS: u64 = 60_000;
+
+/// They are doubled so often at most: 64 minutes.
+pub const BOOK_DOUBLINGS_MAX: u32 = 6;
+
+/// An address that never answered is forgotten after so many dials.
+pub const BOOK_MISSES_MAX: u32 = 3;
+
+/// The book is written this many milliseconds after it has changed,
+pub const BOOK_SETTLE_MS: u64 = 60_000;
+
+/// but not before this many have gone by since it was written last.
+pub const BOOK_WRITE_MS: u64 = 900_000;

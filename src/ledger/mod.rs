@@ -15,5 +15,7 @@ pub use block::{Block, Hash, RuleError};
 pub use choice::Tip;
 pub use items::{Changes, ItemState, Items};
 pub use timestamp::Timestamp;
-pub use transaction::{Identity, Kind, PublicKey, Signature, Transaction, Uid, Verifier};
+pub use transaction::{
+    Identity, Kind, PublicKey, Signature, Transaction, TransactionId, Uid, Verifier,
+};
 pub use work::Work;

@@ -5,6 +5,7 @@ use core::fmt;
 use p256::ecdsa::signature::Signer;
 use p256::elliptic_curve::sec1::ToSec1Point;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
+use sha2::{Digest, Sha256};
 
 use super::canonical;
 use super::timestamp::Timestamp;
@@ -208,6 +209,42 @@ pub struct Transaction {
     pub signature: Signature,
 }
 
+impl Transaction {
+    /// What tells it from every other one.
+    pub fn id(&self) -> TransactionId {
+        let mut sha = Sha256::new();
+        canonical::transaction(&mut sha, self);
+        let digest: [u8; 32] = sha.finalize().into();
+        TransactionId(*digest.first_chunk().expect("32 bytes begin with 16"))
+    }
+
+    /// Whether the two have the same id, without hashing them.
+    pub fn is_same_as(&self, other: &Transaction) -> bool {
+        self.uid == other.uid
+            && self.requester == other.requester
+            && self.kind == other.kind
+            && self.timestamp == other.timestamp
+    }
+}
+
+/// The first half of the SHA-256 of what a transaction's author signed. The signature is no part
+/// of it: anybody can make another valid one of it (n - s in the place of s), and the same wish
+/// would then count twice. Shown as 32 hexadecimal digits.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct TransactionId([u8; 16]);
+
+impl TransactionId {
+    /// An id from its bytes.
+    pub const fn new(bytes: [u8; 16]) -> TransactionId {
+        TransactionId(bytes)
+    }
+
+    /// The id's bytes.
+    pub fn as_bytes(&self) -> &[u8; 16] {
+        &self.0
+    }
+}
+
 /// Checks signatures, and remembers the keys it has unpacked: reading a compressed point costs
 /// about a third of a verification. The memory is of a fixed size (25 KiB); a key that falls on
 /// another's place takes it.
@@ -315,6 +352,26 @@ mod tests {
             let mut copy = signed.clone();
             alter(&mut copy);
             assert!(!verifier.verify(&copy), "{copy:?}");
+        }
+    }
+
+    #[test]
+    fn an_id_binds_what_is_signed_and_not_the_signature() {
+        let signed = identity(1).sign(Kind::Request, "cam-1".into(), Timestamp::Float(1.5));
+        let mut resigned = signed.clone();
+        resigned.signature.0[63] ^= 1;
+        assert_eq!(signed.id(), resigned.id());
+        assert!(signed.is_same_as(&resigned));
+        let altered: [fn(&mut Transaction); 4] = [
+            |t| t.requester = identity(2).public(),
+            |t| t.uid = "cam-2".into(),
+            |t| t.kind = Kind::Release,
+            |t| t.timestamp = Timestamp::Integer(2),
+        ];
+        for alter in altered {
+            let mut copy = signed.clone();
+            alter(&mut copy);
+            assert!(copy.id() != signed.id() && !copy.is_same_as(&signed));
         }
     }
 

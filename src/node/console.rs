@@ -30,6 +30,8 @@ pub struct Console {
     event_bytes: usize,
     lost: u64,
     at_prompt: bool,
+    /// Columns of the line of progress that stands at the cursor and will be written over.
+    progress: usize,
 }
 
 impl Console {
@@ -49,7 +51,13 @@ impl Console {
             event_bytes: 0,
             lost: 0,
             at_prompt: false,
+            progress: 0,
         }
+    }
+
+    /// Whether it is a terminal, on which a line can be written over.
+    pub fn is_terminal(&self) -> bool {
+        self.echoes
     }
 
     /// Where typed bytes go.
@@ -103,6 +111,7 @@ impl Console {
             None if self.ended && self.filled > 0 => (typed, self.filled),
             None => return None,
         };
+        self.progress = 0;
         let input = if self.overlong {
             Input::Unusable("that line is too long.")
         } else {
@@ -137,6 +146,32 @@ impl Console {
         }
     }
 
+    /// Shows how far something is: on a terminal in the place of what was shown of it before.
+    pub fn progress(&mut self, text: &str) {
+        if !self.is_terminal() {
+            return self.notify(text);
+        }
+        if !self.has_room() {
+            return;
+        }
+        let blank = self.progress.saturating_sub(text.len());
+        let start = match self.at_prompt && self.progress == 0 {
+            true => "\n",
+            false => "\r",
+        };
+        self.put(&format!("{start}{text}{:blank$}", ""));
+        self.progress = text.len() + blank;
+        self.at_prompt = true;
+    }
+
+    /// It has ended: the line stays, and the prompt comes back.
+    pub fn end_progress(&mut self) {
+        if core::mem::take(&mut self.progress) > 0 {
+            self.put("\n");
+            self.at_prompt = false;
+        }
+    }
+
     /// Notes an event; it is written when no answer is being given.
     pub fn notify(&mut self, event: &str) {
         if !self.open {
@@ -167,6 +202,7 @@ impl Console {
             if self.at_prompt {
                 self.put("\n");
             }
+            self.progress = 0;
             self.say(&event);
         }
     }
@@ -303,6 +339,37 @@ mod tests {
         assert_eq!(
             shown(&mut console),
             "select > \n[network 📦] one\n[network 📦] two\nselect > "
+        );
+    }
+
+    #[test]
+    fn progress_is_one_line_on_a_terminal_and_a_line_each_elsewhere() {
+        let mut console = Console::new(true, true);
+        console.prompt("select > ");
+        console.progress("10 of 20, slow");
+        console.prompt("select > ");
+        console.progress("11 of 20");
+        console.notify("event");
+        console.flush_events();
+        console.prompt("select > ");
+        console.progress("12 of 20");
+        console.end_progress();
+        console.end_progress();
+        console.prompt("select > ");
+        assert_eq!(
+            shown(&mut console),
+            "select > \n10 of 20, slow\r11 of 20      \nevent\nselect > \n12 of 20\nselect > "
+        );
+        let mut console = Console::new(true, false);
+        console.prompt("select > ");
+        console.progress("10 of 20");
+        console.progress("11 of 20");
+        console.flush_events();
+        console.end_progress();
+        console.prompt("select > ");
+        assert_eq!(
+            shown(&mut console),
+            "select > \n10 of 20\n11 of 20\nselect > "
         );
     }
 

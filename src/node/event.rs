@@ -127,6 +127,10 @@ pub struct Config {
     pub scrub_every: Option<Millis>,
     /// Starts so far that followed a kill or a power cut.
     pub unclean_stops: u32,
+    /// A random number by which this run of the node is known to others of its kind.
+    pub id: u64,
+    /// What falls out of the chain is not made again, as desktop nodes have it.
+    pub drop_orphans: bool,
     /// 32 random bytes: the identity's secret if there is none yet, and the seed of all chance.
     pub random: [u8; 32],
 }

@@ -1,16 +1,18 @@
 //! What peers say, and what becomes of it.
 
-use super::Node;
-use super::lines::{Held, Origin};
-use super::pool::verb;
-use crate::ledger::{Block, Changes, RuleError, Tip, Transaction};
+use super::desktop::Desktop;
+use super::lines::{Held, Kind, Origin};
+use super::orphans::is_remade;
+use super::settle::{Settling, Stage};
+use super::sync::Sync;
+use super::{Millis, Node};
+use crate::ledger::{Block, Changes, RuleError, Tip};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::log::AppendError;
+use crate::wire::extension::{Greeting, Locator};
 use crate::wire::frame::{Frame, FrameError};
-use crate::wire::message::{
-    self, BlockError, Envelope, InvalidBlock, LineError, Message, MessageKind,
-};
+use crate::wire::message::{self, BlockError, Envelope, InvalidBlock, LineError, Message};
 use crate::wire::write::Intent;
 
 /// A frame, understood.
@@ -19,6 +21,7 @@ enum Heard {
     ChainBlock(Result<Block, BlockError>),
     ChainEnd(Result<Envelope, LineError>),
     ChainBroken,
+    Skipped,
     Unreadable(FrameError),
 }
 
@@ -40,6 +43,7 @@ impl<D: Disk> Node<D> {
             Some(Ok(Frame::ChainElement(text))) => Heard::ChainBlock(message::block(text)),
             Some(Ok(Frame::ChainEnd(text))) => Heard::ChainEnd(message::read(text)),
             Some(Ok(Frame::ChainBroken)) => Heard::ChainBroken,
+            Some(Ok(Frame::Skipped)) => Heard::Skipped,
         };
         peer.framed = self.now.mono;
         self.take(line, heard);
@@ -50,12 +54,19 @@ impl<D: Disk> Node<D> {
         match heard {
             Heard::Line(Ok(envelope)) => self.message(line, envelope),
             Heard::ChainEnd(Ok(envelope)) => {
-                if let Message::ChainEnd { .. } = envelope.message {
-                    self.chain_end(line);
+                if let Message::ChainEnd { length, start } = envelope.message {
+                    self.chain_end(line, start.and(length));
                 } else {
-                    self.drop_candidate(line);
+                    self.drop_candidate(line, None);
                 }
                 self.message(line, envelope);
+            }
+            Heard::Skipped => {
+                if let Some(peer) = self.slots[line].peer()
+                    && core::mem::take(&mut peer.again)
+                {
+                    peer.ask(self.now.mono);
+                }
             }
             Heard::ChainBlock(Ok(block)) => {
                 if let Some(peer) = self.slots[line].peer() {
@@ -74,13 +85,13 @@ impl<D: Disk> Node<D> {
             Heard::Unreadable(error) => self.hang_up(line, &error.to_string(), None),
             Heard::Line(Err(LineError::NotJson)) => self.skipped(line),
             Heard::ChainEnd(Err(LineError::NotJson)) | Heard::ChainBroken => {
-                self.drop_candidate(line);
+                self.drop_candidate(line, Some("its chain broke off"));
                 self.skipped(line);
             }
             Heard::ChainBlock(Err(BlockError::NotJson)) => {
-                self.drop_candidate(line);
+                self.drop_candidate(line, Some("its chain broke off"));
                 if let Some(peer) = self.slots[line].peer() {
-                    peer.reader.skip_line();
+                    peer.skip();
                 }
                 self.skipped(line);
             }
@@ -99,17 +110,26 @@ impl<D: Disk> Node<D> {
         };
         peer.messages_in += 1;
         peer.port = envelope.sender.or(peer.port);
-        if !peer.greeted {
-            peer.greeted = true;
-            if !peer.outbound {
-                peer.ask();
-            }
+        if let Message::PeerAnnounce(greeting) = envelope.message {
+            return self.greeted(line, greeting);
         }
+        self.meet(line, None);
+        let now = self.now.mono;
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
         match envelope.message {
-            Message::PeerAnnounce => peer.push(Intent::PeerList),
-            Message::RequestChain => peer.push(Intent::Chain),
-            Message::Ping => peer.push(Intent::Plain(MessageKind::Pong)),
-            Message::PeerList { .. } | Message::ChainEnd { .. } | Message::Pong => {}
+            Message::PeerAnnounce(_) | Message::ChainEnd { .. } => {}
+            Message::PeerList { peers } => self.learn_peers(line, &peers),
+            Message::RequestChain(locator) => self.tell_chain(line, locator),
+            Message::Ping(tip) => {
+                peer.push(Intent::Pong);
+                self.hear_tip(line, tip);
+            }
+            Message::Pong(tip) => {
+                peer.ponged(now);
+                self.hear_tip(line, tip);
+            }
             Message::NewBlock(read) => {
                 peer.blocks_in += 1;
                 match read {
@@ -117,36 +137,140 @@ impl<D: Disk> Node<D> {
                     Err(invalid) => self.strike(line, &invalid.to_string()),
                 }
             }
-            Message::NewTransaction(Ok(transaction)) => self.new_transaction(line, &transaction),
+            Message::NewTransaction(Ok(transaction)) => self.new_transaction(line, transaction),
             Message::NewTransaction(Err(error)) => {
                 self.strike(line, &format!("a transaction: {error}"));
             }
         }
     }
 
-    fn new_transaction(&mut self, line: usize, transaction: &Transaction) {
-        if !self.verifier.verify(transaction) {
-            return self.strike(line, "a transaction: its signature does not verify");
+    /// The other end says who it is.
+    fn greeted(&mut self, line: usize, greeting: Greeting) {
+        if !self.meet(line, greeting.id) {
+            return;
         }
-        let verb = verb(transaction);
-        let who = menu_name(&transaction.requester.to_string());
-        self.notify(&format!(
-            "[network 📨] {verb} of {} by {who}",
-            transaction.uid
-        ));
+        let now = self.now.mono;
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
+        if peer.is_ours() {
+            peer.announce();
+            for number in self.pool.lacking(&greeting.pool) {
+                peer.push(Intent::Transaction(number));
+            }
+        }
+        let [told, _] = &mut peer.listed;
+        if told.is_none_or(|at| now.0 >= at.0 + limits::PEER_LIST_MS) {
+            *told = Some(now);
+            peer.push(Intent::PeerList);
+        }
+        self.hear_tip(line, greeting.tip);
+    }
+
+    /// The other end has spoken: from its first word it is known whether it is one of ours. False
+    /// if the connection has ended by that.
+    fn meet(&mut self, line: usize, id: Option<u64>) -> bool {
+        let now = self.now.mono;
+        let Some(peer) = self.slots[line].peer() else {
+            return false;
+        };
+        if !matches!(peer.kind, Kind::Unknown) {
+            return true;
+        }
+        match id {
+            Some(id) => {
+                peer.kind = Kind::Ours(id);
+                self.meet_again(line, id)
+            }
+            None => {
+                peer.kind = Kind::Desktop(Desktop::new(now));
+                peer.ask(now);
+                self.reached(line);
+                true
+            }
+        }
+    }
+
+    /// One of ours says where its chain ends: if it would win, it is asked for what we lack.
+    fn hear_tip(&mut self, line: usize, tip: Option<Tip>) {
+        let ours = self.log.tip();
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
+        if tip.is_some() && peer.is_ours() {
+            peer.tip = tip;
+            if peer.is_ahead_of(&ours) {
+                self.ask_chain(line);
+            }
+        }
+    }
+
+    /// Asks a peer for its chain. One of ours is not asked while another chain is being looked at:
+    /// its answer would only be thrown away.
+    fn ask_chain(&mut self, line: usize) {
+        let now = self.now.mono;
+        let busy = self.sync.line().is_some_and(|other| other != line);
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
+        if busy && peer.is_ours() {
+            let at = Millis(now.0 + limits::DEFERRED_MS);
+            peer.deferred.get_or_insert(at);
+        } else {
+            peer.ask(now);
+        }
+    }
+
+    /// Tells the whole chain, or what somebody lacks who says where he stands.
+    fn tell_chain(&mut self, line: usize, locator: Option<Locator>) {
+        let intent = match locator {
+            Some(locator) => Intent::Part(self.fork_of(&locator)),
+            None => Intent::Chain,
+        };
+        if let Some(peer) = self.slots[line].peer() {
+            peer.push(intent);
+        }
+    }
+
+    /// The height of the first block that somebody lacks.
+    fn fork_of(&mut self, locator: &Locator) -> u64 {
+        let length = self.log.tip().length;
+        let heights = Locator::heights(locator.length).zip(&locator.hashes);
+        for (height, hash) in heights.filter(|(height, _)| *height < length) {
+            match self.log.hash(height) {
+                Ok(ours) if ours == *hash => return height + 1,
+                Ok(_) => {}
+                Err(error) => log::warn!("{error}"),
+            }
+        }
+        0
     }
 
     /// A block on its own (PROTOCOL.md section 4). Cheapest test first.
     fn new_block(&mut self, line: usize, block: Box<Block>) {
         let tip = self.log.tip();
-        let links =
-            block.index == tip.length && block.prev_hash == tip.hash && self.log.gap().is_none();
+        let whole = self.log.gap().is_none();
+        let links = block.index == tip.length && block.prev_hash == tip.hash && whole;
         // What its chain would be: only one that would win is worth a look.
         let claim = Tip {
             length: block.index.saturating_add(1),
             hash: block.hash,
         };
-        if self.log.fault().is_some() || !claim.beats(&tip) {
+        if self.log.fault().is_some() {
+            return;
+        }
+        let loses = !claim.beats(&tip);
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
+        if peer.is_ours() {
+            if !peer.is_ahead_of(&claim) {
+                peer.tip = Some(claim);
+            }
+            if loses {
+                return;
+            }
+        } else if !self.desktop_block(line, &block) || (loses && self.drop_orphans) {
             return;
         }
         let mut verdict = block.check_alone(self.log.difficulty());
@@ -157,17 +281,54 @@ impl<D: Disk> Node<D> {
         if let Err(error) = verdict {
             return self.strike(line, &invalid(&block, error));
         }
-        let Some(peer) = self.slots[line].peer() else {
-            return;
+        let origin = match (links, loses) {
+            (true, _) => Origin::NewBlock,
+            (_, true) => Origin::Loser,
+            _ if whole && self.is_rival(&block) => Origin::Rival,
+            _ => return self.ask_for_block(line, &block),
         };
-        if links {
+        if let Some(peer) = self.slots[line].peer() {
+            let next = 0;
             peer.held = Some(Held {
                 block,
-                origin: Origin::NewBlock,
-                next: 0,
+                origin,
+                next,
             });
-        } else {
-            peer.ask();
+        }
+    }
+
+    /// Notes what a block tells of a desktop node; false if we have that very block.
+    fn desktop_block(&mut self, line: usize, block: &Block) -> bool {
+        let length = self.log.tip().length;
+        let ours = match block.index < length {
+            true => self.log.read(block.index).ok(),
+            false => None,
+        };
+        let same = match &ours {
+            Some(ours) => is_remade(&ours.block, block),
+            None => block.index == length,
+        };
+        let known = ours.is_some_and(|ours| ours.block.hash == block.hash);
+        if let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) {
+            let before = desktop.in_step && desktop.length == Some(block.index);
+            desktop.has(block.index.saturating_add(1), before && same);
+        }
+        !known
+    }
+
+    /// Whether a block could stand in the place of our last one, now.
+    fn is_rival(&mut self, block: &Block) -> bool {
+        let tip = self.log.tip();
+        let before = tip.length.checked_sub(2);
+        block.index + 1 == tip.length
+            && self.sync.is_free()
+            && before.is_some_and(|at| self.log.hash(at) == Ok(block.prev_hash))
+    }
+
+    /// A block belongs to a chain that would win.
+    fn ask_for_block(&mut self, line: usize, block: &Block) {
+        self.ask_chain(line);
+        if let Some(peer) = self.slots[line].peer() {
             peer.seen = peer.seen.max(block.index);
         }
     }
@@ -183,15 +344,16 @@ impl<D: Disk> Node<D> {
             .transactions
             .len()
             .min(next + limits::SIGNATURES_PER_TURN);
-        if origin != Origin::NewBlock {
+        let in_chain = matches!(origin, Origin::Chain | Origin::Hole);
+        if in_chain {
             self.sync.progress(end - next);
         }
         for position in next..end {
             if !self.verifier.verify(&block.transactions[position]) {
                 let text = invalid(&block, RuleError::WrongSignature(position));
-                return match origin {
-                    Origin::NewBlock => self.strike(line, &text),
-                    Origin::Chain | Origin::Hole => self.chain_invalid(line, &text),
+                return match in_chain {
+                    true => self.chain_invalid(line, &text),
+                    false => self.strike(line, &text),
                 };
             }
         }
@@ -209,6 +371,40 @@ impl<D: Disk> Node<D> {
             Origin::Chain => self.stage(line, block),
             Origin::Hole => self.mend(line, &block),
             Origin::NewBlock => self.take_block(line, block),
+            Origin::Rival => self.take_rival(line, &block),
+            Origin::Loser => self.glean_block(&block),
+        }
+    }
+
+    /// Puts a checked block in the place of our last one, if it still can stand there.
+    fn take_rival(&mut self, line: usize, block: &Block) {
+        let tip = self.log.tip();
+        if !self.is_rival(block) || block.hash >= tip.hash || self.log.fault().is_some() {
+            return self.ask_for_block(line, block);
+        }
+        let begun = self.log.begin(block.index).and_then(|()| {
+            while !self.log.unwind(1)? {}
+            Ok(())
+        });
+        let staged = begun.map_err(AppendError::Disk);
+        match staged.and_then(|()| self.log.stage(block)) {
+            Ok(()) => {
+                self.sync = Sync::Settling(Settling {
+                    source: Some(line),
+                    equal: true,
+                    stage: Stage::Adopting,
+                });
+            }
+            Err(AppendError::Rule(error)) => {
+                self.log.abandon();
+                self.strike(line, &invalid(block, error));
+            }
+            Err(AppendError::Disk(error)) => {
+                self.log.abandon();
+                self.notify(&format!(
+                    "[store ❌] a peer's block was not taken: {error}."
+                ));
+            }
         }
     }
 
@@ -225,6 +421,10 @@ impl<D: Disk> Node<D> {
                     "[network 📦] received and added block #{}",
                     block.index
                 ));
+                if let Some(peer) = self.slots[line].peer() {
+                    peer.brought = Some(self.now.mono);
+                }
+                self.strike_done(&block);
                 self.relay(Intent::Block(block.index), Some(line));
                 self.tip_changed();
             }

@@ -3,10 +3,10 @@
 use core::net::SocketAddr;
 
 use super::Millis;
-use crate::ledger::Block;
+use super::desktop::Desktop;
+use crate::ledger::{Block, Tip};
 use crate::limits;
 use crate::wire::frame::Reader;
-use crate::wire::message::MessageKind;
 use crate::wire::write::{Intent, Writer};
 
 /// A block whose signatures are being checked, before its peer's next frame is read.
@@ -19,15 +19,29 @@ pub struct Held {
     pub next: usize,
 }
 
-/// What a block came in.
+/// What a block came in, and what it is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Origin {
-    /// A message of its own.
+    /// A message of its own: it extends our chain.
     NewBlock,
+    /// A message of its own: it takes the place of our last block.
+    Rival,
+    /// A message of its own: only its transactions are of use.
+    Loser,
     /// A chain.
     Chain,
     /// A chain, where ours has a hole.
     Hole,
+}
+
+/// What is known of the other end.
+pub enum Kind {
+    /// It has not spoken yet.
+    Unknown,
+    /// A node of this project, with the number that it drew at its start.
+    Ours(u64),
+    /// A desktop node.
+    Desktop(Desktop),
 }
 
 /// An open connection.
@@ -48,18 +62,32 @@ pub struct Peer {
     pub framed: Millis,
     /// When bytes last left, or there were none to send.
     pub flowed: Millis,
-    /// Whether a ping was sent since bytes last came.
-    pub pinged: bool,
-    /// Whether the other end has spoken: only then it is asked for its chain.
-    pub greeted: bool,
+    /// When a ping was sent that has no answer yet.
+    pub pinged: Option<Millis>,
+    /// When the last ping was sent.
+    pub ping_sent: Option<Millis>,
+    /// How long the last answer to a ping took, in milliseconds.
+    pub ping: Option<u64>,
+    /// Who it is.
+    pub kind: Kind,
+    /// We have told it who we are.
+    pub announced: bool,
+    /// The end of its chain, as far as one of ours told it.
+    pub tip: Option<Tip>,
     /// The port on which it listens, as it says.
     pub port: Option<u16>,
+    /// When it was last told whom we know, and when it last told us.
+    pub listed: [Option<Millis>; 2],
     /// A block that is being checked.
     pub held: Option<Held>,
-    /// It was asked for its chain and has not answered yet.
-    pub asked: bool,
+    /// When it was asked for its chain; it has not answered yet.
+    pub asked: Option<Millis>,
+    /// It is to be asked when the line that is being skipped has ended.
+    pub again: bool,
     /// Our user asked, and wants to hear the outcome.
     pub user_asked: bool,
+    /// The length that our chain had when it began to tell us more than goes into one answer.
+    pub from: Option<u64>,
     /// The greatest index of a block that came while its chain was on its way.
     pub seen: u64,
     /// Its chain came while another one was being looked at, and was skipped: it is asked for
@@ -69,6 +97,8 @@ pub struct Peer {
     pub no_help: bool,
     /// Broken rules.
     pub strikes: u8,
+    /// When it last brought a block that we did not have.
+    pub brought: Option<Millis>,
     /// Blocks that came.
     pub blocks_in: u64,
     /// Messages that came.
@@ -87,29 +117,74 @@ impl Peer {
             heard: now,
             framed: now,
             flowed: now,
-            pinged: false,
-            greeted: false,
+            pinged: None,
+            ping_sent: None,
+            ping: None,
+            kind: Kind::Unknown,
+            announced: false,
+            tip: None,
             port: None,
+            listed: [None; 2],
             held: None,
-            asked: false,
+            asked: None,
+            again: false,
             user_asked: false,
+            from: None,
             seen: 0,
             deferred: None,
             no_help: false,
             strikes: 0,
+            brought: None,
             blocks_in: 0,
             messages_in: 0,
         }
     }
 
-    /// Queues something to send. A peer so slow that the queue is full is told the whole chain
-    /// later, in which the blocks of the queue are.
+    /// Whether it is a node of this project.
+    pub fn is_ours(&self) -> bool {
+        matches!(self.kind, Kind::Ours(_))
+    }
+
+    /// What is known of it as a desktop node, if it is one.
+    pub fn desktop(&mut self) -> Option<&mut Desktop> {
+        match &mut self.kind {
+            Kind::Desktop(desktop) => Some(desktop),
+            Kind::Unknown | Kind::Ours(_) => None,
+        }
+    }
+
+    /// Whether a chain of it would win against one that ends in `tip`, as far as it has told.
+    pub fn is_ahead_of(&self, tip: &Tip) -> bool {
+        self.tip.is_some_and(|theirs| theirs.beats(tip))
+    }
+
+    /// The length of its chain, as far as it is known.
+    pub fn goal(&self) -> Option<u64> {
+        match &self.kind {
+            Kind::Ours(_) => self.tip.map(|tip| tip.length),
+            Kind::Desktop(desktop) => desktop.length,
+            Kind::Unknown => None,
+        }
+    }
+
+    /// Tells it who we are, once.
+    pub fn announce(&mut self) {
+        if !core::mem::replace(&mut self.announced, true) {
+            self.push(Intent::Announce);
+        }
+    }
+
+    /// Queues something to send. A desktop node so slow that the queue is full is told the whole
+    /// chain later, in which the blocks of the queue are; one of ours asks for what it lacks.
     pub fn push(&mut self, intent: Intent) {
         if self.writer.push(intent).is_ok() {
             return;
         }
-        let told = matches!(intent, Intent::Block(_) | Intent::OwnBlock(_));
-        if self.writer.drop_blocks() || told {
+        let told = matches!(
+            intent,
+            Intent::Block(_) | Intent::OwnBlock(_) | Intent::Transaction(_)
+        );
+        if (self.writer.drop_blocks() || told) && !self.is_ours() {
             // What was dropped made room for it. It must not be left out: who has asked for a
             // chain does not ask again before it has come.
             let _ = self.writer.push(Intent::Chain);
@@ -122,13 +197,22 @@ impl Peer {
         }
     }
 
-    /// Asks for its chain, unless the answer is on its way already.
-    pub fn ask(&mut self) {
-        if !self.asked {
-            self.asked = true;
+    /// Asks for its chain, unless the answer is on its way already. Whoever is still sending an
+    /// answer that is not wanted any more would not hear another question.
+    pub fn ask(&mut self, now: Millis) {
+        if self.reader.is_skipping() {
+            self.again = true;
+        } else if self.asked.is_none() {
+            self.asked = Some(now);
             self.seen = 0;
-            self.push(Intent::Plain(MessageKind::RequestChain));
+            self.push(Intent::Request);
         }
+    }
+
+    /// What came last of it is not wanted any more.
+    pub fn skip(&mut self) {
+        self.reader.skip_line();
+        self.asked = None;
     }
 
     /// The address on which it can be dialed, as far as that is known.
@@ -142,45 +226,65 @@ impl Peer {
 
     /// When it has to be looked at again.
     pub fn deadline(&self) -> Millis {
-        let quiet = if self.pinged {
-            limits::SILENT_MS
-        } else {
-            limits::IDLE_MS
+        let mut deadline = match self.pinged {
+            Some(since) => since.0 + limits::ANSWER_MAX_MS,
+            None => self.heard.0 + limits::IDLE_MS,
         };
-        let mut deadline = self.heard.0 + quiet;
         if self.reader.mid_line() {
             deadline = deadline.min(self.framed.0 + limits::STALL_MS);
         }
         if !self.writer.pending().is_empty() {
             deadline = deadline.min(self.flowed.0 + limits::STALL_MS);
         }
+        if let Some(since) = self.asked
+            && !self.reader.mid_line()
+        {
+            deadline = deadline.min(since.0 + limits::ANSWER_MAX_MS);
+        }
         Millis(deadline)
     }
 
-    /// The time that went by was ours, not the peer's.
-    pub fn excuse(&mut self, now: Millis) {
-        (self.framed, self.heard, self.flowed) = (now, now, now);
+    /// So many milliseconds that went by were ours, not the peer's.
+    pub fn excuse(&mut self, now: Millis, ms: u64) {
+        let times = [&mut self.heard, &mut self.framed, &mut self.flowed];
+        let asked = self.asked.iter_mut().chain(&mut self.pinged);
+        for time in times.into_iter().chain(asked) {
+            *time = Millis((time.0 + ms).min(now.0));
+        }
     }
 
     /// Looks after the time: pings a quiet peer, and says why a dead one is to be given up.
     pub fn tend(&mut self, now: Millis) -> Option<&'static str> {
         if self.held.is_some() {
-            self.excuse(now);
+            self.excuse(now, u64::from(u32::MAX));
         }
-        if now.0 >= self.heard.0 + limits::SILENT_MS {
+        let over = |since: Option<Millis>, limit| since.is_some_and(|at| now.0 >= at.0 + limit);
+        if over(self.pinged, limits::ANSWER_MAX_MS) {
             return Some("it does not answer");
         }
-        if self.reader.mid_line() && now.0 >= self.framed.0 + limits::STALL_MS {
+        if self.reader.mid_line() && over(Some(self.framed), limits::STALL_MS) {
             return Some("it stopped in the middle of a message");
         }
-        if !self.writer.pending().is_empty() && now.0 >= self.flowed.0 + limits::STALL_MS {
+        if !self.writer.pending().is_empty() && over(Some(self.flowed), limits::STALL_MS) {
             return Some("it does not take what is sent");
         }
-        if !self.pinged && now.0 >= self.heard.0 + limits::IDLE_MS {
-            self.pinged = true;
-            self.push(Intent::Plain(MessageKind::Ping));
+        if self.pinged.is_none() && over(Some(self.heard), limits::IDLE_MS) {
+            (self.pinged, self.ping_sent) = (Some(now), Some(now));
+            self.push(Intent::Ping);
         }
         None
+    }
+
+    /// Bytes came: it is there.
+    pub fn hear(&mut self, now: Millis) {
+        (self.heard, self.pinged) = (now, None);
+    }
+
+    /// It has answered a ping.
+    pub fn ponged(&mut self, now: Millis) {
+        if let Some(sent) = self.ping_sent.take() {
+            self.ping = Some(now.0 - sent.0);
+        }
     }
 }
 
@@ -212,7 +316,7 @@ mod tests {
     fn a_full_queue_does_not_forget_that_a_chain_is_owed() {
         let remote = SocketAddr::from(([10, 0, 0, 1], 6000));
         for first in [Intent::Chain, Intent::Block(1)] {
-            for last in [Intent::Block(9), Intent::Plain(MessageKind::Pong)] {
+            for last in [Intent::Block(9), Intent::Pong] {
                 let mut peer = Peer::new(Millis(0), remote, true);
                 peer.push(first);
                 while peer.writer.push(Intent::PeerList).is_ok() {}

@@ -2,16 +2,19 @@
 
 use core::net::SocketAddr;
 
-use super::lines::{Peer, Slot};
+use super::lines::{Kind, Peer, Slot};
 use super::peers::{Contact, Target};
 use super::{Action, Line, Millis, Node};
 use crate::limits;
 use crate::store::disk::Disk;
-use crate::wire::message::MessageKind;
-use crate::wire::write::Intent;
 
 impl<D: Disk> Node<D> {
     pub(super) fn incoming(&mut self, from: SocketAddr) {
+        if self.free_line().is_none()
+            && let Some(line) = self.least_worth()
+        {
+            self.hang_up(line, "its place was given to a newcomer", None);
+        }
         let Some(line) = self.free_line() else {
             log::info!("{from} is refused: all {} places are taken", limits::PEERS);
             return self.actions.push_back(Action::Refuse);
@@ -35,11 +38,6 @@ impl<D: Disk> Node<D> {
         targets.position(|target| target.line() == Some(line))
     }
 
-    fn target_on(&mut self, line: Line) -> Option<&mut Target> {
-        let at = self.target_at(line)?;
-        Some(&mut self.targets[at])
-    }
-
     pub(super) fn connected(&mut self, line: Line, local: SocketAddr, remote: SocketAddr) {
         let now = self.now.mono;
         let itself = local.ip() == remote.ip()
@@ -56,16 +54,24 @@ impl<D: Disk> Node<D> {
                 "that is this node itself"
             };
             self.actions.push_back(Action::Hangup { line });
+            if itself {
+                self.forget_own(remote);
+            }
             return self.forget_target(line, reason);
         }
         let mut peer = Peer::new(now, remote, true);
-        peer.push(Intent::Plain(MessageKind::PeerAnnounce));
-        peer.ask();
+        peer.announce();
         self.slots[usize::from(line.0)] = Slot::Open(Box::new(peer));
         log::info!("connected to {remote}");
-        let Some(target) = self.target_on(line) else {
+        let Some(at) = self.target_at(line) else {
             return;
         };
+        if self.targets[at].learned {
+            // From here on the book remembers it.
+            self.targets.remove(at);
+            return;
+        }
+        let target = &mut self.targets[at];
         target.contact = Contact::Open(line, now);
         target.kept = true;
         let again = target.error.take().is_some();
@@ -96,6 +102,13 @@ impl<D: Disk> Node<D> {
     /// A dial came to nothing: tried again, if its target is kept.
     fn missed(&mut self, at: usize, reason: &str) {
         let chance = self.random();
+        if self.targets[at].learned {
+            let target = self.targets.remove(at);
+            if let Some(address) = target.address() {
+                self.book.missed(address, self.now.mono, chance);
+            }
+            return;
+        }
         let target = &mut self.targets[at];
         let (name, asked, kept) = (target.name(), target.asked, target.kept);
         let then = if kept { "; it is dialed again" } else { "" };
@@ -135,34 +148,111 @@ impl<D: Disk> Node<D> {
 
     /// Ends a connection that deserves it.
     pub(super) fn hang_up(&mut self, line: usize, reason: &str, rest: Option<u64>) {
-        let number = u8::try_from(line).expect("a slot's number");
-        self.actions
-            .push_back(Action::Hangup { line: Line(number) });
+        let own = number(line);
+        self.actions.push_back(Action::Hangup { line: own });
         self.drop_line(line, reason, rest);
     }
 
     fn drop_line(&mut self, line: usize, reason: &str, rest: Option<u64>) {
+        if self.slots[line].peer().is_none() {
+            return;
+        }
+        self.drop_candidate(line, Some(reason));
         let Slot::Open(peer) = core::mem::replace(&mut self.slots[line], Slot::Free) else {
             return;
         };
         log::info!("{}: connection closed: {reason}", peer.remote);
-        self.drop_candidate(line);
-        let chance = self.random();
+        self.left(&peer);
         let now = self.now.mono;
-        let number = u8::try_from(line).expect("a slot's number");
-        let Some(target) = self.target_on(Line(number)) else {
+        for at in 0..self.targets.len() {
+            if self.targets[at].line() != Some(number(line)) {
+                continue;
+            }
+            let chance = self.random();
+            let target = &mut self.targets[at];
+            match rest {
+                None => target.retry(now, reason.to_owned(), chance),
+                Some(ms) => target.rest(now, ms, reason.to_owned()),
+            }
+            let name = target.name();
+            let then = match rest {
+                None => "dialing again".into(),
+                Some(ms) => format!("not dialed for {} minutes", ms / 60_000),
+            };
+            self.notify(&format!("[network 🔗] lost {name}: {reason}; {then}"));
+        }
+    }
+
+    /// Closes a connection in favour of another one to the same node.
+    fn retire(&mut self, line: usize, kept: usize) {
+        let Slot::Open(peer) = &self.slots[line] else {
             return;
         };
-        match rest {
-            None => target.retry(now, reason.to_owned(), chance),
-            Some(ms) => target.rest(now, ms, reason.to_owned()),
+        let (remote, outbound) = (peer.remote, peer.outbound);
+        log::info!("{remote}: a second connection to the same node is closed");
+        self.drop_candidate(
+            line,
+            Some("it is connected twice; one connection is closed"),
+        );
+        let (now, chance) = (self.now.mono, self.random());
+        if outbound {
+            // Another address of the same node: no use while the first one lasts.
+            self.book.missed(remote, now, chance);
         }
-        let name = target.name();
-        let then = match rest {
-            None => "dialing again".into(),
-            Some(ms) => format!("not dialed for {} minutes", ms / 60_000),
+        let line = number(line);
+        self.actions.push_back(Action::Hangup { line });
+        self.slots[usize::from(line.0)] = Slot::Free;
+        for target in self.targets.iter_mut().filter(|t| t.line() == Some(line)) {
+            target.contact = Contact::Open(number(kept), now);
+        }
+    }
+
+    /// One of ours has told its id. A connection to ourselves is closed, and of two to the same
+    /// node the one that the node with the greater id dialed, so that both ends close the same
+    /// one; of two in the same direction, whoever dialed closes the later. False if it is this one.
+    pub(super) fn meet_again(&mut self, line: usize, id: u64) -> bool {
+        if id == self.id {
+            let own = number(line);
+            self.actions.push_back(Action::Hangup { line: own });
+            log::info!("a connection to this node itself is closed");
+            if let Slot::Open(peer) = &self.slots[line]
+                && peer.outbound
+            {
+                self.forget_own(peer.remote);
+            }
+            self.forget_target(own, "that is this node itself");
+            return false;
+        }
+        let dialed = |slot: &Slot| match slot {
+            Slot::Open(peer) if matches!(peer.kind, Kind::Ours(other) if other == id) => {
+                Some(peer.outbound)
+            }
+            _ => None,
         };
-        self.notify(&format!("[network 🔗] lost {name}: {reason}; {then}"));
+        let outbound = dialed(&self.slots[line]) == Some(true);
+        let mut others = self.slots.iter().enumerate();
+        let other = others.find_map(|(at, slot)| {
+            let there = dialed(slot).filter(|_| at != line)?;
+            Some((at, there))
+        });
+        let Some((at, there)) = other else {
+            self.reached(line);
+            return true;
+        };
+        let now = self.now.mono;
+        let silent = |since: Millis| now.0 >= since.0 + limits::SILENT_MS;
+        let dead = self.slots[at].peer().and_then(|peer| peer.pinged);
+        let closed = match (there, outbound) {
+            // The other end may have given it up already.
+            _ if dead.is_some_and(silent) => at,
+            (true, true) => line,
+            (false, false) => return true,
+            _ if outbound == (self.id > id) => line,
+            _ => at,
+        };
+        let kept = if closed == line { at } else { line };
+        self.retire(closed, kept);
+        closed != line
     }
 
     /// Looks after everything that waits for a time.
@@ -173,12 +263,17 @@ impl<D: Disk> Node<D> {
             if let Some(reason) = verdict {
                 self.hang_up(line, reason, None);
             }
+            self.tend_question(line);
         }
         self.tend_sync();
+        if self.work.is_none() {
+            self.pool.expire(now);
+        }
         self.tend_damage();
         if self.ending.is_some() {
             return;
         }
+        self.tend_places();
         for at in 0..self.targets.len() {
             if !matches!(self.targets[at].contact, Contact::Waiting(until) if until <= now) {
                 continue;
@@ -197,6 +292,19 @@ impl<D: Disk> Node<D> {
         }
     }
 
+    /// A peer that was asked for its chain and does not answer is taken as having none for us.
+    fn tend_question(&mut self, line: usize) {
+        let now = self.now.mono;
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
+        let over = |at: Millis| now.0 >= at.0 + limits::ANSWER_MAX_MS;
+        if !peer.reader.mid_line() && peer.held.is_none() && peer.asked.is_some_and(over) {
+            peer.tip = None;
+            self.drop_candidate(line, Some("it does not answer"));
+        }
+    }
+
     /// The user wants a connection; the outcome is told when it is known.
     pub(super) fn dial(&mut self, host: String, port: u16) {
         let known = self
@@ -205,6 +313,8 @@ impl<D: Disk> Node<D> {
             .position(|t| t.host == host && t.port == port);
         if let Some(at) = known {
             let target = &mut self.targets[at];
+            // What was learned and is now named by the user stays.
+            target.learned = false;
             match target.contact {
                 Contact::Open(..) => {
                     let name = target.name();
@@ -214,7 +324,7 @@ impl<D: Disk> Node<D> {
                 Contact::Dialing(_) => {}
             }
             self.targets[at].asked = true;
-        } else if self.targets.len() >= limits::PEERS {
+        } else if self.targets.iter().filter(|t| !t.learned).count() >= limits::PEERS {
             return self.answer(&format!("❌ {} peers are enough.", limits::PEERS));
         } else {
             let mut target = Target::new(host, port, self.now.mono);
@@ -228,4 +338,9 @@ impl<D: Disk> Node<D> {
     pub(super) fn seconds_until(&self, until: Millis) -> u64 {
         until.0.saturating_sub(self.now.mono.0).div_ceil(1000)
     }
+}
+
+/// The name of a slot.
+fn number(line: usize) -> Line {
+    Line(u8::try_from(line).expect("a slot's number"))
 }

@@ -2,6 +2,8 @@
 //! then acted upon. The table below is the menu: what is shown and what is understood.
 
 use super::console::{Console, Input};
+use super::lines::Slot;
+use super::pool::{Batch, Origin};
 use super::report::Listing;
 use super::{Millis, Node};
 use crate::ledger::{Kind, Timestamp, Uid};
@@ -163,6 +165,7 @@ impl<D: Disk> Node<D> {
                 self.menu.waiting = None;
             } else if self.now.mono >= until {
                 self.say("that takes a while; the outcome will be shown here.");
+                self.pool.keep_wishes();
                 self.menu.waiting = None;
             } else {
                 return false;
@@ -271,25 +274,35 @@ impl<D: Disk> Node<D> {
         } else if let Err(error) = self.check_wish(&transactions) {
             self.refuse(&error, count);
         } else {
-            self.pool.add(transactions);
+            let now = self.now.mono;
+            self.pool.add(Batch::new(transactions, Origin::User, now));
         }
     }
 
+    /// Key 8: every peer is asked, whatever it has told; how that ends is said of each.
     fn ask_all(&mut self) {
-        let mut asked = 0;
-        for slot in &mut self.slots {
-            if let Some(peer) = slot.peer() {
-                peer.user_asked = true;
-                peer.ask();
-                asked += 1;
-            }
+        let now = self.now.mono;
+        let mut names = Vec::new();
+        for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+            peer.user_asked = true;
+            peer.ask(now);
+            names.push(peer.remote.to_string());
         }
-        match asked {
-            0 => self.say("❌ no peers are connected."),
-            1 => self.say("[consensus 📡] asked 1 peer for its chain"),
-            _ => self.say(&format!(
-                "[consensus 📡] asked {asked} peers for their chains"
-            )),
+        let names = names.join(", ");
+        match names.is_empty() {
+            true => self.say("❌ no peers are connected."),
+            false => self.say(&format!("[consensus 📡] asked for their chains: {names}")),
+        }
+    }
+
+    /// Tells how it ended to the user who asked a peer for its chain.
+    pub(super) fn tell_outcome(&mut self, line: usize, outcome: &str) {
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
+        let name = peer.remote;
+        if core::mem::take(&mut peer.user_asked) {
+            self.notify(&format!("[consensus ℹ️] {name}: {outcome}"));
         }
     }
 

@@ -1,43 +1,56 @@
 //! The machine: it is told what happened and when, and answers with bytes to send and a few
 //! actions. It reads no clock, no random source and no socket of its own.
 //!
-//! Here is the law of driving, `event` has its words. `lines` is a connection's state and `peers` whom to dial, `links` makes
-//! and ends connections, `view` is what their sending halves see; `gossip` understands what peers
-//! say, `sync` takes another chain, `orphans` are what ours loses by it;
-//! `monitor` looks for damage in the chain file and sees to its repair; `pool` makes blocks of what the user wants; `console` is the
-//! user's stream, `menu` takes his lines, `report` answers them.
+//! Here is the law of driving, `event` has its words. `lines` is a connection's state, `links` makes
+//! and ends connections, `peers` is whom to dial and `places` who is let in, by what `book`
+//! remembers; `view` is what their sending halves see. `gossip` understands what peers say; `sync`
+//! looks at another chain, `settle` takes it, `orphans` are what ours loses by it; `desktop` is what a
+//! desktop node's user need not do. `pool` is what waits for a block, `intake` what of peers may
+//! wait there, `mine` makes the blocks. `monitor` looks for damage in the chain file and sees to its
+//! repair. `console` is the user's stream, `menu` takes his lines, `report` answers them, `progress`
+//! tells what takes long.
 
+mod book;
 mod console;
+mod desktop;
 mod event;
 mod gossip;
+mod intake;
 mod lines;
 mod links;
 mod menu;
+mod mine;
 mod monitor;
 mod orphans;
 mod peers;
+mod places;
 mod pool;
+mod progress;
 mod report;
+mod settle;
 mod sync;
 mod view;
 
 use core::net::SocketAddr;
 use std::collections::VecDeque;
 
-use crate::ledger::{Identity, Timestamp, Verifier};
+use crate::ledger::{Identity, Timestamp, Verifier, Work};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError, File};
 use crate::store::keys::{self, IdentityError};
 use crate::store::log::Log;
 use crate::store::recover::WAY_OUT;
 use crate::wire::write::Intent;
+use book::Book;
 use console::Console;
 pub use event::{Action, CONSOLE, Clock, Config, Event, Line, Millis, OpenError};
+use intake::Inquiry;
 use lines::Slot;
 use menu::Menu;
 use monitor::Monitor;
 use peers::{Contact, Target};
 use pool::Pool;
+use progress::Progress;
 use sync::Sync;
 use view::View;
 
@@ -48,11 +61,21 @@ pub struct Node<D> {
     identity: Identity,
     listen: SocketAddr,
     sender: String,
+    id: u64,
+    drop_orphans: bool,
 
     slots: Vec<Slot>,
     targets: Vec<Target>,
+    book: Book,
+    /// Nobody who was learned is dialed before this time.
+    next_learned: Millis,
     sync: Sync,
+    progress: Progress,
     pool: Pool,
+    /// What is looked for in the chain before it may wait in the pool.
+    inquiries: VecDeque<Inquiry>,
+    /// The block that is being made.
+    work: Option<Work>,
     console: Option<Console>,
     menu: Menu,
 
@@ -87,9 +110,9 @@ impl<D: Disk> Node<D> {
         let time = Timestamp::from_micros(clock.wall);
         let (mut log, opening) = Log::open(disk, config.difficulty, time)
             .map_err(|error| OpenError(error.to_string()))?;
-        let early = opening
-            .notice()
-            .map(|notice| format!("[store ⚠️] {notice}"));
+        let mut early: Vec<String> = opening.notice().into_iter().collect();
+        let book = places::open_book(log.disk(), &mut early);
+        let inquiries = intake::open_waiting(log.disk(), clock.mono, &mut early);
         let monitor = Monitor::new(clock.mono, config.scrub_every);
         let connect = config.connect.into_iter().map(|(host, port)| {
             let mut target = Target::new(host, port, clock.mono);
@@ -104,17 +127,24 @@ impl<D: Disk> Node<D> {
             identity,
             listen: config.listen,
             sender: config.listen.to_string(),
+            id: config.id,
+            drop_orphans: config.drop_orphans,
             slots: (0..limits::PEERS).map(|_| Slot::Free).collect(),
             targets: connect.collect(),
+            book,
+            next_learned: clock.mono,
             sync,
+            progress: Progress::default(),
             pool: Pool::default(),
+            inquiries,
+            work: None,
             console: None,
             menu: Menu::default(),
             actions: VecDeque::new(),
             now: clock,
             // An xorshift generator must not begin with zero.
             chance: u64::from_le_bytes(seed) | 1,
-            early: early.into_iter().collect(),
+            early,
             busy: true,
             turn: 0,
             ending: None,
@@ -128,11 +158,11 @@ impl<D: Disk> Node<D> {
     pub fn handle(&mut self, clock: Clock, event: Event<'_>) {
         assert!(clock.mono >= self.now.mono, "mono never goes back");
         // Our disk, or the system, kept us from looking after the time.
-        let late = |due: Millis| clock.mono.0 > due.0 + limits::OWN_STALL_MS;
-        let stalled = self.deadline().is_some_and(late);
+        let due = self.deadline().unwrap_or(clock.mono);
+        let late = clock.mono.0.saturating_sub(due.0.max(self.now.mono.0));
         self.now = clock;
-        if stalled {
-            self.excuse_peers();
+        if late >= limits::OWN_STALL_MS {
+            self.excuse_peers(late);
         }
         match event {
             Event::Tick => {}
@@ -150,10 +180,13 @@ impl<D: Disk> Node<D> {
             Event::Stop => self.stop(),
         }
         for notice in core::mem::take(&mut self.early) {
-            self.notify(&notice);
+            self.notify(&format!("[store ⚠️] {notice}"));
         }
         self.tend();
         self.work();
+        self.tend_desktops();
+        self.tend_progress();
+        self.save_waiting();
         self.fill();
         self.end();
     }
@@ -210,6 +243,10 @@ impl<D: Disk> Node<D> {
             .chain(dials)
             .chain(chains)
             .chain(self.sync.deadline())
+            .chain(self.desktop_deadline())
+            .chain(self.block_deadline())
+            .chain(self.places_deadline())
+            .chain(self.progress.deadline())
             .chain(self.monitor_deadline())
             .chain(self.menu.deadline())
             .chain(self.ending)
@@ -226,7 +263,7 @@ impl<D: Disk> Node<D> {
                 peer.framed = self.now.mono;
             }
             peer.reader.received(count);
-            (peer.heard, peer.pinged) = (self.now.mono, false);
+            peer.hear(self.now.mono);
         }
     }
 
@@ -254,6 +291,11 @@ impl<D: Disk> Node<D> {
             self.settle();
             self.busy = true;
         } else {
+            if self.sync.is_gleaning() {
+                self.settle();
+                self.busy = true;
+            }
+            self.busy |= self.inquire();
             let first = self.turn;
             for step in 0..limits::PEERS {
                 let line = (first + step) % limits::PEERS;
@@ -263,13 +305,13 @@ impl<D: Disk> Node<D> {
                     break;
                 }
             }
-            if self.may_append() {
+            if self.may_append() && !self.sync.is_settling() {
                 self.mine();
             }
         }
         self.busy |= self.take_input();
         // The line just taken may have been a wish.
-        self.busy |= !self.pool.is_empty() && self.may_append();
+        self.busy |= self.wants_block() && self.may_append();
         if !self.busy && self.ending.is_none() {
             self.busy = self.upkeep();
         }
@@ -282,15 +324,19 @@ impl<D: Disk> Node<D> {
             .iter_mut()
             .filter_map(|slot| slot.peer()?.listening())
             .collect();
-        for slot in &mut self.slots {
+        for (line, slot) in self.slots.iter_mut().enumerate() {
             let Slot::Open(peer) = slot else { continue };
             if peer.writer.pending().is_empty() {
                 peer.flowed = self.now.mono;
             }
+            let asking = peer.listening().unwrap_or(peer.remote);
             peer.writer.fill(&mut View {
                 log: &mut self.log,
+                pool: &self.pool,
+                id: self.id,
+                candidate: self.sync.continues(line),
                 known: &known,
-                asking: peer.listening().unwrap_or(peer.remote),
+                asking,
                 sender: &self.sender,
             });
         }
@@ -345,18 +391,29 @@ impl<D: Disk> Node<D> {
         ));
     }
 
-    /// The chain has a new end: what was being made on the old one is begun again.
+    /// The chain has a new end: what was being made on the old one is begun again, and what is
+    /// looked for may be in it.
     fn tip_changed(&mut self) {
-        self.pool.begin_again();
+        self.work = None;
+        self.inquire_anew();
     }
 
-    /// Tells every peer but one.
+    /// Tells every peer but one. One of ours need not hear the transactions of a block before it;
+    /// a desktop node hears of a block only if that is the next one for it.
     fn relay(&mut self, intent: Intent, but: Option<usize>) {
         for (line, slot) in self.slots.iter_mut().enumerate() {
-            if let Some(peer) = slot.peer()
-                && Some(line) != but
-            {
-                peer.push(intent);
+            let Some(peer) = slot.peer().filter(|_| Some(line) != but) else {
+                continue;
+            };
+            let ours = peer.is_ours();
+            match (intent, peer.desktop()) {
+                (Intent::Block(height) | Intent::OwnBlock(height), Some(desktop)) => {
+                    if desktop.takes(height) {
+                        peer.push(intent);
+                    }
+                }
+                (Intent::OwnBlock(height), None) if ours => peer.push(Intent::Block(height)),
+                _ => peer.push(intent),
             }
         }
     }
@@ -382,9 +439,12 @@ impl<D: Disk> Node<D> {
                 Slot::Open(peer) => peer.writer.is_idle(),
                 Slot::Free | Slot::Dialing => true,
             });
-        let done = self.pool.is_empty() && !self.sync.is_settling();
+        let done = !self.pool.has_own() && !self.sync.is_settling();
         if (done && told) || self.now.mono >= latest {
-            self.pool.report_unfinished();
+            self.pool.keep_wishes();
+            self.save_waiting();
+            self.report_unfinished();
+            self.save_book();
             self.actions.push_back(Action::Exit);
         }
     }

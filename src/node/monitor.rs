@@ -110,7 +110,7 @@ impl<D: Disk> Node<D> {
                 self.tip_changed();
                 for peer in self.slots.iter_mut().filter_map(Slot::peer) {
                     peer.no_help = false;
-                    peer.ask();
+                    peer.ask(self.now.mono);
                 }
             }
             Ok(()) => self.repaired(),

@@ -1,67 +1,141 @@
-//! What a switch took out of the chain and we had signed: found, compared with the new chain, and
-//! made again where that still means what it meant.
+//! What a switch took out of the chain: found, compared with the new chain, and made again where
+//! that still means what it meant.
+
+use std::collections::BTreeMap;
 
 use super::Node;
-use super::pool::verb;
-use super::sync::Stage;
-use crate::ledger::{Block, Kind, Transaction};
+use super::mine::verb;
+use super::pool::{Batch, Origin};
+use super::settle::Stage;
+use crate::ledger::{Block, Kind, Transaction, TransactionId, Uid};
 use crate::limits;
 use crate::store::branch::Fallen;
 use crate::store::disk::{Disk, DiskError};
 use crate::store::record::StoredBlock;
 
-/// A transaction of ours that fell out of the chain.
-pub struct Orphan {
-    /// The transaction.
-    pub transaction: Transaction,
-    /// For a release, the request that it ended.
-    pub ended: Option<Transaction>,
+/// What fell out. Costs about 300 bytes for each transaction, until it is known whether the new
+/// chain has it too.
+#[derive(Default)]
+pub struct Lost {
+    /// In their order; `None` once the new chain has it.
+    batches: Vec<Option<(u64, Batch)>>,
+    /// Where each is in the list.
+    places: BTreeMap<TransactionId, usize>,
+    /// The last of those of an item that the new chain has too.
+    last: BTreeMap<Uid, usize>,
+    /// Something that stood deep in the chain now stands elsewhere.
+    changed: bool,
+}
+
+impl Lost {
+    fn add(&mut self, height: u64, batch: Batch) {
+        for transaction in &batch.transactions {
+            self.places.insert(transaction.id(), self.batches.len());
+        }
+        self.batches.push(Some((height, batch)));
+    }
+
+    /// The new chain has this too.
+    fn strike_off(&mut self, transaction: &Transaction, deep: u64) {
+        let Some(place) = self.places.remove(&transaction.id()) else {
+            return;
+        };
+        let Some((height, _)) = self.batches[place].take() else {
+            return;
+        };
+        let last = self.last.insert(transaction.uid.clone(), place);
+        self.changed |= height < deep && last.is_some_and(|last| last > place);
+    }
+
+    /// Whether something is lost or changed that stood below this height.
+    fn is_alarming(&self, deep: u64) -> bool {
+        let mut left = self.batches.iter().flatten();
+        self.changed || left.any(|(height, _)| *height < deep)
+    }
 }
 
 impl<D: Disk> Node<D> {
-    /// Gathers what we signed from the next blocks that fell out.
-    pub(super) fn collect(
+    /// Goes on looking for the first block that has not the same transactions in both chains:
+    /// beside desktop nodes there is mostly none, since they make blocks of their own of what they
+    /// hear.
+    pub(super) fn find_difference(
         &mut self,
         fallen: Fallen,
         next: u64,
-        mut lost: Vec<Orphan>,
-    ) -> Option<Stage> {
+        source: Option<usize>,
+    ) -> Stage {
+        let end = fallen.to.min(next + limits::BLOCKS_PER_TURN as u64);
+        for height in next..end {
+            let ours = self.log.read_fallen(&fallen, height);
+            let same = match (ours, self.log.read(height)) {
+                (Ok(ours), Ok(theirs)) => is_remade(&ours.block, &theirs.block),
+                _ => false,
+            };
+            if !same {
+                self.out_of_step(source);
+                return gather(fallen, height);
+            }
+        }
+        if end < fallen.to {
+            return Stage::Differing { fallen, next: end };
+        }
+        gather(fallen, end)
+    }
+
+    /// Gathers the transactions of the next blocks that fell out.
+    pub(super) fn collect(
+        &mut self,
+        fallen: Fallen,
+        from: u64,
+        next: u64,
+        mut lost: Lost,
+    ) -> Stage {
         let end = fallen.to.min(next + limits::BLOCKS_PER_TURN as u64);
         for height in next..end {
             let found = self.orphans_of(&fallen, height, &mut lost);
             if let Err(error) = found {
                 self.notify(&format!(
                     "[store ❌] block {height} of the chain before cannot be read, \
-                     so what you asked for in it is not made again: {error}."
+                     so what was asked for in it is not made again: {error}."
                 ));
             }
         }
         if end < fallen.to {
             let next = end;
-            return Some(Stage::Collecting { fallen, next, lost });
+            return Stage::Collecting {
+                fallen,
+                from,
+                next,
+                lost,
+            };
         }
-        let next = fallen.from;
-        Some(Stage::Comparing { next, lost })
+        for batch in self.pool.take_others() {
+            lost.add(fallen.to, batch);
+        }
+        let next = from;
+        Stage::Comparing { fallen, next, lost }
     }
 
     fn orphans_of(
         &mut self,
         fallen: &Fallen,
         height: u64,
-        lost: &mut Vec<Orphan>,
+        lost: &mut Lost,
     ) -> Result<(), DiskError> {
         let stored = self.log.read_fallen(fallen, height)?;
         let ours = self.identity.public();
-        let transactions = stored.block.transactions.iter();
-        for (position, transaction) in transactions.enumerate() {
-            if transaction.requester == ours {
-                let ended = match transaction.kind {
-                    Kind::Request => None,
-                    Kind::Release => self.ended_by(fallen, &stored, position)?,
-                };
-                let transaction = transaction.clone();
-                lost.push(Orphan { transaction, ended });
+        let later = self.delayed();
+        for (position, transaction) in stored.block.transactions.iter().enumerate() {
+            let own = transaction.requester == ours;
+            let (origin, due) = match own {
+                true => (Origin::Own, self.now.mono),
+                false => (Origin::Other, later),
+            };
+            let mut batch = Batch::new(vec![transaction.clone()], origin, due);
+            if transaction.kind == Kind::Release {
+                batch.ended = self.ended_by(fallen, &stored, position)?;
             }
+            lost.add(height, batch);
         }
         Ok(())
     }
@@ -89,30 +163,38 @@ impl<D: Disk> Node<D> {
     }
 
     /// Strikes off what the new chain has too.
-    pub(super) fn compare(&mut self, next: u64, mut lost: Vec<Orphan>) -> Option<Stage> {
+    pub(super) fn compare(&mut self, fallen: Fallen, next: u64, mut lost: Lost) -> Option<Stage> {
         let length = self.log.tip().length;
+        let deep = fallen.to.saturating_sub(limits::ALARM_DEPTH);
         let end = length.min(next + limits::BLOCKS_PER_TURN as u64);
         for height in next..end {
             match self.log.read(height) {
-                Ok(stored) => self.strike_off(&stored.block, &mut lost),
+                Ok(stored) => {
+                    for transaction in &stored.block.transactions {
+                        lost.strike_off(transaction, deep);
+                    }
+                    self.tell_found(&stored.block);
+                }
                 Err(error) => self.notify(&format!("[store ❌] {error}.")),
             }
         }
         if end < length {
             let next = end;
-            return Some(Stage::Comparing { next, lost });
+            return Some(Stage::Comparing { fallen, next, lost });
         }
-        for at in 0..lost.len() {
-            self.make_again(&lost, at);
-        }
-        None
+        let alarming = lost.is_alarming(deep);
+        self.make_again(lost);
+        alarming.then(|| {
+            let next = fallen.from;
+            Stage::Saving { fallen, next }
+        })
     }
 
-    fn strike_off(&mut self, block: &Block, lost: &mut Vec<Orphan>) {
+    /// What was called lost, and a block of the new chain has it.
+    fn tell_found(&mut self, block: &Block) {
         let ours = self.identity.public();
         for mine in block.transactions.iter().filter(|t| t.requester == ours) {
-            lost.retain(|orphan| orphan.transaction != *mine);
-            let told = self.pool.lost.iter().position(|told| told == mine);
+            let told = self.pool.lost.iter().position(|told| told.is_same_as(mine));
             if told.is_some_and(|at| self.pool.lost.remove(at).is_some()) {
                 let (verb, uid, index) = (verb(mine), &mine.uid, block.index);
                 self.notify(&format!(
@@ -122,37 +204,66 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Puts an orphan back into the pool. Whether its item allows it shows there; but a release
-    /// must not end another reservation than the one it was made for.
-    fn make_again(&mut self, lost: &[Orphan], at: usize) {
-        let Orphan { transaction, ended } = &lost[at];
-        let earlier =
-            |ended: &Transaction| lost[..at].iter().any(|before| before.transaction == *ended);
-        let why = match ended {
-            Some(ended) if !earlier(ended) => match self.holder(transaction) {
-                Ok(Some(holder)) if holder != *ended => Some("somebody else has it now".to_owned()),
-                Ok(_) => None,
-                Err(error) => Some(error.to_string()),
-            },
-            _ => None,
-        };
-        match why {
-            None => self.pool.add_orphan(Orphan {
-                transaction: transaction.clone(),
-                ended: ended.clone(),
-            }),
-            Some(why) => self.lost(transaction, &why),
+    /// Puts what is left back into the pool, in its order. Whether its item allows it shows when
+    /// its turn comes.
+    fn make_again(&mut self, lost: Lost) {
+        for (_, batch) in lost.batches.into_iter().flatten() {
+            let dropped = self.drop_orphans && !matches!(batch.origin, Origin::Peer(_));
+            match (dropped, batch.origin) {
+                (false, _) => self.pool.add(batch),
+                (true, Origin::Own) => {
+                    self.pool.ended(core::slice::from_ref(&batch));
+                    for transaction in &batch.transactions {
+                        let why =
+                            "another chain was longer, and --orphans drop makes nothing again";
+                        self.lost(transaction, why);
+                    }
+                }
+                (true, _) => {}
+            }
         }
     }
 
-    /// The request by which a transaction's item is reserved.
-    fn holder(&mut self, transaction: &Transaction) -> Result<Option<Transaction>, DiskError> {
-        let state = self.log.items().get(&transaction.uid);
-        let Some(state) = state.filter(|state| state.reserved) else {
-            return Ok(None);
+    /// Keeps the branch that a switch took out, of which something deep is lost, and warns.
+    pub(super) fn save_fallen(&mut self, fallen: Fallen, next: u64) -> Option<Stage> {
+        let saved: Result<Option<u64>, DiskError> = Ok(None.filter(|_| next > 0));
+        match saved {
+            Ok(Some(next)) => return Some(Stage::Saving { fallen, next }),
+            Ok(None) => {}
+            Err(error) => self.notify(&format!(
+                "[store ❌] the branch that was left cannot be kept: {error}."
+            )),
+        }
+        let old = fallen.to - 1;
+        let old_tip = match self.log.read_fallen(&fallen, old) {
+            Ok(stored) => stored.block.hash.to_string(),
+            Err(error) => error.to_string(),
         };
-        let mut changes = self.log.read(state.since)?.block.transactions;
-        changes.retain(|change| change.uid == transaction.uid);
-        Ok(changes.pop())
+        let tip = self.log.tip();
+        let (fork, new) = (fallen.from, tip.length - 1);
+        self.notify(&format!(
+            "[consensus ⚠️] this switch loses or changes what stood more than {} blocks deep: from \
+             block {fork} on, tip {old_tip} (block {old}) gave way to tip {} (block {new}); what was \
+             there is read back with blx export --branch",
+            limits::ALARM_DEPTH,
+            tip.hash,
+        ));
+        None
     }
+}
+
+/// From `from` on the chains differ.
+fn gather(fallen: Fallen, from: u64) -> Stage {
+    Stage::Collecting {
+        fallen,
+        from,
+        next: from,
+        lost: Lost::default(),
+    }
+}
+
+/// Whether two blocks have the same transactions in the same order.
+pub(super) fn is_remade(one: &Block, other: &Block) -> bool {
+    let (one, other) = (&one.transactions, &other.transactions);
+    one.len() == other.len() && one.iter().zip(other).all(|(a, b)| a.is_same_as(b))
 }

@@ -1,6 +1,8 @@
 //! Whom this node dials: the peers it was told to keep, and when it tries again.
 
-use super::{Line, Millis};
+use core::net::SocketAddr;
+
+use super::{Line, Millis, places};
 use crate::limits;
 
 /// Where a peer stands.
@@ -14,7 +16,7 @@ pub enum Contact {
     Open(Line, Millis),
 }
 
-/// A peer that was named by the command line or the user.
+/// A peer that was named by the command line or the user, or is dialed because it was learned.
 pub struct Target {
     /// A name or an address.
     pub host: String,
@@ -22,6 +24,8 @@ pub struct Target {
     pub port: u16,
     /// Kept for ever: named on the command line, or reached once.
     pub kept: bool,
+    /// The book named it: it is no target any more when the dial has come to its end.
+    pub learned: bool,
     /// The user waits for the outcome of this dial.
     pub asked: bool,
     /// Where it stands.
@@ -39,6 +43,7 @@ impl Target {
             host,
             port,
             kept: false,
+            learned: false,
             asked: false,
             contact: Contact::Waiting(now),
             error: None,
@@ -53,6 +58,11 @@ impl Target {
         } else {
             format!("{}:{}", self.host, self.port)
         }
+    }
+
+    /// Its address, if it is not named by a name.
+    pub fn address(&self) -> Option<SocketAddr> {
+        places::address(&self.host, self.port)
     }
 
     /// The connection or the dial ended: tries again later. `chance` is any number.

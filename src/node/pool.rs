@@ -1,284 +1,263 @@
-//! What our user wants and is not in the chain yet, and the making of blocks from it.
+//! Transactions that are in no block yet: what our user wants, what fell out of the chain, what
+//! peers sent. They wait here in their order; `mine` makes blocks of them.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
-use super::Node;
-use super::orphans::Orphan;
-use crate::ledger::{Block, Changes, Kind, RuleError, Timestamp, Transaction, Uid, Work};
+use super::{Millis, Node};
+use crate::ledger::{Changes, RuleError, Transaction, TransactionId, Uid};
 use crate::limits;
 use crate::store::disk::Disk;
-use crate::store::log::AppendError;
-use crate::wire::write::Intent;
+use crate::store::waiting::{self, Waiting};
 
-/// Transactions that go into one block or into none.
-struct Batch {
-    transactions: Vec<Transaction>,
-    /// The user waits for it; else it was in the chain before and fell out.
-    fresh: bool,
-    /// For a release that fell out, the request that it ended.
-    ended: Option<Transaction>,
+/// Whose wish it is, which says how long it waits and who is told of its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Our user waits for the outcome.
+    User,
+    /// Our user was told that it is done, and then it fell out of the chain.
+    Own,
+    /// Somebody else's, of a chain or block that lost.
+    Other,
+    /// Sent by this peer.
+    Peer(IpAddr),
 }
 
-/// Transactions of ours that wait for a block.
+/// Transactions that go into one block or into none.
+#[derive(Clone)]
+pub struct Batch {
+    /// They, in order: one, or what our user asked for at once.
+    pub transactions: Vec<Transaction>,
+    /// Whose.
+    pub origin: Origin,
+    /// For a release that fell out, the request that it ended.
+    pub ended: Option<Transaction>,
+    /// A block is made for it at this time.
+    pub due: Millis,
+    /// By then it is forgotten.
+    pub expires: Option<Millis>,
+    /// Names it in what waits to be sent.
+    pub number: u64,
+    /// Its user was told that it takes a while, so it must survive a restart.
+    pub kept: bool,
+}
+
+impl Batch {
+    /// A batch that waits for nothing.
+    pub fn new(transactions: Vec<Transaction>, origin: Origin, due: Millis) -> Batch {
+        Batch {
+            transactions,
+            origin,
+            ended: None,
+            due,
+            expires: None,
+            number: 0,
+            kept: false,
+        }
+    }
+
+    /// Whether it is our user's.
+    pub fn is_own(&self) -> bool {
+        matches!(self.origin, Origin::User | Origin::Own)
+    }
+
+    /// Whether it survives a restart.
+    pub fn is_saved(&self) -> bool {
+        self.origin == Origin::Own || self.kept
+    }
+
+    /// Whether it changes this item.
+    pub fn touches(&self, uid: &Uid) -> bool {
+        self.transactions.iter().any(|t| t.uid == *uid)
+    }
+}
+
+/// What waits.
 #[derive(Default)]
 pub struct Pool {
-    batches: VecDeque<Batch>,
-    /// The block that is being made of the first `taken` batches.
-    work: Option<Work>,
-    taken: usize,
+    pub(super) batches: VecDeque<Batch>,
+    next_number: u64,
     /// What the user was told to be lost, the last few.
     pub lost: VecDeque<Transaction>,
+    /// A block is wanted even if nothing waits.
+    pub(super) lengthen: bool,
+    /// What waits of our own is not what the file says.
+    unsaved: bool,
 }
 
 impl Pool {
-    /// Adds what the user asks for: transactions that belong together.
-    pub fn add(&mut self, transactions: Vec<Transaction>) {
-        self.batches.push_back(Batch {
-            transactions,
-            fresh: true,
-            ended: None,
-        });
-    }
-
-    /// Adds what fell out of the chain.
-    pub fn add_orphan(&mut self, orphan: Orphan) {
-        self.batches.push_back(Batch {
-            transactions: vec![orphan.transaction],
-            fresh: false,
-            ended: orphan.ended,
-        });
+    /// Adds what waits behind everything else.
+    pub fn add(&mut self, mut batch: Batch) {
+        self.next_number += 1;
+        batch.number = self.next_number;
+        self.unsaved |= batch.is_saved();
+        self.batches.push_back(batch);
     }
 
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
-        self.batches.is_empty()
+        self.batches.is_empty() && !self.lengthen
     }
 
-    /// Whether the user waits for something.
+    /// A block is wanted even if it has no transaction.
+    pub fn lengthen(&mut self) {
+        self.lengthen = true;
+    }
+
+    /// Whether our user waits for something.
     pub fn owes_answer(&self) -> bool {
-        self.batches.iter().any(|batch| batch.fresh)
+        self.batches.iter().any(|b| b.origin == Origin::User)
     }
 
-    /// Takes out what was in the chain before and waits to be made again.
-    pub fn take_orphans(&mut self) -> Vec<Orphan> {
-        self.begin_again();
-        let batches = core::mem::take(&mut self.batches).into_iter();
-        let (fresh, fallen): (VecDeque<_>, VecDeque<_>) = batches.partition(|batch| batch.fresh);
-        self.batches = fresh;
-        let orphans = fallen.into_iter().flat_map(|batch| {
-            let ended = batch.ended;
-            let transactions = batch.transactions.into_iter();
-            transactions.map(move |transaction| Orphan {
-                transaction,
-                ended: ended.clone(),
-            })
-        });
-        orphans.collect()
+    /// Whether something of our own waits.
+    pub fn has_own(&self) -> bool {
+        self.batches.iter().any(Batch::is_own)
     }
 
-    /// The block that was being made has lost its place.
-    pub fn begin_again(&mut self) {
-        self.work = None;
-    }
-
-    /// Says what the end of the node leaves undone.
-    pub fn report_unfinished(&self) {
-        for transaction in self.batches.iter().flat_map(|batch| &batch.transactions) {
-            log::warn!("not done: {} of {}", verb(transaction), transaction.uid);
+    /// The user was told that it takes a while: from now on it survives a restart.
+    pub fn keep_wishes(&mut self) {
+        for batch in &mut self.batches {
+            if batch.origin == Origin::User && !core::mem::replace(&mut batch.kept, true) {
+                self.unsaved = true;
+            }
         }
     }
-}
 
-/// What a transaction does, as a word.
-pub(super) fn verb(transaction: &Transaction) -> &'static str {
-    match transaction.kind {
-        Kind::Request => "request",
-        Kind::Release => "release",
+    /// When the first of what waits is due.
+    pub fn due(&self) -> Option<Millis> {
+        let lengthen = self.lengthen.then_some(Millis(0));
+        self.batches.iter().map(|b| b.due).chain(lengthen).min()
+    }
+
+    /// The transaction that waits under this number.
+    pub fn transaction(&self, number: u64) -> Option<&Transaction> {
+        let at = self.batches.binary_search_by_key(&number, |b| b.number);
+        let batch = &self.batches[at.ok()?];
+        batch.transactions.first()
+    }
+
+    /// Whether it waits already.
+    pub fn knows(&self, transaction: &Transaction) -> bool {
+        let mut all = self.batches.iter().flat_map(|b| &b.transactions);
+        all.any(|waiting| waiting.is_same_as(transaction))
+    }
+
+    /// The ids of what waits, as far as a greeting tells them.
+    pub fn ids(&self) -> Vec<TransactionId> {
+        let all = self.batches.iter().filter(|b| b.origin != Origin::User);
+        let all = all.flat_map(|b| &b.transactions);
+        all.take(limits::POOL).map(Transaction::id).collect()
+    }
+
+    /// The numbers of what waits and is not among these.
+    pub fn lacking(&self, known: &[TransactionId]) -> Vec<u64> {
+        let single = |batch: &&Batch| batch.origin != Origin::User;
+        let lacks = |batch: &&Batch| batch.transactions.iter().any(|t| !known.contains(&t.id()));
+        let all = self.batches.iter().filter(single).filter(lacks);
+        all.take(limits::INTENTS / 2).map(|b| b.number).collect()
+    }
+
+    /// Whether another one of this peer has room.
+    pub fn has_room_for(&self, from: IpAddr) -> bool {
+        let sent = |batch: &&Batch| matches!(batch.origin, Origin::Peer(_));
+        let his = |batch: &&Batch| batch.origin == Origin::Peer(from);
+        self.batches.iter().filter(sent).count() < limits::POOL
+            && self.batches.iter().filter(his).count() < limits::POOL_PER_PEER
+    }
+
+    /// Forgets what has waited too long.
+    pub fn expire(&mut self, now: Millis) {
+        self.batches.retain(|b| b.expires.is_none_or(|at| at > now));
+    }
+
+    /// When something has waited too long.
+    pub fn expires(&self) -> Option<Millis> {
+        self.batches.iter().filter_map(|b| b.expires).min()
+    }
+
+    /// Takes out what a block has now; returns it.
+    pub fn take_done(&mut self, transactions: &[Transaction]) -> Vec<Batch> {
+        let mut done = Vec::new();
+        for transaction in transactions {
+            let same = |b: &Batch| b.transactions.iter().any(|t| t.is_same_as(transaction));
+            if let Some(at) = self.batches.iter().position(same) {
+                done.extend(self.batches.remove(at));
+            }
+        }
+        self.ended(&done);
+        done
+    }
+
+    /// Takes out everything but what the user waits for.
+    pub fn take_others(&mut self) -> Vec<Batch> {
+        let all = core::mem::take(&mut self.batches).into_iter();
+        let (fresh, others) = all.partition(|b| b.origin == Origin::User);
+        self.batches = fresh;
+        Vec::from(others)
+    }
+
+    /// Takes everything out.
+    pub fn clear(&mut self) {
+        self.batches.clear();
+        self.lengthen = false;
+    }
+
+    /// These came to their end, one way or the other.
+    pub fn ended(&mut self, batches: &[Batch]) {
+        self.unsaved |= batches.iter().any(Batch::is_saved);
     }
 }
 
 impl<D: Disk> Node<D> {
-    /// Whether the items allow these transactions behind everything that waits already.
-    pub(super) fn check_wish(&self, wish: &[Transaction]) -> Result<(), RuleError> {
-        let mut changes = Changes::default();
+    /// What everything that waits does to the items, as far as it is possible.
+    fn waiting_changes(&self) -> Changes {
         let height = self.log.tip().length;
+        let mut changes = Changes::default();
         for batch in &self.pool.batches {
-            let mut with = changes.clone();
-            let mut all = batch.transactions.iter();
-            // One that is no longer possible will be reported when its turn comes.
-            if all.all(|transaction| with.apply(self.log.items(), transaction, height).is_ok()) {
+            let all = &batch.transactions;
+            // Of several at once, one that is impossible will be reported when its turn comes.
+            let mut with = match all.len() {
+                1 => core::mem::take(&mut changes),
+                _ => changes.clone(),
+            };
+            let done = all
+                .iter()
+                .all(|t| with.apply(self.log.items(), t, height).is_ok());
+            if done || all.len() == 1 {
                 changes = with;
             }
         }
+        changes
+    }
+
+    /// Whether the items allow these transactions behind everything that waits already.
+    pub(super) fn check_wish(&self, wish: &[Transaction]) -> Result<(), RuleError> {
+        let mut changes = self.waiting_changes();
+        let height = self.log.tip().length;
         for transaction in wish {
             changes.apply(self.log.items(), transaction, height)?;
         }
         Ok(())
     }
 
-    /// Goes on making a block of what waits.
-    pub(super) fn mine(&mut self) {
-        if self.pool.is_empty() {
+    /// Keeps on disk what waits of our own, if that has changed: it must survive a restart.
+    pub(super) fn save_waiting(&mut self) {
+        if !core::mem::take(&mut self.pool.unsaved) || self.log.fault().is_some() {
             return;
         }
-        if let Some(fault) = self.log.fault() {
-            let text = format!("❌ nothing was changed: {fault}.");
-            self.pool.batches.clear();
-            self.pool.work = None;
-            self.answer(&text);
-            return;
+        let asked = self.inquiries.iter().map(|inquiry| &inquiry.batch);
+        let kept = asked.chain(&self.pool.batches).filter(|b| b.is_saved());
+        let list: Vec<Waiting> = kept
+            .map(|batch| Waiting {
+                transactions: batch.transactions.clone(),
+                fresh: batch.origin == Origin::User,
+                ended: batch.ended.clone(),
+            })
+            .collect();
+        if let Err(error) = waiting::write(self.log.disk(), &list) {
+            self.notify(&format!(
+                "[store ⚠️] {error}: what waits for a block would be lost in a restart."
+            ));
         }
-        if self.pool.work.is_none() {
-            self.begin_work();
-        }
-        let Some(work) = &mut self.pool.work else {
-            return;
-        };
-        if work.step(limits::NONCES_PER_TURN)
-            && let Some(work) = self.pool.work.take()
-        {
-            self.found(&work.into_block());
-        }
-    }
-
-    /// Starts a block of as many batches as fit; those that are no longer possible are reported.
-    fn begin_work(&mut self) {
-        let height = self.log.tip().length;
-        let mut changes = Changes::default();
-        let mut transactions = Vec::new();
-        let mut taken = VecDeque::new();
-        let mut missed: Vec<Uid> = Vec::new();
-        while let Some(batch) = self.pool.batches.pop_front() {
-            let count = transactions.len() + batch.transactions.len();
-            if count > limits::TRANSACTIONS_PER_BLOCK && !transactions.is_empty() {
-                self.pool.batches.push_front(batch);
-                break;
-            }
-            if let [only] = &batch.transactions[..]
-                && only.kind == Kind::Release
-                && !batch.fresh
-                && missed.contains(&only.uid)
-            {
-                // Somebody else holds it: what was given back is not his.
-                self.lost(only, "somebody else has it now");
-                continue;
-            }
-            let mut with = changes.clone();
-            let refused = batch.transactions.iter().find_map(|t| {
-                with.apply(self.log.items(), t, height)
-                    .err()
-                    .map(|e| (t.clone(), e))
-            });
-            match refused {
-                None => {
-                    changes = with;
-                    transactions.extend(batch.transactions.iter().cloned());
-                    taken.push_back(batch);
-                }
-                Some((transaction, error)) => {
-                    self.refused(&batch, &transaction, &error);
-                    if !batch.fresh && transaction.kind == Kind::Request {
-                        missed.push(transaction.uid);
-                    }
-                }
-            }
-        }
-        self.pool.taken = taken.len();
-        taken.append(&mut self.pool.batches);
-        self.pool.batches = taken;
-        if transactions.is_empty() {
-            return;
-        }
-        let mut block = Block::genesis(self.block_time());
-        block.index = height;
-        block.prev_hash = self.log.tip().hash;
-        block.transactions = transactions;
-        self.pool.work = Some(Work::new(block, self.log.difficulty()));
-    }
-
-    /// Never before the tip: the clock of a machine without a battery may do anything
-    /// (PROTOCOL.md section 3).
-    fn block_time(&self) -> Timestamp {
-        Timestamp::from_micros(self.now.wall).max(self.log.tip_time())
-    }
-
-    fn refused(&mut self, batch: &Batch, transaction: &Transaction, error: &RuleError) {
-        if batch.fresh {
-            self.refuse(error, batch.transactions.len());
-        } else {
-            let why = match error {
-                RuleError::NotAvailable(_) => "somebody else has it now",
-                _ => "it has been released already",
-            };
-            self.lost(transaction, why);
-        }
-    }
-
-    /// Tells the user that something of his will not come back.
-    pub(super) fn lost(&mut self, transaction: &Transaction, why: &str) {
-        let told = &mut self.pool.lost;
-        told.push_back(transaction.clone());
-        if told.len() > limits::LOST_REMEMBERED {
-            told.pop_front();
-        }
-        let (verb, uid) = (verb(transaction), &transaction.uid);
-        self.notify(&format!(
-            "[consensus ❌] your {verb} of {uid} is lost: {why}."
-        ));
-    }
-
-    /// Tells the user why a wish of `count` items was not fulfilled.
-    pub(super) fn refuse(&mut self, error: &RuleError, count: usize) {
-        let text = match error {
-            RuleError::NotAvailable(uid) => format!("❌ item {uid} is not available."),
-            RuleError::NotReserved(uid) => format!("❌ item {uid} is ready for request."),
-            other => format!("❌ {other}."),
-        };
-        let rest = if count > 1 {
-            " nothing was requested."
-        } else {
-            ""
-        };
-        self.answer(&format!("{text}{rest}"));
-    }
-
-    /// The block is made: first to disk, then to the user, then to the peers.
-    fn found(&mut self, block: &Block) {
-        match self.log.append(block) {
-            Ok(()) => {}
-            Err(AppendError::Disk(error)) => return self.disk_failed(&error),
-            Err(AppendError::Rule(error)) => {
-                unreachable!("a block of ours breaks no rule: {error}")
-            }
-        }
-        let mut fresh = false;
-        for batch in self
-            .pool
-            .batches
-            .drain(..self.pool.taken)
-            .collect::<Vec<_>>()
-        {
-            fresh |= batch.fresh;
-            for transaction in &batch.transactions {
-                let uid = &transaction.uid;
-                match (batch.fresh, transaction.kind) {
-                    (true, Kind::Request) => self.answer(&format!("✅ requested {uid}")),
-                    (true, Kind::Release) => self.answer(&format!("✅ released {uid}")),
-                    (false, _) => {
-                        let (verb, index) = (verb(transaction), block.index);
-                        self.notify(&format!(
-                            "[consensus ✅] your {verb} of {uid} is in the chain again, block #{index}"
-                        ));
-                    }
-                }
-            }
-        }
-        let intent = if fresh {
-            Intent::OwnBlock
-        } else {
-            Intent::Block
-        };
-        self.relay(intent(block.index), None);
-        self.tip_changed();
     }
 }

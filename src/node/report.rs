@@ -2,7 +2,7 @@
 
 use super::Node;
 use super::gossip::menu_name;
-use super::lines::Slot;
+use super::lines::{Kind as PeerKind, Peer, Slot};
 use super::peers::Contact;
 use crate::ledger::{Kind, PublicKey, Uid};
 use crate::limits;
@@ -56,25 +56,11 @@ impl<D: Disk> Node<D> {
     }
 
     pub(super) fn list_peers(&mut self) {
-        let now = self.now.mono;
-        let mut lines = Vec::new();
+        let mut lines: Vec<String> = Vec::new();
         for slot in &self.slots {
-            let Slot::Open(peer) = slot else { continue };
-            let sent = peer.writer.sent();
-            let direction = match peer.port {
-                _ if peer.outbound => "we dialed".into(),
-                Some(port) => format!("dialed us, listens on {port}"),
-                None => "dialed us".into(),
-            };
-            lines.push(format!(
-                "{} ({direction}), connected {}, blocks {} in {} out, messages {} in {} out",
-                peer.remote,
-                duration(now.0 - peer.opened.0),
-                peer.blocks_in,
-                sent.blocks,
-                peer.messages_in,
-                sent.messages,
-            ));
+            if let Slot::Open(peer) = slot {
+                lines.push(self.describe_peer(peer));
+            }
         }
         for target in &self.targets {
             let when = match target.contact {
@@ -94,6 +80,50 @@ impl<D: Disk> Node<D> {
         for line in lines {
             self.say(&line);
         }
+    }
+
+    fn describe_peer(&self, peer: &Peer) -> String {
+        let (now, tip, sent) = (self.now.mono, self.log.tip(), peer.writer.sent());
+        let direction = match peer.port {
+            _ if peer.outbound => "we dialed".into(),
+            Some(port) => format!("dialed us, listens on {port}"),
+            None => "dialed us".into(),
+        };
+        let agreement = |same| match same {
+            true => "agrees with us",
+            false => "differs from us",
+        };
+        let kind = match &peer.kind {
+            PeerKind::Unknown => "has not spoken yet".into(),
+            PeerKind::Ours(_) => match peer.tip {
+                Some(theirs) => format!(
+                    "blx, {} blocks, {}",
+                    theirs.length,
+                    agreement(theirs == tip)
+                ),
+                None => "blx".into(),
+            },
+            PeerKind::Desktop(desktop) => match desktop.length {
+                Some(length) => format!(
+                    "desktop, {length} blocks, {}",
+                    agreement(length == tip.length && desktop.in_step)
+                ),
+                None => "desktop, length not known yet".into(),
+            },
+        };
+        let ping = match peer.ping {
+            Some(ms) => format!("ping {ms} ms"),
+            None => "not pinged yet".into(),
+        };
+        format!(
+            "{} ({direction}), {kind}, {ping}, connected {}, blocks {} in {} out, messages {} in {} out",
+            peer.remote,
+            duration(now.0 - peer.opened.0),
+            peer.blocks_in,
+            sent.blocks,
+            peer.messages_in,
+            sent.messages,
+        )
     }
 
     pub(super) fn list(&mut self, reserved: bool) {

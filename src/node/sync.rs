@@ -1,9 +1,15 @@
-//! Taking another chain: compared with ours while it streams in, checked from where it differs,
-//! adopted at once, and what fell out of ours made again.
+//! Taking another chain: compared with ours while it streams in, checked from where it differs.
+//! `settle` puts it in place when it wins, and reads it for what ours lacks when it does not.
+//!
+//! A desktop node tells all of its chain in one message. One of ours tells what is missing, in
+//! answers of a bounded size: each that goes on where our chain ends is taken at once, as its
+//! blocks would be if they came one by one; what leaves our chain further back is staged until it
+//! is complete.
 
 use super::gossip::invalid;
 use super::lines::{Held, Origin, Slot};
-use super::orphans::Orphan;
+use super::orphans::is_remade;
+use super::settle::{Gleaning, Settling, Stage};
 use super::{Millis, Node};
 use crate::ledger::{Block, Hash};
 use crate::limits;
@@ -12,7 +18,6 @@ use crate::store::disk::{Disk, DiskError};
 use crate::store::log::{AppendError, Log};
 use crate::store::repair::Mended;
 use crate::wire::message::InvalidBlock;
-use crate::wire::write::Intent;
 
 /// What is going on. There is one candidate at a time; other chains are skipped and asked for again.
 pub enum Sync {
@@ -22,6 +27,8 @@ pub enum Sync {
     Candidate(Candidate),
     /// It won. Until it is in place nothing else may touch the chain.
     Settling(Settling),
+    /// It lost, and is read for what ours lacks.
+    Gleaning(Gleaning),
 }
 
 /// A chain that is being looked at.
@@ -32,6 +39,10 @@ pub struct Candidate {
     prev_hash: Hash,
     /// Its last block is not one of ours.
     forked: bool,
+    /// Its blocks have the same transactions as ours, as far as ours go.
+    same: bool,
+    /// It was asked to go on where its last answer ended.
+    continued: bool,
     /// Blocks and signatures since then: a chain that trickles must not keep the others waiting.
     progress: usize,
     since: Millis,
@@ -40,11 +51,22 @@ pub struct Candidate {
 impl Candidate {
     /// Passes over a block that our chain has too; false if it does not.
     fn share<D: Disk>(&mut self, log: &mut Log<D>, block: &Block) -> Result<bool, DiskError> {
-        if block.index >= log.tip().length || log.hash(block.index)? != block.hash {
+        if block.index >= log.tip().length {
+            return Ok(false);
+        }
+        if log.hash(block.index)? != block.hash {
             return Ok(false);
         }
         self.advance(block);
         Ok(true)
+    }
+
+    /// Compares a block that is not ours with the one of ours at its height.
+    fn measure<D: Disk>(&mut self, log: &mut Log<D>, block: &Block) -> Result<(), DiskError> {
+        if self.same && block.index < log.tip().length {
+            self.same = is_remade(&log.read(block.index)?.block, block);
+        }
+        Ok(())
     }
 
     /// A block of it has been dealt with.
@@ -53,27 +75,6 @@ impl Candidate {
         self.prev_hash = block.hash;
         self.progress += 1;
     }
-}
-
-/// A switch on its way.
-pub struct Settling {
-    /// The line it came from; none if that was before a restart.
-    source: Option<usize>,
-    equal: bool,
-    stage: Stage,
-}
-
-pub enum Stage {
-    /// The branch is being copied into the chain file.
-    Adopting,
-    /// What fell out is being read for transactions of ours.
-    Collecting {
-        fallen: Fallen,
-        next: u64,
-        lost: Vec<Orphan>,
-    },
-    /// Those that the new chain has too are being struck off.
-    Comparing { next: u64, lost: Vec<Orphan> },
 }
 
 impl Sync {
@@ -86,11 +87,11 @@ impl Sync {
     /// what fell out is still to be seen to.
     pub fn resume(last_switch: Option<Fallen>) -> Sync {
         last_switch.map_or(Sync::Free, |fallen| {
-            let (next, lost) = (fallen.from, Vec::new());
+            let next = fallen.from;
             Sync::Settling(Settling {
                 source: None,
                 equal: false,
-                stage: Stage::Collecting { fallen, next, lost },
+                stage: Stage::Differing { fallen, next },
             })
         })
     }
@@ -106,13 +107,36 @@ impl Sync {
     pub fn deadline(&self) -> Option<Millis> {
         match self {
             Sync::Candidate(candidate) => Some(Millis(candidate.since.0 + limits::STALL_MS)),
-            Sync::Free | Sync::Settling(_) => None,
+            Sync::Free | Sync::Settling(_) | Sync::Gleaning(_) => None,
         }
     }
 
     /// Whether nothing else may touch the chain.
     pub fn is_settling(&self) -> bool {
         matches!(self, Sync::Settling(_))
+    }
+
+    /// Whether a chain is being read that lost.
+    pub fn is_gleaning(&self) -> bool {
+        matches!(self, Sync::Gleaning(_))
+    }
+
+    /// The length and last hash of what a line has told of its chain, if it is to go on there.
+    pub fn continues(&self, line: usize) -> Option<(u64, Hash)> {
+        match self {
+            Sync::Candidate(candidate) if candidate.line == line && candidate.continued => {
+                Some((candidate.next, candidate.prev_hash))
+            }
+            _ => None,
+        }
+    }
+
+    /// The line whose chain is being looked at.
+    pub fn line(&self) -> Option<usize> {
+        match self {
+            Sync::Candidate(candidate) => Some(candidate.line),
+            _ => None,
+        }
     }
 }
 
@@ -122,7 +146,7 @@ impl<D: Disk> Node<D> {
     pub(super) fn tend_sync(&mut self) {
         let now = self.now.mono;
         match &mut self.sync {
-            Sync::Settling(_) => self.excuse_peers(),
+            Sync::Settling(_) => self.excuse_peers(u64::from(u32::MAX)),
             Sync::Candidate(candidate) if now.0 >= candidate.since.0 + limits::STALL_MS => {
                 let enough = candidate.progress >= limits::PROGRESS_MIN;
                 (candidate.progress, candidate.since) = (0, now);
@@ -131,61 +155,128 @@ impl<D: Disk> Node<D> {
                     self.hang_up(line, "its chain comes too slowly", None);
                 }
             }
-            Sync::Candidate(_) => {}
+            Sync::Candidate(_) | Sync::Gleaning(_) => {}
             Sync::Free => {
                 let mut peers = self.slots.iter_mut().filter_map(Slot::peer);
                 let due = peers.find(|peer| peer.deferred.is_some_and(|at| at <= now));
                 if let Some(peer) = due {
                     peer.deferred = None;
-                    peer.ask();
+                    peer.ask(now);
                 }
             }
         }
     }
 
     /// Another chain may be looked at now: the first that was skipped is asked for at once.
-    fn freed(&mut self) {
+    pub(super) fn freed(&mut self) {
         let mut peers = self.slots.iter_mut().filter_map(Slot::peer);
         if let Some(peer) = peers.find(|peer| peer.deferred.is_some()) {
             peer.deferred = Some(self.now.mono);
         }
     }
 
-    /// The time that went by was ours.
-    pub(super) fn excuse_peers(&mut self) {
+    /// So many milliseconds that went by were ours.
+    pub(super) fn excuse_peers(&mut self, ms: u64) {
         for peer in self.slots.iter_mut().filter_map(Slot::peer) {
-            peer.excuse(self.now.mono);
+            peer.excuse(self.now.mono, ms);
         }
+    }
+
+    /// Whether a longer chain of one of ours is coming in, or was just asked for: what would be
+    /// put on top of our chain now would fall out again at once.
+    pub(super) fn catching_up(&self) -> bool {
+        let (tip, now) = (self.log.tip(), self.now.mono);
+        let candidate = self.sync.line();
+        self.slots.iter().enumerate().any(|(line, slot)| {
+            let Slot::Open(peer) = slot else { return false };
+            let asked = peer
+                .asked
+                .is_some_and(|at| now.0 < at.0 + limits::LOOK_AHEAD_MS);
+            peer.is_ahead_of(&tip) && (asked || candidate == Some(line))
+        })
     }
 
     /// The next block of the chain that a peer sends.
     pub(super) fn chain_block(&mut self, line: usize, block: Box<Block>) {
-        if self.sync.is_free() && self.log.fault().is_none() {
-            let (next, prev_hash) = (0, Hash::ZERO);
-            self.sync = Sync::Candidate(Candidate {
-                line,
-                next,
-                prev_hash,
-                forked: false,
-                progress: 0,
-                since: self.now.mono,
-            });
-            self.log.begin_mending();
+        if self.begin_candidate(line, &block) {
+            self.candidate_block(line, block);
         }
+    }
+
+    /// Whether a block belongs to the candidate, which begins with it if there is none. If it does
+    /// not, the rest of its line is passed over.
+    fn begin_candidate(&mut self, line: usize, block: &Block) -> bool {
+        let now = self.now.mono;
+        if let Sync::Candidate(candidate) = &mut self.sync
+            && candidate.line == line
+        {
+            let again = core::mem::take(&mut candidate.continued);
+            let goes_on = (candidate.next, candidate.prev_hash) == (block.index, block.prev_hash);
+            if goes_on || !again {
+                return true;
+            }
+            // Its chain is another one than when its last answer began.
+            self.log.abandon();
+            self.sync = Sync::Free;
+        }
+        let busy = !self.sync.is_free();
         let Some(peer) = self.slots[line].peer() else {
-            return;
+            return false;
         };
-        let candidate = match &mut self.sync {
-            Sync::Candidate(candidate) if candidate.line == line => candidate,
-            Sync::Free => return peer.reader.skip_line(),
-            _ => {
-                // It is not kept waiting: while it is not read it cannot answer, nor be answered.
-                peer.reader.skip_line();
-                peer.asked = false;
-                peer.deferred = Some(Millis(self.now.mono.0 + limits::DEFERRED_MS));
-                return;
+        if busy {
+            // It is not kept waiting: while it is not read it cannot answer, nor be answered.
+            peer.skip();
+            peer.deferred = Some(Millis(now.0 + limits::DEFERRED_MS));
+            return false;
+        }
+        if self.log.fault().is_some() {
+            peer.skip();
+            return false;
+        }
+        let ours = peer.is_ours();
+        let prev_hash = match self.log.tip().length {
+            length if (1..=length).contains(&block.index) => self.log.hash(block.index - 1),
+            _ => Ok(Hash::ZERO),
+        };
+        let links = match prev_hash {
+            Ok(hash) => hash == block.prev_hash && (block.index > 0) == (hash != Hash::ZERO),
+            Err(error) => {
+                self.candidate_failed(line, &error);
+                return false;
             }
         };
+        if !links && ours {
+            // A part of a chain that is no longer the same, there or here.
+            if let Some(peer) = self.slots[line].peer() {
+                peer.skip();
+                peer.deferred = Some(Millis(now.0 + limits::LOOK_AGAIN_MS));
+            }
+            return false;
+        }
+        let (next, prev_hash) = match links {
+            true => (block.index, block.prev_hash),
+            false => (0, Hash::ZERO),
+        };
+        self.sync = Sync::Candidate(Candidate {
+            line,
+            next,
+            prev_hash,
+            forked: false,
+            same: true,
+            continued: false,
+            progress: 0,
+            since: now,
+        });
+        self.log.begin_mending();
+        true
+    }
+
+    fn candidate_block(&mut self, line: usize, block: Box<Block>) {
+        let goal = self.slots[line].peer().and_then(|peer| peer.goal());
+        let Sync::Candidate(candidate) = &mut self.sync else {
+            return;
+        };
+        self.progress.at(self.now.mono, line, candidate.next, goal);
         if !candidate.forked && block.index == candidate.next {
             match candidate.share(&mut self.log, &block) {
                 Ok(true) => return,
@@ -203,6 +294,12 @@ impl<D: Disk> Node<D> {
             .to_string();
             return self.chain_invalid(line, &text);
         }
+        if let Err(error) = candidate.measure(&mut self.log, &block) {
+            return self.candidate_failed(line, &error);
+        }
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
         let place = Some((candidate.next, candidate.prev_hash));
         let helps = !candidate.forked && !peer.no_help && self.log.mending_tip() == place;
         if !helps && !candidate.forked {
@@ -266,89 +363,156 @@ impl<D: Disk> Node<D> {
                 self.tip_changed();
             }
             Ok(Mended::Unfit) => {
-                self.drop_candidate(line);
+                self.drop_candidate(line, None);
                 if let Some(peer) = self.slots[line].peer() {
                     // It is told anew, and then looked at like any other chain.
                     peer.no_help = true;
-                    peer.reader.skip_line();
-                    peer.ask();
+                    peer.skip();
+                    peer.ask(self.now.mono);
                 }
             }
             Err(AppendError::Rule(error)) => {
                 self.chain_invalid(line, &invalid(block, error));
             }
             Err(AppendError::Disk(error)) => {
-                self.drop_candidate(line);
+                self.drop_candidate(line, None);
                 self.disk_failed(&error);
             }
         }
     }
 
-    /// A peer's chain is complete.
-    pub(super) fn chain_end(&mut self, line: usize) {
+    /// A peer's chain, or a part of it, is complete. `told` is the length that it says its chain
+    /// has, if this was a part.
+    pub(super) fn chain_end(&mut self, line: usize, told: Option<u64>) {
+        let now = self.now.mono;
+        let ours = self.log.tip();
+        let (length, forked, same) = match &self.sync {
+            Sync::Candidate(candidate) if candidate.line == line => {
+                (Some(candidate.next), candidate.forked, candidate.same)
+            }
+            _ => (None, false, false),
+        };
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
-        peer.asked = false;
-        let user_asked = core::mem::take(&mut peer.user_asked);
+        peer.asked = None;
         let ask_again = peer.seen;
-        let ours = self.log.tip();
-        let theirs = match &self.sync {
-            Sync::Candidate(candidate) if candidate.line == line => Some(candidate.next),
-            _ => None,
-        };
-        let length = theirs.unwrap_or(0);
-        let branch = theirs.and_then(|_| self.log.branch_tip());
+        if told.is_none()
+            && let Some(desktop) = peer.desktop()
+        {
+            desktop.polled = now;
+            desktop.has(length.unwrap_or(0), same);
+        }
+        let branch = length.and_then(|_| self.log.branch_tip());
         // While there is a hole, what is behind it counts too.
         let whole = self.log.gap().unwrap_or(0);
         let wins = branch.is_some_and(|tip| tip.beats(&ours) && tip.length > whole);
-        if user_asked || wins {
-            self.notify(&format!(
-                "[consensus 📡] received chain (length {length}) vs ours (length {})",
-                ours.length
-            ));
+        let extends = self.log.branch_fork() == Some(ours.length);
+        if let (Some(length), Some(told)) = (length, told)
+            && length < told
+            && told >= ours.length
+            && !(wins && extends)
+        {
+            return self.go_on(line);
         }
         if wins && self.give_up_hole() {
-            let equal = length == ours.length;
+            let equal = branch.is_some_and(|tip| tip.length == ours.length);
             self.sync = Sync::Settling(Settling {
                 source: Some(line),
                 equal,
                 stage: Stage::Adopting,
             });
+            self.step_in(line);
             return;
         }
-        if theirs.is_some() {
-            self.drop_candidate(line);
+        if let Some(peer) = self.slots[line].peer()
+            && let Some(told) = told
+            && length.is_none()
+            && told <= ours.length
+        {
+            // It has nothing for us, whatever it said before.
+            peer.tip = peer.tip.filter(|tip| !tip.beats(&ours));
         }
-        if user_asked {
-            self.notify("[consensus ℹ️] kept current chain (already longest)");
+        self.kept(line, length, told);
+        if forked && !same && !self.drop_orphans && self.log.gap().is_none() {
+            self.sync = Sync::Gleaning(Gleaning::new(self.log.staged()));
+        } else if length.is_some() {
+            self.forget_candidate(line);
         }
         if ask_again >= ours.length
             && let Some(peer) = self.slots[line].peer()
         {
-            peer.ask();
+            peer.ask(now);
         }
     }
 
-    /// Forgets the candidate of a line, if it has one.
-    pub(super) fn drop_candidate(&mut self, line: usize) {
-        if let Sync::Candidate(candidate) = &self.sync
-            && candidate.line == line
+    /// The rest of a chain is asked for.
+    fn go_on(&mut self, line: usize) {
+        if let Sync::Candidate(candidate) = &mut self.sync {
+            candidate.continued = true;
+        }
+        if let Some(peer) = self.slots[line].peer() {
+            peer.ask(self.now.mono);
+        }
+    }
+
+    /// A desktop node whose chain we take has the same blocks as we do.
+    fn step_in(&mut self, line: usize) {
+        let length = self.log.branch_tip().map(|tip| tip.length);
+        if let Some(length) = length
+            && let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop())
         {
+            desktop.has(length, true);
+        }
+    }
+
+    /// Tells the user who asked that our chain stays.
+    fn kept(&mut self, line: usize, length: Option<u64>, told: Option<u64>) {
+        let (ours, length) = (self.log.tip(), told.or(length).unwrap_or(0));
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
+        peer.from = None;
+        if !peer.user_asked {
+            return;
+        }
+        self.notify(&format!(
+            "[consensus 📡] received chain (length {length}) vs ours (length {})",
+            ours.length
+        ));
+        self.notify("[consensus ℹ️] kept current chain (already longest)");
+        self.tell_outcome(
+            line,
+            &format!("ours is kept, its chain has {length} blocks"),
+        );
+    }
+
+    /// Forgets the candidate of a line, if it has one. `why` is told to a user who asked for it.
+    pub(super) fn drop_candidate(&mut self, line: usize, why: Option<&str>) {
+        self.forget_candidate(line);
+        if let Some(peer) = self.slots[line].peer() {
+            (peer.asked, peer.from) = (None, None);
+        }
+        if let Some(why) = why {
+            self.tell_outcome(line, why);
+        }
+    }
+
+    fn forget_candidate(&mut self, line: usize) {
+        if self.sync.line() == Some(line) {
             self.log.abandon();
             self.sync = Sync::Free;
             self.freed();
-        }
-        if let Some(peer) = self.slots[line].peer() {
-            (peer.asked, peer.user_asked) = (false, false);
         }
     }
 
     /// A chain breaks a rule.
     pub(super) fn chain_invalid(&mut self, line: usize, reason: &str) {
-        self.drop_candidate(line);
+        self.drop_candidate(line, Some(&format!("its chain is invalid, {reason}")));
         if let Some(peer) = self.slots[line].peer() {
-            peer.reader.skip_line();
+            peer.skip();
+            // What it says of its chain is not worth asking for.
+            peer.tip = None;
         }
         self.notify(&format!(
             "[consensus ❌] peer chain failed validation: {reason}"
@@ -358,80 +522,12 @@ impl<D: Disk> Node<D> {
 
     /// A chain could not be looked at, through no fault of the peer.
     fn candidate_failed(&mut self, line: usize, error: &DiskError) {
-        self.drop_candidate(line);
+        self.drop_candidate(line, Some("its chain was not looked at"));
         if let Some(peer) = self.slots[line].peer() {
-            peer.reader.skip_line();
+            peer.skip();
         }
         self.notify(&format!(
             "[store ❌] a peer's chain was not looked at: {error}."
         ));
-    }
-
-    /// Goes on with a switch, a bounded step at a time.
-    pub(super) fn settle(&mut self) {
-        let Sync::Settling(mut settling) = core::mem::replace(&mut self.sync, Sync::Free) else {
-            return;
-        };
-        let stage = match settling.stage {
-            Stage::Adopting => match self.log.adopt(limits::BLOCKS_PER_TURN) {
-                Ok(None) => Some(Stage::Adopting),
-                Ok(Some(fallen)) => {
-                    self.adopted(&fallen, settling.equal);
-                    let next = fallen.from;
-                    // The new chain may have what an earlier one lacked.
-                    let lost = self.pool.take_orphans();
-                    Some(Stage::Collecting { fallen, next, lost })
-                }
-                Err(error) if self.log.fault().is_none() => {
-                    self.notify(&format!(
-                        "[store ❌] a peer's chain was not taken: {error}."
-                    ));
-                    // Asked again at once, it could fail like this for ever.
-                    settling.source = None;
-                    None
-                }
-                Err(error) => {
-                    self.log.abandon();
-                    self.disk_failed(&error);
-                    None
-                }
-            },
-            Stage::Collecting { fallen, next, lost } => self.collect(fallen, next, lost),
-            Stage::Comparing { next, lost } => self.compare(next, lost),
-        };
-        match stage {
-            Some(stage) => {
-                settling.stage = stage;
-                self.sync = Sync::Settling(settling);
-            }
-            None => self.settled(settling.source),
-        }
-    }
-
-    fn adopted(&mut self, fallen: &Fallen, equal: bool) {
-        for slot in &mut self.slots {
-            if let Some(peer) = slot.peer() {
-                peer.writer.switched(fallen.from);
-            }
-        }
-        let length = self.log.tip().length;
-        self.notify(&if equal {
-            format!("[consensus ✅] adopted equally long chain, its last hash is lower ({length} blocks)")
-        } else {
-            format!("[consensus ✅] adopted longer chain ({length} blocks)")
-        });
-    }
-
-    fn settled(&mut self, source: Option<usize>) {
-        self.freed();
-        self.tip_changed();
-        let tip = self.log.tip();
-        self.relay(Intent::Block(tip.length - 1), source);
-        if let Some(source) = source
-            && let Some(peer) = self.slots[source].peer()
-            && peer.seen >= tip.length
-        {
-            peer.ask();
-        }
     }
 }

@@ -47,6 +47,8 @@ pub struct Settings {
     pub scrub_hours: Option<u32>,
     /// No console: standard input is not read.
     pub headless: bool,
+    /// What falls out of the chain is not made again.
+    pub drop_orphans: bool,
 }
 
 /// Why a node cannot start or go on: one sentence with the cause and the way out.
@@ -73,8 +75,10 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         true => None,
         false => Some(Console::open().map_err(|error| lacking("open the console", &error))?),
     };
-    let mut random = [0; 32];
-    SystemRandom::new().fill(&mut random).map_err(|_| {
+    let (mut random, mut id) = ([0; 32], [0; 8]);
+    let source = SystemRandom::new();
+    let drawn = source.fill(&mut random).and_then(|()| source.fill(&mut id));
+    drawn.map_err(|_| {
         Fault(
             "the system gives no random numbers, without which no key can be made: start again \
              when its random source is there"
@@ -89,6 +93,8 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
             .scrub_hours
             .map(|hours| Millis(u64::from(hours) * 3_600_000)),
         unclean_stops: disk.unclean_stops(),
+        id: u64::from_le_bytes(id),
+        drop_orphans: settings.drop_orphans,
         random,
     };
     let mut driver = Driver::new(listener, signals, console);

@@ -88,12 +88,30 @@ impl Branch {
     }
 }
 
+/// Reads a staged branch from its first block on.
+pub struct Staged {
+    window: Window,
+    offset: u64,
+    height: u64,
+    prev_hash: Hash,
+    keys: KeyTable,
+}
+
+impl Staged {
+    fn of(branch: &Branch) -> Staged {
+        Staged {
+            window: Window::new(File::Candidate),
+            offset: HEADER_BYTES as u64,
+            height: branch.fork,
+            prev_hash: branch.before,
+            keys: KeyTable::default(),
+        }
+    }
+}
+
 /// The copying of a branch into the chain file.
 struct Adoption {
-    window: Window,
-    staged: u64,
-    next: Mark,
-    keys: KeyTable,
+    staged: Staged,
     marks: Vec<Mark>,
     end: u64,
     check: u32,
@@ -164,6 +182,28 @@ impl<D: Disk> Log<D> {
         Ok(())
     }
 
+    /// The height at which the branch leaves our chain.
+    pub fn branch_fork(&self) -> Option<u64> {
+        self.branch.as_ref().map(|branch| branch.fork)
+    }
+
+    /// Where reading the branch begins.
+    ///
+    /// # Panics
+    /// Without a branch.
+    pub fn staged(&self) -> Staged {
+        Staged::of(self.branch.as_ref().expect("a branch is open"))
+    }
+
+    /// The next block of the branch; `None` at its end.
+    pub fn next_staged(&mut self, staged: &mut Staged) -> Result<Option<StoredBlock>, DiskError> {
+        let end = self.branch.as_ref().map_or(0, |branch| branch.tip.length);
+        if staged.height >= end {
+            return Ok(None);
+        }
+        staged.read(&mut self.disk).map(Some)
+    }
+
     /// Drops the branch without a trace in the chain file.
     pub fn abandon(&mut self) {
         let Some(branch) = self.branch.take() else {
@@ -222,6 +262,7 @@ impl<D: Disk> Log<D> {
     }
 
     fn copy(&mut self, branch: &mut Branch, blocks: usize) -> Result<bool, DiskError> {
+        let staged = Staged::of(branch);
         let adoption = match &mut branch.adoption {
             Some(adoption) => adoption,
             empty => {
@@ -235,14 +276,7 @@ impl<D: Disk> Log<D> {
                 // hole in front.
                 self.disk.sync(File::Chain)?;
                 empty.insert(Adoption {
-                    window: Window::new(File::Candidate),
-                    staged: HEADER_BYTES as u64,
-                    next: Mark {
-                        height: branch.fork,
-                        offset: 0,
-                        prev_hash: branch.before,
-                    },
-                    keys: KeyTable::default(),
+                    staged,
                     marks: Vec::new(),
                     end: self.state.end + self.scratch.len() as u64,
                     check,
@@ -253,10 +287,10 @@ impl<D: Disk> Log<D> {
         self.scratch.clear();
         let start = adoption.end;
         for _ in 0..blocks {
-            if adoption.next.height == branch.tip.length {
+            if adoption.staged.height == branch.tip.length {
                 break;
             }
-            let (stored, next) = adoption.read(&mut self.disk)?;
+            let stored = adoption.staged.read(&mut self.disk)?;
             mark(
                 &mut adoption.marks,
                 &stored.block,
@@ -265,13 +299,10 @@ impl<D: Disk> Log<D> {
             let keys = &mut self.state.keys;
             let body = Body::Block(BlockBody::new(&stored.block, &stored.befores, keys));
             adoption.check = body.write(adoption.check, &mut self.scratch);
-            adoption.staged = next;
-            adoption.next.height += 1;
-            adoption.next.prev_hash = stored.block.hash;
         }
         self.disk.write(File::Chain, start, &self.scratch)?;
         adoption.end = start + self.scratch.len() as u64;
-        let done = adoption.next.height == branch.tip.length;
+        let done = adoption.staged.height == branch.tip.length;
         if done {
             // A closing record that can be read proves that all its blocks were durable.
             self.sync()?;
@@ -335,24 +366,27 @@ impl<D: Disk> Log<D> {
     }
 }
 
-impl Adoption {
-    /// Reads the next staged block; also returns the offset behind it.
-    fn read(&mut self, disk: &mut impl Disk) -> Result<(StoredBlock, u64), DiskError> {
+impl Staged {
+    /// Reads the next staged block.
+    fn read(&mut self, disk: &mut impl Disk) -> Result<StoredBlock, DiskError> {
         let damaged = || DiskError {
             file: File::Candidate,
             action: "read",
             reason: "what was just written reads back damaged".into(),
         };
-        let Found::Record { body, next, .. } = self.window.record(disk, self.staged)? else {
+        let Found::Record { body, next, .. } = self.window.record(disk, self.offset)? else {
             return Err(damaged());
         };
         let Some(Body::Block(body)) = Body::read(body) else {
             return Err(damaged());
         };
-        let stored = body.into_block(self.next.prev_hash, &mut self.keys);
-        stored
-            .filter(|s| s.block.index == self.next.height)
-            .map(|s| (s, next))
-            .ok_or_else(damaged)
+        let stored = body
+            .into_block(self.prev_hash, &mut self.keys)
+            .filter(|stored| stored.block.index == self.height)
+            .ok_or_else(damaged)?;
+        self.offset = next;
+        self.height += 1;
+        self.prev_hash = stored.block.hash;
+        Ok(stored)
     }
 }

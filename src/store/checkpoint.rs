@@ -1,21 +1,21 @@
 //! What the chain file says up to some record, in a file of its own, so that a start reads only
 //! what came after. It is a copy of what can be found out again: a checkpoint that is missing,
 //! damaged, or of another chain file is ignored.
-//!
-//! ```text
-//! magic 8 | body, as postcard writes it | CRC-32 of both 4
-//! ```
 
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, DiskError, File};
 use super::log::{Log, Mark, State, Verified};
 use super::record::{self, Body, CHECK_BYTES};
+use super::sealed::{Seal, Sealed};
 use super::window::{Found, Window};
 use crate::ledger::{Hash, ItemState, PublicKey, Timestamp, Tip, Uid};
 use crate::limits;
 
-const MAGIC: [u8; 8] = *b"\x89BLXCHK\x01";
+const SEAL: Seal = Seal {
+    file: File::Checkpoint,
+    magic: *b"\x89BLXCHK\x01",
+};
 
 #[derive(Serialize, Deserialize)]
 struct Checkpoint<'a> {
@@ -91,18 +91,10 @@ impl Checkpoint<'_> {
 
 /// Reads the checkpoint, if there is one that belongs to the chain file.
 pub(super) fn read(disk: &mut impl Disk, window: &mut Window) -> Result<Option<State>, DiskError> {
-    let size = usize::try_from(disk.len(File::Checkpoint)?).unwrap_or(0);
-    let Some(body_size) = size.checked_sub(MAGIC.len() + CHECK_BYTES) else {
+    let Sealed::Whole(body) = SEAL.read(disk)? else {
         return Ok(None);
     };
-    let mut bytes = vec![0; size];
-    let read = disk.read(File::Checkpoint, 0, &mut bytes)?;
-    let (covered, check) = bytes.split_at(MAGIC.len() + body_size);
-    if read < size || crc32fast::hash(covered) != record::le_u32(check) {
-        return Ok(None);
-    }
-    let body = covered.strip_prefix(&MAGIC);
-    let checkpoint = body.and_then(|body| postcard::from_bytes::<Checkpoint<'_>>(body).ok());
+    let checkpoint = postcard::from_bytes::<Checkpoint<'_>>(&body).ok();
     let Some(state) = checkpoint.and_then(Checkpoint::into_state) else {
         return Ok(None);
     };
@@ -145,12 +137,7 @@ impl<D: Disk> Log<D> {
     /// Writes a checkpoint, however little it saves.
     pub fn write_checkpoint(&mut self) {
         self.checkpointed = self.state.end;
-        let mut bytes = MAGIC.to_vec();
-        bytes = postcard::to_extend(&Checkpoint::of(&self.state), bytes)
-            .expect("memory takes every checkpoint");
-        let check = crc32fast::hash(&bytes);
-        bytes.extend_from_slice(&check.to_le_bytes());
-        if let Err(error) = self.disk.replace(File::Checkpoint, &bytes) {
+        if let Err(error) = SEAL.write(&mut self.disk, &Checkpoint::of(&self.state)) {
             log::warn!("{error}: the next start reads the whole chain file");
         }
     }

@@ -16,11 +16,17 @@ pub enum File {
     Checkpoint,
     /// The chain file without its garbage, while it is written.
     Compacted,
+    /// Whom this node may dial.
+    Peers,
+    /// This node's own transactions that are in no block yet.
+    Waiting,
+    /// The blocks that the last alarming switch took out of the chain.
+    Fallen,
 }
 
 impl File {
     /// How many there are.
-    pub const COUNT: usize = 5;
+    pub const COUNT: usize = 8;
 
     /// Its name in the data directory.
     pub fn name(self) -> &'static str {
@@ -30,6 +36,9 @@ impl File {
             File::Identity => "identity.blx",
             File::Checkpoint => "checkpoint.blx",
             File::Compacted => "compacted.blx",
+            File::Peers => "peers.blx",
+            File::Waiting => "waiting.blx",
+            File::Fallen => "fallen.blx",
         }
     }
 }

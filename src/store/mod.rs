@@ -1,9 +1,12 @@
 //! The chain file: append-only, every block durable before anybody hears of it.
 //!
 //! `record` is one record as bytes, `window` reads them, `log` appends and reads back, `branch`
-//! takes another chain, `recover` opens the file whatever happened to it, `repair` fills its holes; `checkpoint` makes that
-//! fast and `compact` keeps the file small. `disk` is all that is asked of the system.
+//! takes another chain, `recover` opens the file whatever happened to it, `repair` fills its holes;
+//! `checkpoint` makes that fast and `compact` keeps the file small. `book` and `waiting` are what a
+//! node remembers over a restart beside the chain; small files like these are `sealed`. `disk` is all
+//! that is asked of the system.
 
+pub mod book;
 pub mod branch;
 mod checkpoint;
 mod compact;
@@ -14,6 +17,8 @@ mod opening;
 pub mod record;
 pub mod recover;
 pub mod repair;
+mod sealed;
+pub mod waiting;
 pub mod window;
 
 #[cfg(test)]

@@ -23,6 +23,8 @@ pub enum Frame<'a> {
     ChainEnd(&'a [u8]),
     /// The line around a chain is no JSON: its elements are void, the rest of it is skipped.
     ChainBroken,
+    /// A line has ended of which [`Reader::skip_line`] wanted no more.
+    Skipped,
 }
 
 /// Why a connection's bytes are no use any more.
@@ -58,6 +60,8 @@ enum State {
     Tail,
     /// In a line that nobody wants any more.
     Skip,
+    /// In a line that is no JSON.
+    Void,
     /// A limit was passed: nothing is read again.
     Dead,
 }
@@ -81,6 +85,7 @@ enum Cut {
     Element(Range<usize>),
     ChainEnd,
     ChainBroken,
+    Skipped,
 }
 
 /// Cuts one connection's bytes. It looks at each byte once, however they are chopped, and holds
@@ -151,13 +156,18 @@ impl Reader {
         self.state != State::Line || self.start < self.end
     }
 
+    /// Whether the rest of a line is being passed over.
+    pub fn is_skipping(&self) -> bool {
+        self.state == State::Skip
+    }
+
     /// Forgets the rest of the line that the last frame came from, as its chain is of no use any
-    /// more. Does nothing between lines.
+    /// more; [`Frame::Skipped`] tells its end. Does nothing between lines.
     pub fn skip_line(&mut self) {
         let begun = match self.state {
             State::Line => self.start < self.scanned,
             State::Chain(_) | State::Tail => true,
-            State::Skip | State::Dead => false,
+            State::Skip | State::Void | State::Dead => false,
         };
         if begun {
             self.start = self.scanned;
@@ -178,6 +188,7 @@ impl Reader {
             Ok(Some(Cut::Element(range))) => Some(Ok(Frame::ChainElement(&self.buffer[range]))),
             Ok(Some(Cut::ChainEnd)) => Some(Ok(Frame::ChainEnd(&self.envelope))),
             Ok(Some(Cut::ChainBroken)) => Some(Ok(Frame::ChainBroken)),
+            Ok(Some(Cut::Skipped)) => Some(Ok(Frame::Skipped)),
             Err(error) => {
                 self.state = State::Dead;
                 self.scanned = self.end;
@@ -196,7 +207,7 @@ impl Reader {
                 _ if byte == b'\n' => self.line_end()?,
                 State::Line => self.in_line(byte)?,
                 State::Chain(place) => self.in_chain(place, byte)?,
-                State::Tail | State::Skip | State::Dead => None,
+                State::Tail | State::Skip | State::Void | State::Dead => None,
             };
             if cut.is_some() {
                 return Ok(cut);
@@ -217,7 +228,7 @@ impl Reader {
             }
             State::Line | State::Chain(Place::Element) => return Ok(()),
             State::Tail => self.keep(self.start..self.scanned)?,
-            State::Chain(_) | State::Skip | State::Dead => {}
+            State::Chain(_) | State::Skip | State::Void | State::Dead => {}
         }
         self.start = self.scanned;
         Ok(())
@@ -252,7 +263,8 @@ impl Reader {
                 }
                 Ok(Some(Cut::ChainEnd))
             }
-            State::Skip | State::Dead => Ok(None),
+            State::Skip => Ok(Some(Cut::Skipped)),
+            State::Void | State::Dead => Ok(None),
         }
     }
 
@@ -296,7 +308,7 @@ impl Reader {
                 self.nesting.step(first);
             }
             _ => {
-                self.state = State::Skip;
+                self.state = State::Void;
                 return Ok(Some(Cut::ChainBroken));
             }
         }

@@ -7,11 +7,14 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
+use super::extension::{self, Greeting, Locator};
 use super::json::{self, TextError};
 use super::text;
 use crate::ledger::canonical::Length;
 use crate::ledger::transaction::Kind;
-use crate::ledger::{Block, Hash, PublicKey, RuleError, Signature, Timestamp, Transaction, Uid};
+use crate::ledger::{
+    Block, Hash, PublicKey, RuleError, Signature, Timestamp, Tip, Transaction, Uid,
+};
 use crate::limits;
 
 /// The eight values of `type` (PROTOCOL.md section 1); a desktop node hangs up on any other.
@@ -71,29 +74,31 @@ impl MessageKind {
 /// What a peer said.
 #[derive(Clone, Debug, PartialEq)]
 pub enum Message {
-    /// `peer_announce`.
-    PeerAnnounce,
+    /// `peer_announce`; a desktop node's is empty.
+    PeerAnnounce(Greeting),
     /// `peer_list`.
     PeerList {
         /// The first [`limits::PEER_LIST_MAX`] that could be addresses: printable ASCII of at
         /// most [`limits::PEER_TEXT_MAX`] bytes.
         peers: Vec<String>,
     },
-    /// `request_chain`.
-    RequestChain,
+    /// `request_chain`: the whole chain, or what a node with this locator lacks.
+    RequestChain(Option<Locator>),
     /// `chain_response`, whose blocks were handed out before as `Frame::ChainElement`.
     ChainEnd {
-        /// What the peer says their number is, where it says one.
+        /// The length of the peer's chain, where it says so.
         length: Option<u64>,
+        /// The height of the first of them, where the peer tells only a part of its chain.
+        start: Option<u64>,
     },
     /// `new_block`.
     NewBlock(Result<Block, InvalidBlock>),
     /// `new_transaction`.
     NewTransaction(Result<Transaction, RuleError>),
-    /// `ping`.
-    Ping,
-    /// `pong`.
-    Pong,
+    /// `ping`, with the end of the peer's chain where it tells that.
+    Ping(Option<Tip>),
+    /// `pong`, likewise.
+    Pong(Option<Tip>),
 }
 
 /// A line's meaning.
@@ -242,27 +247,38 @@ fn envelope(line: &RawValue) -> Result<Envelope, Shape> {
 }
 
 fn message(kind: MessageKind, payload: &RawValue) -> Result<Message, Shape> {
-    let [peers, chain, length] = json::fields(payload, &["peers", "chain", "length"])
-        .ok_or_else(|| Shape::wrong("payload", "an object"))?;
+    let names = [
+        "peers", "chain", "length", "start", "id", "tip", "pool", "locator",
+    ];
+    let [peers, chain, length, start, id, tip, pool, locator] =
+        json::fields(payload, &names).ok_or_else(|| Shape::wrong("payload", "an object"))?;
+    let tip = || extension::read_tip(length, tip);
     Ok(match kind {
-        MessageKind::PeerAnnounce => Message::PeerAnnounce,
+        MessageKind::PeerAnnounce => Message::PeerAnnounce(Greeting::read(id, tip(), pool)),
         MessageKind::PeerList => Message::PeerList {
             peers: peer_list(peers.ok_or_else(|| Shape::missing("payload.peers"))?)?,
         },
-        MessageKind::RequestChain => Message::RequestChain,
-        MessageKind::ChainResponse => chain_end(chain, length)?,
+        MessageKind::RequestChain => Message::RequestChain(Locator::read(
+            length.and_then(json::number).and_then(whole_number),
+            locator,
+        )),
+        MessageKind::ChainResponse => chain_end(chain, length, start)?,
         MessageKind::NewBlock => {
             Message::NewBlock(read_block(payload).map_err(|shape| shape.within("payload."))?)
         }
         MessageKind::NewTransaction => Message::NewTransaction(
             new_transaction(payload).map_err(|shape| shape.within("payload."))?,
         ),
-        MessageKind::Ping => Message::Ping,
-        MessageKind::Pong => Message::Pong,
+        MessageKind::Ping => Message::Ping(tip()),
+        MessageKind::Pong => Message::Pong(tip()),
     })
 }
 
-fn chain_end(chain: Option<&RawValue>, length: Option<&RawValue>) -> Result<Message, Shape> {
+fn chain_end(
+    chain: Option<&RawValue>,
+    length: Option<&RawValue>,
+    start: Option<&RawValue>,
+) -> Result<Message, Shape> {
     let chain = chain.ok_or_else(|| Shape::missing("payload.chain"))?;
     // The elements were cut out, so there are none left, unless the key was spelled with escapes
     // or stands twice: no node writes either.
@@ -274,7 +290,8 @@ fn chain_end(chain: Option<&RawValue>, length: Option<&RawValue>) -> Result<Mess
         Some(_) => whole_number(number(length, "payload.length")?),
         None => None,
     };
-    Ok(Message::ChainEnd { length })
+    let start = start.and_then(json::number).and_then(whole_number);
+    Ok(Message::ChainEnd { length, start })
 }
 
 fn peer_list(value: &RawValue) -> Result<Vec<String>, Shape> {
@@ -432,7 +449,7 @@ fn number<'a>(field: Option<&'a RawValue>, name: &str) -> Result<&'a str, Shape>
 }
 
 /// A number without fraction and exponent; `-0` is 0, as it is to desktop nodes.
-fn whole_number(number: &str) -> Option<u64> {
+pub(super) fn whole_number(number: &str) -> Option<u64> {
     number.parse::<i128>().ok()?.try_into().ok()
 }
 
@@ -455,7 +472,7 @@ fn timestamp(
     ))
 }
 
-fn digest(text: &[u8]) -> Option<Hash> {
+pub(super) fn digest(text: &[u8]) -> Option<Hash> {
     if text.iter().any(u8::is_ascii_uppercase) {
         return None;
     }
@@ -464,7 +481,7 @@ fn digest(text: &[u8]) -> Option<Hash> {
 }
 
 /// At most `N` bytes from hexadecimal digits in either case.
-fn hex<const N: usize>(text: &[u8]) -> Option<heapless::Vec<u8, N>> {
+pub(super) fn hex<const N: usize>(text: &[u8]) -> Option<heapless::Vec<u8, N>> {
     let (pairs, odd) = text.as_chunks::<2>();
     if !odd.is_empty() || pairs.len() > N {
         return None;

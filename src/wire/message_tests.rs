@@ -36,19 +36,27 @@ fn block_text() -> String {
 
 #[test]
 fn each_kind_is_read_with_its_payload() {
-    assert_eq!(said(&line("peer_announce", "{}")), Message::PeerAnnounce);
+    assert_eq!(
+        said(&line("peer_announce", "{}")),
+        Message::PeerAnnounce(Greeting::default())
+    );
     assert_eq!(
         said(&line("request_chain", "{\"chain\": 1}")),
-        Message::RequestChain
+        Message::RequestChain(None)
     );
-    assert_eq!(said(&line("ping", "{\"x\": [{}]}")), Message::Ping);
-    assert_eq!(said(&line("pong", "{\"peers\": 5}")), Message::Pong);
-    for (payload, length) in [
-        ("{\"chain\": [], \"length\": 3}", Some(3)),
-        ("{\"length\": -1, \"chain\": [ ]}", None),
-        ("{\"chain\": []}", None),
+    assert_eq!(said(&line("ping", "{\"x\": [{}]}")), Message::Ping(None));
+    assert_eq!(said(&line("pong", "{\"peers\": 5}")), Message::Pong(None));
+    for (payload, length, start) in [
+        ("{\"chain\": [], \"length\": 3}", Some(3), None),
+        ("{\"length\": -1, \"chain\": [ ]}", None, None),
+        (
+            "{\"start\": 7, \"chain\": [], \"length\": 7}",
+            Some(7),
+            Some(7),
+        ),
+        ("{\"start\": \"7\", \"chain\": []}", None, None),
     ] {
-        let expected = Message::ChainEnd { length };
+        let expected = Message::ChainEnd { length, start };
         assert_eq!(said(&line("chain_response", payload)), expected);
     }
     let Message::NewBlock(Ok(block)) = said(&line("new_block", &block_text())) else {
@@ -70,7 +78,10 @@ fn each_kind_is_read_with_its_payload() {
 fn keys_may_stand_in_any_order_with_others_and_no_sender() {
     let text = " {\"x\": null, \"payload\":{}, \"\\ud800\": 1, \"ty\\u0070e\" : \"p\\u0069ng\"}\t";
     let envelope = read(text.as_bytes()).expect("a ping");
-    assert_eq!((envelope.message, envelope.sender), (Message::Ping, None));
+    assert_eq!(
+        (envelope.message, envelope.sender),
+        (Message::Ping(None), None)
+    );
 }
 
 #[test]
@@ -347,4 +358,57 @@ fn a_block_that_could_not_be_passed_on_is_too_long() {
     let transaction = transaction_text().replace("cam", &"\u{e9}".repeat(room / 6 + 1000));
     let said = said(&line("new_transaction", &transaction));
     assert_eq!(said, Message::NewTransaction(Err(RuleError::TooLong)));
+}
+
+#[test]
+fn what_ours_add_is_read_and_what_is_malformed_there_is_as_if_it_were_missing() {
+    let hash = "ab".repeat(32);
+    let tip = Some(Tip {
+        length: 5,
+        hash: Hash::new([0xab; 32]),
+    });
+    let ping = format!("{{\"length\": 5, \"tip\": \"{hash}\"}}");
+    assert_eq!(said(&line("ping", &ping)), Message::Ping(tip));
+    let announce = format!(
+        "{{\"id\": \"00000000000000ff\", \"length\": 5, \"tip\": \"{hash}\", \"pool\": [\"{}\", 5, \"ab\"]}}",
+        "01".repeat(16)
+    );
+    let expected = Greeting {
+        id: Some(255),
+        tip,
+        pool: vec![crate::ledger::TransactionId::new([1; 16])],
+    };
+    assert_eq!(
+        said(&line("peer_announce", &announce)),
+        Message::PeerAnnounce(expected)
+    );
+    let request = format!("{{\"length\": 2, \"locator\": [\"{hash}\", \"{hash}\"]}}");
+    let locator = Locator {
+        length: 2,
+        hashes: vec![Hash::new([0xab; 32]); 2],
+    };
+    assert_eq!(
+        said(&line("request_chain", &request)),
+        Message::RequestChain(Some(locator))
+    );
+    for (kind, payload, expected) in [
+        ("ping", "{\"length\": 5, \"tip\": 7}", Message::Ping(None)),
+        (
+            "pong",
+            "{\"length\": [], \"tip\": \"\"}",
+            Message::Pong(None),
+        ),
+        (
+            "request_chain",
+            "{\"length\": 2, \"locator\": [\"x\"]}",
+            Message::RequestChain(None),
+        ),
+        (
+            "peer_announce",
+            "{\"id\": \"x\", \"pool\": {}}",
+            Message::PeerAnnounce(Greeting::default()),
+        ),
+    ] {
+        assert_eq!(said(&line(kind, payload)), expected, "{kind} {payload}");
+    }
 }

@@ -7,34 +7,51 @@
 use core::net::SocketAddr;
 use std::rc::Rc;
 
+use super::extension::{Greeting, Locator, put_tip};
 use super::message::MessageKind;
 use super::text;
-use crate::ledger::Block;
-use crate::ledger::canonical::{self, Sink};
+use crate::ledger::canonical::{self, Length, Sink};
+use crate::ledger::{Block, Tip, Transaction};
 use crate::limits;
 
 /// A thing to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Intent {
-    /// A message whose payload is empty.
-    Plain(MessageKind),
+    /// Who we are.
+    Announce,
     /// Whom we know.
     PeerList,
+    /// Asks for what we lack of a chain; a desktop node tells all of it.
+    Request,
     /// The whole chain.
     Chain,
+    /// The chain from this height on, as far as it goes into one answer.
+    Part(u64),
     /// The block at this height.
     Block(u64),
     /// The block at this height, which our user made: first its transactions, each on its own,
     /// as somebody who waits for one wants to see them.
     OwnBlock(u64),
+    /// The transaction that waits under this number.
+    Transaction(u64),
+    /// Asks for a sign of life.
+    Ping,
+    /// Gives one.
+    Pong,
 }
 
 /// Where the content of messages comes from.
 pub trait Source {
-    /// The chain's length.
-    fn length(&self) -> u64;
+    /// The chain's end.
+    fn tip(&self) -> Tip;
     /// The block at a height; `None` if it cannot be read.
     fn block(&mut self, height: u64) -> Option<Block>;
+    /// A transaction that waits for a block, unless it is gone.
+    fn transaction(&self, number: u64) -> Option<Transaction>;
+    /// Who we are.
+    fn greeting(&self) -> Greeting;
+    /// What a request is about: our chain, or the candidate of which we have a part.
+    fn locator(&mut self) -> Locator;
     /// Addresses for a peer list.
     fn peers(&self) -> Vec<SocketAddr>;
     /// What stands in `sender`.
@@ -56,13 +73,23 @@ pub struct Sent {
 
 /// Text that is made in one go, and again if it does not fit.
 enum Unit {
-    Plain(MessageKind),
+    Announce(Greeting),
     PeerList(Vec<SocketAddr>),
-    Transaction(Rc<Block>, usize),
+    Request(Locator),
+    Ping(MessageKind, Tip),
+    Transaction(Rc<Transaction>),
+    OwnTransaction(Rc<Block>, usize),
     Block(Rc<Block>),
-    ChainOpen,
-    ChainElement(Rc<Block>),
-    ChainClose(u64),
+    /// Begins a chain, or its part from a height on.
+    ChainOpen(Option<u64>),
+    ChainElement {
+        block: Rc<Block>,
+        first: bool,
+    },
+    ChainClose {
+        length: u64,
+        whole: bool,
+    },
     /// Ends a chain that is no longer ours in the middle: a line that is not JSON is skipped by
     /// everybody (PROTOCOL.md section 1).
     ChainBreak,
@@ -70,9 +97,23 @@ enum Unit {
 
 /// An intent that takes more than one unit.
 enum Progress {
-    Chain { next: u64 },
-    BrokenChain,
-    OwnBlock { block: Rc<Block>, next: usize },
+    Chain {
+        next: u64,
+    },
+    /// `room`: bytes of text that still go into this answer.
+    Part {
+        start: u64,
+        next: u64,
+        room: usize,
+    },
+    /// To be told anew, if it was whole.
+    BrokenChain {
+        whole: bool,
+    },
+    OwnBlock {
+        block: Rc<Block>,
+        next: usize,
+    },
 }
 
 /// The sending half of a line. Costs [`limits::WRITE_BYTES`] and one block.
@@ -84,6 +125,7 @@ pub struct Writer {
     start: usize,
     end: usize,
     sent: Sent,
+    told: Option<u64>,
 }
 
 impl Default for Writer {
@@ -96,6 +138,7 @@ impl Default for Writer {
             start: 0,
             end: 0,
             sent: Sent::default(),
+            told: None,
         }
     }
 }
@@ -103,30 +146,52 @@ impl Default for Writer {
 impl Writer {
     /// Queues an intent. A chain that is queued or on its way already answers for another one.
     pub fn push(&mut self, intent: Intent) -> Result<(), Full> {
-        let streaming = matches!(self.progress, Some(Progress::Chain { .. }));
-        if intent == Intent::Chain && (streaming || self.queue.iter().any(|i| *i == intent)) {
+        let answer = |intent: &Intent| matches!(intent, Intent::Chain | Intent::Part(_));
+        let answering = self.is_telling() || self.queue.iter().any(answer);
+        if answer(&intent) && answering {
             return Ok(());
         }
         self.queue.push_back(intent).map_err(|_| Full)
     }
 
-    /// Forgets the blocks that wait to be sent, and the chain that would tell the same; true if
-    /// there were any.
+    /// Whether a chain, or a part of one, is on its way.
+    pub fn is_telling(&self) -> bool {
+        matches!(
+            self.progress,
+            Some(Progress::Chain { .. } | Progress::Part { .. })
+        )
+    }
+
+    /// Forgets the blocks and transactions that wait to be sent, and the chain that would tell the
+    /// same; true if there were any.
     pub fn drop_blocks(&mut self) -> bool {
         let before = self.queue.len();
-        self.queue
-            .retain(|intent| matches!(intent, Intent::Plain(_) | Intent::PeerList));
+        self.queue.retain(|intent| {
+            matches!(
+                intent,
+                Intent::Announce | Intent::PeerList | Intent::Request | Intent::Ping | Intent::Pong
+            )
+        });
         self.queue.len() < before
     }
 
     /// The chain has changed from height `fork` on: a chain that is on its way is told anew if it
-    /// is beyond that.
+    /// is beyond that; who has asked for a part will ask again.
     pub fn switched(&mut self, fork: u64) {
-        if let Some(Progress::Chain { next }) = self.progress
-            && next > fork
-        {
-            self.progress = Some(Progress::BrokenChain);
+        match self.progress {
+            Some(Progress::Chain { next }) if next > fork => {
+                self.progress = Some(Progress::BrokenChain { whole: true });
+            }
+            Some(Progress::Part { next, start, .. }) if next > fork && next > start => {
+                self.progress = Some(Progress::BrokenChain { whole: false });
+            }
+            _ => {}
         }
+    }
+
+    /// The length of the whole chain that was told last, once.
+    pub fn take_told(&mut self) -> Option<u64> {
+        self.told.take()
     }
 
     /// The bytes to send now.
@@ -185,24 +250,115 @@ impl Writer {
             let (blocks, messages) = unit.counts();
             self.sent.blocks += blocks;
             self.sent.messages += messages;
+            if let Unit::ChainClose {
+                length,
+                whole: true,
+            } = unit
+            {
+                self.told = Some(*length);
+            }
             self.unit = None;
         }
     }
 
     fn next_unit(&mut self, source: &mut impl Source) -> Option<Unit> {
         loop {
-            match self.progress.take() {
-                Some(Progress::Chain { next }) if next == source.length() => {
-                    return Some(Unit::ChainClose(next));
+            if let Some(progress) = self.progress.take() {
+                return Some(self.go_on(progress, source));
+            }
+            let unit = match self.queue.pop_front()? {
+                Intent::Announce => Unit::Announce(source.greeting()),
+                Intent::PeerList => Unit::PeerList(source.peers()),
+                Intent::Request => Unit::Request(source.locator()),
+                Intent::Ping => Unit::Ping(MessageKind::Ping, source.tip()),
+                Intent::Pong => Unit::Ping(MessageKind::Pong, source.tip()),
+                Intent::Chain => {
+                    self.progress = Some(Progress::Chain { next: 0 });
+                    Unit::ChainOpen(None)
                 }
-                Some(Progress::Chain { next }) => {
-                    let Some(block) = source.block(next) else {
-                        return Some(Unit::ChainBreak);
-                    };
-                    self.progress = Some(Progress::Chain { next: next + 1 });
-                    return Some(Unit::ChainElement(Rc::new(block)));
+                Intent::Part(start) => {
+                    // A switch may have made the chain shorter than it was when this was queued.
+                    let start = start.min(source.tip().length);
+                    self.progress = Some(Progress::Part {
+                        start,
+                        next: start,
+                        room: limits::PART_TEXT_MAX - limits::ENVELOPE_TEXT_MAX,
+                    });
+                    Unit::ChainOpen(Some(start))
                 }
-                Some(Progress::BrokenChain) => {
+                Intent::Block(height) | Intent::OwnBlock(height)
+                    if height >= source.tip().length =>
+                {
+                    continue;
+                }
+                Intent::Block(height) => match source.block(height) {
+                    Some(block) => Unit::Block(Rc::new(block)),
+                    None => continue,
+                },
+                Intent::OwnBlock(height) => {
+                    self.progress = source.block(height).map(|block| Progress::OwnBlock {
+                        block: Rc::new(block),
+                        next: 0,
+                    });
+                    continue;
+                }
+                Intent::Transaction(number) => match source.transaction(number) {
+                    Some(transaction) => Unit::Transaction(Rc::new(transaction)),
+                    None => continue,
+                },
+            };
+            return Some(unit);
+        }
+    }
+
+    /// The next unit of an intent that takes several.
+    fn go_on(&mut self, progress: Progress, source: &mut impl Source) -> Unit {
+        let length = source.tip().length;
+        match progress {
+            Progress::Chain { next } if next == length => Unit::ChainClose {
+                length,
+                whole: true,
+            },
+            Progress::Chain { next } => {
+                let Some(block) = source.block(next) else {
+                    return Unit::ChainBreak;
+                };
+                self.progress = Some(Progress::Chain { next: next + 1 });
+                Unit::ChainElement {
+                    block: Rc::new(block),
+                    first: next == 0,
+                }
+            }
+            Progress::Part { start, next, room } => {
+                let close = Unit::ChainClose {
+                    length,
+                    whole: false,
+                };
+                if next >= length {
+                    return close;
+                }
+                let Some(block) = source.block(next) else {
+                    return Unit::ChainBreak;
+                };
+                let mut text = Length::default();
+                text::block(&mut text, &block);
+                let first = next == start;
+                // A block that is too long for any answer has one for itself.
+                if !first && text.0 > room {
+                    return close;
+                }
+                self.progress = Some(Progress::Part {
+                    start,
+                    next: next + 1,
+                    room: room.saturating_sub(text.0 + 2),
+                });
+                Unit::ChainElement {
+                    block: Rc::new(block),
+                    first,
+                }
+            }
+            Progress::BrokenChain { whole } => {
+                if whole {
                     // The chain tells all the blocks that wait. Where the queue is full of other
                     // things, the last of them gives way.
                     self.drop_blocks();
@@ -210,39 +366,17 @@ impl Writer {
                         self.queue.pop_back();
                     }
                     let _ = self.queue.push_front(Intent::Chain);
-                    return Some(Unit::ChainBreak);
                 }
-                Some(Progress::OwnBlock { block, next }) if next < block.transactions.len() => {
-                    self.progress = Some(Progress::OwnBlock {
-                        block: Rc::clone(&block),
-                        next: next + 1,
-                    });
-                    return Some(Unit::Transaction(block, next));
-                }
-                Some(Progress::OwnBlock { block, .. }) => return Some(Unit::Block(block)),
-                None => {}
+                Unit::ChainBreak
             }
-            match self.queue.pop_front()? {
-                Intent::Plain(kind) => return Some(Unit::Plain(kind)),
-                Intent::PeerList => return Some(Unit::PeerList(source.peers())),
-                Intent::Chain => {
-                    self.progress = Some(Progress::Chain { next: 0 });
-                    return Some(Unit::ChainOpen);
-                }
-                // A switch may have made the chain shorter than it was when this was queued.
-                Intent::Block(height) | Intent::OwnBlock(height) if height >= source.length() => {}
-                Intent::Block(height) => {
-                    if let Some(block) = source.block(height) {
-                        return Some(Unit::Block(Rc::new(block)));
-                    }
-                }
-                Intent::OwnBlock(height) => {
-                    self.progress = source.block(height).map(|block| Progress::OwnBlock {
-                        block: Rc::new(block),
-                        next: 0,
-                    });
-                }
+            Progress::OwnBlock { block, next } if next < block.transactions.len() => {
+                self.progress = Some(Progress::OwnBlock {
+                    block: Rc::clone(&block),
+                    next: next + 1,
+                });
+                Unit::OwnTransaction(block, next)
             }
+            Progress::OwnBlock { block, .. } => Unit::Block(block),
         }
     }
 }
@@ -250,9 +384,9 @@ impl Writer {
 impl Unit {
     fn render(&self, sink: &mut impl Sink, sender: &str) {
         match self {
-            Unit::Plain(kind) => {
-                text::open(sink, *kind);
-                sink.put(b"{}");
+            Unit::Announce(greeting) => {
+                text::open(sink, MessageKind::PeerAnnounce);
+                greeting.write(sink);
                 text::close(sink, sender);
             }
             Unit::PeerList(peers) => {
@@ -267,27 +401,44 @@ impl Unit {
                 sink.put(b"]}");
                 text::close(sink, sender);
             }
-            Unit::Transaction(block, position) => {
-                text::open(sink, MessageKind::NewTransaction);
-                text::transaction(sink, &block.transactions[*position]);
+            Unit::Request(locator) => {
+                text::open(sink, MessageKind::RequestChain);
+                locator.write(sink);
                 text::close(sink, sender);
+            }
+            Unit::Ping(kind, tip) => {
+                text::open(sink, *kind);
+                sink.put(b"{");
+                put_tip(sink, tip);
+                sink.put(b"}");
+                text::close(sink, sender);
+            }
+            Unit::Transaction(transaction) => put_transaction(sink, transaction, sender),
+            Unit::OwnTransaction(block, position) => {
+                put_transaction(sink, &block.transactions[*position], sender);
             }
             Unit::Block(block) => {
                 text::open(sink, MessageKind::NewBlock);
                 text::block(sink, block);
                 text::close(sink, sender);
             }
-            Unit::ChainOpen => {
+            Unit::ChainOpen(start) => {
                 text::open(sink, MessageKind::ChainResponse);
-                sink.put(b"{\"chain\": [");
+                sink.put(b"{");
+                if let Some(start) = start {
+                    sink.put(b"\"start\": ");
+                    canonical::number(sink, *start);
+                    sink.put(b", ");
+                }
+                sink.put(b"\"chain\": [");
             }
-            Unit::ChainElement(block) => {
-                if block.index > 0 {
+            Unit::ChainElement { block, first } => {
+                if !first {
                     sink.put(b", ");
                 }
                 text::block(sink, block);
             }
-            Unit::ChainClose(length) => {
+            Unit::ChainClose { length, .. } => {
                 sink.put(b"], \"length\": ");
                 canonical::number(sink, *length);
                 sink.put(b"}");
@@ -297,16 +448,21 @@ impl Unit {
         }
     }
 
+    /// Blocks and messages that this ends.
     fn counts(&self) -> (u64, u64) {
         match self {
-            Unit::Plain(_) | Unit::PeerList(_) | Unit::Transaction(..) | Unit::ChainClose(_) => {
-                (0, 1)
-            }
             Unit::Block(_) => (1, 1),
-            Unit::ChainElement(_) => (1, 0),
-            Unit::ChainOpen | Unit::ChainBreak => (0, 0),
+            Unit::ChainElement { .. } => (1, 0),
+            Unit::ChainOpen(_) | Unit::ChainBreak => (0, 0),
+            _ => (0, 1),
         }
     }
+}
+
+fn put_transaction(sink: &mut impl Sink, transaction: &Transaction, sender: &str) {
+    text::open(sink, MessageKind::NewTransaction);
+    text::transaction(sink, transaction);
+    text::close(sink, sender);
 }
 
 /// Takes the part of a text that fits, behind what was taken before.
@@ -331,159 +487,5 @@ impl Sink for Room<'_> {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ledger::{Hash, Identity, Kind, Timestamp};
-
-    struct Chain(Vec<Block>);
-
-    impl Source for Chain {
-        fn length(&self) -> u64 {
-            self.0.len() as u64
-        }
-        fn block(&mut self, height: u64) -> Option<Block> {
-            self.0.get(usize::try_from(height).ok()?).cloned()
-        }
-        fn peers(&self) -> Vec<SocketAddr> {
-            vec![
-                "10.0.0.1:6000".parse().expect("an address"),
-                "[::1]:7".parse().expect("an address"),
-            ]
-        }
-        fn sender(&self) -> &str {
-            "0.0.0.0:6000"
-        }
-    }
-
-    fn chain(length: u64, name_bytes: usize) -> Chain {
-        let identity = Identity::from_secret(&[3; 32]).expect("a key");
-        let block = |index| {
-            let mut block = Block::genesis(Timestamp::Float(0.5));
-            block.index = index;
-            let name = "x".repeat(name_bytes);
-            block.transactions.push(identity.sign(
-                Kind::Request,
-                name.as_str().into(),
-                Timestamp::Integer(1),
-            ));
-            block
-        };
-        Chain((0..length).map(block).collect())
-    }
-
-    /// Takes everything in bites of `bite` bytes.
-    fn drain(writer: &mut Writer, source: &mut Chain, bite: usize) -> String {
-        let mut out = Vec::new();
-        loop {
-            writer.fill(source);
-            let bytes = writer.pending();
-            if bytes.is_empty() {
-                return String::from_utf8(out).expect("ASCII");
-            }
-            let count = bytes.len().min(bite);
-            out.extend_from_slice(&bytes[..count]);
-            writer.advance(count);
-        }
-    }
-
-    #[test]
-    fn the_same_text_leaves_whatever_the_room() {
-        for name_bytes in [10, 3 * limits::WRITE_BYTES] {
-            let mut source = chain(5, name_bytes);
-            let mut whole = Vec::new();
-            text::open(&mut whole, MessageKind::NewBlock);
-            text::block(&mut whole, &source.0[4]);
-            text::close(&mut whole, "0.0.0.0:6000");
-            let mut texts = Vec::new();
-            for bite in [1000, 1013, limits::WRITE_BYTES] {
-                let mut writer = Writer::default();
-                writer.push(Intent::Chain).expect("room");
-                writer.push(Intent::Chain).expect("answered by the first");
-                writer.push(Intent::OwnBlock(4)).expect("room");
-                writer.push(Intent::PeerList).expect("room");
-                texts.push(drain(&mut writer, &mut source, bite));
-                assert!(writer.is_idle());
-                assert_eq!(
-                    writer.sent(),
-                    Sent {
-                        blocks: 6,
-                        messages: 4
-                    }
-                );
-            }
-            assert!(texts.iter().all(|text| *text == texts[0]));
-            let lines: Vec<_> = texts[0].lines().collect();
-            assert_eq!(lines.len(), 4);
-            assert!(lines[0].ends_with(r#"], "length": 5}, "sender": "0.0.0.0:6000"}"#));
-            assert!(
-                lines[1].starts_with(r#"{"type": "new_transaction", "payload": {"requester": "#)
-            );
-            assert_eq!(format!("{}\n", lines[2]).as_bytes(), whole);
-            assert_eq!(
-                lines[3],
-                r#"{"type": "peer_list", "payload": {"peers": ["10.0.0.1:6000", "[::1]:7"]}, "sender": "0.0.0.0:6000"}"#
-            );
-        }
-    }
-
-    #[test]
-    fn a_chain_that_is_overtaken_by_a_switch_is_told_anew() {
-        let mut source = chain(200, 10);
-        let mut writer = Writer::default();
-        writer.push(Intent::Chain).expect("room");
-        writer.fill(&mut source);
-        let begun = writer.pending().len();
-        let mut start = String::from_utf8(writer.pending().to_vec()).expect("ASCII");
-        writer.advance(begun);
-        writer.switched(150);
-        writer.switched(2);
-        for block in &mut source.0[2..] {
-            block.hash = Hash::new([7; 32]);
-        }
-        start += &drain(&mut writer, &mut source, 1 << 20);
-        let lines: Vec<_> = start.lines().collect();
-        assert_eq!(lines.len(), 2);
-        assert!(!lines[0].contains("length"), "cut before its end");
-        assert!(lines[1].ends_with(r#""length": 200}, "sender": "0.0.0.0:6000"}"#));
-        assert!(lines[1].contains("0707070707"));
-    }
-
-    #[test]
-    fn a_block_that_is_gone_is_not_sent() {
-        let mut source = chain(2, 1);
-        let mut writer = Writer::default();
-        writer.push(Intent::Block(2)).expect("room");
-        writer.push(Intent::OwnBlock(7)).expect("room");
-        writer.push(Intent::Plain(MessageKind::Pong)).expect("room");
-        let text = drain(&mut writer, &mut source, 1 << 20);
-        assert_eq!(
-            text,
-            "{\"type\": \"pong\", \"payload\": {}, \"sender\": \"0.0.0.0:6000\"}\n"
-        );
-    }
-
-    #[test]
-    fn a_full_queue_says_so() {
-        let mut writer = Writer::default();
-        let taken = (0..1000).take_while(|height| writer.push(Intent::Block(*height)).is_ok());
-        assert_eq!(taken.count(), limits::INTENTS);
-        assert!(writer.drop_blocks());
-        assert!(!writer.drop_blocks());
-        assert!(writer.is_idle());
-    }
-
-    #[test]
-    fn a_chain_that_breaks_behind_a_full_queue_is_told_anew_all_the_same() {
-        let mut source = chain(200, 10);
-        let mut writer = Writer::default();
-        writer.push(Intent::Chain).expect("room");
-        writer.fill(&mut source);
-        while writer.push(Intent::Plain(MessageKind::Pong)).is_ok() {}
-        writer.switched(1);
-        let text = drain(&mut writer, &mut source, 1 << 20);
-        let lines: Vec<_> = text.lines().collect();
-        assert_eq!(lines.len(), 2 + limits::INTENTS - 1);
-        assert!(!lines[0].contains("length"), "cut before its end");
-        assert!(lines[1].contains("\"length\": 200"));
-    }
-}
+#[path = "write_tests.rs"]
+mod tests;

@@ -15,6 +15,9 @@ const FILES: [File; File::COUNT] = [
     File::Identity,
     File::Checkpoint,
     File::Compacted,
+    File::Peers,
+    File::Waiting,
+    File::Fallen,
 ];
 
 #[derive(Clone, Default)]

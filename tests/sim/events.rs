@@ -6,7 +6,7 @@ use std::net::SocketAddr;
 use blx::node::{CONSOLE, Event, Line};
 
 use crate::net::{Connection, End};
-use crate::world::{Use, World, address};
+use crate::world::{Use, World, address, alias};
 
 impl World {
     /// One side closes: the other hears of it behind what is on its way, or at once.
@@ -69,7 +69,8 @@ impl World {
             return;
         };
         let name = Line(line as u8);
-        let target = (0..self.hosts.len()).find(|host| address(*host) == to);
+        let named = |host: &usize| address(*host) == to || alias(*host) == to;
+        let target = (0..self.hosts.len()).find(named);
         let up = target.filter(|host| self.hosts[*host].node.is_some());
         let Some(target) = up.filter(|host| !self.net.parts(at, *host)) else {
             self.hosts[at].lines[line] = Use::Free;

@@ -1,8 +1,10 @@
 //! What must be true, found out without the ledger's own code: chains as JSON from the wire,
-//! replayed through a plain map, and the words that users were shown.
+//! replayed through a plain map, the words that users were shown, and what desktop nodes hold.
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use blx::ledger::{Timestamp, Transaction};
+use blx::store::log::Log;
 use serde_json::Value;
 
 use crate::world::World;
@@ -10,8 +12,31 @@ use crate::world::World;
 /// A chain as its node tells it.
 pub struct Chain(Vec<Value>);
 
+/// What a transaction is known by: its signature may be another one of the same.
+type Identity = (String, String, u64, String);
+
 fn text<'a>(value: &'a Value, name: &str) -> &'a str {
     value[name].as_str().expect("a string")
+}
+
+fn identity(transaction: &Value) -> Identity {
+    (
+        text(transaction, "requester").to_owned(),
+        text(transaction, "uid").to_owned(),
+        transaction["type"].as_u64().expect("a number"),
+        transaction["timestamp"].to_string(),
+    )
+}
+
+/// The same of a transaction that was never JSON.
+fn identity_of(transaction: &Transaction) -> Identity {
+    let time: Value = serde_json::from_str(&transaction.timestamp.text()).expect("a number");
+    (
+        transaction.requester.to_string(),
+        transaction.uid.to_string(),
+        transaction.kind.code().into(),
+        time.to_string(),
+    )
 }
 
 impl Chain {
@@ -59,7 +84,6 @@ impl Chain {
             before = text(block, "hash").to_owned();
         }
         let mut items: BTreeMap<String, bool> = BTreeMap::new();
-        let mut signatures = BTreeSet::new();
         for transaction in self.transactions() {
             let reserved = items
                 .entry(text(transaction, "uid").to_owned())
@@ -67,14 +91,36 @@ impl Chain {
             let request = transaction["type"] == 1;
             assert_ne!(*reserved, request, "{transaction} does not fit");
             *reserved = request;
-            let new = signatures.insert(text(transaction, "signature"));
-            assert!(new, "{transaction} is in the chain twice");
         }
         let of = |wanted: bool| {
             let those = items.iter().filter(|(_, reserved)| **reserved == wanted);
             those.map(|(uid, _)| uid.clone()).collect()
         };
         [of(true), of(false)]
+    }
+
+    /// Whether everything happened once. A desktop node mines again what it is told again.
+    pub fn check_once(&self) {
+        let mut seen = BTreeSet::new();
+        for transaction in self.transactions() {
+            let new = seen.insert(identity(transaction));
+            assert!(new, "{transaction} is in the chain twice");
+        }
+    }
+
+    /// How often a transaction is in the chain.
+    pub fn count(&self, transaction: &Transaction) -> usize {
+        let wanted = identity_of(transaction);
+        self.transactions()
+            .filter(|found| identity(found) == wanted)
+            .count()
+    }
+
+    /// Whether somebody else than this transaction's author changed its item.
+    fn is_disputed(&self, transaction: &Transaction) -> bool {
+        let (key, uid, ..) = identity_of(transaction);
+        let mut others = self.transactions();
+        others.any(|other| text(other, "uid") == uid && text(other, "requester") != key)
     }
 
     /// How often somebody's request or release of each item is in the chain.
@@ -131,6 +177,11 @@ impl Words {
                 let (verb, rest) = rest.split_once(" of ").expect("verb of item");
                 let (uid, _) = rest.split_once(" is lost").expect("item is lost");
                 *words.lost.entry(deed(verb, uid)).or_default() += 1;
+            } else if let Some(rest) = line.strip_prefix("[consensus] your ")
+                && let Some((verb, rest)) = rest.split_once(" of ")
+                && let Some((uid, _)) = rest.split_once(" lost to ")
+            {
+                *words.lost.entry(deed(verb, uid)).or_default() += 1;
             } else if let Some(rest) = line.strip_prefix("[consensus ✅] your ")
                 && let Some((verb, rest)) = rest.split_once(" of ")
                 && let Some((uid, _)) = rest.split_once(" counts after all")
@@ -178,10 +229,42 @@ pub fn listed(world: &mut World, host: usize, number: &str) -> BTreeSet<String> 
         .collect()
 }
 
-/// One tip, one state, and every promise kept; all hosts run and are connected.
+/// The ends of our nodes' chains, as their disks have them.
+fn tips(world: &World) -> BTreeSet<(u64, String)> {
+    let tip = |host: usize| {
+        let disk = world.hosts[host].disk.copy();
+        let (log, _) = Log::open(disk, None, Timestamp::Integer(0)).expect("it opens");
+        (log.tip().length, log.tip().hash.to_string())
+    };
+    world.ours().into_iter().map(tip).collect()
+}
+
+/// Waits until all of ours have the same tip; false if they do not have it in this time.
+pub fn one_tip_within(world: &mut World, millis: u64) -> bool {
+    let end = world.now + millis;
+    loop {
+        if tips(world).len() <= 1 {
+            return true;
+        }
+        if world.now >= end {
+            return false;
+        }
+        world.run(200.min(end - world.now));
+    }
+}
+
+/// One tip, one state, and every promise kept; all hosts run, ours are connected, and so is every
+/// desktop to one of ours.
 pub fn check(world: &mut World) {
-    let count = world.hosts.len();
-    let chains: Vec<Chain> = (0..count).map(|host| Chain::of(world, host)).collect();
+    let missing = check_all(world);
+    assert!(missing.is_empty(), "lost without a reason: {missing:?}");
+}
+
+/// The same; returns what the users of desktop nodes were shown as done, is not in the chain, and
+/// had no rival.
+pub fn check_all(world: &mut World) -> Vec<String> {
+    let ours = world.ours();
+    let chains: Vec<Chain> = ours.iter().map(|host| Chain::of(world, *host)).collect();
     let tips: Vec<_> = chains
         .iter()
         .map(|chain| (chain.length(), chain.tip()))
@@ -190,8 +273,12 @@ pub fn check(world: &mut World) {
         tips.iter().all(|tip| *tip == tips[0]),
         "the tips differ: {tips:?}"
     );
-    let [reserved, available] = chains[0].replay();
-    for host in 0..count {
+    let chain = &chains[0];
+    let [reserved, available] = chain.replay();
+    if world.desktops().is_empty() {
+        chain.check_once();
+    }
+    for host in ours {
         assert_eq!(
             listed(world, host, "3"),
             reserved,
@@ -202,24 +289,45 @@ pub fn check(world: &mut World) {
             available,
             "available at host {host}"
         );
-        let words = Words::of(&world.shown(host));
-        let deeds = chains[0].deeds(&words.key.expect("the status was shown"));
-        if words.gaps {
-            continue;
+        check_words(world, host, chain);
+    }
+    let mut missing = Vec::new();
+    for host in world.desktops() {
+        let desktop = world.desktop(host);
+        assert_eq!(desktop.items(true), reserved, "reserved at desktop {host}");
+        assert_eq!(
+            desktop.items(false),
+            available,
+            "available at desktop {host}"
+        );
+        for done in &desktop.done {
+            if chain.count(done) == 0 && !chain.is_disputed(done) {
+                missing.push(format!("{:?} of {} at {host}", done.kind, done.uid));
+            }
         }
-        for (deed, done) in &words.done {
-            let there = deeds.get(deed).copied().unwrap_or(0);
-            let lost = words.lost.get(deed).copied().unwrap_or(0);
-            // After a restart a loss may be told once more.
-            let kept = match world.hosts[host].starts {
-                1 => there + lost == *done,
-                _ => there + lost >= *done,
-            };
-            assert!(
-                kept,
-                "host {host} showed {deed:?} {done} times; {there} are in the chain, {lost} lost"
-            );
-        }
+    }
+    missing
+}
+
+/// What the user of a host was shown as done is in the chain, or was reported as lost.
+fn check_words(world: &World, host: usize, chain: &Chain) {
+    let words = Words::of(&world.shown(host));
+    if words.gaps {
+        return;
+    }
+    let deeds = chain.deeds(&words.key.expect("the status was shown"));
+    for (deed, done) in &words.done {
+        let there = deeds.get(deed).copied().unwrap_or(0);
+        let lost = words.lost.get(deed).copied().unwrap_or(0);
+        // After a restart a loss may be told once more.
+        let kept = match world.hosts[host].starts {
+            1 => there + lost == *done,
+            _ => there + lost >= *done,
+        };
+        assert!(
+            kept,
+            "host {host} showed {deed:?} {done} times; {there} are in the chain, {lost} lost"
+        );
     }
 }
 
@@ -230,8 +338,7 @@ pub fn check_disk(world: &World, host: usize, key: &str, shown: &str) {
         return;
     }
     let disk = world.hosts[host].disk.copy();
-    let time = blx::ledger::Timestamp::Integer(0);
-    let (mut log, _) = blx::store::log::Log::open(disk, None, time).expect("it opens");
+    let (mut log, _) = Log::open(disk, None, Timestamp::Integer(0)).expect("it opens");
     let mut there: BTreeMap<(String, String), usize> = BTreeMap::new();
     for height in 0..log.tip().length {
         for transaction in log.read(height).expect("sound").block.transactions {

@@ -2,15 +2,23 @@
 //!
 //! `BLX_SEEDS=n` runs so many seeds, `BLX_SEED=x` the one that failed.
 
+mod beside;
+mod desktop;
 mod disk;
 mod events;
 mod hostile;
+mod lines;
+mod long;
+mod machine;
+mod model;
 mod net;
 mod oracle;
 mod peer;
 mod random;
+mod reach;
 mod repair;
 mod scenario;
+mod splits;
 mod stories;
 mod switches;
 mod world;

@@ -2,12 +2,17 @@
 //! the actions it asks for, the next event; when nothing is ready, straight to the next moment at
 //! which something will be.
 
+use std::cell::{Ref, RefCell};
 use std::collections::VecDeque;
 use std::net::SocketAddr;
+use std::rc::Rc;
 
+use blx::ledger::{Identity, Timestamp};
 use blx::node::{Action, CONSOLE, Clock, Config, Event, Line, Millis, Node};
 
+use crate::desktop::{Desktop, Saved};
 use crate::disk::SimDisk;
+use crate::machine::Machine;
 use crate::net::{Connection, End, Net};
 use crate::random::Random;
 
@@ -36,14 +41,29 @@ pub struct Screen {
 
 /// A machine on the LAN.
 pub struct Host {
-    pub node: Option<Node<SimDisk>>,
+    pub node: Option<Machine>,
     pub disk: SimDisk,
+    /// What a desktop node keeps instead of a disk; it connects to nobody by itself.
+    pub desktop: Option<Rc<RefCell<Saved>>>,
     pub screen: Screen,
     pub secret: [u8; 32],
-    pub connect: Vec<usize>,
+    pub connect: Vec<SocketAddr>,
     pub starts: u32,
     pub lines: [Use; LINES],
-    skew: u64,
+    /// What its wall clock shows at the beginning of the run: microseconds.
+    pub wall: u64,
+}
+
+impl Host {
+    pub fn is_ours(&self) -> bool {
+        self.desktop.is_none()
+    }
+
+    /// The key that its user signs with.
+    pub fn key(&self) -> String {
+        let identity = Identity::from_secret(&self.secret).expect("a key");
+        identity.public().to_string()
+    }
 }
 
 /// What can happen next.
@@ -76,6 +96,19 @@ pub fn address(host: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, host as u8 + 1], 6000))
 }
 
+/// Another address that leads to the same host, which does not know it.
+pub fn alias(host: usize) -> SocketAddr {
+    SocketAddr::from(([10, 0, 1, host as u8 + 1], 6000))
+}
+
+/// The host that one of its addresses names.
+pub fn host_at(address: SocketAddr) -> usize {
+    let SocketAddr::V4(address) = address else {
+        panic!("hosts have no other addresses");
+    };
+    usize::from(address.ip().octets()[3]) - 1
+}
+
 impl World {
     pub fn new(seed: u64) -> World {
         let mut random = Random::new(seed);
@@ -100,38 +133,77 @@ impl World {
         self.hosts.push(Host {
             node: None,
             disk: SimDisk::default(),
+            desktop: None,
             screen: Screen::default(),
             secret: self.random.bytes(),
-            connect: connect.to_vec(),
+            connect: connect.iter().map(|to| address(*to)).collect(),
             starts: 0,
             lines: [Use::Free; LINES],
-            skew: self.random.below(20_000_000),
+            wall: WALL + self.random.below(20_000_000),
         });
         self.net.islands.push(0);
         self.hosts.len() - 1
     }
 
-    pub fn start(&mut self, at: usize) {
-        let clock = self.clock(at);
+    /// A new machine with a desktop node, which is not started yet.
+    pub fn add_desktop(&mut self) -> usize {
+        let at = self.add(&[]);
+        let time = Timestamp::from_micros(self.clock(at).wall);
+        self.hosts[at].desktop = Some(Rc::new(RefCell::new(Saved::new(time))));
+        at
+    }
+
+    /// What a host's desktop node knows.
+    pub fn desktop(&self, at: usize) -> Ref<'_, Saved> {
+        let saved = self.hosts[at].desktop.as_ref();
+        saved.expect("a desktop node's host").borrow()
+    }
+
+    /// The hosts of our nodes.
+    pub fn ours(&self) -> Vec<usize> {
+        let all = 0..self.hosts.len();
+        all.filter(|host| self.hosts[*host].is_ours()).collect()
+    }
+
+    /// The hosts of desktop nodes.
+    pub fn desktops(&self) -> Vec<usize> {
+        let all = 0..self.hosts.len();
+        all.filter(|host| !self.hosts[*host].is_ours()).collect()
+    }
+
+    fn open(&mut self, at: usize, clock: Clock) -> Machine {
         let random = match self.hosts[at].starts {
             0 => self.hosts[at].secret,
             _ => self.random.bytes(),
         };
+        let id = self.random.next();
         let host = &mut self.hosts[at];
-        assert!(host.node.is_none(), "it runs already");
+        if let Some(saved) = &host.desktop {
+            let node = Desktop::open(saved.clone(), &host.secret, self.difficulty, clock);
+            return Machine::Desktop(Box::new(node));
+        }
         let connect = host.connect.iter();
         let config = Config {
             listen: "0.0.0.0:6000".parse().expect("an address"),
             difficulty: Some(self.difficulty),
-            connect: connect
-                .map(|to| (address(*to).ip().to_string(), 6000))
-                .collect(),
+            connect: connect.map(|to| (to.ip().to_string(), 6000)).collect(),
             scrub_every: Some(blx::node::Millis(60_000)),
             unclean_stops: 0,
+            id,
+            drop_orphans: false,
             random,
         };
+        let node = Node::open(host.disk.clone(), clock, config).expect("it opens");
+        Machine::Ours(Box::new(node))
+    }
+
+    pub fn start(&mut self, at: usize) {
+        let clock = self.clock(at);
+        assert!(self.hosts[at].node.is_none(), "it runs already");
+        let node = self.open(at, clock);
+        let host = &mut self.hosts[at];
         host.starts += 1;
-        host.node = Some(Node::open(host.disk.clone(), clock, config).expect("it opens"));
+        host.node = Some(node);
         // The first packet to a host that knows nothing of the connection ends it.
         for connection in &mut self.net.connections {
             for side in 0..2 {
@@ -216,7 +288,9 @@ impl World {
 
     pub fn say(&mut self, connection: usize, bytes: &[u8]) {
         let due = self.now + self.delay;
-        self.net.connections[connection].pipes[0].push(due, bytes);
+        for piece in bytes.chunks(1 << 16) {
+            self.net.connections[connection].pipes[0].push(due, piece);
+        }
     }
 
     pub fn heard(&mut self, connection: usize) -> String {
@@ -305,7 +379,7 @@ impl World {
         let Some(node) = &mut self.hosts[at].node else {
             return;
         };
-        let pending = |node: &Node<SimDisk>| -> Vec<usize> {
+        let pending = |node: &Machine| -> Vec<usize> {
             (0..=LINES)
                 .map(|line| node.tx_pending(Line(line as u8)).len())
                 .collect()
@@ -414,7 +488,7 @@ impl World {
         Clock {
             mono: Millis(self.now),
             // No two events in the same microsecond: a user who asks twice signs twice.
-            wall: WALL + self.now * 1000 + self.hosts[at].skew + self.steps,
+            wall: self.hosts[at].wall + self.now * 1000 + self.steps,
         }
     }
 

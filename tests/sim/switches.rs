@@ -4,58 +4,9 @@ use blx::limits;
 use blx::store::disk::File;
 
 use crate::oracle::{self, Chain};
-use crate::peer::{chain_of, chain_response, longer};
+use crate::peer::{PING, chain_of, chain_response, longer};
 use crate::stories::star;
 use crate::world::World;
-
-#[test]
-fn two_nodes_take_the_same_item_in_the_same_millisecond() {
-    for seed in 0..20 {
-        let mut world = star(seed, 3);
-        world.type_in(1, "1\ndrill\n");
-        world.type_in(2, "1\ndrill\n");
-        world.run(10_000);
-        let words = [1, 2].map(|host| oracle::Words::of(&world.shown(host)));
-        let done: usize = words.iter().flat_map(|words| words.done.values()).sum();
-        let lost: usize = words.iter().flat_map(|words| words.lost.values()).sum();
-        assert_eq!(done - lost, 1, "seed {seed}: one of them has it");
-        oracle::check(&mut world);
-    }
-}
-
-#[test]
-fn five_nodes_of_their_own_are_joined_in_any_order() {
-    for seed in 0..8 {
-        let mut world = World::new(seed);
-        for host in 0..5 {
-            world.add(&[]);
-            world.start(host);
-            let count = world.random.below(4);
-            for item in 0..count {
-                world.type_in(host, &format!("1\nitem-{host}-{item}\n"));
-            }
-        }
-        world.run(1_000);
-        let mut joined = vec![0];
-        let mut rest = vec![1, 2, 3, 4];
-        while !rest.is_empty() {
-            let next = rest.swap_remove(world.random.place(rest.len()));
-            let other = joined[world.random.place(joined.len())];
-            let (from, to) = if world.random.one_in(2) {
-                (next, other)
-            } else {
-                (other, next)
-            };
-            let ip = crate::world::address(to).ip();
-            world.type_in(from, &format!("6\n{ip}\n6000\n"));
-            joined.push(next);
-            let pause = world.random.below(200);
-            world.run(pause);
-        }
-        world.run(10_000);
-        oracle::check(&mut world);
-    }
-}
 
 #[test]
 fn a_switch_at_block_0_keeps_what_the_user_was_shown() {
@@ -99,13 +50,12 @@ fn a_peer_that_stops_in_the_middle_of_its_chain_gives_its_place_to_the_others() 
     let line = chain_response(&chain);
     world.say(stopped, &line[..line.len() - 100]);
     world.run(500);
-    let ping = b"{\"type\": \"ping\", \"payload\": {}}\n";
-    world.say(other, ping);
+    world.say(other, PING);
     world.say(other, &chain_response(&chain[..40]));
     world.type_in(1, "1\ndrill\n");
     let asked = |world: &mut World| world.heard(other).matches("request_chain").count();
     world.run(limits::STALL_MS / 2);
-    world.say(other, ping);
+    world.say(other, PING);
     world.run(500);
     let pongs = world.heard(other).matches("pong").count();
     assert_eq!(pongs, 2, "the others are answered meanwhile");

@@ -1,9 +1,9 @@
 //! Scripted runs: one user, and what becomes of what he asks for.
 
-use blx::ledger::{Block, Timestamp};
+use blx::ledger::{Block, Kind, Timestamp};
 
 use crate::oracle;
-use crate::peer::{chain_of, chain_response, grow, longer, new_block};
+use crate::peer::{chain_of, chain_response, grow, longer, new_block, sign};
 use crate::world::World;
 
 /// Hosts that all run, the first of which the others connect to.
@@ -180,7 +180,10 @@ fn what_was_called_lost_and_comes_back_is_told() {
     let call = world.call(0);
     world.say(call, &chain_response(&other));
     world.run(1_000);
-    assert!(world.shown(0).contains("your request of drill is lost"));
+    let shown = world.shown(0);
+    let winner = &sign(Kind::Request, "", 0.5).requester.to_string()[..12];
+    let told = format!("[consensus] your request of drill lost to {winner} at block 2\n");
+    assert!(shown.contains(&told), "{shown}");
     world.say(call, &chain_response(&back));
     world.run(1_000);
     let shown = world.shown(0);
@@ -203,9 +206,8 @@ fn a_release_that_fell_out_does_not_give_back_what_somebody_else_took() {
     world.run(1_000);
     assert!(oracle::listed(&mut world, 0, "3").contains("drill"));
     let shown = world.shown(0);
-    assert!(
-        shown.contains("your release of drill is lost: somebody else"),
-        "{shown}"
-    );
+    let winner = &sign(Kind::Request, "", 0.5).requester.to_string()[..12];
+    let told = format!("[consensus] your release of drill lost to {winner} at block 3\n");
+    assert!(shown.contains(&told), "{shown}");
     oracle::check(&mut world);
 }

@@ -1,6 +1,6 @@
 //! What a story says as a peer: it may lie, stop in the middle, or say nothing.
 
-use blx::ledger::{Block, Identity, Kind, Timestamp, Work};
+use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction, Work};
 use blx::wire::text;
 use blx::wire::{MessageKind, message};
 
@@ -13,6 +13,24 @@ pub fn new_block(block: &Block) -> Vec<u8> {
     text::block(&mut line, block);
     text::close(&mut line, "0.0.0.0:6000");
     line
+}
+
+/// The line that tells of a transaction, as a device sends it that can do no more.
+pub fn new_transaction(transaction: &Transaction) -> Vec<u8> {
+    let mut line = Vec::new();
+    text::open(&mut line, MessageKind::NewTransaction);
+    text::transaction(&mut line, transaction);
+    text::close(&mut line, "0.0.0.0:6000");
+    line
+}
+
+/// A word that asks for an answer and means nothing.
+pub const PING: &[u8] = b"{\"type\": \"ping\", \"payload\": {}}\n";
+
+/// What a stranger signs.
+pub fn sign(kind: Kind, item: &str, time: f64) -> Transaction {
+    let stranger = Identity::from_secret(&[9; 32]).expect("a key");
+    stranger.sign(kind, item.into(), Timestamp::Float(time))
 }
 
 /// The line that tells of a chain.
@@ -47,8 +65,7 @@ pub fn grow(world: &World, chain: &mut Vec<Block>, item: Option<&str>) {
     let last = chain.last().expect("a first block");
     let mut block = Block::genesis(last.timestamp);
     (block.index, block.prev_hash) = (last.index + 1, last.hash);
-    let stranger = Identity::from_secret(&[9; 32]).expect("a key");
-    let wish = item.map(|item| stranger.sign(Kind::Request, item.into(), Timestamp::Float(0.5)));
+    let wish = item.map(|item| sign(Kind::Request, item, 0.5));
     block.transactions.extend(wish);
     let mut work = Work::new(block, world.difficulty);
     while !work.step(1 << 16) {}

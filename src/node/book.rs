@@ -1,0 +1,336 @@
+//! The peer book: the addresses that this node has heard of, whom of them to dial next, and which
+//! are worth keeping over a restart.
+//!
+//! An address counts as proven when a connection to it was made and it spoke. Whoever tells
+//! addresses can fill only a part of the book, and none of them takes a proven one's place.
+
+use core::cmp::Reverse;
+use core::net::{IpAddr, SocketAddr};
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::Millis;
+use crate::limits;
+use crate::store::book::Entry;
+
+/// An address, and how it went with it in this run.
+struct Known {
+    entry: Entry,
+    /// One of the two best of the last run.
+    favourite: bool,
+    /// Milliseconds connected, without the connection that is open.
+    connected: u64,
+    /// The connection that is open began at this time.
+    since: Option<Millis>,
+    /// Failed dials and connections that did not last, since the last one that did.
+    misses: u32,
+    /// Not dialed before this time.
+    due: Millis,
+}
+
+impl Known {
+    fn new(entry: Entry) -> Known {
+        Known {
+            entry,
+            favourite: false,
+            connected: 0,
+            since: None,
+            misses: 0,
+            due: Millis(0),
+        }
+    }
+
+    /// Sorts the more valuable first. Equals stay in their order: that of the last run, then that in
+    /// which they were learned.
+    fn rank(&self, now: Millis) -> (Reverse<u64>, bool) {
+        let open = self.since.map_or(0, |since| now.0.saturating_sub(since.0));
+        (Reverse(self.connected + open), !self.entry.proven)
+    }
+
+    /// Waits after a miss; `chance` is any number.
+    fn back_off(&mut self, now: Millis, chance: u64) {
+        let delay = limits::BOOK_RETRY_MS << self.misses.min(limits::BOOK_DOUBLINGS_MAX);
+        self.misses += 1;
+        // Up to a tenth more, so that peers of a node that was away do not all call at once.
+        self.due = Millis(now.0 + delay + chance % (delay / 10 + 1));
+    }
+}
+
+/// The addresses that this node knows.
+pub struct Book {
+    /// In the order of the last run, behind them in the order in which they were learned.
+    known: Vec<Known>,
+    capacity: usize,
+    /// Addresses that lead back to this node.
+    ours: heapless::HistoryBuf<SocketAddr, { limits::BOOK_OURS }>,
+    /// The addresses in the file, and whether they are proven there.
+    written: BTreeMap<SocketAddr, bool>,
+    written_best: [Option<SocketAddr>; 2],
+    /// Addresses of which the file says something else than the book.
+    differing: BTreeSet<SocketAddr>,
+    /// What the file says has been wrong since then.
+    changed: Option<Millis>,
+    last_write: Option<Millis>,
+}
+
+impl Book {
+    /// The book as the last run left it, best first. Its first two are dialed first.
+    pub fn new(entries: Vec<Entry>) -> Book {
+        Book::with_capacity(entries, limits::BOOK)
+    }
+
+    fn with_capacity(entries: Vec<Entry>, capacity: usize) -> Book {
+        let mut book = Book {
+            known: Vec::new(),
+            capacity,
+            ours: heapless::HistoryBuf::new(),
+            written: BTreeMap::new(),
+            written_best: [None; 2],
+            differing: BTreeSet::new(),
+            changed: None,
+            last_write: None,
+        };
+        for entry in entries {
+            let address = plain(entry.address);
+            let room = book.known.len() < capacity;
+            if room && may_be_dialed(address, entry.source) && book.find(address).is_none() {
+                let favourite = book.known.len() < 2;
+                let entry = Entry { address, ..entry };
+                book.known.push(Known {
+                    favourite,
+                    ..Known::new(entry)
+                });
+            }
+        }
+        book.remember_written(Millis(0));
+        book
+    }
+
+    /// Takes an address that `source` told; whether it is new and was taken. Refused is what nobody
+    /// can dial, what leads back to this node, loopback from elsewhere, and what there is no room for.
+    pub fn learn(&mut self, address: SocketAddr, source: IpAddr, now: Millis) -> bool {
+        let (address, source) = (plain(address), source.to_canonical());
+        let unwanted = !may_be_dialed(address, source)
+            || self.find(address).is_some()
+            || self.ours.as_slice().contains(&address);
+        // Those that nobody has tried are as good as the new one.
+        if unwanted || !self.make_room(source, now, |known| !known.entry.proven && known.misses > 0)
+        {
+            return false;
+        }
+        self.known.push(Known::new(Entry {
+            address,
+            source,
+            proven: false,
+        }));
+        self.note(address, now);
+        true
+    }
+
+    /// A peer spoke on a connection that we dialed, or one that called us answered a dial at this
+    /// address. One that the book does not know is taken, in the place of another if need be.
+    pub fn reached(&mut self, address: SocketAddr, now: Millis) {
+        let address = plain(address);
+        let source = address.ip();
+        if self.find(address).is_none() {
+            let taken = may_be_dialed(address, source) && self.make_room(source, now, |_| true);
+            if !taken {
+                return;
+            }
+            self.known.push(Known::new(Entry {
+                address,
+                source,
+                proven: true,
+            }));
+        }
+        let known = self.find(address).expect("it was there or was added");
+        known.entry.proven = true;
+        known.since.get_or_insert(now);
+        self.note(address, now);
+    }
+
+    /// A dial failed, or the peer never spoke: it is tried again later, or forgotten if it never
+    /// answered. `chance` is any number.
+    pub fn missed(&mut self, address: SocketAddr, now: Millis, chance: u64) {
+        let address = plain(address);
+        let Some(known) = self.find(address) else {
+            return;
+        };
+        known.back_off(now, chance);
+        if !known.entry.proven && known.misses >= limits::BOOK_MISSES_MAX {
+            self.forget(address, now);
+        }
+    }
+
+    /// The connection to a peer that was reached has ended after `connected_ms` milliseconds. It
+    /// may be dialed again at once if it had lasted, else later.
+    pub fn left(&mut self, address: SocketAddr, now: Millis, connected_ms: u64) {
+        let address = plain(address);
+        let Some(known) = self.find(address) else {
+            return;
+        };
+        known.since = None;
+        known.connected += connected_ms;
+        if connected_ms >= limits::HEALTHY_MS {
+            known.misses = 0;
+            known.due = now;
+        } else {
+            known.back_off(now, 0);
+        }
+        self.note(address, now);
+    }
+
+    /// The address leads back to this node: it is forgotten and not learned again in this run.
+    pub fn is_ours(&mut self, address: SocketAddr, now: Millis) {
+        let address = plain(address);
+        if !self.ours.as_slice().contains(&address) {
+            self.ours.write(address);
+        }
+        self.forget(address, now);
+    }
+
+    /// Whom to dial now: the two best of the last run first, then the proven ones by their worth,
+    /// then the others. Those of which `taken` is true are passed over.
+    pub fn next(&self, now: Millis, taken: impl Fn(&SocketAddr) -> bool) -> Option<SocketAddr> {
+        let ready = self.known.iter().filter(|known| known.due <= now);
+        ready
+            .filter(|known| !taken(&known.entry.address))
+            .min_by_key(|known| {
+                let proven = known.entry.proven;
+                (!known.favourite, !proven, known.rank(now), known.misses)
+            })
+            .map(|known| known.entry.address)
+    }
+
+    /// When `next` may give something.
+    pub fn deadline(&self, taken: impl Fn(&SocketAddr) -> bool) -> Option<Millis> {
+        let free = self.known.iter().filter(|k| !taken(&k.entry.address));
+        free.map(|known| known.due).min()
+    }
+
+    /// What is to be kept over a restart, best first: by the time connected in this run, then as
+    /// the last run left it.
+    pub fn entries(&self, now: Millis) -> Vec<Entry> {
+        let mut sorted: Vec<&Known> = self.known.iter().collect();
+        sorted.sort_by_key(|known| known.rank(now));
+        sorted.into_iter().map(|known| known.entry).collect()
+    }
+
+    /// When the book is to be written, if what the file says is wrong.
+    pub fn write_due(&self) -> Option<Millis> {
+        let settled = self.changed?.0 + limits::BOOK_SETTLE_MS;
+        let rested = self.last_write.map_or(0, |at| at.0 + limits::BOOK_WRITE_MS);
+        Some(Millis(settled.max(rested)))
+    }
+
+    /// Whether it may be written again already.
+    pub fn may_write(&self, now: Millis) -> bool {
+        self.last_write
+            .is_none_or(|at| now.0 >= at.0 + limits::BOOK_WRITE_MS)
+    }
+
+    /// Whether the file says something wrong: the addresses, which are proven, or the two best.
+    pub fn is_dirty(&self, now: Millis) -> bool {
+        !self.differing.is_empty() || self.best(now) != self.written_best
+    }
+
+    /// The entries were written.
+    pub fn written(&mut self, now: Millis) {
+        self.remember_written(now);
+        self.last_write = Some(now);
+    }
+
+    /// They could not be written: tried again when the next write would be due.
+    pub fn write_failed(&mut self, now: Millis) {
+        self.last_write = Some(now);
+    }
+
+    fn find(&mut self, address: SocketAddr) -> Option<&mut Known> {
+        let mut known = self.known.iter_mut();
+        known.find(|known| known.entry.address == address)
+    }
+
+    /// The two best, whichever is first.
+    fn best(&self, now: Millis) -> [Option<SocketAddr>; 2] {
+        let known = || self.known.iter();
+        let first = known().min_by_key(|known| known.rank(now));
+        let first = first.map(|known| known.entry.address);
+        let second = known()
+            .filter(|known| Some(known.entry.address) != first)
+            .min_by_key(|known| known.rank(now));
+        let mut best = [first, second.map(|known| known.entry.address)];
+        best.sort();
+        best
+    }
+
+    fn remember_written(&mut self, now: Millis) {
+        let entries = self.known.iter().map(|known| known.entry);
+        self.written = entries.map(|e| (e.address, e.proven)).collect();
+        self.written_best = self.best(now);
+        self.differing.clear();
+        self.changed = None;
+    }
+
+    /// What the book says of an address may have changed.
+    fn note(&mut self, address: SocketAddr, now: Millis) {
+        let proven = self.find(address).map(|known| known.entry.proven);
+        if self.written.get(&address).copied() == proven {
+            self.differing.remove(&address);
+        } else {
+            self.differing.insert(address);
+        }
+        self.changed = match self.is_dirty(now) {
+            true => self.changed.or(Some(now)),
+            false => None,
+        };
+    }
+
+    fn forget(&mut self, address: SocketAddr, now: Millis) {
+        self.known.retain(|known| known.entry.address != address);
+        self.note(address, now);
+    }
+
+    /// Makes room for one more address of `source` by forgetting one of those that `may_go`: of the
+    /// same source, if that has filled its part. Unproven ones go first, of them who was missed most
+    /// often; of the proven ones, who is worth least.
+    fn make_room(&mut self, source: IpAddr, now: Millis, may_go: impl Fn(&Known) -> bool) -> bool {
+        let same = |known: &&Known| known.entry.source == source;
+        let share = self.capacity / limits::BOOK_SHARE;
+        let exhausted = self.known.iter().filter(same).count() >= share;
+        if !exhausted && self.known.len() < self.capacity {
+            return true;
+        }
+        let victim = self.known.iter().filter(|known| may_go(known));
+        let victim = victim.filter(|known| !exhausted || same(known));
+        let victim = victim.max_by_key(|known| {
+            let misses = match known.entry.proven {
+                true => 0,
+                false => known.misses,
+            };
+            (misses, known.rank(now))
+        });
+        let victim = victim.map(|known| known.entry.address);
+        victim.map(|address| self.forget(address, now)).is_some()
+    }
+}
+
+/// The address as it is kept: an IPv4 address is one however it was spelled, and what an IPv6
+/// address says beside its host and port is nobody else's matter.
+fn plain(address: SocketAddr) -> SocketAddr {
+    SocketAddr::new(address.ip().to_canonical(), address.port())
+}
+
+/// Whether an address that `source` told can be dialed from here.
+fn may_be_dialed(address: SocketAddr, source: IpAddr) -> bool {
+    let ip = address.ip();
+    let fit = match ip {
+        IpAddr::V4(ip) => !ip.is_broadcast(),
+        // It means nothing without the interface, which the book does not keep.
+        IpAddr::V6(ip) => !ip.is_unicast_link_local(),
+    };
+    let near = !ip.is_loopback() || source.is_loopback();
+    fit && near && address.port() != 0 && !ip.is_unspecified() && !ip.is_multicast()
+}
+
+#[cfg(test)]
+#[path = "book_tests.rs"]
+mod tests;

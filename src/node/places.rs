@@ -1,0 +1,201 @@
+//! Who gets a place: addresses that were learned are dialed while there are few connections, and
+//! where all places are taken a newcomer may have that of the connection that is worth least.
+
+use core::cmp::Reverse;
+use core::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
+
+use super::book::Book;
+use super::lines::{Kind, Peer, Slot};
+use super::peers::Target;
+use super::{Millis, Node};
+use crate::limits;
+use crate::store::book;
+use crate::store::disk::Disk;
+
+/// Reads the peer book; what is wrong with it is added to `notices`.
+pub fn open_book(disk: &mut impl Disk, notices: &mut Vec<String>) -> Book {
+    match book::read(disk) {
+        Ok((entries, aside)) => {
+            notices.extend(aside.map(|name| {
+                format!("the peer book was damaged and is kept as {name}: peers are learned anew.")
+            }));
+            Book::new(entries)
+        }
+        Err(error) => {
+            notices.push(format!("{error}: peers are learned anew."));
+            Book::new(Vec::new())
+        }
+    }
+}
+
+impl<D: Disk> Node<D> {
+    /// A peer tells whom it knows.
+    pub(super) fn learn_peers(&mut self, line: usize, peers: &[String]) {
+        let now = self.now.mono;
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
+        let [_, heard] = &mut peer.listed;
+        if heard.is_some_and(|at| now.0 < at.0 + limits::PEER_LIST_MS) {
+            return;
+        }
+        *heard = Some(now);
+        let source = peer.remote.ip();
+        for address in peers.iter().filter_map(|text| text.parse().ok()) {
+            self.book.learn(address, source, now);
+        }
+    }
+
+    /// A peer has spoken for the first time.
+    pub(super) fn reached(&mut self, line: usize) {
+        let now = self.now.mono;
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
+        let (remote, outbound) = (peer.remote, peer.outbound);
+        match peer.listening() {
+            Some(address) if outbound => self.book.reached(address, now),
+            Some(address) => {
+                self.book.learn(address, remote.ip(), now);
+            }
+            None => {}
+        }
+    }
+
+    /// A connection has ended.
+    pub(super) fn left(&mut self, peer: &Peer) {
+        let (now, chance) = (self.now.mono, self.random());
+        match peer.kind {
+            _ if !peer.outbound => {}
+            Kind::Unknown => self.book.missed(peer.remote, now, chance),
+            Kind::Ours(_) | Kind::Desktop(_) => {
+                self.book.left(peer.remote, now, now.0 - peer.opened.0);
+            }
+        }
+    }
+
+    /// The addresses that need not be dialed: connected, being dialed, or somebody's to dial.
+    fn taken(&self) -> BTreeSet<SocketAddr> {
+        let slots = self.slots.iter().filter_map(|slot| match slot {
+            Slot::Open(peer) => peer.listening(),
+            Slot::Free | Slot::Dialing => None,
+        });
+        let targets = self.targets.iter().filter_map(Target::address);
+        slots.chain(targets).collect()
+    }
+
+    fn wants_peers(&self) -> bool {
+        let used = self.slots.iter().filter(|s| !matches!(s, Slot::Free));
+        let dialing = self.targets.iter().any(|target| target.learned);
+        // One that is connected is no target of its own any more.
+        used.count() < limits::LEARNED_PEERS && !dialing && self.ending.is_none()
+    }
+
+    /// When somebody is dialed who was learned, or the book is written.
+    pub(super) fn places_deadline(&self) -> Option<Millis> {
+        let write = self.book.write_due().filter(|_| self.ending.is_none());
+        let dial = match self.wants_peers() {
+            true => {
+                let taken = self.taken();
+                self.book.deadline(|address| taken.contains(address))
+            }
+            false => None,
+        };
+        let dial = dial.map(|due| due.max(self.next_learned));
+        dial.into_iter().chain(write).min()
+    }
+
+    /// Dials somebody who was learned, and writes the book, if it is time.
+    pub(super) fn tend_places(&mut self) {
+        let now = self.now.mono;
+        if self.book.write_due().is_some_and(|due| due <= now) && self.ending.is_none() {
+            self.write_book();
+        }
+        if now < self.next_learned || !self.wants_peers() {
+            return;
+        }
+        let taken = self.taken();
+        let next = self.book.next(now, |address| taken.contains(address));
+        if let Some(address) = next {
+            self.next_learned = Millis(now.0 + limits::LEARNED_APART_MS);
+            let host = address.ip().to_string();
+            let mut target = Target::new(host, address.port(), now);
+            target.learned = true;
+            self.targets.push(target);
+        }
+    }
+
+    fn write_book(&mut self) {
+        let now = self.now.mono;
+        if !self.book.is_dirty(now) || self.log.fault().is_some() {
+            return self.book.write_failed(now);
+        }
+        let entries = self.book.entries(now);
+        match book::write(self.log.disk(), &entries) {
+            Ok(()) => self.book.written(now),
+            Err(error) => {
+                log::warn!("{error}: the peers of this run may be forgotten");
+                self.book.write_failed(now);
+            }
+        }
+    }
+
+    /// At the end of the node: what is known of peers is kept, if that was not done just now.
+    pub(super) fn save_book(&mut self) {
+        if self.book.may_write(self.now.mono) {
+            self.write_book();
+        }
+    }
+
+    /// Whose place a newcomer may have: not a peer that the user named, nor one of the two that
+    /// answer fastest, nor one of the two that brought the last blocks. Of the others first who has
+    /// not said anything, then who came last: whoever opens many connections only pushes out his own.
+    pub(super) fn least_worth(&self) -> Option<usize> {
+        let now = self.now.mono;
+        let open: Vec<(usize, &Peer)> = self
+            .slots
+            .iter()
+            .enumerate()
+            .filter_map(|(line, slot)| match slot {
+                Slot::Open(peer) => Some((line, &**peer)),
+                Slot::Free | Slot::Dialing => None,
+            })
+            .collect();
+        let mut pings: Vec<_> = open
+            .iter()
+            .filter_map(|(line, peer)| Some((peer.ping?, *line)))
+            .collect();
+        pings.sort_unstable();
+        let mut brought: Vec<_> = open
+            .iter()
+            .filter_map(|(line, peer)| Some((Reverse(peer.brought?), *line)))
+            .collect();
+        brought.sort_unstable();
+        let fast = pings.iter().take(2).map(|(_, line)| *line);
+        let useful = brought.iter().take(2).map(|(_, line)| *line);
+        let named = self.targets.iter().filter(|target| !target.learned);
+        let named = named.filter_map(|target| Some(usize::from(target.line()?.0)));
+        let safe: BTreeSet<usize> = fast
+            .chain(useful)
+            .chain(named)
+            .chain(self.sync.line())
+            .collect();
+        let settled = |peer: &Peer| now.0 >= peer.opened.0 + limits::NEWCOMER_MS;
+        open.iter()
+            .filter(|(line, peer)| !safe.contains(line) && settled(peer))
+            .max_by_key(|(_, peer)| (matches!(peer.kind, Kind::Unknown), peer.opened))
+            .map(|(line, _)| *line)
+    }
+
+    /// Learns that an address leads back to this node.
+    pub(super) fn forget_own(&mut self, address: SocketAddr) {
+        self.book.is_ours(address, self.now.mono);
+    }
+}
+
+/// An address as a target spells it.
+pub(super) fn address(host: &str, port: u16) -> Option<SocketAddr> {
+    let ip: IpAddr = host.parse().ok()?;
+    Some(SocketAddr::new(ip, port))
+}

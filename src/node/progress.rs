@@ -1,0 +1,130 @@
+//! How far a chain has come in that takes long.
+
+use super::console::Console;
+use super::{Millis, Node};
+use crate::limits;
+use crate::store::disk::Disk;
+
+/// A chain that comes in.
+#[derive(Clone, Copy)]
+struct Transfer {
+    line: usize,
+    began: Millis,
+    /// The height at which it began, and where it is.
+    first: u64,
+    height: u64,
+    /// The length that it will have, if that is known.
+    goal: Option<u64>,
+    /// When it is shown next.
+    next: Millis,
+}
+
+/// The chain that comes in, if there is one.
+#[derive(Default)]
+pub struct Progress(Option<Transfer>);
+
+impl Progress {
+    /// The chain of a line has come to this height.
+    pub fn at(&mut self, now: Millis, line: usize, height: u64, goal: Option<u64>) {
+        match &mut self.0 {
+            Some(transfer) if transfer.line == line => {
+                (transfer.height, transfer.goal) = (height, goal);
+            }
+            empty => {
+                *empty = Some(Transfer {
+                    line,
+                    began: now,
+                    first: height,
+                    height,
+                    goal,
+                    next: Millis(now.0 + limits::PROGRESS_QUIET_MS),
+                });
+            }
+        }
+    }
+
+    /// When it is to be shown.
+    pub fn deadline(&self) -> Option<Millis> {
+        self.0.map(|transfer| transfer.next)
+    }
+}
+
+impl Transfer {
+    /// Blocks done, of how many, the rate, the time left.
+    fn text(&self, now: Millis) -> String {
+        let Transfer {
+            first,
+            height,
+            goal,
+            ..
+        } = *self;
+        let (done, ms) = (height - first, (now.0 - self.began.0).max(1));
+        let rate = done * 1000 / ms;
+        let Some(goal) = goal.filter(|goal| *goal >= height) else {
+            return format!("[consensus] {height} blocks have come, {rate} a second");
+        };
+        let left = match rate {
+            0 => "no end in sight".into(),
+            _ => format!("{} s left", (goal - height).div_ceil(rate)),
+        };
+        format!("[consensus] {height} of {goal} blocks have come, {rate} a second, {left}")
+    }
+}
+
+impl<D: Disk> Node<D> {
+    /// Shows how far a long transfer is, and forgets one that has ended.
+    pub(super) fn tend_progress(&mut self) {
+        let now = self.now.mono;
+        let Some(mut transfer) = self.progress.0 else {
+            return;
+        };
+        let peer = self.slots[transfer.line].peer();
+        let waits = peer.is_some_and(|peer| peer.asked.is_some());
+        if !waits && self.sync.is_free() {
+            self.progress.0 = None;
+            if let Some(console) = &mut self.console {
+                console.end_progress();
+            }
+            return;
+        }
+        if now < transfer.next {
+            return;
+        }
+        let terminal = self.console.as_ref().is_some_and(Console::is_terminal);
+        let apart = match terminal {
+            true => limits::PROGRESS_APART_TERMINAL_MS,
+            false => limits::PROGRESS_APART_MS,
+        };
+        transfer.next = Millis(now.0 + apart);
+        self.progress.0 = Some(transfer);
+        let text = transfer.text(now);
+        match &mut self.console {
+            Some(console) => console.progress(&text),
+            None => log::info!("{text}"),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_line_tells_how_far_how_fast_and_how_long() {
+        let mut progress = Progress::default();
+        progress.at(Millis(1_000), 3, 100, Some(1_100));
+        progress.at(Millis(3_000), 3, 600, Some(1_100));
+        let transfer = progress.0.expect("it began");
+        assert_eq!(progress.deadline(), Some(Millis(3_000)));
+        assert_eq!(
+            transfer.text(Millis(3_000)),
+            "[consensus] 600 of 1100 blocks have come, 250 a second, 2 s left"
+        );
+        progress.at(Millis(5_000), 3, 700, None);
+        let transfer = progress.0.expect("it goes on");
+        assert_eq!(
+            transfer.text(Millis(5_000)),
+            "[consensus] 700 blocks have come, 150 a second"
+        );
+    }
+}

@@ -1,0 +1,226 @@
+//! A switch on its way, in bounded steps: the branch is put in place, and what fell out is seen
+//! to. And a chain that lost, which is read for what ours lacks.
+
+use std::collections::BTreeMap;
+
+use super::Node;
+use super::lines::Slot;
+use super::orphans::Lost;
+use super::sync::Sync;
+use crate::ledger::items::Before;
+use crate::ledger::{Kind, Transaction, Uid};
+use crate::limits;
+use crate::store::branch::{Fallen, Staged};
+use crate::store::disk::Disk;
+use crate::wire::write::Intent;
+
+/// A switch.
+pub struct Settling {
+    /// The line it came from; none if that was before a restart.
+    pub source: Option<usize>,
+    /// The chain is as long as ours was.
+    pub equal: bool,
+    /// What is being done.
+    pub stage: Stage,
+}
+
+/// What is being done about a switch.
+pub enum Stage {
+    /// The branch is being copied into the chain file.
+    Adopting,
+    /// The two chains are compared block by block, up to where their transactions differ.
+    Differing { fallen: Fallen, next: u64 },
+    /// What fell out from there on is being read.
+    Collecting {
+        fallen: Fallen,
+        from: u64,
+        next: u64,
+        lost: Lost,
+    },
+    /// What the new chain has too is being struck off.
+    Comparing {
+        fallen: Fallen,
+        next: u64,
+        lost: Lost,
+    },
+    /// The branch that fell out is being kept for `blx export --branch`.
+    Saving { fallen: Fallen, next: u64 },
+}
+
+/// A chain that lost, while it is read.
+pub struct Gleaning {
+    staged: Staged,
+    /// The requests that are open at the end of what was read.
+    open: BTreeMap<Uid, Transaction>,
+    /// Transactions that were taken.
+    taken: usize,
+}
+
+impl Gleaning {
+    /// Begins at its first block that is not ours.
+    pub fn new(staged: Staged) -> Gleaning {
+        Gleaning {
+            staged,
+            open: BTreeMap::new(),
+            taken: 0,
+        }
+    }
+}
+
+impl<D: Disk> Node<D> {
+    /// Goes on with a switch, or a chain that lost.
+    pub(super) fn settle(&mut self) {
+        match core::mem::replace(&mut self.sync, Sync::Free) {
+            Sync::Settling(settling) => self.settle_step(settling),
+            Sync::Gleaning(gleaning) => self.glean_step(gleaning),
+            other => self.sync = other,
+        }
+    }
+
+    fn settle_step(&mut self, mut settling: Settling) {
+        let source = settling.source;
+        let stage = match settling.stage {
+            Stage::Adopting => {
+                let equal = settling.equal;
+                self.adopt_step(&mut settling.source, equal)
+            }
+            Stage::Differing { fallen, next } => Some(self.find_difference(fallen, next, source)),
+            Stage::Collecting {
+                fallen,
+                from,
+                next,
+                lost,
+            } => Some(self.collect(fallen, from, next, lost)),
+            Stage::Comparing { fallen, next, lost } => self.compare(fallen, next, lost),
+            Stage::Saving { fallen, next } => self.save_fallen(fallen, next),
+        };
+        match stage {
+            Some(stage) => {
+                settling.stage = stage;
+                self.sync = Sync::Settling(settling);
+            }
+            None => self.settled(settling.source),
+        }
+    }
+
+    fn adopt_step(&mut self, source: &mut Option<usize>, equal: bool) -> Option<Stage> {
+        match self.log.adopt(limits::BLOCKS_PER_TURN) {
+            Ok(None) => Some(Stage::Adopting),
+            Ok(Some(fallen)) => {
+                self.adopted(&fallen, *source, equal);
+                let next = fallen.from;
+                Some(Stage::Differing { fallen, next })
+            }
+            Err(error) if self.log.fault().is_none() => {
+                self.notify(&format!(
+                    "[store ❌] a peer's chain was not taken: {error}."
+                ));
+                // Asked again at once, it could fail like this for ever.
+                *source = None;
+                None
+            }
+            Err(error) => {
+                self.log.abandon();
+                self.disk_failed(&error);
+                None
+            }
+        }
+    }
+
+    fn adopted(&mut self, fallen: &Fallen, source: Option<usize>, equal: bool) {
+        for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+            peer.writer.switched(fallen.from);
+        }
+        let tip = self.log.tip();
+        let length = tip.length;
+        let mut ours = fallen.to;
+        if let Some(peer) = source.and_then(|line| self.slots[line].peer()) {
+            peer.brought = Some(self.now.mono);
+            if peer.is_ahead_of(&tip) && peer.is_ours() {
+                // More comes; one word at the end is enough.
+                peer.from.get_or_insert(fallen.to);
+                return;
+            }
+            ours = peer.from.take().unwrap_or(ours);
+        }
+        self.notify(&format!(
+            "[consensus 📡] received chain (length {length}) vs ours (length {ours})"
+        ));
+        self.notify(&if equal {
+            format!("[consensus ✅] adopted equally long chain, its last hash is lower ({length} blocks)")
+        } else {
+            format!("[consensus ✅] adopted longer chain ({length} blocks)")
+        });
+        if let Some(line) = source {
+            self.tell_outcome(line, "its chain is ours now");
+        }
+    }
+
+    fn settled(&mut self, source: Option<usize>) {
+        self.freed();
+        self.tip_changed();
+        let (tip, now) = (self.log.tip(), self.now.mono);
+        let peer = source.and_then(|line| self.slots[line].peer());
+        let mut more = false;
+        if let Some(peer) = peer
+            && (peer.seen >= tip.length || peer.is_ahead_of(&tip))
+        {
+            more = peer.is_ahead_of(&tip);
+            peer.ask(now);
+        }
+        if !more {
+            self.relay(Intent::Block(tip.length - 1), source);
+        }
+    }
+
+    /// Reads on in a chain that lost, for what ours lacks.
+    fn glean_step(&mut self, mut gleaning: Gleaning) {
+        for _ in 0..limits::BLOCKS_PER_TURN {
+            if self.inquiries.len() >= limits::POOL {
+                self.sync = Sync::Gleaning(gleaning);
+                return;
+            }
+            let stored = match self.log.next_staged(&mut gleaning.staged) {
+                Ok(Some(stored)) if gleaning.taken < limits::GLEANED_MAX => stored,
+                Ok(_) => return self.gleaned(),
+                Err(error) => {
+                    self.notify(&format!("[store ❌] a losing chain was not read: {error}."));
+                    return self.gleaned();
+                }
+            };
+            for (transaction, before) in stored.block.transactions.iter().zip(&stored.befores) {
+                gleaning.taken +=
+                    usize::from(self.glean_staged(transaction, *before, &mut gleaning.open));
+            }
+        }
+        self.sync = Sync::Gleaning(gleaning);
+    }
+
+    /// True if it is taken.
+    fn glean_staged(
+        &mut self,
+        transaction: &Transaction,
+        before: Before,
+        open: &mut BTreeMap<Uid, Transaction>,
+    ) -> bool {
+        let uid = &transaction.uid;
+        if transaction.kind == Kind::Request {
+            open.insert(uid.clone(), transaction.clone());
+            return self.glean(transaction, None);
+        }
+        let ended = open.remove(uid).or_else(|| {
+            // It stands in what the two chains share.
+            let height = before.checked_sub(1)?;
+            let mut changes = self.log.read(height).ok()?.block.transactions;
+            changes.retain(|change| change.uid == *uid);
+            changes.pop()
+        });
+        // A release of a reservation that nobody can tell is no use.
+        ended.is_some_and(|ended| self.glean(transaction, Some(&ended)))
+    }
+
+    fn gleaned(&mut self) {
+        self.log.abandon();
+        self.freed();
+    }
+}

@@ -1,0 +1,261 @@
+use super::*;
+use crate::ledger::{Hash, Identity, Kind, Timestamp};
+
+struct Chain(Vec<Block>);
+
+impl Source for Chain {
+    fn tip(&self) -> Tip {
+        Tip {
+            length: self.0.len() as u64,
+            hash: self.0.last().map_or(Hash::ZERO, |block| block.hash),
+        }
+    }
+    fn transaction(&self, number: u64) -> Option<Transaction> {
+        let block = self.0.get(usize::try_from(number).ok()?)?;
+        block.transactions.first().cloned()
+    }
+    fn greeting(&self) -> Greeting {
+        Greeting {
+            id: Some(1),
+            tip: Some(self.tip()),
+            pool: Vec::new(),
+        }
+    }
+    fn locator(&mut self) -> Locator {
+        Locator {
+            length: 1,
+            hashes: vec![self.0[0].hash],
+        }
+    }
+    fn block(&mut self, height: u64) -> Option<Block> {
+        self.0.get(usize::try_from(height).ok()?).cloned()
+    }
+    fn peers(&self) -> Vec<SocketAddr> {
+        vec![
+            "10.0.0.1:6000".parse().expect("an address"),
+            "[::1]:7".parse().expect("an address"),
+        ]
+    }
+    fn sender(&self) -> &str {
+        "0.0.0.0:6000"
+    }
+}
+
+fn chain(length: u64, name_bytes: usize) -> Chain {
+    let identity = Identity::from_secret(&[3; 32]).expect("a key");
+    let block = |index| {
+        let mut block = Block::genesis(Timestamp::Float(0.5));
+        block.index = index;
+        let name = "x".repeat(name_bytes);
+        block.transactions.push(identity.sign(
+            Kind::Request,
+            name.as_str().into(),
+            Timestamp::Integer(1),
+        ));
+        block
+    };
+    Chain((0..length).map(block).collect())
+}
+
+/// Takes everything in bites of `bite` bytes.
+fn drain(writer: &mut Writer, source: &mut Chain, bite: usize) -> String {
+    let mut out = Vec::new();
+    loop {
+        writer.fill(source);
+        let bytes = writer.pending();
+        if bytes.is_empty() {
+            return String::from_utf8(out).expect("ASCII");
+        }
+        let count = bytes.len().min(bite);
+        out.extend_from_slice(&bytes[..count]);
+        writer.advance(count);
+    }
+}
+
+#[test]
+fn the_same_text_leaves_whatever_the_room() {
+    for name_bytes in [10, 3 * limits::WRITE_BYTES] {
+        let mut source = chain(5, name_bytes);
+        let mut whole = Vec::new();
+        text::open(&mut whole, MessageKind::NewBlock);
+        text::block(&mut whole, &source.0[4]);
+        text::close(&mut whole, "0.0.0.0:6000");
+        let mut texts = Vec::new();
+        for bite in [1000, 1013, limits::WRITE_BYTES] {
+            let mut writer = Writer::default();
+            writer.push(Intent::Chain).expect("room");
+            writer.push(Intent::Chain).expect("answered by the first");
+            writer.push(Intent::OwnBlock(4)).expect("room");
+            writer.push(Intent::PeerList).expect("room");
+            texts.push(drain(&mut writer, &mut source, bite));
+            assert!(writer.is_idle());
+            assert_eq!(
+                writer.sent(),
+                Sent {
+                    blocks: 6,
+                    messages: 4
+                }
+            );
+        }
+        assert!(texts.iter().all(|text| *text == texts[0]));
+        let lines: Vec<_> = texts[0].lines().collect();
+        assert_eq!(lines.len(), 4);
+        assert!(lines[0].ends_with(r#"], "length": 5}, "sender": "0.0.0.0:6000"}"#));
+        assert!(lines[1].starts_with(r#"{"type": "new_transaction", "payload": {"requester": "#));
+        assert_eq!(format!("{}\n", lines[2]).as_bytes(), whole);
+        assert_eq!(
+            lines[3],
+            r#"{"type": "peer_list", "payload": {"peers": ["10.0.0.1:6000", "[::1]:7"]}, "sender": "0.0.0.0:6000"}"#
+        );
+    }
+}
+
+#[test]
+fn a_chain_that_is_overtaken_by_a_switch_is_told_anew() {
+    let mut source = chain(200, 10);
+    let mut writer = Writer::default();
+    writer.push(Intent::Chain).expect("room");
+    writer.fill(&mut source);
+    let begun = writer.pending().len();
+    let mut start = String::from_utf8(writer.pending().to_vec()).expect("ASCII");
+    writer.advance(begun);
+    writer.switched(150);
+    writer.switched(2);
+    for block in &mut source.0[2..] {
+        block.hash = Hash::new([7; 32]);
+    }
+    start += &drain(&mut writer, &mut source, 1 << 20);
+    let lines: Vec<_> = start.lines().collect();
+    assert_eq!(lines.len(), 2);
+    assert_eq!(writer.take_told(), Some(200));
+    assert!(!lines[0].contains("length"), "cut before its end");
+    assert!(lines[1].ends_with(r#""length": 200}, "sender": "0.0.0.0:6000"}"#));
+    assert!(lines[1].contains("0707070707"));
+}
+
+#[test]
+fn a_block_that_is_gone_is_not_sent() {
+    let mut source = chain(2, 1);
+    let mut writer = Writer::default();
+    writer.push(Intent::Block(2)).expect("room");
+    writer.push(Intent::OwnBlock(7)).expect("room");
+    writer.push(Intent::Pong).expect("room");
+    let text = drain(&mut writer, &mut source, 1 << 20);
+    let tip = source.tip().hash;
+    assert_eq!(
+        text,
+        format!(
+            "{{\"type\": \"pong\", \"payload\": {{\"length\": 2, \"tip\": \"{tip}\"}}, \
+             \"sender\": \"0.0.0.0:6000\"}}\n"
+        )
+    );
+}
+
+#[test]
+fn a_part_ends_at_its_limit_and_the_next_goes_on_behind_it() {
+    let mut source = chain(2_000, 10);
+    let mut told = 0;
+    let mut answers = 0;
+    while told < 2_000 {
+        let mut writer = Writer::default();
+        writer.push(Intent::Part(told)).expect("room");
+        writer.push(Intent::Part(7)).expect("answered by the first");
+        let text = drain(&mut writer, &mut source, 1 << 20);
+        assert_eq!(text.lines().count(), 1);
+        assert!(text.len() <= limits::PART_TEXT_MAX, "{}", text.len());
+        let start = format!("{{\"start\": {told}, \"chain\": [{{\"index\": {told}, ");
+        assert!(text.contains(&start), "{}", &text[..200]);
+        assert!(text.ends_with("], \"length\": 2000}, \"sender\": \"0.0.0.0:6000\"}\n"));
+        assert_eq!(writer.take_told(), None);
+        told += writer.sent().blocks;
+        answers += 1;
+    }
+    assert!((3..10).contains(&answers), "{answers}");
+}
+
+#[test]
+fn a_block_that_is_longer_than_a_part_is_told_alone() {
+    let mut source = chain(3, limits::PART_TEXT_MAX);
+    let mut writer = Writer::default();
+    writer.push(Intent::Part(1)).expect("room");
+    drain(&mut writer, &mut source, 1 << 20);
+    assert_eq!(writer.sent().blocks, 1);
+}
+
+#[test]
+fn a_part_of_what_is_gone_is_empty() {
+    let mut source = chain(3, 1);
+    let mut writer = Writer::default();
+    writer.push(Intent::Part(9)).expect("room");
+    let text = drain(&mut writer, &mut source, 1 << 20);
+    assert!(text.contains("{\"start\": 3, \"chain\": [], \"length\": 3}"));
+}
+
+#[test]
+fn a_part_that_is_overtaken_by_a_switch_breaks_off() {
+    let mut source = chain(400, 10);
+    let mut writer = Writer::default();
+    writer.push(Intent::Part(100)).expect("room");
+    writer.fill(&mut source);
+    let mut text = String::from_utf8(writer.pending().to_vec()).expect("ASCII");
+    writer.advance(text.len());
+    writer.switched(399);
+    writer.switched(100);
+    text += &drain(&mut writer, &mut source, 1 << 20);
+    assert_eq!(text.lines().count(), 1);
+    assert!(!text.contains("length") && text.ends_with('\n'));
+}
+
+#[test]
+fn who_asks_says_where_he_stands() {
+    let mut source = chain(1, 1);
+    let mut writer = Writer::default();
+    writer.push(Intent::Announce).expect("room");
+    writer.push(Intent::Request).expect("room");
+    writer.push(Intent::Transaction(0)).expect("room");
+    writer.push(Intent::Transaction(5)).expect("room");
+    let text = drain(&mut writer, &mut source, 1 << 20);
+    let lines: Vec<_> = text.lines().collect();
+    let hash = source.tip().hash;
+    assert_eq!(lines.len(), 3);
+    assert_eq!(
+        lines[0],
+        format!(
+            "{{\"type\": \"peer_announce\", \"payload\": {{\"id\": \"0000000000000001\", \
+             \"length\": 1, \"tip\": \"{hash}\", \"pool\": []}}, \"sender\": \"0.0.0.0:6000\"}}"
+        )
+    );
+    assert_eq!(
+        lines[1],
+        format!(
+            "{{\"type\": \"request_chain\", \"payload\": {{\"length\": 1, \"locator\": \
+             [\"{hash}\"]}}, \"sender\": \"0.0.0.0:6000\"}}"
+        )
+    );
+    assert!(lines[2].starts_with("{\"type\": \"new_transaction\", "));
+}
+
+#[test]
+fn a_full_queue_says_so() {
+    let mut writer = Writer::default();
+    let taken = (0..1000).take_while(|height| writer.push(Intent::Block(*height)).is_ok());
+    assert_eq!(taken.count(), limits::INTENTS);
+    assert!(writer.drop_blocks());
+    assert!(!writer.drop_blocks());
+    assert!(writer.is_idle());
+}
+
+#[test]
+fn a_chain_that_breaks_behind_a_full_queue_is_told_anew_all_the_same() {
+    let mut source = chain(200, 10);
+    let mut writer = Writer::default();
+    writer.push(Intent::Chain).expect("room");
+    writer.fill(&mut source);
+    while writer.push(Intent::Pong).is_ok() {}
+    writer.switched(1);
+    let text = drain(&mut writer, &mut source, 1 << 20);
+    let lines: Vec<_> = text.lines().collect();
+    assert_eq!(lines.len(), 2 + limits::INTENTS - 1);
+    assert!(!lines[0].contains("length"), "cut before its end");
+    assert!(lines[1].contains("\"length\": 200"));
+}

@@ -1,0 +1,148 @@
+//! Stories of ours beside desktop nodes: nobody presses 8, and nobody's request is lost.
+
+use crate::oracle::{self, Chain};
+use crate::scenario::{agree, connect};
+use crate::stories::star;
+use crate::world::World;
+
+/// So many of ours, the first of which a desktop node is connected to, which is the last host.
+fn with_desktop(seed: u64, ours: usize) -> (World, usize) {
+    let mut world = star(seed, ours);
+    let desktop = world.add_desktop();
+    world.start(desktop);
+    connect(&mut world, desktop, 0);
+    world.run(10_000);
+    (world, desktop)
+}
+
+#[test]
+fn a_desktop_that_is_behind_is_brought_up_and_nobody_presses_8() {
+    for seed in 0..6 {
+        let mut world = star(seed, 2);
+        for item in 0..12 {
+            world.type_in(1, &format!("1\nitem-{item}\n"));
+            world.run(100);
+        }
+        let desktop = world.add_desktop();
+        world.start(desktop);
+        let (from, to) = match seed % 2 {
+            0 => (desktop, 0),
+            _ => (0, desktop),
+        };
+        connect(&mut world, from, to);
+        world.run(500);
+        agree(&mut world);
+        oracle::check(&mut world);
+        assert_eq!(world.desktop(desktop).items(true).len(), 12);
+    }
+}
+
+#[test]
+fn a_desktop_that_was_off_for_a_while_is_brought_up() {
+    for seed in 0..6 {
+        let (mut world, desktop) = with_desktop(seed, 2);
+        world.type_in(desktop, "1\nladder\n");
+        world.run(1_000);
+        world.stop(desktop, seed % 2 == 0);
+        world.type_in(0, "1\ndrill\n1\nsaw\n2\nladder\n");
+        world.run(1_000);
+        world.start(desktop);
+        connect(&mut world, desktop, 1);
+        world.run(500);
+        agree(&mut world);
+        oracle::check(&mut world);
+        assert_eq!(world.desktop(desktop).items(true).len(), 2);
+    }
+}
+
+#[test]
+fn what_a_desktops_user_asks_is_everywhere_at_once() {
+    let (mut world, desktop) = with_desktop(3, 3);
+    world.type_in(desktop, "1\ndrill\n");
+    world.run(2_000);
+    for host in 0..3 {
+        assert!(oracle::listed(&mut world, host, "3").contains("drill"));
+    }
+    world.type_in(2, "2\ndrill\n");
+    world.run(2_000);
+    assert!(world.desktop(desktop).items(false).contains("drill"));
+    agree(&mut world);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn two_desktops_with_one_of_ours_between_them_agree() {
+    for seed in 0..4 {
+        let (mut world, one) = with_desktop(seed, 1);
+        let other = world.add_desktop();
+        world.start(other);
+        connect(&mut world, other, 0);
+        world.run(10_000);
+        for round in 0..10 {
+            world.type_in(one, &format!("1\none-{round}\n"));
+            world.type_in(other, &format!("1\nother-{round}\n"));
+            let pause = world.random.below(3_000);
+            world.run(pause);
+        }
+        agree(&mut world);
+        oracle::check(&mut world);
+        assert_eq!(world.desktop(one).items(true).len(), 20, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_desktops_block_that_loses_is_made_again_by_ours() {
+    for seed in 0..6 {
+        let (mut world, desktop) = with_desktop(seed, 2);
+        world.net.islands[desktop] = 1;
+        world.type_in(desktop, "1\nsaw\n1\naxe\n2\nsaw\n");
+        world.type_in(0, "1\na\n1\nb\n1\nc\n1\nd\n1\ne\n");
+        world.run(2_000);
+        world.net.islands[desktop] = 0;
+        world.run(500);
+        agree(&mut world);
+        oracle::check(&mut world);
+        let chain = Chain::of(&mut world, 0);
+        for done in &world.desktop(desktop).done {
+            assert_eq!(chain.count(done), 1, "seed {seed}: {done:?}");
+        }
+    }
+}
+
+#[test]
+fn the_only_block_of_a_desktop_that_comes_with_a_chain_of_its_own_is_made_again() {
+    for seed in 0..6 {
+        let mut world = star(seed, 2);
+        world.type_in(0, "1\na\n1\nb\n1\nc\n");
+        let desktop = world.add_desktop();
+        world.start(desktop);
+        world.type_in(desktop, "1\nsaw\n");
+        world.run(500);
+        connect(&mut world, desktop, 1);
+        world.run(500);
+        agree(&mut world);
+        oracle::check(&mut world);
+        let done = world.desktop(desktop).done.clone();
+        assert_eq!(Chain::of(&mut world, 0).count(&done[0]), 1, "seed {seed}");
+    }
+}
+
+#[test]
+fn ours_take_the_longer_chain_of_a_desktop_and_lose_nothing_of_their_own() {
+    for seed in 0..6 {
+        let mut world = star(seed, 2);
+        world.type_in(0, "1\ndrill\n");
+        world.type_in(1, "1\nsaw\n");
+        let desktop = world.add_desktop();
+        world.start(desktop);
+        for item in 0..9 {
+            world.type_in(desktop, &format!("1\nitem-{item}\n"));
+        }
+        world.run(1_000);
+        connect(&mut world, 0, desktop);
+        world.run(500);
+        agree(&mut world);
+        oracle::check(&mut world);
+        assert_eq!(world.desktop(desktop).items(true).len(), 11, "seed {seed}");
+    }
+}

@@ -1,0 +1,226 @@
+//! Stories of signed lines: a device that can do no more than sign one and send it uses the LAN.
+
+use blx::ledger::{Kind, Signature, Transaction, Verifier};
+
+use crate::oracle::{self, Chain};
+use crate::peer::{new_transaction, sign};
+use crate::stories::star;
+use crate::world::World;
+
+/// The order of P-256's group.
+const ORDER: [u8; 32] = [
+    0xff, 0xff, 0xff, 0xff, 0, 0, 0, 0, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xff, 0xbc, 0xe6,
+    0xfa, 0xad, 0xa7, 0x17, 0x9e, 0x84, 0xf3, 0xb9, 0xca, 0xc2, 0xfc, 0x63, 0x25, 0x51,
+];
+
+/// The same transaction with the other signature that everybody can make of its own.
+fn altered(transaction: &Transaction) -> Transaction {
+    let (r, s) = transaction.signature.halves();
+    let mut other = [0; 32];
+    let mut borrow = 0;
+    for at in (0..32).rev() {
+        let difference = i16::from(ORDER[at]) - i16::from(s[at]) - borrow;
+        borrow = i16::from(difference < 0);
+        other[at] = difference.rem_euclid(256) as u8;
+    }
+    let signature = Signature::from_halves(r, other);
+    let altered = Transaction {
+        signature,
+        ..transaction.clone()
+    };
+    assert!(Verifier::default().verify(&altered), "it is valid");
+    altered
+}
+
+/// How many transactions a story heard of.
+fn told(world: &mut World, call: usize) -> usize {
+    world.heard(call).matches("\"new_transaction\"").count()
+}
+
+fn length(world: &mut World) -> usize {
+    Chain::of(world, 0).length()
+}
+
+#[test]
+fn a_signed_line_is_in_the_chain_after_two_to_five_seconds() {
+    let mut delays = Vec::new();
+    for seed in 0..8 {
+        let mut world = star(seed, 2);
+        let (call, other) = (world.call(0), world.call(0));
+        world.run(100);
+        let line = sign(Kind::Request, "drill", 7.5);
+        world.say(call, &new_transaction(&line));
+        let begun = world.now + world.delay;
+        let taken = |world: &mut World| world.shown(1).contains("[network 📦] received");
+        assert!(world.run_until(6_000, taken), "seed {seed}");
+        // Half a second for both ways.
+        let delay = world.now - begun;
+        assert!((2_000..5_500).contains(&delay), "seed {seed}: {delay} ms");
+        delays.push(delay);
+        world.run(1_000);
+        assert_eq!(Chain::of(&mut world, 1).count(&line), 1);
+        assert_eq!(length(&mut world), 2);
+        assert_eq!(told(&mut world, other), 1, "it is relayed once");
+        assert_eq!(told(&mut world, call), 0, "not to who said it");
+        world.cut(call);
+        world.cut(other);
+        oracle::check(&mut world);
+    }
+    delays.sort_unstable();
+    assert!(delays[7] - delays[0] > 500, "chance: {delays:?}");
+}
+
+#[test]
+fn a_signed_line_is_in_the_next_block_of_the_node_it_was_sent_to() {
+    let mut world = star(1, 2);
+    let call = world.call(0);
+    let line = sign(Kind::Request, "drill", 7.5);
+    world.say(call, &new_transaction(&line));
+    world.run(500);
+    world.type_in(0, "1\nsaw\n");
+    world.run(500);
+    assert_eq!(length(&mut world), 2);
+    assert_eq!(Chain::of(&mut world, 0).count(&line), 1);
+    world.run(10_000);
+    assert_eq!(length(&mut world), 2);
+    world.cut(call);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn a_line_that_is_impossible_or_not_signed_gets_nowhere() {
+    let mut world = star(2, 2);
+    let (call, other) = (world.call(0), world.call(0));
+    let release = sign(Kind::Release, "drill", 7.5);
+    let mut forged = sign(Kind::Request, "saw", 7.5);
+    forged.uid = "axe".into();
+    for line in [release, forged] {
+        world.say(call, &new_transaction(&line));
+    }
+    world.run(8_000);
+    assert_eq!(length(&mut world), 1);
+    assert_eq!(told(&mut world, other), 0);
+    world.cut(other);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn an_old_line_that_is_sent_again_is_neither_mined_nor_relayed() {
+    let mut world = star(3, 2);
+    let call = world.call(0);
+    let line = sign(Kind::Request, "drill", 7.5);
+    world.say(call, &new_transaction(&line));
+    world.run(7_000);
+    world.type_in(1, "2\ndrill\n");
+    world.run(1_000);
+    assert_eq!(length(&mut world), 3);
+    // It would be possible again.
+    for at in 0..2 {
+        let (replayer, other) = (world.call(at), world.call(at));
+        world.run(100);
+        world.say(replayer, &new_transaction(&line));
+        world.run(1_000);
+        world.say(replayer, &new_transaction(&altered(&line)));
+        world.run(9_000);
+        assert_eq!(told(&mut world, other), 0, "not relayed by {at}");
+        assert_eq!(length(&mut world), 3, "not mined");
+        world.cut(replayer);
+        world.cut(other);
+    }
+    world.cut(call);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn a_line_is_not_taken_twice_for_its_other_signature() {
+    let mut world = star(4, 2);
+    let call = world.call(0);
+    let line = sign(Kind::Request, "drill", 7.5);
+    world.say(call, &new_transaction(&line));
+    world.say(call, &new_transaction(&altered(&line)));
+    world.run(8_000);
+    let chain = Chain::of(&mut world, 0);
+    assert_eq!((chain.length(), chain.count(&line)), (2, 1));
+    world.cut(call);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn one_peer_can_fill_a_quarter_of_the_pool_and_no_more() {
+    let mut world = star(5, 2);
+    let (many, few) = (world.call(0), world.call(0));
+    for item in 0..100 {
+        let line = sign(Kind::Request, &format!("many-{item}"), 7.5);
+        world.say(many, &new_transaction(&line));
+    }
+    world.run(1_000);
+    for item in 0..10 {
+        let line = sign(Kind::Request, &format!("few-{item}"), 7.5);
+        world.say(few, &new_transaction(&line));
+    }
+    world.run(10_000);
+    let [reserved, _] = Chain::of(&mut world, 0).replay();
+    let of = |name: &str| {
+        reserved
+            .iter()
+            .filter(|item| item.starts_with(name))
+            .count()
+    };
+    assert_eq!((of("many"), of("few")), (64, 10));
+    world.cut(many);
+    world.cut(few);
+    oracle::check(&mut world);
+}
+
+/// A node that works on a hard block, and the number of steps that it has for it before its power
+/// is cut; `None` if the block was made by then.
+fn cut_while_working(seed: u64, difficulty: u8, quietly: bool) -> Option<World> {
+    let mut world = World::new(seed);
+    world.difficulty = difficulty;
+    world.add(&[]);
+    world.start(0);
+    world.run(1_000);
+    world.type_in(0, "1\ndrill\n");
+    let taken = |world: &mut World| world.hosts[0].screen.typed.is_empty();
+    assert!(world.run_until(1_000, taken));
+    world.run_steps(20);
+    if world.shown(0).contains("✅ requested") {
+        return None;
+    }
+    if quietly {
+        world.cut_power(0);
+    } else {
+        world.stop(0, false);
+    }
+    Some(world)
+}
+
+#[test]
+fn a_request_that_was_in_no_block_yet_survives_a_restart_and_is_told() {
+    let mut cut = 0;
+    for seed in 0..6 {
+        let Some(mut world) = cut_while_working(seed, 5, seed % 2 == 0) else {
+            continue;
+        };
+        cut += 1;
+        let before = world.shown(0).len();
+        world.start(0);
+        let told = |world: &mut World| {
+            let shown = world.shown(0)[before..].to_owned();
+            let again = "your request of drill is in the chain";
+            shown.contains("✅ requested drill") || shown.contains(again)
+        };
+        assert!(world.run_until(10_000, told), "{}", world.shown(0));
+        let chain = Chain::of(&mut world, 0);
+        assert_eq!(chain.length(), 2);
+        let [reserved, _] = chain.replay();
+        assert!(reserved.contains("drill"));
+        // And that was it.
+        world.stop(0, false);
+        world.start(0);
+        world.run(10_000);
+        assert_eq!(length(&mut world), 2);
+        oracle::check(&mut world);
+    }
+    assert!(cut > 2, "most were cut in time");
+}

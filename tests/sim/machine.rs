@@ -1,0 +1,48 @@
+//! What runs on a host: a node of ours or a desktop node, driven by the same law.
+
+use blx::node::{Action, Clock, Event, Line, Millis, Node};
+
+use crate::desktop::Desktop;
+use crate::disk::SimDisk;
+
+pub enum Machine {
+    Ours(Box<Node<SimDisk>>),
+    Desktop(Box<Desktop>),
+}
+
+impl Machine {
+    pub fn handle(&mut self, clock: Clock, event: Event<'_>) {
+        match self {
+            Machine::Ours(node) => node.handle(clock, event),
+            Machine::Desktop(node) => node.handle(clock, event),
+        }
+    }
+
+    pub fn rx_space(&mut self, line: Line) -> &mut [u8] {
+        match self {
+            Machine::Ours(node) => node.rx_space(line),
+            Machine::Desktop(node) => node.rx_space(line),
+        }
+    }
+
+    pub fn tx_pending(&self, line: Line) -> &[u8] {
+        match self {
+            Machine::Ours(node) => node.tx_pending(line),
+            Machine::Desktop(node) => node.tx_pending(line),
+        }
+    }
+
+    pub fn poll(&mut self) -> Option<Action> {
+        match self {
+            Machine::Ours(node) => node.poll(),
+            Machine::Desktop(node) => node.poll(),
+        }
+    }
+
+    pub fn deadline(&self) -> Option<Millis> {
+        match self {
+            Machine::Ours(node) => node.deadline(),
+            Machine::Desktop(node) => node.deadline(),
+        }
+    }
+}
