@@ -16,16 +16,20 @@ use crate::wire::write::Intent;
 pub struct Desktop {
     /// The length of its chain, as it told or as follows from what it was told.
     pub length: Option<u64>,
+    /// The length that its chain may have by now: it may have taken blocks of ours on top of what
+    /// it told.
+    most: u64,
+    /// The length that its chain has if it took all the blocks that were sent to it since it was
+    /// last asked for its chain.
+    sent: u64,
     /// Its blocks have the same transactions as ours, as far as they go.
     pub in_step: bool,
     /// When it was last told the whole chain unasked.
     told: Option<Millis>,
     /// When it was last asked for its chain.
     pub polled: Millis,
-    /// When our chain is made longer than its own, which is as long and not in step.
+    /// When our chain is made longer than its own, which may be as long and is not in step.
     tie: Option<Millis>,
-    /// The length at which that was done last.
-    tie_broken: u64,
 }
 
 impl Desktop {
@@ -33,36 +37,53 @@ impl Desktop {
     pub fn new(now: Millis) -> Desktop {
         Desktop {
             length: None,
+            most: 0,
+            sent: 0,
             in_step: false,
             told: None,
             polled: now,
             tie: None,
-            tie_broken: 0,
         }
     }
 
     /// It has a chain of this length.
     pub fn has(&mut self, length: u64, in_step: bool) {
         (self.length, self.in_step) = (Some(length), in_step);
+        self.most = match in_step {
+            true => length,
+            false => length.max(self.sent),
+        };
+    }
+
+    /// It is asked for its chain: the answer tells of everything that was sent before.
+    pub fn asked(&mut self) {
+        self.sent = 0;
     }
 
     /// Whether a block of ours at this height is the next one for it, as far as is known; then it
     /// takes it.
     pub fn takes(&mut self, height: u64) -> bool {
-        match self.length {
+        let takes = match self.length {
             None => true,
             Some(length) if self.in_step && length == height => {
-                self.length = Some(height + 1);
+                (self.length, self.most) = (Some(height + 1), height + 1);
                 true
             }
             Some(_) => false,
+        };
+        if takes {
+            self.sent = self.sent.max(height + 1);
         }
+        takes
     }
 
-    /// It was told our whole chain, and takes a longer one.
+    /// It was told our whole chain, and takes it if it is longer than its own.
     fn heard_chain(&mut self, length: u64) {
-        if self.length.is_none_or(|theirs| theirs < length) {
+        if self.most < length {
             self.has(length, true);
+            self.most = length;
+        } else if self.length.is_none_or(|theirs| theirs < length) {
+            self.length = Some(length);
         }
     }
 
@@ -74,14 +95,45 @@ impl Desktop {
         Millis(self.told.map_or(0, |told| told.0 + limits::BRING_UP_MS))
     }
 
-    /// When it has to be looked at again, beside our chain of this length.
-    fn deadline(&self, length: u64) -> Millis {
-        let poll = self.poll_at();
+    /// What it needs, beside our chain of this length.
+    fn need(&self, ours: u64) -> Need {
         match self.length {
-            Some(theirs) if theirs < length => poll.min(self.bring_up_at()),
-            _ => self.tie.map_or(poll, |tie| poll.min(tie)),
+            Some(theirs) if self.in_step && theirs < ours => {
+                match ours - theirs <= limits::BRING_UP_BLOCKS {
+                    true => Need::Blocks,
+                    false => Need::Chain,
+                }
+            }
+            Some(theirs) if !self.in_step && theirs <= ours => match self.most < ours {
+                true => Need::Chain,
+                false => Need::Longer,
+            },
+            _ => Need::Nothing,
         }
     }
+
+    /// When it has to be looked at again.
+    fn deadline(&self, ours: u64) -> Millis {
+        let poll = self.poll_at();
+        match self.need(ours) {
+            Need::Nothing => poll,
+            Need::Blocks => Millis(0),
+            Need::Chain => poll.min(self.bring_up_at()),
+            Need::Longer => self.tie.map_or(poll, |tie| poll.min(tie)),
+        }
+    }
+}
+
+/// What a desktop node needs to have what we have.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Need {
+    Nothing,
+    /// The blocks that it lacks.
+    Blocks,
+    /// The whole chain.
+    Chain,
+    /// The whole chain, when that is longer: as it is, it would keep its own.
+    Longer,
 }
 
 impl<D: Disk> Node<D> {
@@ -125,21 +177,19 @@ impl<D: Disk> Node<D> {
             if ask {
                 desktop.polled = now;
             }
-            match desktop.length {
-                Some(theirs) if theirs < tip.length && !telling => {
-                    desktop.tie = None;
-                    Self::bring_up(peer, theirs, tip.length, now);
-                }
-                Some(theirs) if theirs == tip.length && !desktop.in_step && calm => {
+            let need = desktop.need(tip.length);
+            match need {
+                Need::Longer if calm => {
                     let tie = *desktop.tie.get_or_insert(Millis(now.0 + delay));
-                    if desktop.tie_broken == theirs {
+                    if tie <= now {
                         desktop.tie = None;
-                    } else if tie <= now {
-                        (desktop.tie, desktop.tie_broken) = (None, theirs);
                         longer = true;
                     }
                 }
                 _ => desktop.tie = None,
+            }
+            if !telling {
+                Self::bring_up(peer, need, tip.length, now);
             }
             if ask {
                 peer.ask(now);
@@ -151,18 +201,24 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    fn bring_up(peer: &mut Peer, theirs: u64, ours: u64, now: Millis) {
+    fn bring_up(peer: &mut Peer, need: Need, ours: u64, now: Millis) {
         let Some(desktop) = peer.desktop() else {
             return;
         };
-        if desktop.in_step && ours - theirs <= limits::BRING_UP_BLOCKS {
-            desktop.length = Some(ours);
-            for height in theirs..ours {
-                peer.push(Intent::Block(height));
+        match need {
+            Need::Blocks => {
+                let theirs = desktop.length.unwrap_or(ours);
+                desktop.has(ours, true);
+                desktop.sent = desktop.sent.max(ours);
+                for height in theirs..ours {
+                    peer.push(Intent::Block(height));
+                }
             }
-        } else if desktop.bring_up_at() <= now {
-            desktop.told = Some(now);
-            peer.push(Intent::Chain);
+            Need::Chain if desktop.bring_up_at() <= now => {
+                desktop.told = Some(now);
+                peer.push(Intent::Chain);
+            }
+            Need::Chain | Need::Longer | Need::Nothing => {}
         }
     }
 

@@ -205,6 +205,9 @@ impl Peer {
         } else if self.asked.is_none() {
             self.asked = Some(now);
             self.seen = 0;
+            if let Some(desktop) = self.desktop() {
+                desktop.asked();
+            }
             self.push(Intent::Request);
         }
     }

@@ -165,7 +165,6 @@ impl<D: Disk> Node<D> {
                 self.menu.waiting = None;
             } else if self.now.mono >= until {
                 self.say("that takes a while; the outcome will be shown here.");
-                self.pool.keep_wishes();
                 self.menu.waiting = None;
             } else {
                 return false;

@@ -71,9 +71,10 @@ impl<D: Disk> Node<D> {
         let Some(work) = &mut self.work else {
             return;
         };
-        if work.step(limits::NONCES_PER_TURN)
-            && let Some(work) = self.work.take()
-        {
+        if !work.step(limits::NONCES_PER_TURN) {
+            // It takes longer than a turn: a wish must survive a restart meanwhile.
+            self.pool.keep_wishes();
+        } else if let Some(work) = self.work.take() {
             self.found(&work.into_block());
         }
     }

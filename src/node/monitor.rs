@@ -75,7 +75,9 @@ impl<D: Disk> Node<D> {
             return None;
         }
         let unrepaired = self.log.damaged().is_some() && !self.monitor.told;
-        let now = unrepaired.then_some(self.now.mono);
+        let waits = self.log.gap().is_some() && self.pool.has_own();
+        let impatient = waits && self.monitor.patience.is_none();
+        let now = (unrepaired || impatient).then_some(self.now.mono);
         let patience = self.monitor.patience;
         self.monitor
             .due
@@ -120,7 +122,7 @@ impl<D: Disk> Node<D> {
 
     /// A wish waits some time for the repair; if nobody is there who could help, not at all.
     fn lose_patience(&mut self, peers: bool) {
-        if self.log.gap().is_none() || self.pool.is_empty() {
+        if self.log.gap().is_none() || !self.pool.has_own() {
             self.monitor.patience = None;
             return;
         }
