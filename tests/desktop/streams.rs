@@ -226,56 +226,80 @@ enum Moment {
     Adopted,
 }
 
+/// Who has the other chain.
+enum Source {
+    /// Somebody who says all of it at once, as a desktop node does.
+    Line(String),
+    /// One of ours, on this port.
+    Ours(u16),
+}
+
+impl Source {
+    /// Lets a node know of the chain, and waits for nothing.
+    fn tell(&self, node: &mut Node) {
+        match self {
+            Source::Line(message) => {
+                let (message, port) = (message.clone(), node.port);
+                // It fails if the node is killed meanwhile.
+                thread::spawn(move || Peer::dial(port).try_send(message.as_bytes()));
+            }
+            Source::Ours(port) => {
+                for line in ["6", "127.0.0.1", &port.to_string()] {
+                    node.process.type_line(line);
+                }
+            }
+        }
+    }
+}
+
+const SWITCH_BLOCKS: usize = 20_000;
+
 #[test]
 fn a_kill_in_the_middle_of_a_switch_costs_no_request() {
-    let blocks = 20_000;
-    let chain = empty_blocks(blocks);
-    let message = chain_message(&chain);
-    let whole = {
-        let place = Place::new();
-        let mut blx = place.start(&EASY);
-        Peer::dial(blx.port).say(&message);
-        blx.process
-            .wait_for_status("it all", |status| status.blocks == blocks);
-        size(&place)
-    };
-    let moments = [0, 10, 50, 95].map(Moment::Grown);
-    let mut torn = 0;
-    for moment in moments.into_iter().chain([Moment::Adopted]) {
-        torn += u32::from(killed_in_switch(&message, blocks, whole, moment));
+    let chain = Source::Line(chain_message(&empty_blocks(SWITCH_BLOCKS)));
+    let place = Place::new();
+    let mut long = place.start(&EASY);
+    chain.tell(&mut long);
+    long.process
+        .wait_for_status("all of it", |status| status.blocks == SWITCH_BLOCKS);
+    let whole = size(&place);
+    for source in [chain, Source::Ours(long.port)] {
+        let moments = [0, 10, 50, 95].map(Moment::Grown);
+        let mut torn = 0;
+        for (round, moment) in moments.into_iter().chain([Moment::Adopted]).enumerate() {
+            // The long chain of ours keeps what came into it in the rounds before.
+            let items = named(&format!("round-{round}"), 3);
+            torn += u32::from(killed_in_switch(&source, &items, whole, moment));
+        }
+        assert!(torn > 0, "no kill came in the middle");
     }
-    assert!(torn > 0, "no kill came in the middle");
 }
 
 /// Whether the old chain was still there after the kill.
-fn killed_in_switch(message: &str, blocks: usize, whole: u64, moment: Moment) -> bool {
+fn killed_in_switch(source: &Source, ours: &[String], whole: u64, moment: Moment) -> bool {
     let place = Place::new();
     let mut blx = place.start(&EASY);
-    let ours = named("ours", 3);
-    for item in &ours {
+    for item in ours {
         blx.request(item);
     }
     let before = size(&place);
     let old = blx.process.status().tip;
-    let mut peer = Peer::dial(blx.port);
-    thread::scope(|scope| {
-        scope.spawn(|| peer.try_send(message.as_bytes()));
-        let adopted = || blx.process.said().contains("adopted longer chain");
-        match moment {
-            // Looked at all the time: the moment is short.
-            Moment::Grown(percent) => {
-                while size(&place) <= before + whole * percent / 100 && !adopted() {}
-            }
-            Moment::Adopted => blx.process.wait_for("adopted longer chain"),
+    source.tell(&mut blx);
+    let adopted = || blx.process.said().contains("adopted longer chain");
+    match moment {
+        // Looked at all the time: the moment is short.
+        Moment::Grown(percent) => {
+            while size(&place) <= before + whole * percent / 100 && !adopted() {}
         }
-        blx.process.kill();
-    });
+        Moment::Adopted => blx.process.wait_for("adopted longer chain"),
+    }
+    blx.process.kill();
     let mut blx = place.start(&EASY);
     let status = blx.process.status();
     let torn = status.tip == old;
-    assert!(torn || status.blocks >= blocks, "{status:?}");
-    Peer::dial(blx.port).say(message);
-    await_once(&mut blx, &place, &ours, blocks);
+    assert!(torn || status.blocks >= SWITCH_BLOCKS, "{status:?}");
+    source.tell(&mut blx);
+    await_once(&mut blx, &place, ours, SWITCH_BLOCKS);
     blx.assert_never_said(&["is lost: ", "lost to", "damage"]);
     torn
 }
