@@ -148,11 +148,31 @@ pub fn chain(folder: &Path, blocks: u64) -> PathBuf {
     kept.join("chain.blx")
 }
 
-fn make(directory: &Path, blocks: u64) {
+/// The first `blocks` blocks of a longer chain, in an empty data directory.
+pub fn begin(chain: &Path, blocks: u64, directory: &Path) {
+    let whole = chain.parent().expect("a data directory");
+    let (mut whole, _) =
+        Log::open(Counted::careless(whole), None, Timestamp::Integer(0)).expect("a chain");
+    let mut log = new_log(directory);
+    assert_eq!(log.tip().hash, whole.hash(0).expect("a first block"));
+    for height in 1..blocks {
+        let block = whole.read(height).expect("a block").block;
+        log.append(&block).expect("a valid block");
+    }
+}
+
+/// A chain with the first block that all of them have.
+fn new_log(directory: &Path) -> Log<Counted> {
     let difficulty = limits::DIFFICULTY_DEFAULT;
     let start = Timestamp::from_micros(START_MICROS);
-    let (mut log, _) =
-        Log::open(Counted::careless(directory), Some(difficulty), start).expect("a new chain");
+    let disk = Counted::careless(directory);
+    let (log, _) = Log::open(disk, Some(difficulty), start).expect("a new chain");
+    log
+}
+
+fn make(directory: &Path, blocks: u64) {
+    let mut log = new_log(directory);
+    let difficulty = log.difficulty();
     let began = Instant::now();
     thread::scope(|scope| {
         let (send, signed) = mpsc::sync_channel::<Vec<Signed>>(64);

@@ -17,9 +17,10 @@ use blx::wire::text;
 
 use crate::disk::Counted;
 use crate::generate::Plan;
-use crate::process::{self, Memory};
+use crate::process;
 use crate::rewrite::{self, Rewrite};
 use crate::table::{self, Row, grouped};
+use crate::usage::Memory;
 
 /// Appends that are measured.
 pub const APPENDS: usize = 100;
@@ -77,12 +78,10 @@ impl Bench {
     }
 
     fn row(&mut self, figure: &str, blocks: u64, cells: [String; 2], goal: Goal) {
-        let [ours, rewrite] = cells;
         self.rows.push(Row {
             figure: figure.into(),
             blocks,
-            ours,
-            rewrite,
+            cells: cells.into(),
             goal: goal.filter(|_| blocks == self.longest),
         });
     }

@@ -1,6 +1,5 @@
 //! Nodes as processes: how long one takes to its prompt, and how much memory it keeps.
 
-use std::fs;
 use std::io::Read;
 use std::net::TcpListener;
 use std::path::Path;
@@ -10,17 +9,13 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::usage::{self, Memory};
+
 /// What a menu asks at rest; the stand-in says the same.
 pub const PROMPT: &str = "select > ";
 
-/// The resident memory of a process, in bytes.
-#[derive(Clone, Copy)]
-pub struct Memory {
-    /// Now.
-    pub resident: u64,
-    /// The most so far.
-    pub peak: u64,
-}
+/// A process that takes less than this in a second is idle.
+const BUSY_MIN: Duration = Duration::from_millis(10);
 
 /// A process that is ended when this is dropped.
 pub struct Process(Child);
@@ -38,46 +33,19 @@ impl Process {
         Pid::from_child(&self.0)
     }
 
-    fn proc_file(&self, name: &str) -> String {
-        let path = format!("/proc/{}/{name}", self.0.id());
-        fs::read_to_string(path).expect("a process that runs")
-    }
-
     /// What it keeps in memory now.
     pub fn memory(&self) -> Memory {
-        let status = self.proc_file("status");
-        let field = |name: &str| {
-            let line = status.lines().find_map(|line| line.strip_prefix(name));
-            let kib = line.and_then(|line| line.split_whitespace().next());
-            let kib: Option<u64> = kib.and_then(|kib| kib.parse().ok());
-            kib.expect("the kernel knows its memory") * 1024
-        };
-        Memory {
-            resident: field("VmRSS:"),
-            peak: field("VmHWM:"),
-        }
-    }
-
-    /// Ticks of the processor that it has used.
-    fn ticks(&self) -> u64 {
-        let stat = self.proc_file("stat");
-        // The name in parentheses may hold anything.
-        let (_, fields) = stat.rsplit_once(") ").expect("a name in parentheses");
-        let mut fields = fields.split(' ').skip(11);
-        let mut next = || fields.next().and_then(|field| field.parse::<u64>().ok());
-        next()
-            .zip(next())
-            .map(|(user, system)| user + system)
-            .expect("two times")
+        usage::memory(self.0.id())
     }
 
     /// Waits until it does next to nothing for a second.
     pub fn await_rest(&self) {
-        let mut before = self.ticks();
+        let busy = || usage::processor_time(&self.0.id().to_string());
+        let mut before = busy();
         loop {
             thread::sleep(Duration::from_secs(1));
-            let now = self.ticks();
-            if now <= before + 1 {
+            let now = busy();
+            if now <= before + BUSY_MIN {
                 return;
             }
             before = now;

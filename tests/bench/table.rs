@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::process::Memory;
+use crate::usage::Memory;
 
 /// A figure and what it is compared with.
 #[derive(Default)]
@@ -11,17 +11,15 @@ pub struct Row {
     pub figure: String,
     /// In a chain of so many blocks.
     pub blocks: u64,
-    /// This node's.
-    pub ours: String,
-    /// That of the file that is written whole.
-    pub rewrite: String,
+    /// One for each column that is compared.
+    pub cells: Vec<String>,
     /// What is wanted, and whether it is there.
     pub goal: Option<(&'static str, bool)>,
 }
 
-/// Prints the rows below a head.
-pub fn print(rows: &[Row]) {
-    let mut lines = vec![["", "blocks", "blx", "rewrite", "goal", ""].map(String::from)];
+/// Prints the rows below a head that names what is compared.
+pub fn print(columns: &[&str], rows: &[Row]) {
+    let mut lines = vec![line("", "blocks", columns.iter().copied(), "goal", "")];
     lines.extend(rows.iter().map(|row| {
         let (goal, met) = row.goal.unwrap_or_default();
         let verdict = match row.goal {
@@ -29,28 +27,34 @@ pub fn print(rows: &[Row]) {
             Some(_) if met => "met",
             Some(_) => "NOT met",
         };
-        [
-            row.figure.clone(),
-            grouped(row.blocks),
-            row.ours.clone(),
-            row.rewrite.clone(),
-            goal.into(),
-            verdict.into(),
-        ]
+        let cells = row.cells.iter().map(String::as_str);
+        line(&row.figure, &grouped(row.blocks), cells, goal, verdict)
     }));
-    let widths: [usize; 6] = core::array::from_fn(|column| {
-        let cells = lines.iter().map(|line| line[column].chars().count());
-        cells.max().unwrap_or(0)
-    });
-    let rule = widths.map(|width| "-".repeat(width));
+    let count = lines[0].len();
+    let width = |column: usize| lines.iter().map(|line| line[column].chars().count()).max();
+    let widths: Vec<usize> = (0..count).filter_map(width).collect();
+    let rule = widths.iter().map(|width| "-".repeat(*width)).collect();
     lines.insert(1, rule);
     for line in lines {
-        let [figure, blocks, ours, rewrite, goal, verdict] = &line;
-        let [a, b, c, d, e, f] = widths;
-        println!(
-            "| {figure:a$} | {blocks:>b$} | {ours:>c$} | {rewrite:>d$} | {goal:e$} | {verdict:f$} |"
-        );
+        let numbers = 1..count - 2;
+        let cells = line.iter().zip(&widths).enumerate();
+        let cells = cells.map(|(column, (cell, width))| match numbers.contains(&column) {
+            true => format!("{cell:>width$}"),
+            false => format!("{cell:width$}"),
+        });
+        println!("| {} |", cells.collect::<Vec<_>>().join(" | "));
     }
+}
+
+fn line<'a>(
+    figure: &'a str,
+    blocks: &'a str,
+    cells: impl Iterator<Item = &'a str>,
+    goal: &'a str,
+    verdict: &'a str,
+) -> Vec<String> {
+    let cells = [figure, blocks].into_iter().chain(cells);
+    cells.chain([goal, verdict]).map(String::from).collect()
 }
 
 /// A number with commas.

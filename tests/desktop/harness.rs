@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Far more than anything here takes on a slow, busy machine.
-const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(60);
 /// From one look at a status to the next.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -20,6 +20,7 @@ pub struct Status {
     pub available: usize,
     pub peers: usize,
     pub tip: String,
+    pub key: String,
 }
 
 /// A running program. Dropping it kills it, and in a failing test prints all it said.
@@ -55,10 +56,16 @@ impl Process {
     }
 
     pub fn type_line(&mut self, line: &str) {
-        self.typed.push((self.said().len(), line.to_owned()));
+        let said = self.said.lock().text.len();
+        self.typed.push((said, line.to_owned()));
         self.input
             .write_all(format!("{line}\n").as_bytes())
             .unwrap_or_else(|error| panic!("{} does not take {line:?}: {error}", self.name));
+    }
+
+    /// The system's number for it.
+    pub fn id(&self) -> u32 {
+        self.child.id()
     }
 
     /// Everything it said so far.
@@ -71,18 +78,25 @@ impl Process {
         self.wait_until(text, |said| said.contains(text).then_some(()));
     }
 
+    /// Waits until it has said one of these, and says which.
+    pub fn wait_for_any(&self, texts: &[&str]) -> usize {
+        self.wait_until(&texts.join(" or "), |said| {
+            texts.iter().position(|text| said.contains(text))
+        })
+    }
+
     /// Types `lines` into the menu; what it said from then on up to the end of a status.
     pub fn ask(&mut self, lines: &[&str]) -> String {
-        let start = self.said().len();
+        let start = self.said.lock().text.len();
         for line in lines {
             self.type_line(line);
         }
         self.type_line("9");
         self.wait_until("a status", |said| {
             let answer = said.get(start..)?;
-            let tip = answer.find("[status] tip: ")?;
-            let end = answer[tip..].find('\n')?;
-            Some(answer[..tip + end].to_owned())
+            let last = answer.find("[status] node key: ")?;
+            let end = answer[last..].find('\n')?;
+            Some(answer[..last + end].to_owned())
         })
     }
 
@@ -99,6 +113,7 @@ impl Process {
             available: number("available items"),
             peers: number("connected peers"),
             tip: fields["tip"].to_owned(),
+            key: fields["node key"].to_owned(),
         }
     }
 
@@ -143,18 +158,38 @@ impl Process {
         }
     }
 
-    /// What it said, with what was typed where it was typed.
+    /// What it said, with what was typed where it was typed; without the menu and what answers a
+    /// look at the status, which is taken all the time.
     fn transcript(&self) -> String {
         let (said, complained) = (self.said(), self.complained.lock().text.clone());
-        let mut text = format!("==== {} ====\n", self.name);
+        let mut text = String::new();
         let mut at = 0;
         for (position, line) in &self.typed {
-            text += &format!("{}\u{ab}{line}\u{bb}", &said[at..*position]);
+            text += &said[at..*position];
+            if !["3", "4", "9"].contains(&line.as_str()) {
+                text += &format!("\u{ab}{line}\u{bb}");
+            }
             at = *position;
         }
-        text + &format!(
-            "{}\n---- its standard error ----\n{complained}",
-            &said[at..]
+        text += &said[at..];
+        let lines = text.lines().filter(|line| {
+            let menu =
+                line.contains(". ") && line.starts_with(|first: char| first.is_ascii_digit());
+            let noise = [
+                "[status] ",
+                "  ",
+                "=== ",
+                "reserved items: ",
+                "available items: ",
+            ];
+            let empty = ["", "select > "].contains(line);
+            !menu && !empty && !noise.iter().any(|start| line.starts_with(start))
+        });
+        let lines: Vec<&str> = lines.collect();
+        format!(
+            "==== {} ====\n{}\n---- its standard error ----\n{complained}",
+            self.name,
+            lines.join("\n")
         )
     }
 }

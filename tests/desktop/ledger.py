@@ -122,9 +122,12 @@ class Block:
 class Ledger:
     """A chain that starts with a genesis block of its own, and the items it tells of."""
 
-    def __init__(self) -> None:
-        self.chain = [Block.mined(0, NO_HASH, (), difficulty=0)]
+    def __init__(self, wire: list[Any] | None = None) -> None:
+        """`wire` is a chain that it had before; nothing of it is checked."""
+        self.chain = [Block.from_wire(block) for block in wire or ()]
+        self.chain = self.chain or [Block.mined(0, NO_HASH, (), difficulty=0)]
         self._reserved: dict[str, bool] = {}  # every uid seen, and whether it is reserved now
+        self._replay()
 
     def items(self, reserved: bool) -> list[str]:
         return sorted(uid for uid, is_reserved in self._reserved.items() if is_reserved == reserved)
@@ -152,11 +155,15 @@ class Ledger:
             return False
         if len(chain) <= len(self.chain) or not is_valid(chain):
             return False
-        self.chain, self._reserved = chain, {}
-        for block in chain:
+        self.chain = chain
+        self._replay()
+        return True
+
+    def _replay(self) -> None:
+        self._reserved.clear()
+        for block in self.chain:
             for transaction in block.transactions:
                 self._apply(transaction)
-        return True
 
     def _apply(self, transaction: Transaction) -> None:
         self._reserved[transaction.uid] = transaction.kind is Kind.REQUEST

@@ -2,14 +2,34 @@
 //! others, although desktop nodes mine each block anew and pass none on.
 
 mod harness;
+mod lan;
+mod meetings;
 mod nodes;
+// The tests of the real binary use the rest of it.
+#[allow(dead_code)]
+#[path = "../e2e/peer.rs"]
+mod peer;
+// The benchmark uses the rest of it.
+#[allow(dead_code)]
+mod relay;
+mod splits;
+mod streams;
+// The benchmark uses the rest of it.
+#[allow(dead_code)]
+#[path = "../bench/usage.rs"]
+mod usage;
 
 use std::path::Path;
 
 use nodes::{Node, Place, desktop, python, script, wait_in_step};
 
 /// Said when transactions of ours fell out of the chain, or a peer broke a rule.
-const TROUBLE: [&str; 3] = ["is lost", "in the chain again", "failed validation"];
+const TROUBLE: [&str; 4] = [
+    "is lost: ",
+    "lost to ",
+    "in the chain again",
+    "failed validation",
+];
 
 #[test]
 fn the_stand_in_keeps_to_the_recorded_words() {
@@ -201,6 +221,33 @@ fn a_desktop_node_adopts_our_longer_chain_when_its_user_asks() {
 }
 
 #[test]
+fn a_desktop_node_that_is_behind_is_brought_up_without_its_user() {
+    let Some(python) = python() else { return };
+    for we_dial in [true, false] {
+        let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+        let mut blx = place.start(&[]);
+        for number in 1..=5 {
+            blx.request(&format!("item-{number}"));
+        }
+        desktop.request("theirs");
+        if we_dial {
+            blx.connect(&mut desktop);
+        } else {
+            desktop.connect(&mut blx);
+        }
+        // What its user was shown as done is not lost.
+        for node in [&mut blx, &mut desktop] {
+            node.process
+                .wait_for_status("6 reserved", |status| status.reserved == 6);
+        }
+        desktop
+            .process
+            .wait_for("[consensus ✅] adopted longer chain");
+        blx.assert_never_said(&TROUBLE);
+    }
+}
+
+#[test]
 fn what_we_requested_comes_back_on_top_of_a_longer_chain() {
     let Some(python) = python() else { return };
     let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
@@ -215,8 +262,10 @@ fn what_we_requested_comes_back_on_top_of_a_longer_chain() {
         .wait_for("[consensus ✅] adopted longer chain (4 blocks)");
     blx.process
         .wait_for("[consensus ✅] your request of tripod is in the chain again, block #4\n");
-    blx.process
-        .wait_for("[consensus ❌] your request of drill is lost: somebody else has it now.\n");
+    blx.process.wait_for(&format!(
+        "[consensus] your request of drill lost to {} at block 2\n",
+        desktop.short_key()
+    ));
     wait_in_step(&mut [&mut blx, &mut desktop], 5, 4, 0);
     for node in [&mut blx, &mut desktop] {
         node.assert_reserved(&["drill", "lamp", "saw", "tripod"]);
@@ -242,8 +291,10 @@ fn a_release_that_somebody_made_before_us_is_reported() {
     let mut blx = place.start(&[]);
     blx.release("saw");
     blx.connect(&mut desktop);
-    blx.process
-        .wait_for("[consensus ❌] your release of saw is lost: it has been released already.\n");
+    blx.process.wait_for(&format!(
+        "[consensus] your release of saw lost to {} at block 2\n",
+        desktop.short_key()
+    ));
     let states = wait_in_step(&mut [&mut blx, &mut desktop], 4, 2, 1);
     assert_eq!(states[0].tip, states[1].tip);
 }
@@ -266,8 +317,13 @@ fn our_release_does_not_end_a_reservation_that_was_made_since() {
     blx.release("saw");
     desktop.request("lamp");
     blx.connect(&mut desktop);
+    // There the item was released and taken again.
+    let lost = format!(
+        "[consensus] your release of saw lost to {} at block ",
+        desktop.short_key()
+    );
     blx.process
-        .wait_for("[consensus ❌] your release of saw is lost: somebody else has it now.\n");
+        .wait_for_any(&[&format!("{lost}2\n"), &format!("{lost}3\n")]);
     wait_in_step(&mut [&mut blx, &mut desktop], 6, 2, 1);
     desktop.assert_reserved(&["lamp", "saw"]);
 }
@@ -284,11 +340,14 @@ fn our_release_of_an_item_that_we_did_not_get_is_lost_with_the_request() {
     blx.release("drill");
     blx.request("tripod");
     blx.connect(&mut desktop);
-    for lost in ["request of drill", "release of drill"] {
-        blx.process.wait_for(&format!(
-            "[consensus ❌] your {lost} is lost: somebody else has it now.\n"
-        ));
-    }
+    let place = format!("drill lost to {} at block 1\n", desktop.short_key());
+    blx.process
+        .wait_for(&format!("[consensus] your request of {place}"));
+    // Nobody else released it; but somebody else took what it would have released.
+    blx.process.wait_for_any(&[
+        &format!("[consensus] your release of {place}"),
+        "[consensus ❌] your release of drill is lost: ",
+    ]);
     wait_in_step(&mut [&mut blx, &mut desktop], 6, 5, 0);
     desktop.assert_reserved(&["drill", "lamp", "saw", "tripod", "vice"]);
 }

@@ -13,11 +13,12 @@ import sys
 import threading
 from collections.abc import Iterator
 from contextlib import suppress
+from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ledger import CURVE, MALFORMED, Kind, Ledger, Transaction, is_valid
+from ledger import CURVE, MALFORMED, Kind, Ledger, Transaction, is_valid, write_key
 
 READ_SIZE = 4096
 DIAL_SECONDS = 5.0
@@ -108,14 +109,14 @@ class Peer:
 class Node:
     """Ledger and peers, behind one lock; a thread accepts and one thread reads each peer."""
 
-    def __init__(self, bind: str, port: int, console: Console) -> None:
+    def __init__(self, bind: str, port: int, ledger: Ledger, console: Console) -> None:
         self._listener = socket.create_server((bind, port))
         self.port: int = self._listener.getsockname()[1]
         self._sender = f"{bind}:{self.port}"
         self._console = console
         self._key = ec.generate_private_key(CURVE)
         self._lock = threading.Lock()
-        self._ledger = Ledger()
+        self._ledger = ledger
         self._peers: list[Peer] = []
         console.say(f"listening on {self._sender}")
         threading.Thread(target=self._accept, daemon=True).start()
@@ -167,7 +168,9 @@ class Node:
                 f"[status] reserved items: {len(self._ledger.items(reserved=True))}",
                 f"[status] available items: {len(self._ledger.items(reserved=False))}",
                 f"[status] connected peers: {len(self._peers)}",
-                f"[status] tip: {chain[-1].hash}",  # a test aid; desktop nodes do not say it
+                # Aids for tests; desktop nodes do not say these.
+                f"[status] tip: {chain[-1].hash}",
+                f"[status] node key: {write_key(self._key.public_key())}",
             )
 
     def _list(self, entries: list[str]) -> None:
@@ -297,10 +300,12 @@ def main() -> None:
     parser = argparse.ArgumentParser(description="A stand-in for the 0.0.1 desktop node.")
     parser.add_argument("--bind", default="0.0.0.0", metavar="ADDR", help="default: %(default)s")
     parser.add_argument("port", type=int, metavar="PORT", help="0 takes any free port")
+    parser.add_argument("--chain", type=Path, metavar="FILE", help="the blocks to start with")
     arguments = parser.parse_args()
+    ledger = Ledger(json.loads(arguments.chain.read_bytes()) if arguments.chain else None)
     console = Console()
     with suppress(EOFError, KeyboardInterrupt):
-        run_menu(Node(arguments.bind, arguments.port, console), console)
+        run_menu(Node(arguments.bind, arguments.port, ledger, console), console)
     os._exit(0)  # at once: the threads of its peers may be in the middle of a read or a line
 
 

@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicU16, Ordering};
 use tempfile::TempDir;
 
 use crate::harness::{Process, Status};
+use crate::relay::Relay;
 
 const HOST: &str = "127.0.0.1";
 
@@ -49,7 +50,15 @@ pub struct Node {
 
 /// A stand-in for a desktop node.
 pub fn desktop(python: &str, name: &str) -> Node {
+    desktop_from(python, name, None)
+}
+
+/// The same, with the chain of a file that `blx export` wrote.
+pub fn desktop_from(python: &str, name: &str, chain: Option<&Path>) -> Node {
     let mut command = script(python, "node.py");
+    if let Some(chain) = chain {
+        command.arg("--chain").arg(chain);
+    }
     let process = Process::start(name, command.args(["--bind", HOST, "0"]));
     let start = format!("listening on {HOST}:");
     process.wait_for("select > ");
@@ -83,13 +92,32 @@ impl Place {
         }
     }
 
+    /// One below a folder, for the benchmark.
+    #[allow(dead_code)]
+    pub fn within(folder: &Path) -> Place {
+        Place {
+            directory: tempfile::tempdir_in(folder).expect("a directory"),
+            ..Place::new()
+        }
+    }
+
+    /// Its data directory.
+    pub fn directory(&self) -> &Path {
+        self.directory.path()
+    }
+
     pub fn start(&self, arguments: &[&str]) -> Node {
+        self.start_as("blx", arguments)
+    }
+
+    /// Under a name of its own in what a failing test prints.
+    pub fn start_as(&self, name: &str, arguments: &[&str]) -> Node {
         let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
         command.args(["--bind", HOST, "--data-dir"]);
         command.arg(self.directory.path()).args(arguments);
         command.arg(self.port.to_string());
         command.env("LC_ALL", self.locale).env("RUST_LOG", "info");
-        let process = Process::start("blx", &mut command);
+        let process = Process::start(name, &mut command);
         process.wait_for("select > ");
         Node {
             process,
@@ -126,6 +154,12 @@ impl Node {
         }
     }
 
+    /// Dials whoever is behind a wire, and waits for nothing.
+    pub fn dial(&mut self, relay: &Relay) {
+        let address = relay.address();
+        self.choose(&["6", &address.ip().to_string(), &address.port().to_string()]);
+    }
+
     pub fn wait_for_peers(&mut self, count: usize) {
         self.process
             .wait_for_status(&format!("connected to {count} peers"), |status| {
@@ -133,9 +167,21 @@ impl Node {
             });
     }
 
+    /// The first digits of its key, as users are told.
+    pub fn short_key(&mut self) -> String {
+        self.process.status().key[..12].to_owned()
+    }
+
     pub fn request(&mut self, item: &str) {
         self.choose(&["1", item]);
         self.process.wait_for(&format!("✅ requested {item}\n"));
+    }
+
+    /// Whether its user, who asked for an item, got it then.
+    pub fn was_taken(&self, item: &str) -> bool {
+        let got = format!("✅ requested {item}\n");
+        let refused = format!("❌ item {item} is not available.\n");
+        self.process.wait_for_any(&[&got, &refused]) == 0
     }
 
     pub fn request_all(&mut self, items: &[&str]) {
@@ -169,18 +215,23 @@ impl Node {
         self.assert_listed("4", items);
     }
 
-    /// Desktop nodes write `  - item`, ours `  item  taken ... by ...`.
     fn assert_listed(&mut self, option: &str, items: &[&str]) {
-        let answer = self.process.ask(&[option]);
-        let entries = answer.lines().filter_map(|line| line.strip_prefix("  "));
-        let mut listed: Vec<&str> = entries
-            .map(|entry| entry.strip_prefix("- ").unwrap_or(entry))
-            .map(|entry| entry.split("  ").next().unwrap_or_default())
-            .collect();
+        let mut listed = self.listed(option);
         listed.sort_unstable();
         let mut items = items.to_vec();
         items.sort_unstable();
-        assert_eq!(listed, items, "{answer}");
+        assert_eq!(listed, items);
+    }
+
+    /// The items of menu 3 or 4. Desktop nodes write `  - item`, ours `  item  taken ... by ...`.
+    pub fn listed(&mut self, option: &str) -> Vec<String> {
+        let answer = self.process.ask(&[option]);
+        let entries = answer.lines().filter_map(|line| line.strip_prefix("  "));
+        entries
+            .map(|entry| entry.strip_prefix("- ").unwrap_or(entry))
+            .filter_map(|entry| entry.split("  ").next())
+            .map(str::to_owned)
+            .collect()
     }
 
     pub fn assert_never_said(&self, texts: &[&str]) {
