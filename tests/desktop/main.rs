@@ -205,18 +205,19 @@ fn a_desktop_node_adopts_our_longer_chain_when_its_user_asks() {
     let Some(python) = python() else { return };
     let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
     let mut blx = place.start(&[]);
-    for number in 1..=5 {
+    // So many that they are not told one by one.
+    for number in 1..=20 {
         blx.request(&format!("item-{number}"));
     }
     desktop.connect(&mut blx);
     desktop.sync();
     desktop
         .process
-        .wait_for("[consensus ✅] adopted longer chain (6 blocks)");
-    let states = wait_in_step(&mut [&mut blx, &mut desktop], 6, 5, 0);
+        .wait_for("[consensus ✅] adopted longer chain (21 blocks)");
+    let states = wait_in_step(&mut [&mut blx, &mut desktop], 21, 20, 0);
     assert_eq!(states[0].tip, states[1].tip);
     desktop.release("item-3");
-    wait_in_step(&mut [&mut blx, &mut desktop], 7, 4, 1);
+    wait_in_step(&mut [&mut blx, &mut desktop], 22, 19, 1);
     blx.assert_never_said(&TROUBLE);
 }
 
