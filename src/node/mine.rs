@@ -322,6 +322,7 @@ impl<D: Disk> Node<D> {
     /// A block is in the chain: what waited and is in it is done, and that is told. True if the
     /// user waited for something of it.
     pub(super) fn strike_done(&mut self, block: &Block) -> bool {
+        self.tell_found(block);
         let done = self.pool.take_done(&block.transactions);
         let mut fresh = false;
         for batch in done {

@@ -191,8 +191,8 @@ impl<D: Disk> Node<D> {
         })
     }
 
-    /// What was called lost, and a block of the new chain has it.
-    fn tell_found(&mut self, block: &Block) {
+    /// What was called lost, and a block of the chain has it.
+    pub(super) fn tell_found(&mut self, block: &Block) {
         let ours = self.identity.public();
         for mine in block.transactions.iter().filter(|t| t.requester == ours) {
             let told = self.pool.lost.iter().position(|told| told.is_same_as(mine));
