@@ -225,8 +225,8 @@ pub const CHECKPOINT_BYTES: u64 = 8 << 20;
 /// A chain file smaller than this many bytes is not compacted by itself.
 pub const COMPACT_BYTES_MIN: u64 = 64 << 10;
 
-/// Bytes of a compacted file between two syncs.
-pub const COMPACT_SYNC_BYTES: u64 = 1 << 20;
+/// Bytes copied into another file between two syncs.
+pub const COPY_SYNC_BYTES: u64 = 1 << 20;
 
 /// The most leading hexadecimal zeros that can be asked for: no machine finds 16, and a number that
 /// was typed by mistake should not make a node look dead.

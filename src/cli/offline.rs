@@ -20,7 +20,7 @@ pub const NAMES: [&str; 5] = ["export", "import", "backup", "restore", "compact"
 
 /// Their usage lines.
 pub const USAGE: &str = "       \
-blx export [WHERE] [FILE]
+blx export [--branch] [WHERE] [FILE]
        blx import [WHERE] [--difficulty N] FILE
        blx backup [WHERE] FILE
        blx restore [WHERE] FILE
@@ -31,7 +31,8 @@ blx export [WHERE] [FILE]
 pub const MEANING: &str = "
 WHERE is --data-dir DIR, or --port PORT for that port's default data directory. A node may be
 running there during export and backup, and none during the others. No file is overwritten.
-  export   writes the chain as a JSON array of blocks to FILE, or to standard output
+  export   writes the chain as a JSON array of blocks to FILE, or to standard output; with --branch
+           the blocks that the last switch with a warning took out of the chain
   import   checks an array or a chain_response (- is standard input), then puts it into an empty DIR
   backup   writes chain and key as one file; whoever has it can act as this node
   restore  checks such a file, then puts it into an empty DIR
@@ -41,8 +42,13 @@ running there during export and backup, and none during the others. No file is o
 /// What to do with a data directory.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Task {
-    /// Write its chain as JSON; to standard output without a file.
-    Export(Option<PathBuf>),
+    /// Write its chain as JSON.
+    Export {
+        /// Instead, what the last alarming switch took out of it.
+        branch: bool,
+        /// Standard output without one.
+        file: Option<PathBuf>,
+    },
     /// Take a chain of JSON into it.
     Import {
         /// An array or a `chain_response`; `-` is standard input.
@@ -64,6 +70,7 @@ pub fn parse(name: &OsStr, mut parser: lexopt::Parser, home: Option<OsString>) -
     let mut directory = None;
     let mut port = None;
     let mut difficulty = None;
+    let mut branch = false;
     while let Some(argument) = parser.next().map_err(sentence)? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
@@ -72,6 +79,7 @@ pub fn parse(name: &OsStr, mut parser: lexopt::Parser, home: Option<OsString>) -
             Long("difficulty") if name == "import" => {
                 difficulty = Some(parse_difficulty(&text(&mut parser)?)?);
             }
+            Long("branch") if name == "export" => branch = true,
             Value(value) if name != "compact" && file.is_none() && !value.is_empty() => {
                 file = Some(value.into())
             }
@@ -85,7 +93,10 @@ pub fn parse(name: &OsStr, mut parser: lexopt::Parser, home: Option<OsString>) -
     };
     let piped = file.as_ref().is_some_and(|file| file.as_os_str() == "-");
     let task = match (name.to_str(), file) {
-        (Some("export"), file) => Task::Export(file.filter(|_| !piped)),
+        (Some("export"), file) => {
+            let file = file.filter(|_| !piped);
+            Task::Export { branch, file }
+        }
         (Some("compact"), _) => Task::Compact,
         (Some("import"), Some(file)) => Task::Import { file, difficulty },
         (Some("backup"), Some(file)) if !piped => Task::Backup(file),
@@ -104,7 +115,7 @@ pub fn parse(name: &OsStr, mut parser: lexopt::Parser, home: Option<OsString>) -
 /// Does what the arguments ask for.
 pub fn run(directory: &Path, task: &Task) -> ExitCode {
     let done = match task {
-        Task::Export(file) => export(directory, file.as_deref()),
+        Task::Export { branch, file } => export(directory, *branch, file.as_deref()),
         Task::Import { file, difficulty } => transfer::import(directory, file, *difficulty)
             .map(|verdict| imported(directory, &verdict)),
         Task::Backup(file) => backup::backup(directory, file)
@@ -116,13 +127,18 @@ pub fn run(directory: &Path, task: &Task) -> ExitCode {
     done.unwrap_or_else(|fault| complain(&format!("blx: {fault}\n"), EXIT_FAULT))
 }
 
-fn export(directory: &Path, file: Option<&Path>) -> Result<ExitCode, String> {
-    let tip = transfer::export(directory, file)?;
+fn export(directory: &Path, branch: bool, file: Option<&Path>) -> Result<ExitCode, String> {
+    let (blocks, tip) = if branch {
+        let (from, tip) = transfer::export_branch(directory, file)?;
+        (format!("blocks {from} to {}", tip.length - 1), tip)
+    } else {
+        let tip = transfer::export(directory, file)?;
+        (format!("{} blocks", tip.length), tip)
+    };
     Ok(match file {
         Some(file) => print(&format!(
-            "written to {}: {} blocks, tip {}\n",
+            "written to {}: {blocks}, tip {}\n",
             file.display(),
-            tip.length,
             tip.hash
         )),
         // The blocks are there, and nothing else may be.
@@ -180,9 +196,18 @@ mod tests {
     #[test]
     fn each_has_its_file_and_its_directory() {
         let default = PathBuf::from("/home/u/.databox/material/6000");
-        assert_eq!(task(&["export"]), (default.clone(), Task::Export(None)));
-        assert_eq!(task(&["export", "-"]).1, Task::Export(None));
-        assert_eq!(task(&["export", "f"]).1, Task::Export(Some("f".into())));
+        let export = |branch, file: Option<&str>| Task::Export {
+            branch,
+            file: file.map(PathBuf::from),
+        };
+        assert_eq!(task(&["export"]), (default.clone(), export(false, None)));
+        assert_eq!(task(&["export", "-"]).1, export(false, None));
+        assert_eq!(task(&["export", "f"]).1, export(false, Some("f")));
+        assert_eq!(task(&["export", "--branch"]).1, export(true, None));
+        assert_eq!(
+            task(&["export", "f", "--branch"]).1,
+            export(true, Some("f"))
+        );
         assert_eq!(
             task(&["backup", "--port", "6001", "f"]),
             (
@@ -212,6 +237,8 @@ mod tests {
             &["export", ""],
             &["export", "a", "b"],
             &["export", "--difficulty", "2"],
+            &["export", "--branch=x"],
+            &["backup", "--branch", "f"],
             &["export", "--data-dir", "x", "--port", "6000"],
             &["export", "--port", "0"],
             &["export", "--data-dir="],

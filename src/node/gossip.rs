@@ -304,16 +304,21 @@ impl<D: Disk> Node<D> {
             true => self.log.read(block.index).ok(),
             false => None,
         };
+        if ours
+            .as_ref()
+            .is_some_and(|ours| ours.block.hash == block.hash)
+        {
+            return false;
+        }
         let same = match &ours {
             Some(ours) => is_remade(&ours.block, block),
             None => block.index == length,
         };
-        let known = ours.is_some_and(|ours| ours.block.hash == block.hash);
         if let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) {
             let before = desktop.in_step && desktop.length == Some(block.index);
             desktop.has(block.index.saturating_add(1), before && same);
         }
-        !known
+        true
     }
 
     /// Whether a block could stand in the place of our last one, now.

@@ -297,6 +297,18 @@ impl<D: Disk> Node<D> {
                 unreachable!("a block of ours breaks no rule: {error}")
             }
         }
+        let (count, index) = (block.transactions.len(), block.index);
+        let own = self.identity.public();
+        let others = block.transactions.iter().filter(|t| t.requester != own);
+        match others.count() {
+            _ if count == 0 => self.notify(&format!(
+                "[consensus ℹ️] made block #{index} without content, so that a desktop node takes our chain"
+            )),
+            0 => {}
+            others => self.notify(&format!(
+                "[network 📦] made block #{index} of what others asked for ({others})"
+            )),
+        }
         let fresh = self.strike_done(block);
         let intent = if fresh {
             Intent::OwnBlock

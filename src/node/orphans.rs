@@ -11,6 +11,7 @@ use crate::ledger::{Block, Kind, Transaction, TransactionId, Uid};
 use crate::limits;
 use crate::store::branch::Fallen;
 use crate::store::disk::{Disk, DiskError};
+use crate::store::fallen::Saving;
 use crate::store::record::StoredBlock;
 
 /// What fell out. Costs about 300 bytes for each transaction, until it is known whether the new
@@ -185,8 +186,8 @@ impl<D: Disk> Node<D> {
         let alarming = lost.is_alarming(deep);
         self.make_again(lost);
         alarming.then(|| {
-            let next = fallen.from;
-            Stage::Saving { fallen, next }
+            let saving = Saving::default();
+            Stage::Saving { fallen, saving }
         })
     }
 
@@ -225,11 +226,11 @@ impl<D: Disk> Node<D> {
     }
 
     /// Keeps the branch that a switch took out, of which something deep is lost, and warns.
-    pub(super) fn save_fallen(&mut self, fallen: Fallen, next: u64) -> Option<Stage> {
-        let saved: Result<Option<u64>, DiskError> = Ok(None.filter(|_| next > 0));
-        match saved {
-            Ok(Some(next)) => return Some(Stage::Saving { fallen, next }),
-            Ok(None) => {}
+    pub(super) fn save_fallen(&mut self, fallen: Fallen, mut saving: Saving) -> Option<Stage> {
+        let blocks = limits::BLOCKS_PER_TURN;
+        match self.log.save_fallen(&fallen, &mut saving, blocks) {
+            Ok(false) => return Some(Stage::Saving { fallen, saving }),
+            Ok(true) => {}
             Err(error) => self.notify(&format!(
                 "[store ❌] the branch that was left cannot be kept: {error}."
             )),

@@ -82,7 +82,10 @@ impl<D: Disk> Node<D> {
             Slot::Free | Slot::Dialing => None,
         });
         let targets = self.targets.iter().filter_map(Target::address);
-        slots.chain(targets).collect()
+        // As the book spells them: an IPv4 address as such.
+        let plain =
+            |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        slots.chain(targets).map(plain).collect()
     }
 
     fn wants_peers(&self) -> bool {

@@ -1,8 +1,8 @@
 //! Transactions that are in no block yet: what our user wants, what fell out of the chain, what
 //! peers sent. They wait here in their order; `mine` makes blocks of them.
 
+use core::net::IpAddr;
 use std::collections::VecDeque;
-use std::net::IpAddr;
 
 use super::{Millis, Node};
 use crate::ledger::{Changes, RuleError, Transaction, TransactionId, Uid};

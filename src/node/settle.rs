@@ -12,6 +12,7 @@ use crate::ledger::{Kind, Transaction, Uid};
 use crate::limits;
 use crate::store::branch::{Fallen, Staged};
 use crate::store::disk::Disk;
+use crate::store::fallen::Saving;
 use crate::wire::write::Intent;
 
 /// A switch.
@@ -44,7 +45,7 @@ pub enum Stage {
         lost: Lost,
     },
     /// The branch that fell out is being kept for `blx export --branch`.
-    Saving { fallen: Fallen, next: u64 },
+    Saving { fallen: Fallen, saving: Saving },
 }
 
 /// A chain that lost, while it is read.
@@ -92,7 +93,7 @@ impl<D: Disk> Node<D> {
                 lost,
             } => Some(self.collect(fallen, from, next, lost)),
             Stage::Comparing { fallen, next, lost } => self.compare(fallen, next, lost),
-            Stage::Saving { fallen, next } => self.save_fallen(fallen, next),
+            Stage::Saving { fallen, saving } => self.save_fallen(fallen, saving),
         };
         match stage {
             Some(stage) => {

@@ -11,18 +11,19 @@ use crate::store::disk::{Disk, DiskError, File};
 use crate::store::log::Log;
 use crate::store::recover::{Ending, OpenError};
 
-/// Where the bytes of a chain file are.
+/// Where the bytes of a file are.
 #[derive(Debug)]
 enum Bytes {
     File(fs::File),
     Memory(Vec<u8>),
 }
 
-/// A chain file and the key beside it. A node may be appending: what it adds later is not seen.
-/// Any other file is empty.
+/// One file of a data directory, and with a chain file the key beside it. A node may be appending:
+/// what it adds later is not seen. Any other file is empty.
 #[derive(Debug)]
 pub struct Snapshot {
-    chain: Bytes,
+    file: File,
+    bytes: Bytes,
     size: u64,
     identity: Vec<u8>,
 }
@@ -30,9 +31,14 @@ pub struct Snapshot {
 impl Snapshot {
     /// A chain file.
     pub fn of_file(chain: fs::File) -> io::Result<Snapshot> {
+        Snapshot::of(File::Chain, chain)
+    }
+
+    fn of(file: File, bytes: fs::File) -> io::Result<Snapshot> {
         Ok(Snapshot {
-            size: chain.metadata()?.len(),
-            chain: Bytes::File(chain),
+            file,
+            size: bytes.metadata()?.len(),
+            bytes: Bytes::File(bytes),
             identity: Vec::new(),
         })
     }
@@ -40,8 +46,9 @@ impl Snapshot {
     /// A chain file's bytes.
     pub fn of_bytes(chain: Vec<u8>) -> Snapshot {
         Snapshot {
+            file: File::Chain,
             size: chain.len() as u64,
-            chain: Bytes::Memory(chain),
+            bytes: Bytes::Memory(chain),
             identity: Vec::new(),
         }
     }
@@ -56,29 +63,34 @@ impl Snapshot {
 
     /// A data directory.
     pub fn of_directory(path: &Path) -> Result<Snapshot, String> {
-        let failed = |file: File, error: &io::Error| {
-            let (shown, name) = (path.display(), file.name());
-            match error.kind() {
-                ErrorKind::NotFound => format!(
-                    "there is no {name} in {shown}: choose another data directory with --data-dir \
-                     or --port"
-                ),
-                _ => format!(
-                    "cannot read {name} in {shown}: {}: correct that or choose another data \
-                     directory with --data-dir",
-                    reason(error)
-                ),
-            }
-        };
-        let snapshot = fs::File::open(path.join(File::Chain.name())).and_then(Snapshot::of_file);
-        let mut snapshot = snapshot.map_err(|error| failed(File::Chain, &error))?;
+        let chain = Snapshot::of_present(path, File::Chain)?;
+        let mut snapshot = chain.ok_or_else(|| {
+            format!(
+                "there is no {} in {}: choose another data directory with --data-dir or --port",
+                File::Chain.name(),
+                path.display()
+            )
+        })?;
         match fs::read(path.join(File::Identity.name())) {
             Ok(identity) => snapshot.identity = identity,
             // A chain that was imported has no node's key until a node has run on it.
             Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(failed(File::Identity, &error)),
+            Err(error) => return Err(unreadable(path, File::Identity, &error)),
         }
         Ok(snapshot)
+    }
+
+    /// The blocks that a switch took out of the chain in a data directory, if it has that file.
+    pub fn of_fallen(path: &Path) -> Result<Option<Snapshot>, String> {
+        Snapshot::of_present(path, File::Fallen)
+    }
+
+    fn of_present(path: &Path, file: File) -> Result<Option<Snapshot>, String> {
+        match fs::File::open(path.join(file.name())).and_then(|bytes| Snapshot::of(file, bytes)) {
+            Ok(snapshot) => Ok(Some(snapshot)),
+            Err(error) if error.kind() == ErrorKind::NotFound => Ok(None),
+            Err(error) => Err(unreadable(path, file, &error)),
+        }
     }
 
     /// The identity file's bytes; none if there is no such file.
@@ -93,6 +105,15 @@ impl Snapshot {
             reason: "it is only being read".into(),
         }
     }
+}
+
+fn unreadable(path: &Path, file: File, error: &io::Error) -> String {
+    format!(
+        "cannot read {} in {}: {}: correct that or choose another data directory with --data-dir",
+        file.name(),
+        path.display(),
+        reason(error)
+    )
 }
 
 /// Reads the chain in a data directory as far as it is sound. It has at least one block.
@@ -118,7 +139,7 @@ pub fn open_chain(directory: &Path) -> Result<(Log<Snapshot>, Ending), String> {
 impl Disk for Snapshot {
     fn len(&mut self, file: File) -> Result<u64, DiskError> {
         Ok(match file {
-            File::Chain => self.size,
+            _ if file == self.file => self.size,
             File::Identity => self.identity.len() as u64,
             _ => 0,
         })
@@ -130,8 +151,8 @@ impl Disk for Snapshot {
             .len()
             .min(usize::try_from(left).unwrap_or(usize::MAX));
         let buffer = &mut buffer[..count];
-        let bytes = match (file, &self.chain) {
-            (File::Chain, Bytes::File(source)) => {
+        let bytes = match &self.bytes {
+            Bytes::File(source) if file == self.file => {
                 let read = source.read_exact_at(buffer, offset);
                 read.map_err(|error| DiskError {
                     file,
@@ -140,7 +161,7 @@ impl Disk for Snapshot {
                 })?;
                 return Ok(count);
             }
-            (File::Chain, Bytes::Memory(bytes)) => bytes,
+            Bytes::Memory(bytes) if file == self.file => bytes,
             _ => &self.identity,
         };
         if count > 0 {

@@ -12,9 +12,10 @@ use super::verify::{self, Checker, Verdict};
 use crate::ledger::Tip;
 use crate::limits;
 use crate::shell::reason;
-use crate::store::disk::{Disk, File};
+use crate::store::disk::{Disk, DiskError, File};
+use crate::store::fallen::Saved;
 use crate::store::log::{AppendError, Log};
-use crate::store::record;
+use crate::store::record::{self, StoredBlock};
 use crate::store::recover::Ending;
 use crate::wire::text;
 
@@ -33,12 +34,47 @@ pub fn export(directory: &Path, file: Option<&Path>) -> Result<Tip, String> {
             log.tip().length - 1
         ));
     }
+    let mut heights = 0..log.tip().length;
+    write_array(file, || {
+        let read = heights.next().map(|height| log.read(height));
+        read.transpose().map_err(sentence)
+    })?;
+    Ok(log.tip())
+}
+
+/// Writes the blocks that the last alarming switch took out of the chain of a data directory, as
+/// [`export`] writes the chain. Returns the height of the first one, and the length and last hash of
+/// the chain that they ended.
+pub fn export_branch(directory: &Path, file: Option<&Path>) -> Result<(u64, Tip), String> {
+    let shown = directory.display();
+    let failed = |error: DiskError| {
+        format!("{error}: a node in {shown} may be writing it: try again in a minute")
+    };
+    let mut snapshot = Snapshot::of_fallen(directory)?;
+    let saved = match &mut snapshot {
+        Some(snapshot) => Saved::open(snapshot).map_err(failed)?.zip(Some(snapshot)),
+        None => None,
+    };
+    let Some((mut saved, snapshot)) = saved else {
+        return Err(format!(
+            "there is no branch in {shown}: no switch has lost or changed anything old there"
+        ));
+    };
+    write_array(file, || saved.next(snapshot).map_err(failed))?;
+    Ok((saved.from, saved.tip))
+}
+
+/// Writes blocks as a JSON array into a new file, or to standard output without one.
+fn write_array(
+    file: Option<&Path>,
+    next: impl FnMut() -> Result<Option<StoredBlock>, String>,
+) -> Result<(), String> {
     match file {
         Some(path) => {
             let mut output = Output::create(path, MODE)?;
             let failed = |error: io::Error| output::failed(path, &error);
-            write_array(&mut log, &mut output, failed)?;
-            output.settle()?;
+            write_blocks(next, &mut output, failed)?;
+            output.settle()
         }
         None => {
             let failed = |error: io::Error| {
@@ -47,22 +83,19 @@ pub fn export(directory: &Path, file: Option<&Path>) -> Result<Tip, String> {
                     reason(&error)
                 )
             };
-            write_array(&mut log, &mut io::stdout().lock(), failed)?;
+            write_blocks(next, &mut io::stdout().lock(), failed)
         }
     }
-    Ok(log.tip())
 }
 
-fn write_array(
-    log: &mut Log<Snapshot>,
+fn write_blocks(
+    mut next: impl FnMut() -> Result<Option<StoredBlock>, String>,
     out: &mut impl Write,
     failed: impl Fn(io::Error) -> String,
 ) -> Result<(), String> {
     let mut out = BufWriter::with_capacity(limits::WINDOW_BYTES, out);
-    let mut piece = Vec::new();
-    for height in 0..log.tip().length {
-        let stored = log.read(height).map_err(sentence)?;
-        piece.extend_from_slice(if height == 0 { b"[" } else { b", " });
+    let mut piece = b"[".to_vec();
+    while let Some(stored) = next()? {
         text::block(&mut piece, &stored.block);
         match out.write_all(&piece) {
             // A reader that has seen enough, such as `head`, is no fault.
@@ -71,6 +104,7 @@ fn write_array(
         }
         piece.clear();
         piece.shrink_to(limits::WINDOW_BYTES);
+        piece.extend_from_slice(b", ");
     }
     match out.write_all(b"]\n").and_then(|()| out.flush()) {
         Err(error) if error.kind() == io::ErrorKind::BrokenPipe => Ok(()),

@@ -361,8 +361,18 @@ impl<D: Disk> Log<D> {
             (fallen.from..fallen.to).contains(&height),
             "it did not fall out"
         );
-        let at = fallen.marks.partition_point(|mark| mark.height <= height);
-        Ok(self.read_from(fallen.marks[at - 1], height)?.stored)
+        Ok(self.read_from(fallen.place(height, None), height)?.stored)
+    }
+}
+
+impl Fallen {
+    /// From where a block is read on; `cursor` is behind one that was read before.
+    pub(super) fn place(&self, height: u64, cursor: Option<Mark>) -> Mark {
+        let at = self.marks.partition_point(|mark| mark.height <= height);
+        let mark = self.marks[at - 1];
+        // At the same height the mark wins: another branch may begin there.
+        let nearer = |cursor: &Mark| mark.height < cursor.height && cursor.height <= height;
+        cursor.filter(nearer).unwrap_or(mark)
     }
 }
 

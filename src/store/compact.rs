@@ -99,7 +99,7 @@ impl<D: Disk> Log<D> {
         self.disk.write(File::Compacted, into.end, &bytes)?;
         into.end += bytes.len() as u64;
         // Not all at the end: a sync of the whole file would stop everything for long.
-        if into.end - into.synced > limits::COMPACT_SYNC_BYTES {
+        if into.end - into.synced > limits::COPY_SYNC_BYTES {
             self.disk.sync(File::Compacted)?;
             into.synced = into.end;
         }

@@ -2,15 +2,16 @@
 //!
 //! `record` is one record as bytes, `window` reads them, `log` appends and reads back, `branch`
 //! takes another chain, `recover` opens the file whatever happened to it, `repair` fills its holes;
-//! `checkpoint` makes that fast and `compact` keeps the file small. `book` and `waiting` are what a
-//! node remembers over a restart beside the chain; small files like these are `sealed`. `disk` is all
-//! that is asked of the system.
+//! `checkpoint` makes that fast, `compact` keeps the file small, and `fallen` saves what an alarming
+//! switch took out. `book` and `waiting` are what a node remembers over a restart beside the chain;
+//! small files like these are `sealed`. `disk` is all that is asked of the system.
 
 pub mod book;
 pub mod branch;
 mod checkpoint;
 mod compact;
 pub mod disk;
+pub mod fallen;
 pub mod keys;
 pub mod log;
 mod opening;

@@ -260,7 +260,7 @@ fn the_menu_answers_while_a_block_is_being_made_that_will_never_be_found() {
     node.ask(&["1", "saw"], "❌ item saw is not available.\n");
     node.enter(&["10"]);
     assert_eq!(node.code(), 0);
-    node.expect_log("not done: request of saw\n");
+    node.expect_log("not done yet: request of saw; it is tried again at the next start\n");
 }
 
 #[test]

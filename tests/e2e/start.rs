@@ -230,7 +230,7 @@ fn both_signals_end_a_headless_node_cleanly_and_its_input_does_not() {
         let mut node = launch.spawn(Stdio::null());
         // Its call says that it runs.
         let mut peer = Peer::accept(&listener);
-        peer.expect("request_chain");
+        peer.expect("peer_announce");
         peer.settle();
         node.signal(signal);
         assert_eq!(node.code(), 0, "{signal:?}");

@@ -66,10 +66,12 @@ fn three_nodes_play_the_walk_through_and_nothing_is_lost() {
     assert_eq!(a.code(), 0);
     for node in [&mut b, &mut c] {
         node.expect(&format!("[network 🔗] lost localhost:{port}"));
-        assert_eq!(node.status().peers, 0);
+        // They have learned of each other from the first.
+        assert_eq!(node.status().peers, 1);
     }
     b.ask(&["5", "cam-1,cam-2,tripod"], "✅ requested tripod\n");
     c.request("drill");
+    agree(&mut [&mut b, &mut c], TOGETHER, |one| one.reserved == 4);
 
     let restart = Instant::now();
     let mut a = home.node().port(port).start();

@@ -4,6 +4,7 @@ use std::io::{BufRead, BufReader};
 
 use super::*;
 use blx::shell::disk::SystemDisk;
+use blx::store::branch::Fallen;
 use blx::store::log::Log;
 
 const NOW: Timestamp = Timestamp::Integer(1_000);
@@ -11,7 +12,13 @@ const NOW: Timestamp = Timestamp::Integer(1_000);
 /// A directory whose chain of `blocks` was replaced from block 1 on by `others`.
 fn with_garbage(blocks: u64, others: u64) -> tempfile::TempDir {
     let directory = folder();
-    let disk = SystemDisk::open(directory.path()).expect("opens");
+    switch(directory.path(), blocks, others);
+    directory
+}
+
+/// Makes such a chain, and tells what fell out of it.
+pub fn switch(directory: &Path, blocks: u64, others: u64) -> (Log<SystemDisk>, Fallen) {
+    let disk = SystemDisk::open(directory).expect("opens");
     let (mut log, _) = Log::open(disk, Some(0), NOW).expect("opens");
     let identity = Identity::from_secret(&[1; 32]).expect("a key");
     let next = |index: u64, prev_hash, name: String| {
@@ -35,8 +42,11 @@ fn with_garbage(blocks: u64, others: u64) -> tempfile::TempDir {
         let block = next(index, tip.hash, format!("new-{index}"));
         log.stage(&block).expect("stages");
     }
-    while log.adopt(100).expect("adopts").is_none() {}
-    directory
+    loop {
+        if let Some(fallen) = log.adopt(100).expect("adopts") {
+            return (log, fallen);
+        }
+    }
 }
 
 fn verdict(directory: &Path) -> String {

@@ -12,6 +12,7 @@ use blx::wire::text;
 use serde_json::value::RawValue;
 
 mod backup;
+mod branch;
 mod compact;
 mod transfer;
 

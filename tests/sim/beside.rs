@@ -1,6 +1,9 @@
 //! Stories of ours beside desktop nodes: nobody presses 8, and nobody's request is lost.
 
+use blx::store::disk::File;
+
 use crate::oracle::{self, Chain};
+use crate::peer::{chain_response, grow, longer};
 use crate::scenario::{agree, connect};
 use crate::stories::star;
 use crate::world::World;
@@ -144,5 +147,64 @@ fn ours_take_the_longer_chain_of_a_desktop_and_lose_nothing_of_their_own() {
         agree(&mut world);
         oracle::check(&mut world);
         assert_eq!(world.desktop(desktop).items(true).len(), 11, "seed {seed}");
+    }
+}
+
+#[test]
+fn a_desktop_is_told_the_whole_chain_unasked_once_in_five_seconds() {
+    let mut world = star(7, 1);
+    world.type_in(0, "5\na,b\n1\nc\n");
+    world.run(500);
+    let call = world.call(0);
+    let mut behind = longer(&world, Vec::new(), 1);
+    grow(&world, &mut behind, Some("saw"));
+    let behind = chain_response(&behind);
+    for _ in 0..20 {
+        world.say(call, &behind);
+        world.run(500);
+    }
+    let told = world.heard(call).matches("\"chain_response\"").count();
+    assert!((1..=3).contains(&told), "{told} times in ten seconds");
+    world.cut(call);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn a_desktop_that_goes_in_the_middle_of_its_chain_is_no_hindrance() {
+    for seed in 0..6 {
+        let mut world = World::new(seed);
+        world.capacity = 2_048;
+        world.add(&[]);
+        let desktop = world.add_desktop();
+        world.start(desktop);
+        for item in 0..60 {
+            world.type_in(desktop, &format!("1\nitem-{item}\n"));
+        }
+        world.run(1_000);
+        world.start(0);
+        world.type_in(0, "1\ndrill\n");
+        world.run(100);
+        connect(&mut world, 0, desktop);
+        let linked = |world: &mut World| world.linked(0, desktop);
+        assert!(world.run_until(1_000, linked));
+        let steps = 30 + world.random.below(60);
+        world.run_steps(steps);
+        world.stop(desktop, world.now % 2 == 0);
+        assert!(world.hosts[0].disk.live(File::Chain).len() < 2_000);
+        let other = world.add(&[0]);
+        world.start(other);
+        world.run(2_000);
+        world.type_in(other, "1\nsaw\n");
+        world.run(2_000);
+        for host in [0, other] {
+            let reserved = oracle::listed(&mut world, host, "3");
+            assert_eq!(reserved.len(), 2, "seed {seed}: {reserved:?}");
+        }
+        world.start(desktop);
+        connect(&mut world, desktop, other);
+        world.run(3_000);
+        agree(&mut world);
+        oracle::check(&mut world);
+        assert_eq!(world.desktop(desktop).items(true).len(), 62);
     }
 }

@@ -102,7 +102,8 @@ impl World {
         let ephemeral = 30_000 + (number % 30_000) as u16;
         let from = match connection.ends[0] {
             End::Host(from) | End::Dead(from) => address(from).ip(),
-            _ => [10, 9, 0, 1].into(),
+            // A story is somebody else each time.
+            _ => [10, 9, (number >> 8) as u8, number as u8].into(),
         };
         let from = SocketAddr::new(from, ephemeral);
         self.tell(host, Event::Incoming { from });

@@ -5,7 +5,7 @@ use crate::oracle;
 use crate::peer::PING;
 use crate::scenario::{agree, connect};
 use crate::stories::star;
-use crate::world::{World, alias};
+use crate::world::{World, address, alias};
 
 /// The connections between two hosts that are open on both sides.
 fn open(world: &World, one: usize, other: usize) -> Vec<usize> {
@@ -150,5 +150,44 @@ fn an_idle_desktop_is_kept_for_it_answers_pings() {
     world.type_in(desktop, "1\ndrill\n");
     world.run(1_000);
     agree(&mut world);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn a_newcomer_is_told_addresses_that_can_be_dialed() {
+    let mut world = star(4, 3);
+    let call = world.call(0);
+    world.say(call, b"{\"type\": \"peer_announce\", \"payload\": {}}\n");
+    world.run(1_000);
+    let heard = world.heard(call);
+    let list = heard.lines().find(|line| line.contains("\"peer_list\""));
+    let list = list.expect("an answer");
+    for host in [1, 2] {
+        let address = address(host);
+        assert!(list.contains(&format!("\"{address}\"")), "{list}");
+    }
+    let addresses = list.matches("10.").count();
+    assert_eq!(addresses, 2, "no ephemeral ports, and not its own: {list}");
+    world.cut(call);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn a_newcomer_takes_the_place_of_who_is_worth_least() {
+    let mut world = star(5, 2);
+    let idlers: Vec<usize> = (0..blx::limits::PEERS).map(|_| world.call(0)).collect();
+    world.run(11_000);
+    let newcomer = world.call(0);
+    world.say(newcomer, PING);
+    world.run(500);
+    assert!(world.heard(newcomer).contains("\"pong\""));
+    let over = idlers.iter().filter(|call| world.is_over(**call)).count();
+    assert_eq!(over, 2, "one was refused, and one made way");
+    assert_eq!(open(&world, 0, 1).len(), 1, "it is worth more");
+    for call in idlers {
+        world.cut(call);
+    }
+    world.cut(newcomer);
+    world.run(500);
     oracle::check(&mut world);
 }

@@ -142,7 +142,7 @@ fn what_a_switch_took_out_is_made_again_after_a_power_cut() {
     world.run(1_000);
     world.net.islands[1] = 0;
     world.type_in(1, "8\n");
-    let adopted = |world: &mut World| world.shown(1).contains("✅] adopted longer chain");
+    let adopted = |world: &mut World| world.shown(1).contains("✅] adopted");
     assert!(world.run_until(1_000, adopted), "{}", world.shown(1));
     world.cut_power(1);
     world.run(1_000);

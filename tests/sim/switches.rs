@@ -1,10 +1,11 @@
 //! Scripted runs: chains that meet.
 
+use blx::ledger::{Block, Work};
 use blx::limits;
 use blx::store::disk::File;
 
 use crate::oracle::{self, Chain};
-use crate::peer::{PING, chain_of, chain_response, longer};
+use crate::peer::{PING, chain_of, chain_response, grow, longer};
 use crate::stories::star;
 use crate::world::World;
 
@@ -159,4 +160,51 @@ fn a_restart_in_the_middle_of_a_switch_has_the_one_chain_or_the_other() {
         lengths.contains(&2) && lengths.contains(&801),
         "{lengths:?}"
     );
+}
+
+/// A chain that goes on with the same transactions in blocks of its own, as a desktop node makes
+/// them, after one that is not ours.
+fn remade(world: &World, ours: &[Block]) -> Vec<Block> {
+    let mut chain = longer(world, Vec::new(), 2);
+    for block in &ours[1..] {
+        grow(world, &mut chain, None);
+        let last = chain.pop().expect("just made");
+        let mut block_of_its_own = last;
+        block_of_its_own.transactions = block.transactions.clone();
+        let mut work = Work::new(block_of_its_own, world.difficulty);
+        while !work.step(1 << 16) {}
+        chain.push(work.into_block());
+    }
+    chain
+}
+
+#[test]
+fn a_switch_that_loses_something_old_is_an_alarm_and_one_that_keeps_it_all_is_none() {
+    for (kept, alarms) in [(12, 0), (0, 1)] {
+        let mut world = star(6, 1);
+        for item in 0..12 {
+            world.type_in(0, &format!("1\nitem-{item}\n"));
+        }
+        world.run(1_000);
+        let ours = chain_of(&mut world, 0);
+        assert_eq!(ours.len(), 13);
+        let chain = remade(&world, &ours[..kept + 1]);
+        let chain = longer(&world, chain, 20);
+        let call = world.call(0);
+        world.say(call, &chain_response(&chain));
+        world.run(10_000);
+        let shown = world.shown(0);
+        assert!(shown.contains("adopted longer chain"), "{shown}");
+        let lines = shown.lines();
+        let warned: Vec<&str> = lines
+            .filter(|line| line.contains("[consensus ⚠️]"))
+            .collect();
+        assert_eq!(warned.len(), alarms, "{shown}");
+        for warning in warned {
+            let tips = [&ours, &chain].map(|chain| chain.last().expect("a tip").hash);
+            assert!(tips.iter().all(|tip| warning.contains(&tip.to_string())));
+        }
+        world.cut(call);
+        oracle::check(&mut world);
+    }
 }

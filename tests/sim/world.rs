@@ -52,6 +52,10 @@ pub struct Host {
     pub lines: [Use; LINES],
     /// What its wall clock shows at the beginning of the run: microseconds.
     pub wall: u64,
+    /// What a turn of its work takes: milliseconds.
+    pub turn: u64,
+    /// It works until then.
+    works: u64,
 }
 
 impl Host {
@@ -63,6 +67,27 @@ impl Host {
     pub fn key(&self) -> String {
         let identity = Identity::from_secret(&self.secret).expect("a key");
         identity.public().to_string()
+    }
+}
+
+/// Of a run that fails, what everybody saw is told.
+impl Drop for World {
+    fn drop(&mut self) {
+        if !std::thread::panicking() {
+            return;
+        }
+        for host in 0..self.hosts.len() {
+            let kind = match self.hosts[host].is_ours() {
+                true => "of ours",
+                false => "a desktop",
+            };
+            println!("== host {host}, {kind}, key {}", self.hosts[host].key());
+            let menu = |line: &&str| !line.is_empty() && !line.starts_with(char::is_numeric);
+            for line in self.shown(host).lines().filter(menu) {
+                println!("{line}");
+            }
+        }
+        println!("== {} ms", self.now);
     }
 }
 
@@ -140,6 +165,8 @@ impl World {
             starts: 0,
             lines: [Use::Free; LINES],
             wall: WALL + self.random.below(20_000_000),
+            turn: 0,
+            works: 0,
         });
         self.net.islands.push(0);
         self.hosts.len() - 1
@@ -386,11 +413,13 @@ impl World {
         };
         let before = pending(node);
         node.handle(clock, Event::Tick);
-        let idle = node.poll().is_none() && pending(node) == before;
+        let (action, after) = (node.poll(), pending(node));
+        let idle = action.is_none() && after == before;
         assert!(
             idle,
-            "host {at} had something to do at {} ms and slept",
-            self.now
+            "host {at} had something to do at {} ms and slept: {action:?}, {before:?} {after:?}: {}",
+            self.now,
+            self.shown(at)
         );
     }
 
@@ -405,7 +434,7 @@ impl World {
         for (number, host) in self.hosts.iter_mut().enumerate() {
             let Some(node) = &mut host.node else { continue };
             if let Some(deadline) = node.deadline() {
-                at(Step::Tick(number), deadline.0);
+                at(Step::Tick(number), deadline.0.max(host.works));
             }
             if !host.screen.typed.is_empty() && !node.rx_space(CONSOLE).is_empty() {
                 at(Step::Type(number), now);
@@ -460,7 +489,10 @@ impl World {
         let now = self.now;
         self.note(format_args!("{now} {step:?}"));
         match step {
-            Step::Tick(host) => self.tell(host, Event::Tick),
+            Step::Tick(host) => {
+                self.hosts[host].works = now + self.hosts[host].turn;
+                self.tell(host, Event::Tick);
+            }
             Step::Read(host, line) => self.read(host, line),
             Step::Write(host, line) => self.write(host, line),
             Step::Dialed(host, line) => self.dialed(host, line),
