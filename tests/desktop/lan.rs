@@ -93,7 +93,8 @@ impl Lan {
 
     /// Member `from` dials member `to`; returns when it is connected.
     pub fn link(&mut self, from: usize, to: usize) -> usize {
-        let wire = Relay::to(self.members[to].node.port);
+        let [caller, target] = [from, to].map(|who| self.members[who].node.port);
+        let wire = Relay::between(caller, target);
         let node = &mut self.members[from].node;
         node.dial(&wire);
         node.process

@@ -4,7 +4,7 @@
 use std::thread;
 
 use crate::lan::{Lan, exported};
-use crate::nodes::python;
+use crate::nodes::{Place, python, wait_in_step};
 
 /// Five nodes, each with a first block and a block of its own, are connected in this order.
 fn five(desktops: usize, links: &[(usize, usize)]) {
@@ -168,4 +168,29 @@ fn a_switch_at_block_0_warns_and_keeps_what_it_took_out() {
     );
     let branch = exported(lan.directory(0), &["--branch"]);
     assert_eq!(branch[branch.len() - 1]["hash"], *old);
+}
+
+#[test]
+fn ours_find_each_other_through_one_in_common_and_keep_one_connection_a_pair() {
+    let places = [Place::new(), Place::new(), Place::new()];
+    let start = |at: usize| places[at].start_as(&format!("blx {at}"), &[]);
+    let [mut a, mut b, mut c] = [0, 1, 2].map(start);
+    a.connect(&mut b);
+    // The same pair the other way around, and one with itself.
+    b.dial_port(a.port);
+    a.dial_port(a.port);
+    c.dial_port(b.port);
+    // Each with each, and nothing twice.
+    for node in [&mut a, &mut b, &mut c] {
+        node.wait_for_peers(2);
+    }
+    a.request("drill");
+    wait_in_step(&mut [&mut a, &mut b, &mut c], 2, 1, 0);
+    b.process.kill();
+    drop(b);
+    for node in [&mut a, &mut c] {
+        node.wait_for_peers(1);
+    }
+    c.request("saw");
+    wait_in_step(&mut [&mut a, &mut c], 3, 2, 0);
 }

@@ -160,6 +160,11 @@ impl Node {
         self.choose(&["6", &address.ip().to_string(), &address.port().to_string()]);
     }
 
+    /// Dials a port of 127.0.0.1, and waits for nothing.
+    pub fn dial_port(&mut self, port: u16) {
+        self.choose(&["6", HOST, &port.to_string()]);
+    }
+
     pub fn wait_for_peers(&mut self, count: usize) {
         self.process
             .wait_for_status(&format!("connected to {count} peers"), |status| {

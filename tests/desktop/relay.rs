@@ -1,7 +1,7 @@
 //! A wire between two nodes that counts what it carries, and can be cut, mended and held back.
 //!
-//! Each has an address of loopback of its own, for both of its ends: what nodes learn of each other
-//! through it leads nowhere, so that nobody comes around a cut.
+//! Each has an address of loopback of its own, for both of its ends, and may serve one caller only:
+//! what nodes learn of each other through it leads nowhere, so that nobody comes around a cut.
 
 use std::io::{self, Read, Write};
 use std::net::{Ipv4Addr, Shutdown, SocketAddrV4, TcpListener, TcpStream};
@@ -18,6 +18,8 @@ pub struct Relay {
 }
 
 struct Line {
+    /// The only port whose node is served, if not everybody is.
+    caller: Option<u16>,
     target: u16,
     state: Mutex<State>,
     turn: Condvar,
@@ -36,11 +38,21 @@ struct State {
 impl Relay {
     /// A wire that leads to a port of 127.0.0.1.
     pub fn to(target: u16) -> Relay {
+        Relay::new(None, target)
+    }
+
+    /// The same, but only for the node that listens on port `caller`.
+    pub fn between(caller: u16, target: u16) -> Relay {
+        Relay::new(Some(caller), target)
+    }
+
+    fn new(caller: Option<u16>, target: u16) -> Relay {
         static LAST: AtomicU8 = AtomicU8::new(0);
         let host = Ipv4Addr::new(127, 1, 0, LAST.fetch_add(1, Ordering::Relaxed) % 250 + 1);
         let listener = TcpListener::bind((host, 0)).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let line = Arc::new(Line {
+            caller,
             target,
             state: Mutex::default(),
             turn: Condvar::new(),
@@ -52,8 +64,9 @@ impl Relay {
                 if accepting.lock().ended {
                     return;
                 }
+                let line = Arc::clone(&accepting);
                 // Without the other end it is closed, as a cut wire would be noticed.
-                let _ = stream.and_then(|stream| accepting.join(host, stream));
+                thread::spawn(move || stream.and_then(|near| line.join(host, near)));
             }
         });
         Relay {
@@ -109,15 +122,21 @@ impl Line {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    fn join(self: &Arc<Line>, host: Ipv4Addr, near: TcpStream) -> io::Result<()> {
+    fn join(self: &Arc<Line>, host: Ipv4Addr, mut near: TcpStream) -> io::Result<()> {
+        // Who dialed speaks first, and says where it listens.
+        let mut word = [0; 1 << 16];
+        let count = near.read(&mut word)?;
+        let word = &word[..count];
         let mut state = self.lock();
-        if state.cut {
+        if state.cut || !self.serves(word) {
             return Ok(());
         }
         let far = socket(AddressFamily::INET, SocketType::STREAM, None)?;
         bind(&far, &SocketAddrV4::new(host, 0))?;
         connect(&far, &SocketAddrV4::new(Ipv4Addr::LOCALHOST, self.target))?;
-        let far = TcpStream::from(far);
+        let mut far = TcpStream::from(far);
+        far.write_all(word)?;
+        self.carried[0].fetch_add(count as u64, Ordering::Relaxed);
         for (way, from, to) in [(0, &near, &far), (1, &far, &near)] {
             from.set_nodelay(true)?;
             let (line, from, to) = (Arc::clone(self), from.try_clone()?, to.try_clone()?);
@@ -129,6 +148,17 @@ impl Line {
         }
         state.streams.extend([near, far]);
         Ok(())
+    }
+
+    fn serves(&self, word: &[u8]) -> bool {
+        let word = String::from_utf8_lossy(word);
+        let sender = |port: String| {
+            word.lines()
+                .next()
+                .is_some_and(|line| line.ends_with(port.as_str()))
+        };
+        self.caller
+            .is_none_or(|port| sender(format!(":{port}\"}}")))
     }
 
     fn carry(&self, way: usize, mut from: &TcpStream, mut to: &TcpStream) -> io::Result<()> {

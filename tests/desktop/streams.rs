@@ -243,11 +243,7 @@ impl Source {
                 // It fails if the node is killed meanwhile.
                 thread::spawn(move || Peer::dial(port).try_send(message.as_bytes()));
             }
-            Source::Ours(port) => {
-                for line in ["6", "127.0.0.1", &port.to_string()] {
-                    node.process.type_line(line);
-                }
-            }
+            Source::Ours(port) => node.dial_port(*port),
         }
     }
 }
