@@ -225,13 +225,8 @@ fn the_chain_is_cut_alike_in_every_chopping() {
         panic!("{:?}", whole.last())
     };
     let envelope = message::read(envelope).unwrap();
-    assert_eq!(
-        envelope.message,
-        Message::ChainEnd {
-            length: Some(200),
-            start: None
-        }
-    );
+    let (length, start) = (Some(200), None);
+    assert_eq!(envelope.message, Message::ChainEnd { length, start });
     assert_eq!(envelope.sender, Some(6000));
 
     assert_eq!(frames(line, || 1), whole);

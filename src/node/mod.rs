@@ -3,14 +3,15 @@
 //!
 //! Here is the law of driving, `event` has its words. `lines` is a connection's state, `links` makes
 //! and ends connections, `peers` is whom to dial and `places` who is let in, by what `book`
-//! remembers; `view` is what their sending halves see. `gossip` understands what peers say; `sync`
-//! looks at another chain, `settle` takes it, `orphans` are what ours loses by it; `desktop` is what a
+//! remembers; `view` is what their sending halves see. `gossip` understands what peers say; `sync` is
+//! another chain, `candidate` looks at its blocks, `settle` takes it, `orphans` are what ours loses by it; `desktop` is what a
 //! desktop node's user need not do. `pool` is what waits for a block, `intake` what of peers may
 //! wait there, `mine` makes the blocks. `monitor` looks for damage in the chain file and sees to its
 //! repair. `console` is the user's stream, `menu` takes his lines, `report` answers them, `progress`
 //! tells what takes long.
 
 mod book;
+mod candidate;
 mod console;
 mod desktop;
 mod event;

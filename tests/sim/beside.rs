@@ -189,7 +189,7 @@ fn a_desktop_that_goes_in_the_middle_of_its_chain_is_no_hindrance() {
         assert!(world.run_until(1_000, linked));
         let steps = 30 + world.random.below(60);
         world.run_steps(steps);
-        world.stop(desktop, world.now % 2 == 0);
+        world.stop(desktop, world.now.is_multiple_of(2));
         assert!(world.hosts[0].disk.live(File::Chain).len() < 2_000);
         let other = world.add(&[0]);
         world.start(other);
