@@ -139,11 +139,19 @@ impl<D: Disk> Node<D> {
             }
             return;
         }
-        self.drop_line(
-            usize::from(line.0),
-            reason.unwrap_or("the other end closed"),
-            None,
-        );
+        let line = usize::from(line.0);
+        self.hear_out(line);
+        self.drop_line(line, reason.unwrap_or("the other end closed"), None);
+    }
+
+    /// What somebody said before he hung up still counts: a device may send a line and go. It is
+    /// at most [`limits::READ_BYTES_MAX`].
+    fn hear_out(&mut self, line: usize) {
+        let waits = |slot: &mut Slot| {
+            let peer = slot.peer();
+            peer.is_some_and(|peer| peer.reader.waiting() || peer.held.is_some())
+        };
+        while !self.sync.is_settling() && waits(&mut self.slots[line]) && self.read(line) {}
     }
 
     /// Ends a connection that deserves it.

@@ -407,6 +407,33 @@ fn a_transaction_is_shown_passed_on_once_and_put_into_a_block() {
 }
 
 #[test]
+fn a_device_that_sends_signed_lines_and_hangs_up_at_once_is_heard() {
+    let home = Home::new();
+    let mut node = home.node().start();
+    let items: Vec<String> = (10..30).map(|number| format!("item-{number}")).collect();
+    let mut lines = String::new();
+    for item in &items {
+        let block = after(
+            &Block::genesis(Timestamp::Integer(0)),
+            vec![Person::new(1).requests(item)],
+        );
+        let text = block_text(&block);
+        let start = text.find("[{").expect("a transaction") + 1;
+        let end = text.find("}]").expect("a transaction") + 1;
+        lines += &message(MessageKind::NewTransaction, &text[start..end]);
+        // Nobody is there for the answer, which the node finds out while lines still wait.
+        lines += &format!("\n{PING}\n");
+    }
+    let mut device = Peer::dial(node.port);
+    assert!(device.try_bytes(lines.as_bytes()));
+    drop(device);
+    node.expect(&format!("[network 📨] request of {} by ", items[19]));
+    node.expect("[network 📦] made block #1 of what others asked for (20)\n");
+    node.expect(PROMPT);
+    assert_eq!(node.reserved(), items);
+}
+
+#[test]
 fn a_block_that_does_not_link_makes_the_node_ask_for_the_chain_and_adopt_it() {
     let home = Home::new();
     let mut node = home.node().start();

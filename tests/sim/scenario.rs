@@ -249,7 +249,7 @@ fn run_twice(seed: u64) -> Outcome {
 fn seeds() {
     let seeds = match number("BLX_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("BLX_SEEDS").unwrap_or(60),
+        None => 0..number("BLX_SEEDS").unwrap_or(500),
     };
     let next = std::sync::atomic::AtomicU64::new(seeds.start);
     let work = || {
