@@ -208,3 +208,24 @@ fn a_desktop_that_goes_in_the_middle_of_its_chain_is_no_hindrance() {
         assert_eq!(world.desktop(desktop).items(true).len(), 62);
     }
 }
+
+#[test]
+fn a_desktop_between_two_of_ours_has_what_they_have_whoever_was_first() {
+    for seed in 0..100 {
+        let (mut world, desktop) = with_desktop(seed, 2);
+        connect(&mut world, desktop, 1);
+        world.run(1_000);
+        for round in 0..3 {
+            for host in [0, 1, desktop] {
+                let count = world.random.below(3);
+                for item in 0..count {
+                    world.type_in(host, &format!("1\nitem-{host}-{round}-{item}\n"));
+                }
+            }
+            let pause = world.random.below(4 * world.delay);
+            world.run(pause);
+        }
+        agree(&mut world);
+        oracle::check(&mut world);
+    }
+}
