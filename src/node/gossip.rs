@@ -268,7 +268,7 @@ impl<D: Disk> Node<D> {
                 peer.tip = Some(claim);
             }
             if loses {
-                return;
+                return self.note_rival(&block);
             }
         } else if !self.desktop_block(line, &block) || (loses && self.drop_orphans) {
             return;
@@ -294,6 +294,18 @@ impl<D: Disk> Node<D> {
                 origin,
                 next,
             });
+        }
+    }
+
+    /// One of ours has made a block that loses against ours. A desktop node beside both of us may
+    /// have taken that one and passed over ours, which it does not say.
+    fn note_rival(&mut self, block: &Block) {
+        if block.index >= self.log.tip().length {
+            return;
+        }
+        let ours = self.log.read(block.index);
+        if ours.is_ok_and(|ours| !is_remade(&ours.block, block)) {
+            self.out_of_step(None);
         }
     }
 
