@@ -19,8 +19,8 @@
 //!
 //! One block: poll(2) says a socket is readable; its bytes go straight into
 //! [`node::Node::rx_space`]; [`wire::frame`] cuts a frame and [`wire::message`] gives it its
-//! meaning; `node::gossip` asks whether it extends the tip, else `node::sync` asks for the whole
-//! chain; the ledger tests it, cheapest first: index, link, work, hash, items, signatures;
+//! meaning; `node::gossip` asks whether it extends the tip, or else for the chain that it stands in;
+//! the ledger tests it, cheapest first: index, link, work, hash, items, signatures;
 //! [`store::log`] appends it and waits until it is durable; only then are the items changed, the
 //! user told, and "block 42" queued on every other line.
 //!
@@ -57,6 +57,11 @@
 //! - A record holds its block's hash, though it could be computed: a peer's chain is compared with
 //!   ours, and any block read back, without hashing everything before it. A block of one
 //!   transaction still takes less than 150 bytes.
+//! - `node` has more rooms than the plan named: what came of the plan's `sync` are the candidate that
+//!   streams in, the switch that settles, and what falls out by it; of its `pool`, what may wait, what
+//!   waits, and the making of blocks. Each is a page or two, and none knows the inside of another.
+//! - What a switch takes out is held in memory until it is in the chain again, so that is the one
+//!   thing beside the plan's three that can grow: with what was lost, not with the chain.
 //! - A name is looked up in a child process ([`shell::resolve`]): the system's resolver blocks, and
 //!   there is neither a second thread nor a resolver of our own.
 #![forbid(unsafe_code)]
