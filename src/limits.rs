@@ -82,6 +82,9 @@ pub const BANISHED_MS: u64 = 600_000;
 /// Signatures checked in one call: about a millisecond on a desktop, twenty on a small Pi.
 pub const SIGNATURES_PER_TURN: usize = 16;
 
+/// Frames read in one call, if their signatures are not more than [`SIGNATURES_PER_TURN`].
+pub const FRAMES_PER_TURN: usize = 32;
+
 /// Nonces tried in one call.
 pub const NONCES_PER_TURN: u32 = 2_048;
 

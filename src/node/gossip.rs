@@ -361,6 +361,7 @@ impl<D: Disk> Node<D> {
             .transactions
             .len()
             .min(next + limits::SIGNATURES_PER_TURN);
+        self.checked += end - next;
         let in_chain = matches!(origin, Origin::Chain | Origin::Hole);
         if in_chain {
             self.sync.progress(end - next);
@@ -409,6 +410,7 @@ impl<D: Disk> Node<D> {
                 self.sync = Sync::Settling(Settling {
                     source: Some(line),
                     equal: true,
+                    goes_on: None,
                     stage: Stage::Adopting,
                 });
             }

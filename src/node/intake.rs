@@ -85,7 +85,7 @@ impl<D: Disk> Node<D> {
         if full {
             return log::info!("{from}: too many transactions wait, one is dropped");
         }
-        if self.check_wish(core::slice::from_ref(&transaction)).is_ok() {
+        if self.check_news(&transaction).is_ok() {
             let now = self.now.mono;
             let mut batch = Batch::new(vec![transaction], Origin::Peer(from), self.delayed());
             batch.expires = Some(Millis(now.0 + limits::POOL_MS));
@@ -120,7 +120,7 @@ impl<D: Disk> Node<D> {
     /// True if it is.
     pub(super) fn glean(&mut self, transaction: &Transaction, ended: Option<&Transaction>) -> bool {
         let known = self.pool.knows(transaction) || self.is_asked_about(transaction);
-        if known || self.check_wish(core::slice::from_ref(transaction)).is_err() {
+        if known || self.check_news(transaction).is_err() {
             return false;
         }
         if transaction.kind == Kind::Release && ended.is_none() {

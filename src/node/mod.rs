@@ -89,6 +89,8 @@ pub struct Node<D> {
     busy: bool,
     /// The line that is read next.
     turn: usize,
+    /// Signatures that were checked in this call.
+    checked: usize,
     /// The node ends, at this time at the latest.
     ending: Option<Millis>,
     monitor: Monitor,
@@ -148,6 +150,7 @@ impl<D: Disk> Node<D> {
             early,
             busy: true,
             turn: 0,
+            checked: 0,
             ending: None,
             monitor,
             unclean_stops: config.unclean_stops,
@@ -297,15 +300,7 @@ impl<D: Disk> Node<D> {
                 self.busy = true;
             }
             self.busy |= self.inquire();
-            let first = self.turn;
-            for step in 0..limits::PEERS {
-                let line = (first + step) % limits::PEERS;
-                if self.read(line) {
-                    self.turn = line + 1;
-                    self.busy = true;
-                    break;
-                }
-            }
+            self.busy |= self.read_some();
             if self.may_append() && !self.sync.is_settling() {
                 self.mine();
             }
@@ -316,6 +311,24 @@ impl<D: Disk> Node<D> {
         if !self.busy && self.ending.is_none() {
             self.busy = self.upkeep();
         }
+    }
+
+    /// Reads a frame of each line in turn, until as much was done as goes into one call; true if
+    /// there may be more.
+    fn read_some(&mut self) -> bool {
+        self.checked = 0;
+        for _ in 0..limits::FRAMES_PER_TURN {
+            let first = self.turn;
+            let mut lines = (0..limits::PEERS).map(|step| (first + step) % limits::PEERS);
+            let Some(line) = lines.find(|line| self.read(*line)) else {
+                return false;
+            };
+            self.turn = line + 1;
+            if self.checked >= limits::SIGNATURES_PER_TURN || self.sync.is_settling() {
+                break;
+            }
+        }
+        true
     }
 
     /// Makes bytes for every line that has room.

@@ -209,11 +209,12 @@ impl Pool {
 }
 
 impl<D: Disk> Node<D> {
-    /// What everything that waits does to the items, as far as it is possible.
-    fn waiting_changes(&self) -> Changes {
+    /// What everything that waits, and then these batches, do to the items, as far as it is
+    /// possible.
+    fn waiting_changes<'a>(&'a self, more: impl Iterator<Item = &'a Batch>) -> Changes {
         let height = self.log.tip().length;
         let mut changes = Changes::default();
-        for batch in &self.pool.batches {
+        for batch in self.pool.batches.iter().chain(more) {
             let all = &batch.transactions;
             // Of several at once, one that is impossible will be reported when its turn comes.
             let mut with = match all.len() {
@@ -232,7 +233,21 @@ impl<D: Disk> Node<D> {
 
     /// Whether the items allow these transactions behind everything that waits already.
     pub(super) fn check_wish(&self, wish: &[Transaction]) -> Result<(), RuleError> {
-        let mut changes = self.waiting_changes();
+        self.check_behind(core::iter::empty(), wish)
+    }
+
+    /// The same behind what came before them as well, and is still looked for in the chain.
+    pub(super) fn check_news(&self, news: &Transaction) -> Result<(), RuleError> {
+        let asked = self.inquiries.iter().map(|inquiry| &inquiry.batch);
+        self.check_behind(asked, core::slice::from_ref(news))
+    }
+
+    fn check_behind<'a>(
+        &'a self,
+        more: impl Iterator<Item = &'a Batch>,
+        wish: &[Transaction],
+    ) -> Result<(), RuleError> {
+        let mut changes = self.waiting_changes(more);
         let height = self.log.tip().length;
         for transaction in wish {
             changes.apply(self.log.items(), transaction, height)?;

@@ -8,7 +8,7 @@ use super::lines::Slot;
 use super::orphans::Lost;
 use super::sync::Sync;
 use crate::ledger::items::Before;
-use crate::ledger::{Kind, Transaction, Uid};
+use crate::ledger::{Hash, Kind, Transaction, Uid};
 use crate::limits;
 use crate::store::branch::{Fallen, Staged};
 use crate::store::disk::Disk;
@@ -21,6 +21,8 @@ pub struct Settling {
     pub source: Option<usize>,
     /// The chain is as long as ours was.
     pub equal: bool,
+    /// The length and last hash of what is being put in place, if the rest was asked for already.
+    pub goes_on: Option<(u64, Hash)>,
     /// What is being done.
     pub stage: Stage,
 }

@@ -41,6 +41,7 @@ impl Sync {
             Sync::Settling(Settling {
                 source: None,
                 equal: false,
+                goes_on: None,
                 stage: Stage::Differing { fallen, next },
             })
         })
@@ -77,6 +78,7 @@ impl Sync {
             Sync::Candidate(candidate) if candidate.line == line && candidate.continued => {
                 Some((candidate.next, candidate.prev_hash))
             }
+            Sync::Settling(settling) if settling.source == Some(line) => settling.goes_on,
             _ => None,
         }
     }
@@ -182,12 +184,18 @@ impl<D: Disk> Node<D> {
         }
         if wins && self.give_up_hole() {
             let equal = branch.is_some_and(|tip| tip.length == ours.length);
+            let more = told.is_some_and(|told| length.is_some_and(|length| length < told));
             self.sync = Sync::Settling(Settling {
                 source: Some(line),
                 equal,
+                goes_on: branch.filter(|_| more).map(|tip| (tip.length, tip.hash)),
                 stage: Stage::Adopting,
             });
             self.step_in(line);
+            if more && let Some(peer) = self.slots[line].peer() {
+                // It can send while we write.
+                peer.ask(now);
+            }
             return;
         }
         if let Some(peer) = self.slots[line].peer()

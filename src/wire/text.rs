@@ -2,7 +2,7 @@
 //! them, ASCII only (PROTOCOL.md sections 1 and 2).
 
 use super::message::MessageKind;
-use crate::ledger::canonical::{Sink, hex, number, string};
+use crate::ledger::canonical::{Length, Sink, hex, number, string};
 use crate::ledger::{Block, Transaction};
 
 /// Puts a transaction: at least 250 bytes of text.
@@ -42,6 +42,13 @@ pub fn block(sink: &mut impl Sink, block: &Block) {
     sink.put(b"\"}");
 }
 
+/// The bytes of a block's text.
+pub fn block_bytes(block: &Block) -> usize {
+    let mut length = Length::default();
+    self::block(&mut length, block);
+    length.0
+}
+
 /// Puts what stands before a message's payload.
 pub fn open(sink: &mut impl Sink, kind: MessageKind) {
     sink.put(b"{\"type\": \"");
@@ -59,7 +66,6 @@ pub fn close(sink: &mut impl Sink, sender: &str) {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::canonical::Length;
     use crate::limits::{BLOCK_TEXT_MAX, MESSAGE_TEXT_MAX};
 
     #[test]

@@ -10,7 +10,7 @@ use std::rc::Rc;
 use super::extension::{Greeting, Locator, put_tip};
 use super::message::MessageKind;
 use super::text;
-use crate::ledger::canonical::{self, Length, Sink};
+use crate::ledger::canonical::{self, Sink};
 use crate::ledger::{Block, Tip, Transaction};
 use crate::limits;
 
@@ -340,17 +340,16 @@ impl Writer {
                 let Some(block) = source.block(next) else {
                     return Unit::ChainBreak;
                 };
-                let mut text = Length::default();
-                text::block(&mut text, &block);
+                let bytes = text::block_bytes(&block);
                 let first = next == start;
                 // A block that is too long for any answer has one for itself.
-                if !first && text.0 > room {
+                if !first && bytes > room {
                     return close;
                 }
                 self.progress = Some(Progress::Part {
                     start,
                     next: next + 1,
-                    room: room.saturating_sub(text.0 + 2),
+                    room: room.saturating_sub(bytes + 2),
                 });
                 Unit::ChainElement {
                     block: Rc::new(block),
