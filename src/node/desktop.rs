@@ -14,6 +14,8 @@ use crate::wire::write::Intent;
 
 /// What is known of a desktop node.
 pub struct Desktop {
+    /// Its first word was a node's, so it has a chain.
+    is_node: bool,
     /// The length of its chain, as it told or as follows from what it was told.
     pub length: Option<u64>,
     /// The length that its chain may have by now: it may have taken blocks of ours on top of what
@@ -33,9 +35,10 @@ pub struct Desktop {
 }
 
 impl Desktop {
-    /// A desktop node of which nothing is known.
-    pub fn new(now: Millis) -> Desktop {
+    /// One of which nothing is known but whether its first word was a node's.
+    pub fn new(now: Millis, is_node: bool) -> Desktop {
         Desktop {
+            is_node,
             length: None,
             most: 0,
             sent: 0,
@@ -61,10 +64,11 @@ impl Desktop {
     }
 
     /// Whether a block of ours at this height is the next one for it, as far as is known; then it
-    /// takes it.
-    pub fn takes(&mut self, height: u64) -> bool {
+    /// takes it. While its chain is on its way (`asked`) that will tell; to who has none, such as
+    /// a device that only sends signed lines, every block is sent.
+    pub fn takes(&mut self, height: u64, asked: bool) -> bool {
         let takes = match self.length {
-            None => true,
+            None => !(self.is_node && asked),
             Some(length) if self.in_step && length == height => {
                 (self.length, self.most) = (Some(height + 1), height + 1);
                 true

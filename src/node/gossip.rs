@@ -113,7 +113,8 @@ impl<D: Disk> Node<D> {
         if let Message::PeerAnnounce(greeting) = envelope.message {
             return self.greeted(line, greeting);
         }
-        self.meet(line, None);
+        let is_node = matches!(envelope.message, Message::PeerList { .. });
+        self.meet(line, None, is_node);
         let now = self.now.mono;
         let Some(peer) = self.slots[line].peer() else {
             return;
@@ -146,7 +147,7 @@ impl<D: Disk> Node<D> {
 
     /// The other end says who it is.
     fn greeted(&mut self, line: usize, greeting: Greeting) {
-        if !self.meet(line, greeting.id) {
+        if !self.meet(line, greeting.id, true) {
             return;
         }
         let now = self.now.mono;
@@ -167,9 +168,9 @@ impl<D: Disk> Node<D> {
         self.hear_tip(line, greeting.tip);
     }
 
-    /// The other end has spoken: from its first word it is known whether it is one of ours. False
-    /// if the connection has ended by that.
-    fn meet(&mut self, line: usize, id: Option<u64>) -> bool {
+    /// The other end has spoken: from its first word it is known whether it is one of ours, or else
+    /// whether it is a node at all. False if the connection has ended by that.
+    fn meet(&mut self, line: usize, id: Option<u64>, is_node: bool) -> bool {
         let now = self.now.mono;
         let Some(peer) = self.slots[line].peer() else {
             return false;
@@ -183,7 +184,7 @@ impl<D: Disk> Node<D> {
                 self.meet_again(line, id)
             }
             None => {
-                peer.kind = Kind::Desktop(Desktop::new(now));
+                peer.kind = Kind::Desktop(Desktop::new(now, is_node));
                 peer.ask(now);
                 self.reached(line);
                 true

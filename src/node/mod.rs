@@ -419,10 +419,10 @@ impl<D: Disk> Node<D> {
             let Some(peer) = slot.peer().filter(|_| Some(line) != but) else {
                 continue;
             };
-            let ours = peer.is_ours();
+            let (ours, asked) = (peer.is_ours(), peer.asked.is_some());
             match (intent, peer.desktop()) {
                 (Intent::Block(height) | Intent::OwnBlock(height), Some(desktop)) => {
-                    if desktop.takes(height) {
+                    if desktop.takes(height, asked) {
                         peer.push(intent);
                     }
                 }

@@ -242,6 +242,7 @@ impl<D: Disk> Node<D> {
     /// Tells the user who asked that our chain stays.
     fn kept(&mut self, line: usize, length: Option<u64>, told: Option<u64>) {
         let (ours, length) = (self.log.tip(), told.or(length).unwrap_or(0));
+        let shared = !matches!(&self.sync, Sync::Candidate(candidate) if candidate.forked);
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
@@ -254,10 +255,11 @@ impl<D: Disk> Node<D> {
             ours.length
         ));
         self.notify("[consensus ℹ️] kept current chain (already longest)");
-        self.tell_outcome(
-            line,
-            &format!("ours is kept, its chain has {length} blocks"),
-        );
+        let outcome = match shared && length == ours.length {
+            true => "it has the same chain".into(),
+            false => format!("ours is kept, its chain has {length} blocks"),
+        };
+        self.tell_outcome(line, &outcome);
     }
 
     /// Forgets the candidate of a line, if it has one. `why` is told to a user who asked for it.
