@@ -78,9 +78,11 @@ impl<D: Disk> Node<D> {
         let Some(mut transfer) = self.progress.0 else {
             return;
         };
+        let tip = self.log.tip();
         let peer = self.slots[transfer.line].peer();
-        let waits = peer.is_some_and(|peer| peer.asked.is_some());
-        if !waits && self.sync.is_free() {
+        let more = peer.is_some_and(|peer| peer.asked.is_some() && peer.is_ahead_of(&tip));
+        let here = self.sync.line() == Some(transfer.line) || self.sync.is_settling();
+        if !more && !here {
             self.progress.0 = None;
             if let Some(console) = &mut self.console {
                 console.end_progress();

@@ -42,6 +42,29 @@ fn nodes_that_know_each_other_only_through_a_third_connect() {
 }
 
 #[test]
+fn who_was_met_in_the_last_run_is_dialed_first_in_the_next() {
+    for quietly in [false, true] {
+        let mut world = star(7, 3);
+        // Long enough for the book to be written.
+        world.run(100_000);
+        assert_eq!(open(&world, 1, 2).len(), 1);
+        world.stop(1, quietly);
+        if quietly {
+            world.hosts[1].disk.cut_power(&mut world.random);
+        }
+        world.hosts[1].connect.clear();
+        world.run(1_000);
+        world.start(1);
+        world.run(3_000);
+        for other in [0, 2] {
+            assert_eq!(open(&world, 1, other).len(), 1, "{other} {quietly}");
+        }
+        world.run(60_000);
+        oracle::check(&mut world);
+    }
+}
+
+#[test]
 fn two_nodes_that_dial_each_other_keep_one_connection() {
     for seed in 0..20 {
         let mut world = World::new(seed);

@@ -76,6 +76,33 @@ fn a_peer_that_stops_in_the_middle_of_its_chain_gives_its_place_to_the_others() 
 }
 
 #[test]
+fn a_chain_that_takes_long_shows_how_far_it_is_on_one_line() {
+    let mut world = star(3, 1);
+    let chain = longer(&world, Vec::new(), 400);
+    let line = chain_response(&chain);
+    let call = world.call(0);
+    let part = line.len() / 8;
+    for piece in line.chunks(part) {
+        world.say(call, piece);
+        world.run(1_000);
+    }
+    world.run(1_000);
+    assert_eq!(Chain::of(&mut world, 0).length(), 400);
+    let shown = world.shown(0);
+    let first = shown.find("blocks have come, ").expect("it is shown");
+    let last = shown.rfind("blocks have come, ").expect("it is shown");
+    let between = &shown[first..last];
+    assert!(between.matches('\r').count() > 5, "{shown}");
+    assert!(!between.contains('\n'), "on one line: {between:?}");
+    // And a short one shows nothing.
+    let end = shown.len();
+    world.say(call, &chain_response(&longer(&world, chain, 450)));
+    world.run(1_000);
+    assert!(!world.shown(0)[end..].contains("blocks have come"));
+    oracle::check(&mut world);
+}
+
+#[test]
 fn a_chain_that_trickles_is_given_up() {
     let mut world = star(3, 1);
     let chain = longer(&world, Vec::new(), 100);
