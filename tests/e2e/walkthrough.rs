@@ -61,6 +61,8 @@ fn three_nodes_play_the_walk_through_and_nothing_is_lost() {
     agree(&mut [&mut a, &mut b, &mut c], TOGETHER, is(2, 1, 0));
     c.release("laptop-001");
     let before = agree(&mut [&mut a, &mut b, &mut c], TOGETHER, is(3, 0, 1));
+    // Of the one who made the last block, its end is known.
+    a.ask(&["7"], "blx, 3 blocks, agrees with us, ");
 
     a.enter(&["10"]);
     assert_eq!(a.code(), 0);
