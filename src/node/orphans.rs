@@ -26,6 +26,8 @@ pub struct Lost {
     last: BTreeMap<Uid, usize>,
     /// Something that stood deep in the chain now stands elsewhere.
     changed: bool,
+    /// The new chain has something of our own that was kept over a restart until now.
+    own_found: bool,
 }
 
 impl Lost {
@@ -41,9 +43,10 @@ impl Lost {
         let Some(place) = self.places.remove(&transaction.id()) else {
             return;
         };
-        let Some((height, _)) = self.batches[place].take() else {
+        let Some((height, batch)) = self.batches[place].take() else {
             return;
         };
+        self.own_found |= batch.is_saved();
         let last = self.last.insert(transaction.uid.clone(), place);
         self.changed |= height < deep && last.is_some_and(|last| last > place);
     }
@@ -208,6 +211,10 @@ impl<D: Disk> Node<D> {
     /// Puts what is left back into the pool, in its order. Whether its item allows it shows when
     /// its turn comes.
     fn make_again(&mut self, lost: Lost) {
+        if lost.own_found {
+            // Not before all that is left is in the pool: the file must never say less than that.
+            self.pool.save_anew();
+        }
         for (_, batch) in lost.batches.into_iter().flatten() {
             let dropped = self.drop_orphans && !matches!(batch.origin, Origin::Peer(_));
             match (dropped, batch.origin) {

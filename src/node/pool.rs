@@ -94,6 +94,11 @@ impl Pool {
         self.batches.push_back(batch);
     }
 
+    /// What waits of our own has changed.
+    pub fn save_anew(&mut self) {
+        self.unsaved = true;
+    }
+
     /// Whether nothing waits.
     pub fn is_empty(&self) -> bool {
         self.batches.is_empty() && !self.lengthen

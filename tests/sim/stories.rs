@@ -1,6 +1,8 @@
 //! Scripted runs: one user, and what becomes of what he asks for.
 
 use blx::ledger::{Block, Kind, Timestamp};
+use blx::store::disk::File;
+use blx::store::waiting;
 
 use crate::oracle;
 use crate::peer::{chain_of, chain_response, grow, longer, new_block, sign};
@@ -111,6 +113,8 @@ fn what_falls_out_and_comes_back_by_itself_is_not_called_lost() {
         call,
         &[chain_response(&other), chain_response(&back)].concat(),
     );
+    let kept = |world: &mut World| !world.hosts[0].disk.live(File::Waiting).is_empty();
+    assert!(world.run_until(3_000, kept), "while it is in no chain");
     world.run(3_000);
     let shown = world.shown(0);
     assert_eq!(
@@ -120,6 +124,9 @@ fn what_falls_out_and_comes_back_by_itself_is_not_called_lost() {
     );
     assert!(!shown.contains("is lost"), "{shown}");
     assert!(!shown.contains("in the chain again"), "{shown}");
+    // Nor does the next run have anything to do with it.
+    let left = waiting::read(&mut world.hosts[0].disk.copy()).expect("it reads");
+    assert_eq!(left, (Vec::new(), None));
 }
 
 #[test]
