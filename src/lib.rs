@@ -62,6 +62,10 @@
 //!   waits, and the making of blocks. Each is a page or two, and none knows the inside of another.
 //! - What a switch takes out is held in memory until it is in the chain again, so that is the one
 //!   thing beside the plan's three that can grow: with what was lost, not with the chain.
+//! - A console is a line like a peer's, and there are several, each with a menu of its own. The line
+//!   discipline of a serial one is in `node`, not in the shell: it is about what bytes mean, and is
+//!   tested there without a device. The shell only opens devices and sockets, and says who is in the
+//!   way.
 //! - A name is looked up in a child process ([`shell::resolve`]): the system's resolver blocks, and
 //!   there is neither a second thread nor a resolver of our own.
 #![forbid(unsafe_code)]

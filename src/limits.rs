@@ -107,6 +107,20 @@ pub const INPUT_BYTES: usize = 64 << 10;
 /// What a console did not take yet: bytes. Events beyond it are counted, not kept.
 pub const OUTPUT_BYTES: usize = 64 << 10;
 
+/// A line typed on a serial console, and the buffer of what is not looked at yet: bytes each.
+pub const SERIAL_LINE_BYTES: usize = 256;
+
+/// What a serial console did not take yet: bytes of output, and as many of events. At 9600 baud
+/// that is what eight seconds can carry; beyond it the oldest lines are left out.
+pub const SERIAL_OUTPUT_BYTES: usize = 8 << 10;
+
+/// Consoles, those who use a control socket included: each costs 64 KiB of address space, of which
+/// the system only backs what was used.
+pub const CONSOLES: usize = 16;
+
+/// Of these, those that the command line can name.
+pub const CONSOLES_NAMED: usize = 8;
+
 /// Items written to a console in one call.
 pub const ITEMS_PER_TURN: usize = 32;
 
@@ -277,3 +291,10 @@ pub const BOOK_SETTLE_MS: u64 = 60_000;
 
 /// but not before this many have gone by since it was written last.
 pub const BOOK_WRITE_MS: u64 = 900_000;
+
+/// A serial device that is not there is tried again after so many milliseconds, after each further
+/// failure twice as many,
+pub const SERIAL_RETRY_MS: u64 = 1_000;
+
+/// but never more than these.
+pub const SERIAL_RETRY_MS_MAX: u64 = 30_000;

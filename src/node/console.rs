@@ -3,29 +3,29 @@
 
 use std::collections::VecDeque;
 
+use super::event::ConsoleKind;
+pub use super::typing::Input;
+use super::typing::Typing;
 use crate::limits;
-
-/// A line that the user typed, or why there is none.
-#[derive(Debug, PartialEq, Eq)]
-pub enum Input {
-    /// The line, without its end.
-    Line(String),
-    /// It was too long, or no text: one sentence.
-    Unusable(&'static str),
-}
 
 /// The stream.
 pub struct Console {
     utf8: bool,
     /// The other end shows what is typed, line ends too.
     echoes: bool,
+    /// Text that takes the place of what was written before is of use.
+    overwrites: bool,
     open: bool,
-    input: Box<[u8]>,
-    filled: usize,
-    overlong: bool,
-    ended: bool,
+    /// What is typed.
+    pub typing: Typing,
     output: Vec<u8>,
     start: usize,
+    /// Bytes of output, and of events, that may wait.
+    room: usize,
+    /// Lines that were left out at the start of `output`, and the bytes there that say so.
+    cut: (u64, usize),
+    /// Whether lines are left out when there is no room.
+    cuts: bool,
     events: VecDeque<String>,
     event_bytes: usize,
     lost: u64,
@@ -35,18 +35,28 @@ pub struct Console {
 }
 
 impl Console {
-    /// A console; `utf8` if it shows more than ASCII.
-    pub fn new(utf8: bool, echoes: bool) -> Console {
+    /// A console of this kind.
+    pub fn new(kind: ConsoleKind) -> Console {
+        let (utf8, echoes) = match kind {
+            ConsoleKind::Standard { utf8, echoes } => (utf8, echoes),
+            ConsoleKind::Serial | ConsoleKind::Socket => (false, true),
+        };
+        let serial = kind == ConsoleKind::Serial;
+        let (typing, room) = match serial {
+            true => (Typing::edited(), limits::SERIAL_OUTPUT_BYTES),
+            false => (Typing::whole_lines(), limits::OUTPUT_BYTES),
+        };
         Console {
             utf8,
             echoes,
+            overwrites: echoes && !serial,
             open: true,
-            input: vec![0; limits::INPUT_BYTES].into_boxed_slice(),
-            filled: 0,
-            overlong: false,
-            ended: false,
+            typing,
             output: Vec::new(),
             start: 0,
+            room,
+            cut: (0, 0),
+            cuts: serial,
             events: VecDeque::new(),
             event_bytes: 0,
             lost: 0,
@@ -55,80 +65,41 @@ impl Console {
         }
     }
 
+    /// What the other end shows, as it says itself.
+    pub fn shows(&mut self, utf8: bool, echoes: bool) {
+        (self.utf8, self.echoes, self.overwrites) = (utf8, echoes, echoes);
+    }
+
     /// Whether it is a terminal, on which a line can be written over.
     pub fn is_terminal(&self) -> bool {
-        self.echoes
-    }
-
-    /// Where typed bytes go.
-    pub fn space(&mut self) -> &mut [u8] {
-        &mut self.input[self.filled..]
-    }
-
-    /// `count` bytes were typed.
-    pub fn received(&mut self, count: usize) {
-        self.filled += count;
-    }
-
-    /// No more will be typed.
-    pub fn end_input(&mut self) {
-        self.ended = true;
+        self.overwrites
     }
 
     /// Nobody reads any more.
     pub fn break_output(&mut self) {
-        (self.open, self.ended) = (false, true);
+        self.open = false;
+        self.typing.drop_all();
         self.output.clear();
-        self.start = 0;
+        (self.start, self.cut) = (0, (0, 0));
         self.events.clear();
         (self.event_bytes, self.lost) = (0, 0);
-        self.filled = 0;
     }
 
-    /// Whether nothing was typed that was not taken, and nothing will be.
-    pub fn is_at_end(&self) -> bool {
-        self.ended && self.filled == 0
-    }
-
-    /// Whether a line can be taken.
-    pub fn has_line(&self) -> bool {
-        self.input[..self.filled].contains(&b'\n')
-            || self.filled == self.input.len()
-            || (self.ended && self.filled > 0)
-    }
-
-    /// The next line. A last one without an end counts when no more will be typed.
-    pub fn take_line(&mut self) -> Option<Input> {
-        let typed = &self.input[..self.filled];
-        let end = typed.iter().position(|byte| *byte == b'\n');
-        let (line, taken) = match end {
-            Some(end) => (&typed[..end], end + 1),
-            None if self.filled == self.input.len() => {
-                self.overlong = true;
-                self.filled = 0;
-                return None;
-            }
-            None if self.ended && self.filled > 0 => (typed, self.filled),
-            None => return None,
-        };
-        self.progress = 0;
-        let input = if self.overlong {
-            Input::Unusable("that line is too long.")
-        } else {
-            let line = line.strip_suffix(b"\r").unwrap_or(line);
-            match str::from_utf8(line) {
-                Ok(line) => Input::Line(line.to_owned()),
-                Err(_) => Input::Unusable("that line is not UTF-8 text."),
-            }
-        };
-        self.overlong = false;
-        self.input.copy_within(taken..self.filled, 0);
-        self.filled -= taken;
-        if !self.echoes {
-            self.put("\n");
+    /// The next line, if one was typed.
+    pub fn take_line(&mut self, tab_ends: bool) -> Option<Input> {
+        let mut echo = Vec::new();
+        let input = self.typing.take(tab_ends, &mut echo);
+        if self.open {
+            self.output.append(&mut echo);
         }
-        self.at_prompt = false;
-        Some(input)
+        if input.is_some() {
+            self.progress = 0;
+            if !self.echoes {
+                self.put("\n");
+            }
+            self.at_prompt = false;
+        }
+        input
     }
 
     /// Writes a line of an answer.
@@ -142,6 +113,9 @@ impl Console {
     pub fn prompt(&mut self, question: &str) {
         if !self.at_prompt {
             self.put(question);
+            if self.open {
+                self.output.extend_from_slice(self.typing.shown());
+            }
             self.at_prompt = true;
         }
     }
@@ -177,27 +151,27 @@ impl Console {
         if !self.open {
             return;
         }
-        if self.event_bytes + event.len() > limits::OUTPUT_BYTES {
+        self.event_bytes += event.len();
+        self.events.push_back(event.to_owned());
+        while self.event_bytes > self.room
+            && let Some(oldest) = self.events.pop_front()
+        {
+            self.event_bytes -= oldest.len();
             self.lost += 1;
-        } else {
-            self.event_bytes += event.len();
-            self.events.push_back(event.to_owned());
         }
     }
 
     /// Writes the events that wait, on lines of their own.
     pub fn flush_events(&mut self) {
         while self.has_room() {
-            let event = match self.events.pop_front() {
-                Some(event) => {
-                    self.event_bytes -= event.len();
-                    event
-                }
-                None if self.lost > 0 => {
-                    let lost = core::mem::take(&mut self.lost);
-                    format!("[console] {lost} events came too fast to be shown.")
-                }
-                None => return,
+            let event = if self.lost > 0 {
+                let lost = core::mem::take(&mut self.lost);
+                format!("[console] {lost} events came too fast to be shown.")
+            } else if let Some(event) = self.events.pop_front() {
+                self.event_bytes -= event.len();
+                event
+            } else {
+                return;
             };
             if self.at_prompt {
                 self.put("\n");
@@ -209,7 +183,7 @@ impl Console {
 
     /// Whether it takes more text now.
     pub fn has_room(&self) -> bool {
-        self.open && self.output.len() - self.start < limits::OUTPUT_BYTES / 4
+        self.open && self.output.len() - self.start < self.room / 4
     }
 
     /// The bytes to write now.
@@ -220,6 +194,8 @@ impl Console {
     /// The first `count` of them were written.
     pub fn advance(&mut self, count: usize) {
         self.start += count;
+        // Whoever reads has come to what says that something is missing.
+        self.cut = (0, 0);
         if self.start == self.output.len() {
             self.output.clear();
             self.start = 0;
@@ -235,16 +211,49 @@ impl Console {
         if !self.open {
             return;
         }
-        if self.utf8 {
-            self.output.extend_from_slice(text.as_bytes());
-        } else {
-            self.output.extend_from_slice(plain(text).as_bytes());
+        let shown = printable(text, self.utf8);
+        self.output.extend_from_slice(shown.as_bytes());
+        self.cut();
+    }
+
+    /// Leaves out the oldest lines if more waits than there is room for, and says so in their place.
+    fn cut(&mut self) {
+        let excess = self.pending().len().saturating_sub(self.room);
+        if !self.cuts || excess == 0 {
+            return;
         }
+        let (mut lines, told) = self.cut;
+        let from = self.start + told;
+        let mut rest = self.output.split_off((from + excess).max(from));
+        let end = rest.iter().position(|byte| *byte == b'\n');
+        let rest = rest.split_off(end.map_or(rest.len(), |end| end + 1));
+        let gone = &self.output[from..];
+        lines += 1 + gone.iter().filter(|byte| **byte == b'\n').count() as u64;
+        let notice = format!("\n[console] {lines} lines came too fast for this line.\n");
+        self.output.clear();
+        self.output.extend_from_slice(notice.as_bytes());
+        self.output.extend_from_slice(&rest);
+        (self.start, self.cut) = (0, (lines, notice.len()));
     }
 }
 
-/// The same in ASCII: a tag for each picture, an escape for each other character.
-fn plain(text: &str) -> String {
+/// The text as a console shows it: without UTF-8 a tag for each picture and an escape for each other
+/// character. A name that somebody gave an item cannot move the cursor.
+pub fn printable(text: &str, utf8: bool) -> String {
+    let text = if utf8 { text.to_owned() } else { tagged(text) };
+    let mut shown = String::with_capacity(text.len());
+    for character in text.chars() {
+        match character {
+            '\n' | '\r' | ' '..='~' => shown.push(character),
+            _ if utf8 && !character.is_control() => shown.push(character),
+            _ => shown.extend(character.escape_unicode()),
+        }
+    }
+    shown
+}
+
+/// The text with a tag for each picture.
+fn tagged(text: &str) -> String {
     const TAGS: [(&str, &str); 16] = [
         ("[network 📦]", "[network]"),
         ("[network 📨]", "[network]"),
@@ -269,24 +278,15 @@ fn plain(text: &str) -> String {
             text = text.replace(picture, tag);
         }
     }
-    let mut out = String::with_capacity(text.len());
-    for character in text.chars() {
-        if character.is_ascii() {
-            out.push(character);
-        } else {
-            out.extend(character.escape_unicode());
-        }
-    }
-    out
+    text
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
 
-    fn typed(console: &mut Console, bytes: &[u8]) {
-        console.space()[..bytes.len()].copy_from_slice(bytes);
-        console.received(bytes.len());
+    fn opened(utf8: bool, echoes: bool) -> Console {
+        Console::new(ConsoleKind::Standard { utf8, echoes })
     }
 
     fn shown(console: &mut Console) -> String {
@@ -296,40 +296,8 @@ mod tests {
     }
 
     #[test]
-    fn lines_come_however_they_are_typed() {
-        let mut console = Console::new(true, true);
-        typed(&mut console, b"1\r\nlap");
-        assert_eq!(console.take_line(), Some(Input::Line("1".into())));
-        assert_eq!(console.take_line(), None);
-        typed(&mut console, b"top\nrest");
-        assert_eq!(console.take_line(), Some(Input::Line("laptop".into())));
-        assert_eq!(console.take_line(), None);
-        console.end_input();
-        assert_eq!(console.take_line(), Some(Input::Line("rest".into())));
-        assert!(console.is_at_end());
-    }
-
-    #[test]
-    fn an_overlong_line_is_one_line() {
-        let mut console = Console::new(true, true);
-        for _ in 0..3 {
-            let room = console.space().len();
-            typed(&mut console, &vec![b'x'; room]);
-            assert!(console.has_line());
-            assert_eq!(console.take_line(), None);
-        }
-        typed(&mut console, b"x\n9\n\xff\n");
-        assert_eq!(
-            console.take_line(),
-            Some(Input::Unusable("that line is too long."))
-        );
-        assert_eq!(console.take_line(), Some(Input::Line("9".into())));
-        assert!(matches!(console.take_line(), Some(Input::Unusable(_))));
-    }
-
-    #[test]
     fn events_stand_on_lines_of_their_own_and_the_prompt_comes_back() {
-        let mut console = Console::new(true, true);
+        let mut console = opened(true, true);
         console.prompt("select > ");
         console.prompt("select > ");
         console.notify("[network 📦] one");
@@ -344,7 +312,7 @@ mod tests {
 
     #[test]
     fn progress_is_one_line_on_a_terminal_and_a_line_each_elsewhere() {
-        let mut console = Console::new(true, true);
+        let mut console = opened(true, true);
         console.prompt("select > ");
         console.progress("10 of 20, slow");
         console.prompt("select > ");
@@ -360,7 +328,7 @@ mod tests {
             shown(&mut console),
             "select > \n10 of 20, slow\r11 of 20      \nevent\nselect > \n12 of 20\nselect > "
         );
-        let mut console = Console::new(true, false);
+        let mut console = opened(true, false);
         console.prompt("select > ");
         console.progress("10 of 20");
         console.progress("11 of 20");
@@ -375,7 +343,7 @@ mod tests {
 
     #[test]
     fn events_that_do_not_fit_are_counted() {
-        let mut console = Console::new(true, true);
+        let mut console = opened(true, true);
         let event = "x".repeat(1000);
         for _ in 0..100 {
             console.notify(&event);
@@ -386,26 +354,75 @@ mod tests {
             text += &shown(&mut console);
         }
         assert_eq!(text.matches(&event).count(), 65);
-        assert!(text.ends_with("[console] 35 events came too fast to be shown.\n"));
+        assert!(text.starts_with("[console] 35 events came too fast to be shown.\n"));
     }
 
     #[test]
     fn a_console_that_nobody_reads_is_idle() {
-        let mut console = Console::new(true, true);
+        let mut console = opened(true, true);
         for _ in 0..2 {
             for _ in 0..100 {
                 console.notify(&"x".repeat(1000));
             }
             console.break_output();
-            assert!(console.is_idle() && console.is_at_end());
+            assert!(console.is_idle() && console.typing.is_at_end());
         }
         console.notify(&"x".repeat(limits::OUTPUT_BYTES + 1));
         assert!(console.is_idle());
     }
 
     #[test]
+    fn a_slow_line_gets_the_last_of_it_and_is_told_what_is_missing() {
+        let mut console = Console::new(ConsoleKind::Serial);
+        console.prompt("select > ");
+        let sent = console.pending().len();
+        console.advance(sent);
+        for number in 0..1000 {
+            console.say(&format!("line {number}"));
+            assert!(console.pending().len() <= limits::SERIAL_OUTPUT_BYTES + 60);
+        }
+        let text = shown(&mut console);
+        let (notice, rest) = text[1..].split_once('\n').expect("lines");
+        let number = notice.strip_prefix("[console] ").expect("a notice");
+        let number: usize = number
+            .split(' ')
+            .next()
+            .expect("a word")
+            .parse()
+            .expect("a number");
+        let lines: Vec<String> = (number..1000)
+            .map(|number| format!("line {number}"))
+            .collect();
+        assert_eq!(rest.lines().collect::<Vec<_>>(), lines);
+        assert!(number > 0 && rest.len() > limits::SERIAL_OUTPUT_BYTES / 2);
+    }
+
+    #[test]
+    fn an_event_does_not_hide_what_was_typed_on_a_serial_line() {
+        let mut console = Console::new(ConsoleKind::Serial);
+        console.prompt("item ID: ");
+        console.typing.space()[..3].copy_from_slice(b"lap");
+        console.typing.received(3);
+        assert_eq!(console.take_line(true), None);
+        console.notify("[network 📦] one");
+        console.flush_events();
+        console.prompt("item ID: ");
+        assert_eq!(
+            shown(&mut console),
+            "item ID: lap\n[network] one\nitem ID: lap"
+        );
+    }
+
+    #[test]
+    fn what_others_named_cannot_move_the_cursor() {
+        let mut console = opened(true, true);
+        console.say("  é\u{1b}[2J\u{9b}");
+        assert_eq!(shown(&mut console), "  é\\u{1b}[2J\\u{9b}\n");
+    }
+
+    #[test]
     fn without_utf8_everything_is_ascii() {
-        let mut console = Console::new(false, true);
+        let mut console = opened(false, true);
         console.say("✅ requested kamera-é");
         console.say("[status] blockchain is A-OK! 😁");
         console.say("[consensus ❌] peer chain failed validation");

@@ -51,12 +51,10 @@ pub enum Event<'a> {
     },
     /// A console opened.
     ConsoleOpened {
-        /// Its line: `CONSOLE` for the only one there is.
+        /// Its line, from [`CONSOLE`] on.
         line: Line,
-        /// Whether it shows UTF-8.
-        utf8: bool,
-        /// Whether it shows what is typed: a terminal does, a pipe does not.
-        echoes: bool,
+        /// What it is.
+        kind: ConsoleKind,
     },
     /// Bytes were put at the start of `rx_space`.
     Received {
@@ -72,8 +70,8 @@ pub enum Event<'a> {
         /// How many, at least one.
         count: usize,
     },
-    /// The other end closed or failed; the line is free. For a console: end of input (its output
-    /// may go on) or a failed output.
+    /// The other end closed or failed; the line is free. Where a console's input ends in an orderly
+    /// way, its output may go on: a serial line is free then as well, the others are until `Hangup`.
     Closed {
         /// Which.
         line: Line,
@@ -112,8 +110,37 @@ pub enum Action {
     Exit,
 }
 
-/// The console's line.
+/// The first console's line; those of the others follow.
 pub const CONSOLE: Line = Line(limits::PEERS as u8);
+
+impl Line {
+    /// Which console it is, if it is none of a peer.
+    pub fn console(self) -> Option<usize> {
+        usize::from(self.0).checked_sub(limits::PEERS)
+    }
+
+    /// The line of a console.
+    pub fn of_console(at: usize) -> Line {
+        Line(u8::try_from(limits::PEERS + at).expect("peers and consoles are less than 256"))
+    }
+}
+
+/// What a console is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum ConsoleKind {
+    /// Standard input and output: its end is the node's end.
+    Standard {
+        /// Whether it shows UTF-8.
+        utf8: bool,
+        /// Whether it shows what is typed: a terminal does, a pipe does not.
+        echoes: bool,
+    },
+    /// A serial line: what is typed is edited and shown by us.
+    Serial,
+    /// Somebody on a control socket. He may want the menu, or something of [`crate::wire::control`];
+    /// nothing is said before he is.
+    Socket,
+}
 
 /// What a node is told at its start.
 pub struct Config {

@@ -4,6 +4,7 @@ use core::net::SocketAddr;
 
 use super::Millis;
 use super::desktop::Desktop;
+use super::seats::Asker;
 use crate::ledger::{Block, Tip};
 use crate::limits;
 use crate::wire::frame::Reader;
@@ -84,8 +85,8 @@ pub struct Peer {
     pub asked: Option<Millis>,
     /// It is to be asked when the line that is being skipped has ended.
     pub again: bool,
-    /// Our user asked, and wants to hear the outcome.
-    pub user_asked: bool,
+    /// They asked for its chain, and want to hear the outcome.
+    pub asked_by: Vec<Asker>,
     /// The length that our chain had when it began to tell us more than goes into one answer.
     pub from: Option<u64>,
     /// The greatest index of a block that came while its chain was on its way.
@@ -128,7 +129,7 @@ impl Peer {
             held: None,
             asked: None,
             again: false,
-            user_asked: false,
+            asked_by: Vec::new(),
             from: None,
             seen: 0,
             deferred: None,

@@ -4,6 +4,8 @@ use core::net::SocketAddr;
 
 use super::lines::{Kind, Peer, Slot};
 use super::peers::{Contact, Target};
+use super::report::Answer;
+use super::seats::Asker;
 use super::{Action, Line, Millis, Node};
 use crate::limits;
 use crate::store::disk::Disk;
@@ -76,9 +78,12 @@ impl<D: Disk> Node<D> {
         target.kept = true;
         let again = target.error.take().is_some();
         let name = target.name();
-        if core::mem::take(&mut target.asked) {
-            self.answer(&format!("✅ connected to {name}"));
-        } else if again {
+        let askers = core::mem::take(&mut target.asked);
+        let unasked = askers.is_empty();
+        for asker in askers {
+            self.answer(Some(asker), &Answer::Connected(name.clone()));
+        }
+        if unasked && again {
             self.notify(&format!("[network 🔗] connected to {name} again"));
         }
     }
@@ -110,34 +115,26 @@ impl<D: Disk> Node<D> {
             return;
         }
         let target = &mut self.targets[at];
-        let (name, asked, kept) = (target.name(), target.asked, target.kept);
+        let (name, kept) = (target.name(), target.kept);
+        let askers = core::mem::take(&mut target.asked);
         let then = if kept { "; it is dialed again" } else { "" };
-        let text = format!("❌ cannot connect to {name}: {reason}{then}.");
+        let answer = Answer::Refused(format!("cannot connect to {name}: {reason}{then}."));
         if kept {
-            target.asked = false;
             target.retry(self.now.mono, reason.to_owned(), chance);
         } else {
             self.targets.remove(at);
         }
-        if asked {
-            self.answer(&text);
-        } else if !kept {
-            self.notify(&text);
+        if askers.is_empty() && !kept {
+            self.notify(&answer.to_string());
+        }
+        for asker in askers {
+            self.answer(Some(asker), &answer);
         }
     }
 
     pub(super) fn closed(&mut self, line: Line, reason: Option<&str>) {
-        if line == super::CONSOLE {
-            if let Some(console) = &mut self.console {
-                match reason {
-                    None => console.end_input(),
-                    Some(_) => {
-                        console.break_output();
-                        self.menu.stop_listing();
-                    }
-                }
-            }
-            return;
+        if let Some(at) = line.console() {
+            return self.console_closed(at, reason);
         }
         let line = usize::from(line.0);
         self.hear_out(line);
@@ -313,33 +310,30 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// The user wants a connection; the outcome is told when it is known.
-    pub(super) fn dial(&mut self, host: String, port: u16) {
-        let known = self
-            .targets
-            .iter()
-            .position(|t| t.host == host && t.port == port);
-        if let Some(at) = known {
-            let target = &mut self.targets[at];
+    /// A user wants a connection; the outcome is told when it is known.
+    pub(super) fn dial(&mut self, asker: Asker, host: String, port: u16) {
+        let mut targets = self.targets.iter_mut();
+        let known = targets.find(|t| t.host == host && t.port == port);
+        if let Some(target) = known {
             // What was learned and is now named by the user stays.
             target.learned = false;
             match target.contact {
                 Contact::Open(..) => {
-                    let name = target.name();
-                    return self.answer(&format!("✅ connected to {name} already"));
+                    let answer = Answer::ConnectedAlready(target.name());
+                    return self.answer(Some(asker), &answer);
                 }
                 Contact::Waiting(_) => target.contact = Contact::Waiting(self.now.mono),
                 Contact::Dialing(_) => {}
             }
-            self.targets[at].asked = true;
+            target.asked.push(asker);
         } else if self.targets.iter().filter(|t| !t.learned).count() >= limits::PEERS {
-            return self.answer(&format!("❌ {} peers are enough.", limits::PEERS));
+            let text = format!("{} peers are enough.", limits::PEERS);
+            self.answer(Some(asker), &Answer::Refused(text));
         } else {
             let mut target = Target::new(host, port, self.now.mono);
-            target.asked = true;
+            target.asked.push(asker);
             self.targets.push(target);
         }
-        self.wait_for_answer();
     }
 
     /// The time left until a target is dialed again.

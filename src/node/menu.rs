@@ -2,18 +2,21 @@
 //! then acted upon. The table below is the menu: what is shown and what is understood.
 
 use super::console::{Console, Input};
+use super::control::Asked;
+use super::event::ConsoleKind;
 use super::lines::Slot;
 use super::pool::{Batch, Origin};
-use super::report::Listing;
+use super::report::{Answer, Listing};
 use super::{Millis, Node};
 use crate::ledger::{Kind, Timestamp, Uid};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::address::{parse_host, parse_port};
+use crate::wire::control;
 
 /// What a number of the menu stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Command {
+enum Choice {
     Request,
     Release,
     ListReserved,
@@ -26,17 +29,17 @@ enum Command {
     Exit,
 }
 
-const MENU: [(Command, &str); 10] = [
-    (Command::Request, "request (single)"),
-    (Command::Release, "release (single)"),
-    (Command::ListReserved, "list reserved items"),
-    (Command::ListAvailable, "list available items"),
-    (Command::RequestMany, "request (multiple)"),
-    (Command::Connect, "connect to peer"),
-    (Command::ListPeers, "list connected peers"),
-    (Command::Sync, "sync chain from network (consensus)"),
-    (Command::Status, "report blockchain status"),
-    (Command::Exit, "exit"),
+const MENU: [(Choice, &str); 10] = [
+    (Choice::Request, "request (single)"),
+    (Choice::Release, "release (single)"),
+    (Choice::ListReserved, "list reserved items"),
+    (Choice::ListAvailable, "list available items"),
+    (Choice::RequestMany, "request (multiple)"),
+    (Choice::Connect, "connect to peer"),
+    (Choice::ListPeers, "list connected peers"),
+    (Choice::Sync, "sync chain from network (consensus)"),
+    (Choice::Status, "report blockchain status"),
+    (Choice::Exit, "exit"),
 ];
 
 /// What the next line of input means.
@@ -44,7 +47,7 @@ const MENU: [(Command, &str); 10] = [
 enum Question {
     #[default]
     Select,
-    Item(Command),
+    Item(Kind),
     Items,
     Host,
     Port(String),
@@ -60,27 +63,46 @@ impl Question {
             Question::Port(_) => "peer port: ",
         }
     }
+
+    /// Whether a tab ends the answer: some scanners send one behind what they read.
+    fn ends_with_tab(&self) -> bool {
+        matches!(self, Question::Item(_))
+    }
 }
 
-/// The menu's state.
+/// Whom a console serves.
+#[derive(Default)]
+pub enum Mode {
+    /// Somebody on a socket who has not said what he wants.
+    #[default]
+    Fresh,
+    /// A person.
+    Menu,
+    /// A program, most likely `blx ctl`.
+    Control(Asked),
+}
+
+/// A console's menu.
 #[derive(Default)]
 pub struct Menu {
+    pub mode: Mode,
     question: Question,
-    /// The user's last wish is being fulfilled; the next line is taken when that is done, or
-    /// from this time on.
-    waiting: Option<Millis>,
+    /// What was asked for last is being done; the next line is taken when that is done, or in a
+    /// menu from this time on.
+    pub waiting: Option<Millis>,
     pub listing: Option<Listing>,
 }
 
 impl Menu {
     /// When it has to be looked at again.
     pub fn deadline(&self) -> Option<Millis> {
-        self.waiting
+        self.waiting.filter(|_| matches!(self.mode, Mode::Menu))
     }
 
-    /// Nobody reads the rest of the list.
-    pub fn stop_listing(&mut self) {
-        self.listing = None;
+    /// Whether nothing is left to be said of what was asked for.
+    pub fn is_at_rest(&self) -> bool {
+        let open = matches!(&self.mode, Mode::Control(asked) if asked.open);
+        self.waiting.is_none() && self.listing.is_none() && !open
     }
 }
 
@@ -91,6 +113,14 @@ pub fn show(console: &mut Console, port: u16) {
         console.say(&format!("{}. {label}", number + 1));
     }
     console.say("");
+}
+
+/// What is done to an item, as a participle.
+pub(super) fn done(kind: Kind) -> &'static str {
+    match kind {
+        Kind::Request => "requested",
+        Kind::Release => "released",
+    }
 }
 
 /// An item's name as a user may give it.
@@ -109,9 +139,16 @@ fn parse_item(text: &str) -> Result<Uid, String> {
     Ok(name.into())
 }
 
-/// Names between commas; what is empty between two commas is passed over.
-fn parse_items(text: &str) -> Result<Vec<Uid>, String> {
-    let names = text.split(',').filter(|name| !name.trim().is_empty());
+/// Names between commas, or the tabs of a scanner; what is empty between two is passed over.
+fn parse_list(text: &str) -> Result<Vec<Uid>, String> {
+    let names = text.split([',', '\t']);
+    parse_items(Kind::Request, names.filter(|name| !name.trim().is_empty()))
+}
+
+pub(super) fn parse_items<'a>(
+    kind: Kind,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Uid>, String> {
     let items: Vec<Uid> = names.map(parse_item).collect::<Result<_, _>>()?;
     if items.is_empty() {
         return Err("there is no item ID in that list.".into());
@@ -126,207 +163,252 @@ fn parse_items(text: &str) -> Result<Vec<Uid>, String> {
     sorted.sort_unstable();
     match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
         Some(pair) => Err(format!(
-            "item {} is in the list twice: nothing was requested.",
-            pair[0]
+            "item {} is in the list twice: nothing was {}.",
+            pair[0],
+            done(kind)
         )),
         None => Ok(items),
     }
 }
 
 impl<D: Disk> Node<D> {
-    /// Writes to the one who asked: at once while he waits, else as an event.
-    pub(super) fn answer(&mut self, text: &str) {
-        let waiting = self.menu.waiting.is_some();
-        match &mut self.console {
-            Some(console) if waiting => console.say(text),
-            _ => self.notify(text),
-        }
-    }
-
-    pub(super) fn say(&mut self, text: &str) {
-        if let Some(console) = &mut self.console {
-            console.say(text);
-        }
-    }
-
-    /// The next line is not taken before the outcome of this one is known, or some time is over.
-    pub(super) fn wait_for_answer(&mut self) {
-        self.menu.waiting = Some(Millis(self.now.mono.0 + limits::ANSWER_MS));
-    }
-
-    fn owes_answer(&self) -> bool {
-        self.pool.owes_answer() || self.targets.iter().any(|target| target.asked)
-    }
-
-    /// Takes at most one line of input; true if there is another one.
-    pub(super) fn take_input(&mut self) -> bool {
-        if let Some(until) = self.menu.waiting {
-            if !self.owes_answer() {
-                self.menu.waiting = None;
-            } else if self.now.mono >= until {
-                self.say("that takes a while; the outcome will be shown here.");
-                self.menu.waiting = None;
-            } else {
-                return false;
-            }
-        }
-        if self.menu.listing.is_some() || self.ending.is_some() {
+    /// Takes at most one line of a console's input; true if there is another one.
+    pub(super) fn take_input_of(&mut self, at: usize) -> bool {
+        if !self.is_ready(at) {
             return false;
         }
-        let Some(console) = &mut self.console else {
+        let Some(seat) = self.seats.at_mut(at) else {
             return false;
         };
-        if console.is_at_end() {
-            if !self.owes_answer() {
+        if seat.console.typing.is_at_end() {
+            let standard = matches!(seat.kind, ConsoleKind::Standard { .. });
+            if standard && self.seats.at(at).is_some_and(|seat| !self.owes(seat)) {
                 self.begin_end();
             }
             return false;
         }
-        if console.has_line() {
-            console.prompt(self.menu.question.text());
+        let tab_ends = seat.menu.question.ends_with_tab();
+        if matches!(seat.menu.mode, Mode::Menu) && seat.console.typing.is_waiting(tab_ends) {
+            seat.console.prompt(seat.menu.question.text());
         }
-        match console.take_line() {
+        match seat.console.take_line(tab_ends) {
             None => return false,
             Some(Input::Unusable(why)) => {
-                console.say(&format!("❌ {why}"));
-                self.menu.question = Question::Select;
+                seat.menu.question = Question::Select;
+                self.refuse_line(at, why);
             }
-            Some(Input::Line(line)) => self.take_line(&line),
+            Some(Input::Cancelled) => seat.menu.question = Question::Select,
+            Some(Input::Line(line)) => self.take_line(at, &line),
         }
-        if !self.owes_answer() {
-            self.menu.waiting = None;
-        }
-        let free = self.menu.waiting.is_none() && self.menu.listing.is_none();
-        free && self.console.as_ref().is_some_and(Console::has_line)
+        // Behind an answer that is complete the next line can be taken, and its end be told.
+        self.is_ready(at)
+            && self.seats.at(at).is_some_and(|seat| {
+                let tab_ends = seat.menu.question.ends_with_tab();
+                seat.console.typing.is_waiting(tab_ends)
+            })
     }
 
-    fn take_line(&mut self, line: &str) {
-        match core::mem::take(&mut self.menu.question) {
-            Question::Select => self.select(line.trim()),
-            Question::Item(command) => {
-                let kind = if command == Command::Release {
-                    Kind::Release
-                } else {
-                    Kind::Request
-                };
-                match parse_item(line) {
-                    Ok(item) => self.wish(kind, vec![item]),
-                    Err(why) => self.say(&format!("❌ {why}")),
-                }
+    /// Whether the next line may be taken; ends an answer that is complete.
+    fn is_ready(&mut self, at: usize) -> bool {
+        let Some(seat) = self.seats.at(at) else {
+            return false;
+        };
+        let owes = self.owes(seat);
+        let (now, ending) = (self.now.mono, self.ending.is_some());
+        let Some(seat) = self.seats.at_mut(at) else {
+            return false;
+        };
+        if let Some(until) = seat.menu.waiting {
+            let patient = !matches!(seat.menu.mode, Mode::Menu) || now < until;
+            if owes && patient {
+                return false;
             }
-            Question::Items => match parse_items(line) {
-                Ok(items) => self.wish(Kind::Request, items),
-                Err(why) => self.say(&format!("❌ {why}")),
+            if owes {
+                seat.console
+                    .say("that takes a while; the outcome will be shown here.");
+            }
+            seat.menu.waiting = None;
+        }
+        if seat.menu.listing.is_some() {
+            return false;
+        }
+        if let Mode::Control(asked) = &mut seat.menu.mode
+            && core::mem::take(&mut asked.open)
+        {
+            seat.console.say(&control::exit(asked.refused));
+        }
+        !ending
+    }
+
+    fn take_line(&mut self, at: usize, line: &str) {
+        let Some(seat) = self.seats.at_mut(at) else {
+            return;
+        };
+        match seat.menu.mode {
+            Mode::Menu => return self.take_answer(at, line),
+            Mode::Fresh if !line.starts_with('{') => {
+                seat.menu.mode = Mode::Menu;
+                return self.take_answer(at, line);
+            }
+            Mode::Fresh | Mode::Control(_) => {}
+        }
+        self.take_question(at, line);
+    }
+
+    /// A line that is the answer to the menu's question.
+    fn take_answer(&mut self, at: usize, line: &str) {
+        let Some(seat) = self.seats.at_mut(at) else {
+            return;
+        };
+        match core::mem::take(&mut seat.menu.question) {
+            Question::Select => self.select(at, line.trim()),
+            Question::Item(kind) => match parse_item(line) {
+                Ok(item) => self.wish(at, kind, vec![item]),
+                Err(why) => self.refuse_line(at, &why),
+            },
+            Question::Items => match parse_list(line) {
+                Ok(items) => self.wish(at, Kind::Request, items),
+                Err(why) => self.refuse_line(at, &why),
             },
             Question::Host => match parse_host(line.trim()) {
-                Some(host) => self.menu.question = Question::Port(host.to_owned()),
-                None => self.say("❌ that is neither a host name nor an address."),
+                Some(host) => seat.menu.question = Question::Port(host.to_owned()),
+                None => self.refuse_line(at, "that is neither a host name nor an address."),
             },
             Question::Port(host) => match parse_port(line.trim()) {
-                Ok(port) => {
-                    self.wait_for_answer();
-                    self.dial(host, port);
-                }
-                Err(why) => self.say(&format!("❌ {why}.")),
+                Ok(port) => self.connect(at, host, port),
+                Err(why) => self.refuse_line(at, &format!("{why}.")),
             },
         }
     }
 
-    fn select(&mut self, line: &str) {
-        let Some(console) = &mut self.console else {
+    fn select(&mut self, at: usize, line: &str) {
+        let port = self.listen.port();
+        let Some(seat) = self.seats.at_mut(at) else {
             return;
         };
         if line.is_empty() {
-            return show(console, self.listen.port());
+            return show(&mut seat.console, port);
         }
         let numbered = MENU.iter().zip(1..);
         let chosen = numbered
             .into_iter()
             .find(|(_, number)| line == format!("{number}"));
-        let Some(((command, _), _)) = chosen else {
-            return console.say("invalid option.");
+        let Some(((choice, _), _)) = chosen else {
+            return seat.console.say("invalid option.");
         };
-        match command {
-            Command::Request | Command::Release => self.menu.question = Question::Item(*command),
-            Command::RequestMany => self.menu.question = Question::Items,
-            Command::Connect => self.menu.question = Question::Host,
-            Command::ListReserved => self.list(true),
-            Command::ListAvailable => self.list(false),
-            Command::ListPeers => self.list_peers(),
-            Command::Sync => self.ask_all(),
-            Command::Status => self.report(),
-            Command::Exit => self.begin_end(),
+        match choice {
+            Choice::Request => seat.menu.question = Question::Item(Kind::Request),
+            Choice::Release => seat.menu.question = Question::Item(Kind::Release),
+            Choice::RequestMany => seat.menu.question = Question::Items,
+            Choice::Connect => seat.menu.question = Question::Host,
+            Choice::ListReserved => self.list(at, true),
+            Choice::ListAvailable => self.list(at, false),
+            Choice::ListPeers => self.list_peers(at),
+            Choice::Sync => self.ask_all(at),
+            Choice::Status => self.report(at),
+            Choice::Exit if seat.kind == ConsoleKind::Socket => {
+                seat.console.say("good bye; the node goes on.");
+                seat.console.typing.drop_all();
+            }
+            Choice::Exit => self.begin_end(),
+        }
+    }
+
+    /// The next line is not taken before the outcome of this one is known, or some time is over.
+    fn wait_for_answer(&mut self, at: usize) {
+        let until = Millis(self.now.mono.0 + limits::ANSWER_MS);
+        if let Some(seat) = self.seats.at_mut(at) {
+            seat.menu.waiting = Some(until);
+        }
+    }
+
+    pub(super) fn connect(&mut self, at: usize, host: String, port: u16) {
+        self.wait_for_answer(at);
+        if let Some(asker) = self.seats.at(at).map(|seat| seat.asker) {
+            self.dial(asker, host, port);
         }
     }
 
     /// Makes the user's wish a block, if the items allow it.
-    fn wish(&mut self, kind: Kind, items: Vec<Uid>) {
-        let count = items.len();
+    pub(super) fn wish(&mut self, at: usize, kind: Kind, items: Vec<Uid>) {
         let time = Timestamp::from_micros(self.now.wall);
         let sign = |item| self.identity.sign(kind, item, time);
         let transactions: Vec<_> = items.into_iter().map(sign).collect();
-        self.wait_for_answer();
+        self.wait_for_answer(at);
+        let asker = self.seats.at(at).map(|seat| seat.asker);
         if let Some(fault) = self.log.fault() {
             let text =
-                format!("❌ nothing was changed: {fault}; start blx again when that is mended.");
-            self.answer(&text);
+                format!("nothing was changed: {fault}; start blx again when that is mended.");
+            self.answer(asker, &Answer::Refused(text));
         } else if let Err(error) = self.check_wish(&transactions) {
-            self.refuse(&error, count);
+            self.refuse(asker, &error, &transactions);
         } else {
-            let now = self.now.mono;
-            self.pool.add(Batch::new(transactions, Origin::User, now));
+            let mut batch = Batch::new(transactions, Origin::User, self.now.mono);
+            batch.asker = asker;
+            self.pool.add(batch);
         }
     }
 
     /// Key 8: every peer is asked, whatever it has told; how that ends is said of each.
-    fn ask_all(&mut self) {
+    pub(super) fn ask_all(&mut self, at: usize) {
         let now = self.now.mono;
+        let Some(seat) = self.seats.at_mut(at) else {
+            return;
+        };
         let mut names = Vec::new();
         for peer in self.slots.iter_mut().filter_map(Slot::peer) {
-            peer.user_asked = true;
+            if !peer.asked_by.contains(&seat.asker) {
+                peer.asked_by.push(seat.asker);
+            }
             peer.ask(now);
             names.push(peer.remote.to_string());
         }
-        let names = names.join(", ");
-        match names.is_empty() {
-            true => self.say("❌ no peers are connected."),
-            false => self.say(&format!("[consensus 📡] asked for their chains: {names}")),
+        if names.is_empty() {
+            return self.refuse_line(at, "no peers are connected.");
+        }
+        seat.say(&Answer::Asked(names));
+        if matches!(seat.menu.mode, Mode::Control(_)) {
+            self.wait_for_answer(at);
         }
     }
 
-    /// Tells how it ended to the user who asked a peer for its chain.
+    /// Tells how it ended to those who asked a peer for its chain.
     pub(super) fn tell_outcome(&mut self, line: usize, outcome: &str) {
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
-        let name = peer.remote;
-        if core::mem::take(&mut peer.user_asked) {
-            self.notify(&format!("[consensus ℹ️] {name}: {outcome}"));
+        let answer = Answer::Outcome {
+            peer: peer.remote.to_string(),
+            outcome: outcome.to_owned(),
+        };
+        for asker in core::mem::take(&mut peer.asked_by) {
+            self.answer(Some(asker), &answer);
         }
     }
 
-    /// Writes what waits for the console: an answer, else events, and the question behind them.
-    pub(super) fn fill_console(&mut self) {
-        while self.console.as_ref().is_some_and(Console::has_room) {
-            let Some(listing) = self.menu.listing.take() else {
-                break;
-            };
-            self.go_on_listing(listing);
+    /// Writes what waits for a console: an answer, else events, and the question behind them.
+    pub(super) fn fill_console(&mut self, at: usize) {
+        while let Some(seat) = self.seats.at_mut(at)
+            && seat.console.has_room()
+            && let Some(listing) = seat.menu.listing.take()
+        {
+            self.go_on_listing(at, listing);
             // Behind the list's end the next line can be taken.
-            self.busy |= self.menu.listing.is_none();
+            let ended = self.seats.at(at).is_some_and(|s| s.menu.listing.is_none());
+            self.busy |= ended;
         }
-        let Some(console) = &mut self.console else {
+        let ending = self.ending.is_some();
+        let Some(seat) = self.seats.at_mut(at) else {
             return;
         };
-        let answering = self.menu.listing.is_some() || self.menu.waiting.is_some();
-        if !console.has_room() {
+        if !seat.console.has_room() || !matches!(seat.menu.mode, Mode::Menu) {
             return;
         }
-        if self.menu.listing.is_none() {
-            console.flush_events();
+        if seat.menu.listing.is_none() {
+            seat.console.flush_events();
         }
-        if !answering && self.ending.is_none() && !console.is_at_end() {
-            console.prompt(self.menu.question.text());
+        if seat.menu.is_at_rest() && !ending && !seat.console.typing.is_at_end() {
+            seat.console.prompt(seat.menu.question.text());
         }
     }
 }
@@ -353,13 +435,14 @@ mod tests {
                 .map(|name| Uid::from(*name))
                 .collect::<Vec<_>>()
         };
-        assert_eq!(parse_items("a, b ,,c,"), Ok(uids(&["a", "b", "c"])));
-        assert!(parse_items(" , ,").is_err());
-        assert!(parse_items("").is_err());
-        let twice = parse_items("cam-1,drill,cam-1").expect_err("twice");
+        assert_eq!(parse_list("a, b ,,c,"), Ok(uids(&["a", "b", "c"])));
+        assert!(parse_list(" , ,").is_err());
+        assert!(parse_list("").is_err());
+        assert_eq!(parse_list("a\tb\t"), Ok(uids(&["a", "b"])));
+        let twice = parse_list("cam-1,drill,cam-1").expect_err("twice");
         assert!(twice.contains("cam-1"), "{twice}");
         let many: Vec<String> = (0..201).map(|number| number.to_string()).collect();
-        assert!(parse_items(&many.join(",")).is_err());
-        assert_eq!(parse_items(&many[1..].join(",")).expect("200").len(), 200);
+        assert!(parse_list(&many.join(",")).is_err());
+        assert_eq!(parse_list(&many[1..].join(",")).expect("200").len(), 200);
     }
 }

@@ -1,7 +1,10 @@
 //! Blocks of what waits: which of it goes into the next one, and what is said of it.
 
 use super::gossip::menu_name;
+use super::menu::done;
 use super::pool::{Batch, Origin};
+use super::report::Answer;
+use super::seats::Asker;
 use super::{Millis, Node};
 use crate::ledger::{
     Block, Changes, Kind, PublicKey, RuleError, Timestamp, Transaction, Uid, Work,
@@ -56,13 +59,11 @@ impl<D: Disk> Node<D> {
             return;
         }
         if let Some(fault) = self.log.fault() {
-            let text = format!("❌ nothing was changed: {fault}.");
-            let owed = self.pool.owes_answer();
+            let answer = Answer::Refused(format!("nothing was changed: {fault}."));
+            let askers: Vec<_> = self.pool.wishes().map(|wish| wish.asker).collect();
             self.pool.clear();
             self.work = None;
-            if owed {
-                self.answer(&text);
-            }
+            askers.into_iter().for_each(|who| self.answer(who, &answer));
             return;
         }
         if self.work.is_none() {
@@ -83,10 +84,9 @@ impl<D: Disk> Node<D> {
     /// user.
     pub(super) fn wants_block(&self) -> bool {
         let now = self.now.mono;
-        let due = |b: &Batch| b.due <= now && b.origin == Origin::User;
         match self.catching_up() {
             _ if self.work.is_some() => true,
-            true => self.pool.batches.iter().any(due),
+            true => self.pool.wishes().any(|wish| wish.due <= now),
             false => self.pool.due().is_some_and(|due| due <= now),
         }
     }
@@ -94,11 +94,7 @@ impl<D: Disk> Node<D> {
     /// When a block is to be made, or something has waited too long.
     pub(super) fn block_deadline(&self) -> Option<Millis> {
         let due = match self.catching_up() {
-            true => {
-                let users = self.pool.batches.iter();
-                let users = users.filter(|b| b.origin == Origin::User);
-                users.map(|b| b.due).min()
-            }
+            true => self.pool.wishes().map(|wish| wish.due).min(),
             false => self.pool.due(),
         };
         due.filter(|_| self.may_append())
@@ -123,11 +119,8 @@ impl<D: Disk> Node<D> {
     /// Starts a block of as much as fits; what is no longer possible is reported.
     fn begin_work(&mut self) {
         let height = self.log.tip().length;
-        let users = self.pool.batches.iter();
-        let users = users.filter(|b| b.origin == Origin::User);
-        let wanted: Vec<Uid> = users
-            .flat_map(|b| b.transactions.iter().map(|t| t.uid.clone()))
-            .collect();
+        let wanted = self.pool.wishes().flat_map(|wish| &wish.transactions);
+        let wanted: Vec<Uid> = wanted.map(|t| t.uid.clone()).collect();
         let mut draft = Draft::default();
         let mut at = 0;
         while draft.transactions.len() < limits::TRANSACTIONS_PER_BLOCK
@@ -186,7 +179,7 @@ impl<D: Disk> Node<D> {
         }
         match (batch.origin, error) {
             (Origin::User, Some(error)) if !batch.kept => {
-                self.refuse(&error, batch.transactions.len());
+                self.refuse(batch.asker, &error, &batch.transactions);
             }
             (Origin::Own | Origin::User, error) => {
                 let winner = self.winner(&transaction.uid, &draft.transactions);
@@ -273,19 +266,18 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Tells the user why a wish of `count` items was not fulfilled.
-    pub(super) fn refuse(&mut self, error: &RuleError, count: usize) {
+    /// Tells the user why a wish was not fulfilled.
+    pub(super) fn refuse(&mut self, asker: Option<Asker>, error: &RuleError, wish: &[Transaction]) {
         let text = match error {
-            RuleError::NotAvailable(uid) => format!("❌ item {uid} is not available."),
-            RuleError::NotReserved(uid) => format!("❌ item {uid} is ready for request."),
-            other => format!("❌ {other}."),
+            RuleError::NotAvailable(uid) => format!("item {uid} is not available."),
+            RuleError::NotReserved(uid) => format!("item {uid} is ready for request."),
+            other => format!("{other}."),
         };
-        let rest = if count > 1 {
-            " nothing was requested."
-        } else {
-            ""
+        let rest = match wish {
+            [first, _, ..] => format!(" nothing was {}.", done(first.kind)),
+            _ => String::new(),
         };
-        self.answer(&format!("{text}{rest}"));
+        self.answer(asker, &Answer::Refused(format!("{text}{rest}")));
     }
 
     /// The block is made: first to disk, then to the user, then to the peers.
@@ -328,16 +320,18 @@ impl<D: Disk> Node<D> {
         for batch in done {
             fresh |= batch.origin == Origin::User;
             for transaction in batch.transactions.iter().filter(|_| batch.is_own()) {
-                let uid = &transaction.uid;
-                match (batch.origin, transaction.kind) {
-                    (Origin::User, Kind::Request) => self.answer(&format!("✅ requested {uid}")),
-                    (Origin::User, Kind::Release) => self.answer(&format!("✅ released {uid}")),
-                    _ => {
-                        let (verb, index) = (verb(transaction), block.index);
-                        self.notify(&format!(
-                            "[consensus ✅] your {verb} of {uid} is in the chain again, block #{index}"
-                        ));
-                    }
+                let uid = transaction.uid.to_string();
+                if batch.origin == Origin::User {
+                    let answer = match transaction.kind {
+                        Kind::Request => Answer::Requested(uid),
+                        Kind::Release => Answer::Released(uid),
+                    };
+                    self.answer(batch.asker, &answer);
+                } else {
+                    let (verb, index) = (verb(transaction), block.index);
+                    self.notify(&format!(
+                        "[consensus ✅] your {verb} of {uid} is in the chain again, block #{index}"
+                    ));
                 }
             }
         }

@@ -4,15 +4,16 @@
 //! Here is the law of driving, `event` has its words. `lines` is a connection's state, `links` makes
 //! and ends connections, `peers` is whom to dial and `places` who is let in, by what `book`
 //! remembers; `view` is what their sending halves see. `gossip` understands what peers say; `sync` is
-//! another chain, `candidate` looks at its blocks, `settle` takes it, `orphans` are what ours loses by it; `desktop` is what a
-//! desktop node's user need not do. `pool` is what waits for a block, `intake` what of peers may
+//! another chain, `candidate` looks at its blocks, `settle` takes it, `orphans` are what ours loses
+//! by it; `desktop` is what a desktop node's user need not do. `pool` is what waits for a block, `intake` what of peers may
 //! wait there, `mine` makes the blocks. `monitor` looks for damage in the chain file and sees to its
-//! repair. `console` is the user's stream, `menu` takes his lines, `report` answers them, `progress`
-//! tells what takes long.
+//! repair. `seats` are the consoles: `typing` and `console` a user's stream in and out, `menu` takes
+//! his lines, `control` those of a program, `report` answers them, `progress` tells what takes long.
 
 mod book;
 mod candidate;
 mod console;
+mod control;
 mod desktop;
 mod event;
 mod gossip;
@@ -28,8 +29,10 @@ mod places;
 mod pool;
 mod progress;
 mod report;
+mod seats;
 mod settle;
 mod sync;
+mod typing;
 mod view;
 
 use core::net::SocketAddr;
@@ -43,15 +46,14 @@ use crate::store::log::Log;
 use crate::store::recover::WAY_OUT;
 use crate::wire::write::Intent;
 use book::Book;
-use console::Console;
-pub use event::{Action, CONSOLE, Clock, Config, Event, Line, Millis, OpenError};
+pub use event::{Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError};
 use intake::Inquiry;
 use lines::Slot;
-use menu::Menu;
 use monitor::Monitor;
 use peers::{Contact, Target};
 use pool::Pool;
 use progress::Progress;
+use seats::Seats;
 use sync::Sync;
 use view::View;
 
@@ -77,13 +79,12 @@ pub struct Node<D> {
     inquiries: VecDeque<Inquiry>,
     /// The block that is being made.
     work: Option<Work>,
-    console: Option<Console>,
-    menu: Menu,
+    seats: Seats,
 
     actions: VecDeque<Action>,
     now: Clock,
     chance: u64,
-    /// Events from before the first console.
+    /// Events from before the first console, until all are open that open at the start.
     early: Vec<String>,
     /// Work is waiting.
     busy: bool,
@@ -141,8 +142,7 @@ impl<D: Disk> Node<D> {
             pool: Pool::default(),
             inquiries,
             work: None,
-            console: None,
-            menu: Menu::default(),
+            seats: Seats::default(),
             actions: VecDeque::new(),
             now: clock,
             // An xorshift generator must not begin with zero.
@@ -168,6 +168,9 @@ impl<D: Disk> Node<D> {
         if late >= limits::OWN_STALL_MS {
             self.excuse_peers(late);
         }
+        if !matches!(event, Event::ConsoleOpened { .. }) {
+            self.log_early();
+        }
         match event {
             Event::Tick => {}
             Event::Incoming { from } => self.incoming(from),
@@ -177,14 +180,11 @@ impl<D: Disk> Node<D> {
                 remote,
             } => self.connected(line, local, remote),
             Event::DialFailed { line, reason } => self.dial_failed(line, reason),
-            Event::ConsoleOpened { utf8, echoes, .. } => self.open_console(utf8, echoes),
+            Event::ConsoleOpened { line, kind } => self.open_console(line, kind),
             Event::Received { line, count } => self.received(line, count),
             Event::Sent { line, count } => self.sent(line, count),
             Event::Closed { line, reason } => self.closed(line, reason),
             Event::Stop => self.stop(),
-        }
-        for notice in core::mem::take(&mut self.early) {
-            self.notify(&format!("[store ⚠️] {notice}"));
         }
         self.tend();
         self.work();
@@ -192,13 +192,15 @@ impl<D: Disk> Node<D> {
         self.tend_progress();
         self.save_waiting();
         self.fill();
+        self.let_go();
         self.end();
     }
 
     /// Where the line's next bytes go. Empty: do not read this line now.
     pub fn rx_space(&mut self, line: Line) -> &mut [u8] {
-        if line == CONSOLE {
-            return self.console.as_mut().map_or(&mut [], Console::space);
+        if let Some(at) = line.console() {
+            let seat = self.seats.at_mut(at);
+            return seat.map_or(&mut [], |seat| seat.console.typing.space());
         }
         match self.slots[usize::from(line.0)].peer() {
             Some(peer) if peer.held.is_none() => peer.reader.space(),
@@ -208,8 +210,9 @@ impl<D: Disk> Node<D> {
 
     /// The bytes to send. Empty: nothing to send now.
     pub fn tx_pending(&self, line: Line) -> &[u8] {
-        if line == CONSOLE {
-            return self.console.as_ref().map_or(&[], Console::pending);
+        if let Some(at) = line.console() {
+            let seat = self.seats.at(at);
+            return seat.map_or(&[], |seat| seat.console.pending());
         }
         match &self.slots[usize::from(line.0)] {
             Slot::Open(peer) => peer.writer.pending(),
@@ -243,6 +246,7 @@ impl<D: Disk> Node<D> {
             Slot::Open(peer) if self.sync.is_free() => peer.deferred,
             _ => None,
         });
+        let menus = self.seats.iter().filter_map(|seat| seat.menu.deadline());
         lines
             .chain(dials)
             .chain(chains)
@@ -252,15 +256,15 @@ impl<D: Disk> Node<D> {
             .chain(self.places_deadline())
             .chain(self.progress.deadline())
             .chain(self.monitor_deadline())
-            .chain(self.menu.deadline())
+            .chain(menus)
             .chain(self.ending)
             .min()
     }
 
     fn received(&mut self, line: Line, count: usize) {
-        if line == CONSOLE {
-            if let Some(console) = &mut self.console {
-                console.received(count);
+        if let Some(at) = line.console() {
+            if let Some(seat) = self.seats.at_mut(at) {
+                seat.console.typing.received(count);
             }
         } else if let Some(peer) = self.slots[usize::from(line.0)].peer() {
             if !peer.reader.mid_line() {
@@ -272,20 +276,14 @@ impl<D: Disk> Node<D> {
     }
 
     fn sent(&mut self, line: Line, count: usize) {
-        if line == CONSOLE {
-            if let Some(console) = &mut self.console {
-                console.advance(count);
+        if let Some(at) = line.console() {
+            if let Some(seat) = self.seats.at_mut(at) {
+                seat.console.advance(count);
             }
         } else if let Some(peer) = self.slots[usize::from(line.0)].peer() {
             peer.writer.advance(count);
             peer.flowed = self.now.mono;
         }
-    }
-
-    fn open_console(&mut self, utf8: bool, echoes: bool) {
-        let mut console = Console::new(utf8, echoes);
-        menu::show(&mut console, self.listen.port());
-        self.console = Some(console);
     }
 
     /// One turn of everything that can be waiting.
@@ -354,7 +352,7 @@ impl<D: Disk> Node<D> {
                 sender: &self.sender,
             });
         }
-        self.fill_console();
+        self.fill_consoles();
     }
 
     /// What the chain file needs now and then, when there is nothing else to do and nothing in it
@@ -376,17 +374,6 @@ impl<D: Disk> Node<D> {
             )),
         }
         true
-    }
-
-    /// Shows an event on the console, or logs it if there is none.
-    fn notify(&mut self, event: &str) {
-        match &mut self.console {
-            Some(console) => console.notify(event),
-            None if event.starts_with("[store") || event.starts_with("[monitor") => {
-                log::warn!("{event}");
-            }
-            None => log::info!("{event}"),
-        }
     }
 
     /// A number that nobody can guess, for jitter.
@@ -448,7 +435,7 @@ impl<D: Disk> Node<D> {
 
     fn end(&mut self) {
         let Some(latest) = self.ending else { return };
-        let told = self.console.as_ref().is_none_or(Console::is_idle)
+        let told = self.seats.are_idle()
             && self.slots.iter().all(|slot| match slot {
                 Slot::Open(peer) => peer.writer.is_idle(),
                 Slot::Free | Slot::Dialing => true,

@@ -2,6 +2,7 @@
 
 use core::net::SocketAddr;
 
+use super::seats::Asker;
 use super::{Line, Millis, places};
 use crate::limits;
 
@@ -26,8 +27,8 @@ pub struct Target {
     pub kept: bool,
     /// The book named it: it is no target any more when the dial has come to its end.
     pub learned: bool,
-    /// The user waits for the outcome of this dial.
-    pub asked: bool,
+    /// They wait for the outcome of this dial.
+    pub asked: Vec<Asker>,
     /// Where it stands.
     pub contact: Contact,
     /// Why the last attempt or connection ended.
@@ -44,7 +45,7 @@ impl Target {
             port,
             kept: false,
             learned: false,
-            asked: false,
+            asked: Vec::new(),
             contact: Contact::Waiting(now),
             error: None,
             attempts: 0,

@@ -4,6 +4,7 @@
 use core::net::IpAddr;
 use std::collections::VecDeque;
 
+use super::seats::Asker;
 use super::{Millis, Node};
 use crate::ledger::{Changes, RuleError, Transaction, TransactionId, Uid};
 use crate::limits;
@@ -30,6 +31,8 @@ pub struct Batch {
     pub transactions: Vec<Transaction>,
     /// Whose.
     pub origin: Origin,
+    /// Who waits for the outcome, if that is known.
+    pub asker: Option<Asker>,
     /// For a release that fell out, the request that it ended.
     pub ended: Option<Transaction>,
     /// A block is made for it at this time.
@@ -48,6 +51,7 @@ impl Batch {
         Batch {
             transactions,
             origin,
+            asker: None,
             ended: None,
             due,
             expires: None,
@@ -109,9 +113,15 @@ impl Pool {
         self.lengthen = true;
     }
 
-    /// Whether our user waits for something.
-    pub fn owes_answer(&self) -> bool {
-        self.batches.iter().any(|b| b.origin == Origin::User)
+    /// Whether this user waits for something.
+    pub fn owes(&self, asker: Asker) -> bool {
+        let mut wishes = self.wishes();
+        wishes.any(|wish| wish.asker == Some(asker))
+    }
+
+    /// What our user waits for.
+    pub fn wishes(&self) -> impl Iterator<Item = &Batch> {
+        self.batches.iter().filter(|b| b.origin == Origin::User)
     }
 
     /// Whether something of our own waits.

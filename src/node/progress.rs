@@ -1,6 +1,5 @@
 //! How far a chain has come in that takes long.
 
-use super::console::Console;
 use super::{Millis, Node};
 use crate::limits;
 use crate::store::disk::Disk;
@@ -15,8 +14,9 @@ struct Transfer {
     height: u64,
     /// The length that it will have, if that is known.
     goal: Option<u64>,
-    /// When it is shown next.
+    /// When it is shown next where one line takes the place of another, and where each stays.
     next: Millis,
+    next_line: Millis,
 }
 
 /// The chain that comes in, if there is one.
@@ -31,13 +31,15 @@ impl Progress {
                 (transfer.height, transfer.goal) = (height, goal);
             }
             empty => {
+                let first_shown = Millis(now.0 + limits::PROGRESS_QUIET_MS);
                 *empty = Some(Transfer {
                     line,
                     began: now,
                     first: height,
                     height,
                     goal,
-                    next: Millis(now.0 + limits::PROGRESS_QUIET_MS),
+                    next: first_shown,
+                    next_line: first_shown,
                 });
             }
         }
@@ -84,25 +86,34 @@ impl<D: Disk> Node<D> {
         let here = self.sync.line() == Some(transfer.line) || self.sync.is_settling();
         if !more && !here {
             self.progress.0 = None;
-            if let Some(console) = &mut self.console {
-                console.end_progress();
-            }
+            self.seats
+                .menus()
+                .for_each(|seat| seat.console.end_progress());
             return;
         }
         if now < transfer.next {
             return;
         }
-        let terminal = self.console.as_ref().is_some_and(Console::is_terminal);
-        let apart = match terminal {
-            true => limits::PROGRESS_APART_TERMINAL_MS,
-            false => limits::PROGRESS_APART_MS,
-        };
-        transfer.next = Millis(now.0 + apart);
-        self.progress.0 = Some(transfer);
         let text = transfer.text(now);
-        match &mut self.console {
-            Some(console) => console.progress(&text),
-            None => log::info!("{text}"),
+        let lines = now >= transfer.next_line;
+        let (mut terminal, mut shown) = (false, false);
+        for seat in self.seats.menus() {
+            shown = true;
+            terminal |= seat.console.is_terminal();
+            if seat.console.is_terminal() || lines {
+                seat.console.progress(&text);
+            }
+        }
+        if lines {
+            transfer.next_line = Millis(now.0 + limits::PROGRESS_APART_MS);
+        }
+        transfer.next = match terminal {
+            true => Millis(now.0 + limits::PROGRESS_APART_TERMINAL_MS),
+            false => transfer.next_line,
+        };
+        self.progress.0 = Some(transfer);
+        if lines && !shown {
+            log::info!("{text}");
         }
     }
 }

@@ -1,12 +1,247 @@
-//! What the node tells its user when asked: its state, its peers, its items.
+//! What the node tells its user when asked: its state, its peers, its items. Each report is a text
+//! for people and an object for programs.
+
+use core::fmt;
+use core::time::Duration;
+
+use serde::Serialize;
 
 use super::Node;
 use super::gossip::menu_name;
 use super::lines::{Kind as PeerKind, Peer, Slot};
-use super::peers::Contact;
-use crate::ledger::{Kind, PublicKey, Uid};
+use super::peers::{Contact, Target};
+use crate::ledger::Uid;
 use crate::limits;
 use crate::store::disk::Disk;
+
+/// Something that is told in both forms. A text may have several lines.
+pub trait Report: fmt::Display + Serialize {}
+
+impl<T: fmt::Display + Serialize> Report for T {}
+
+/// How something ended that was asked for.
+#[derive(Debug, Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum Answer {
+    /// The item is taken.
+    Requested(String),
+    /// The item is given back.
+    Released(String),
+    /// The peer of this name is connected,
+    Connected(String),
+    /// and was so before.
+    #[serde(rename = "connected")]
+    ConnectedAlready(String),
+    /// These peers were asked for their chains.
+    Asked(Vec<String>),
+    /// How that ended.
+    Outcome {
+        /// Whose chain it is.
+        peer: String,
+        /// A clause.
+        outcome: String,
+    },
+    /// It is impossible: a sentence.
+    Refused(String),
+}
+
+impl fmt::Display for Answer {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Answer::Requested(item) => write!(f, "✅ requested {item}"),
+            Answer::Released(item) => write!(f, "✅ released {item}"),
+            Answer::Connected(name) => write!(f, "✅ connected to {name}"),
+            Answer::ConnectedAlready(name) => write!(f, "✅ connected to {name} already"),
+            Answer::Asked(names) => {
+                let names = names.join(", ");
+                write!(f, "[consensus 📡] asked for their chains: {names}")
+            }
+            Answer::Outcome { peer, outcome } => write!(f, "[consensus ℹ️] {peer}: {outcome}"),
+            Answer::Refused(why) => write!(f, "❌ {why}"),
+        }
+    }
+}
+
+/// The node's state.
+#[derive(Serialize)]
+struct Status {
+    /// What is wrong with the chain file.
+    damage: Option<String>,
+    blocks: u64,
+    reserved: usize,
+    available: usize,
+    peers: usize,
+    tip: String,
+    /// Of the chain file, and how many of them are of use no more.
+    file_bytes: u64,
+    garbage_bytes: u64,
+    last_sync_us: u64,
+    slowest_sync_us: u64,
+    verified: String,
+    unclean_stops: u32,
+    key: String,
+    /// Why nothing is written any more.
+    writing_stopped: Option<String>,
+}
+
+impl fmt::Display for Status {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match &self.damage {
+            None => writeln!(f, "[status] blockchain is A-OK! 😁")?,
+            Some(damage) => writeln!(f, "[status] blockchain is CORRUPTED! ⚠️ {damage}")?,
+        }
+        writeln!(f, "[status] block count: {}", self.blocks)?;
+        writeln!(f, "[status] reserved items: {}", self.reserved)?;
+        writeln!(f, "[status] available items: {}", self.available)?;
+        writeln!(f, "[status] connected peers: {}", self.peers)?;
+        writeln!(f, "[status] tip: {}", self.tip)?;
+        let (bytes, share) = (
+            self.file_bytes,
+            self.garbage_bytes * 100 / self.file_bytes.max(1),
+        );
+        writeln!(
+            f,
+            "[status] data file: {bytes} bytes, {share} % of it garbage"
+        )?;
+        let last = Duration::from_micros(self.last_sync_us);
+        let slowest = Duration::from_micros(self.slowest_sync_us);
+        writeln!(
+            f,
+            "[status] disk sync: last {last:.1?}, slowest {slowest:.1?}"
+        )?;
+        writeln!(f, "[status] {}", self.verified)?;
+        let unclean = self.unclean_stops;
+        writeln!(f, "[status] starts after an unclean stop: {unclean}")?;
+        write!(f, "[status] node key: {}", self.key)?;
+        match &self.writing_stopped {
+            Some(fault) => write!(f, "\n[status] writing stopped: {fault}"),
+            None => Ok(()),
+        }
+    }
+}
+
+/// A connection.
+#[derive(Serialize)]
+struct PeerReport {
+    address: String,
+    /// Whether we dialed.
+    outbound: bool,
+    /// On which port it listens, if it dialed us and says so.
+    listens_on: Option<u16>,
+    /// `blx` or `desktop`; nothing before it has spoken.
+    node: Option<&'static str>,
+    /// The length of its chain, as far as it is known, and whether it has the same as we.
+    blocks: Option<u64>,
+    agrees: Option<bool>,
+    ping_ms: Option<u64>,
+    connected_s: u64,
+    blocks_in: u64,
+    blocks_out: u64,
+    messages_in: u64,
+    messages_out: u64,
+}
+
+impl fmt::Display for PeerReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} ", self.address)?;
+        match self.listens_on {
+            _ if self.outbound => write!(f, "(we dialed), ")?,
+            Some(port) => write!(f, "(dialed us, listens on {port}), ")?,
+            None => write!(f, "(dialed us), ")?,
+        }
+        let node = self.node.unwrap_or("has not spoken yet");
+        match (self.blocks, self.agrees) {
+            (Some(blocks), Some(agrees)) => {
+                let verb = if agrees {
+                    "agrees with"
+                } else {
+                    "differs from"
+                };
+                write!(f, "{node}, {blocks} blocks, {verb} us, ")?;
+            }
+            _ if node == DESKTOP => write!(f, "{node}, length not known yet, ")?,
+            _ => write!(f, "{node}, ")?,
+        }
+        match self.ping_ms {
+            Some(ms) => write!(f, "ping {ms} ms, ")?,
+            None => write!(f, "not pinged yet, ")?,
+        }
+        write!(
+            f,
+            "connected {}, blocks {} in {} out, messages {} in {} out",
+            duration(self.connected_s),
+            self.blocks_in,
+            self.blocks_out,
+            self.messages_in,
+            self.messages_out,
+        )
+    }
+}
+
+const DESKTOP: &str = "desktop";
+
+/// A peer that is to be dialed.
+#[derive(Serialize)]
+struct TargetReport {
+    address: String,
+    /// Nothing while it is being dialed.
+    dialing_in_s: Option<u64>,
+    last_error: Option<String>,
+}
+
+impl fmt::Display for TargetReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{} (not connected), ", self.address)?;
+        match self.dialing_in_s {
+            None => write!(f, "dialing now")?,
+            Some(seconds) => write!(f, "dialing in {seconds} s")?,
+        }
+        let error = self.last_error.as_deref().unwrap_or("not tried yet");
+        write!(f, ", last error: {error}")
+    }
+}
+
+/// An item, with who changed it last and when.
+#[derive(Serialize)]
+struct ItemReport {
+    item: String,
+    reserved: bool,
+    /// The block of that change.
+    block: u64,
+    #[serde(flatten)]
+    change: Option<Change>,
+    /// Why that is not known.
+    error: Option<String>,
+}
+
+#[derive(Serialize)]
+struct Change {
+    /// Seconds since 1970.
+    time: f64,
+    /// A public key.
+    by: String,
+    this_node: bool,
+}
+
+impl fmt::Display for ItemReport {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "  {}", self.item)?;
+        if let Some(error) = &self.error {
+            write!(f, "  ({error})")?;
+        }
+        let Some(Change {
+            time,
+            by,
+            this_node,
+        }) = &self.change
+        else {
+            return Ok(());
+        };
+        let verb = if self.reserved { "taken" } else { "returned" };
+        let you = if *this_node { " (this node)" } else { "" };
+        write!(f, "  {verb} {} by {}{you}", date(*time), menu_name(by))
+    }
+}
 
 /// A list that is being written, as far as the console takes it.
 pub struct Listing {
@@ -17,130 +252,122 @@ pub struct Listing {
 }
 
 impl<D: Disk> Node<D> {
-    pub(super) fn report(&mut self) {
-        let peers = self
+    /// Key 9.
+    pub(super) fn report(&mut self, at: usize) {
+        let open = |slot: &&Slot| matches!(slot, Slot::Open(_));
+        let (tip, items, syncs) = (self.log.tip(), self.log.items(), self.log.syncs());
+        let status = Status {
+            damage: self.damage(),
+            blocks: tip.length,
+            reserved: items.reserved(),
+            available: items.available(),
+            peers: self.slots.iter().filter(open).count(),
+            tip: tip.hash.to_string(),
+            file_bytes: self.log.bytes(),
+            garbage_bytes: self.log.garbage(),
+            last_sync_us: micros(syncs.last),
+            slowest_sync_us: micros(syncs.slowest),
+            verified: self.scrub_report(),
+            unclean_stops: self.unclean_stops,
+            key: self.identity.public().to_string(),
+            writing_stopped: self.log.fault().map(ToString::to_string),
+        };
+        self.say(at, &status);
+    }
+
+    fn say(&mut self, at: usize, report: &impl Report) {
+        if let Some(seat) = self.seats.at_mut(at) {
+            seat.say(report);
+        }
+    }
+
+    /// Key 7.
+    pub(super) fn list_peers(&mut self, at: usize) {
+        let peers: Vec<PeerReport> = self
             .slots
             .iter()
-            .filter(|slot| matches!(slot, Slot::Open(_)))
-            .count();
-        let (tip, items) = (self.log.tip(), self.log.items());
-        let mut lines = vec![match self.damage() {
-            None => "blockchain is A-OK! 😁".into(),
-            Some(damage) => format!("blockchain is CORRUPTED! ⚠️ {damage}"),
-        }];
-        lines.push(format!("block count: {}", tip.length));
-        lines.push(format!("reserved items: {}", items.reserved()));
-        lines.push(format!("available items: {}", items.available()));
-        lines.push(format!("connected peers: {peers}"));
-        lines.push(format!("tip: {}", tip.hash));
-        let (bytes, garbage) = (self.log.bytes(), self.log.garbage());
-        let share = garbage * 100 / bytes.max(1);
-        lines.push(format!("data file: {bytes} bytes, {share} % of it garbage"));
-        let syncs = self.log.syncs();
-        lines.push(format!(
-            "disk sync: last {:.1?}, slowest {:.1?}",
-            syncs.last, syncs.slowest
-        ));
-        lines.push(self.scrub_report());
-        let unclean = self.unclean_stops;
-        lines.push(format!("starts after an unclean stop: {unclean}"));
-        lines.push(format!("node key: {}", self.identity.public()));
-        lines.extend(
-            self.log
-                .fault()
-                .map(|fault| format!("writing stopped: {fault}")),
-        );
-        for line in lines {
-            self.say(&format!("[status] {line}"));
+            .filter_map(|slot| match slot {
+                Slot::Open(peer) => Some(self.describe_peer(peer)),
+                Slot::Free | Slot::Dialing => None,
+            })
+            .collect();
+        let targets = self.targets.iter();
+        let targets: Vec<TargetReport> = targets.filter_map(|t| self.describe_target(t)).collect();
+        let Some(seat) = self.seats.at_mut(at) else {
+            return;
+        };
+        if peers.is_empty() && targets.is_empty() && !seat.wants_json() {
+            seat.say(&"no peers are connected.");
         }
+        peers.iter().for_each(|peer| seat.say(peer));
+        targets.iter().for_each(|target| seat.say(target));
     }
 
-    pub(super) fn list_peers(&mut self) {
-        let mut lines: Vec<String> = Vec::new();
-        for slot in &self.slots {
-            if let Slot::Open(peer) = slot {
-                lines.push(self.describe_peer(peer));
+    fn describe_target(&self, target: &Target) -> Option<TargetReport> {
+        let dialing_in_s = match target.contact {
+            Contact::Open(..) => return None,
+            Contact::Dialing(_) => None,
+            Contact::Waiting(until) => Some(self.seconds_until(until)),
+        };
+        Some(TargetReport {
+            address: target.name(),
+            dialing_in_s,
+            last_error: target.error.clone(),
+        })
+    }
+
+    fn describe_peer(&self, peer: &Peer) -> PeerReport {
+        let (tip, sent) = (self.log.tip(), peer.writer.sent());
+        let (node, blocks, agrees) = match &peer.kind {
+            PeerKind::Unknown => (None, None, None),
+            PeerKind::Ours(_) => {
+                let theirs = peer.tip;
+                let agrees = theirs.map(|theirs| theirs == tip);
+                (Some("blx"), theirs.map(|theirs| theirs.length), agrees)
             }
-        }
-        for target in &self.targets {
-            let when = match target.contact {
-                Contact::Open(..) => continue,
-                Contact::Dialing(_) => "dialing now".into(),
-                Contact::Waiting(until) => format!("dialing in {} s", self.seconds_until(until)),
-            };
-            let error = target.error.as_deref().unwrap_or("not tried yet");
-            lines.push(format!(
-                "{} (not connected), {when}, last error: {error}",
-                target.name()
-            ));
-        }
-        if lines.is_empty() {
-            lines.push("no peers are connected.".into());
-        }
-        for line in lines {
-            self.say(&line);
+            PeerKind::Desktop(desktop) => {
+                let length = desktop.length;
+                let agrees = length.map(|length| length == tip.length && desktop.in_step);
+                (Some(DESKTOP), length, agrees)
+            }
+        };
+        PeerReport {
+            address: peer.remote.to_string(),
+            outbound: peer.outbound,
+            listens_on: peer.port.filter(|_| !peer.outbound),
+            node,
+            blocks,
+            agrees,
+            ping_ms: peer.ping,
+            connected_s: (self.now.mono.0 - peer.opened.0) / 1000,
+            blocks_in: peer.blocks_in,
+            blocks_out: sent.blocks,
+            messages_in: peer.messages_in,
+            messages_out: sent.messages,
         }
     }
 
-    fn describe_peer(&self, peer: &Peer) -> String {
-        let (now, tip, sent) = (self.now.mono, self.log.tip(), peer.writer.sent());
-        let direction = match peer.port {
-            _ if peer.outbound => "we dialed".into(),
-            Some(port) => format!("dialed us, listens on {port}"),
-            None => "dialed us".into(),
-        };
-        let agreement = |same| match same {
-            true => "agrees with us",
-            false => "differs from us",
-        };
-        let kind = match &peer.kind {
-            PeerKind::Unknown => "has not spoken yet".into(),
-            PeerKind::Ours(_) => match peer.tip {
-                Some(theirs) => format!(
-                    "blx, {} blocks, {}",
-                    theirs.length,
-                    agreement(theirs == tip)
-                ),
-                None => "blx".into(),
-            },
-            PeerKind::Desktop(desktop) => match desktop.length {
-                Some(length) => format!(
-                    "desktop, {length} blocks, {}",
-                    agreement(length == tip.length && desktop.in_step)
-                ),
-                None => "desktop, length not known yet".into(),
-            },
-        };
-        let ping = match peer.ping {
-            Some(ms) => format!("ping {ms} ms"),
-            None => "not pinged yet".into(),
-        };
-        format!(
-            "{} ({direction}), {kind}, {ping}, connected {}, blocks {} in {} out, messages {} in {} out",
-            peer.remote,
-            duration(now.0 - peer.opened.0),
-            peer.blocks_in,
-            sent.blocks,
-            peer.messages_in,
-            sent.messages,
-        )
-    }
-
-    pub(super) fn list(&mut self, reserved: bool) {
+    /// Keys 3 and 4.
+    pub(super) fn list(&mut self, at: usize, reserved: bool) {
         let items = self.log.items();
         let (count, what) = match reserved {
             true => (items.reserved(), "reserved"),
             false => (items.available(), "available"),
         };
-        self.say(&format!("{what} items: {count}"));
-        self.menu.listing = Some(Listing {
+        let Some(seat) = self.seats.at_mut(at) else {
+            return;
+        };
+        if !seat.wants_json() {
+            seat.say(&format!("{what} items: {count}"));
+        }
+        seat.menu.listing = Some(Listing {
             reserved,
             last: None,
         });
     }
 
     /// Writes the next items of a list.
-    pub(super) fn go_on_listing(&mut self, listing: Listing) {
+    pub(super) fn go_on_listing(&mut self, at: usize, listing: Listing) {
         let Listing { reserved, mut last } = listing;
         let before = last.clone();
         let mut found = Vec::new();
@@ -155,47 +382,44 @@ impl<D: Disk> Node<D> {
             }
         }
         for (uid, since) in found {
-            let line = self.describe(&uid, since);
-            self.say(&line);
+            let item = self.describe(&uid, reserved, since);
+            self.say(at, &item);
         }
-        if last != before {
-            self.menu.listing = Some(Listing { reserved, last });
+        if let Some(seat) = self.seats.at_mut(at).filter(|_| last != before) {
+            seat.menu.listing = Some(Listing { reserved, last });
         }
     }
 
-    /// An item, with who changed it last and when.
-    fn describe(&mut self, uid: &Uid, since: u64) -> String {
-        let block = match self.log.read(since) {
-            Ok(stored) => stored.block,
-            Err(error) => return format!("  {uid}  ({error})"),
+    fn describe(&mut self, uid: &Uid, reserved: bool, since: u64) -> ItemReport {
+        let mut report = ItemReport {
+            item: uid.to_string(),
+            reserved,
+            block: since,
+            change: None,
+            error: None,
         };
-        let mut changes = block.transactions.iter().rev();
-        let Some(change) = changes.find(|transaction| transaction.uid == *uid) else {
-            return format!("  {uid}");
-        };
-        let verb = match change.kind {
-            Kind::Request => "taken",
-            Kind::Release => "returned",
-        };
-        let (who, when) = (
-            self.person(&change.requester),
-            date(change.timestamp.seconds()),
-        );
-        format!("  {uid}  {verb} {when} by {who}")
-    }
-
-    fn person(&self, key: &PublicKey) -> String {
-        let you = if *key == self.identity.public() {
-            " (this node)"
-        } else {
-            ""
-        };
-        format!("{}{you}", menu_name(&key.to_string()))
+        match self.log.read(since) {
+            Ok(stored) => {
+                let mut changes = stored.block.transactions.iter().rev();
+                let last = changes.find(|transaction| transaction.uid == *uid);
+                report.change = last.map(|change| Change {
+                    time: change.timestamp.seconds(),
+                    by: change.requester.to_string(),
+                    this_node: change.requester == self.identity.public(),
+                });
+            }
+            Err(error) => report.error = Some(error.to_string()),
+        }
+        report
     }
 }
 
-fn duration(ms: u64) -> String {
-    match ms / 1000 {
+fn micros(time: Duration) -> u64 {
+    u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
+}
+
+fn duration(seconds: u64) -> String {
+    match seconds {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7_200 => format!("{} min", seconds / 60),
         seconds => format!("{} h", seconds / 3_600),

@@ -247,7 +247,7 @@ impl<D: Disk> Node<D> {
             return;
         };
         peer.from = None;
-        if !peer.user_asked {
+        if peer.asked_by.is_empty() {
             return;
         }
         self.notify(&format!(

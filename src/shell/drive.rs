@@ -9,17 +9,20 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::console::{Console, Transfer};
+use super::console::Transfer;
+use super::consoles::Consoles;
 use super::net::{Dial, Listener, Progress};
 use super::signal::Signals;
 use super::{Fault, reason};
+use crate::limits::{CONSOLES, CONSOLES_NAMED};
 use crate::node::{Action, CONSOLE, Clock, Event, Line, Millis};
 
-/// Lines of peers: all below the console's.
+/// Lines of peers: all below the consoles'.
 const PEERS_MAX: usize = CONSOLE.0 as usize;
 
-/// Descriptors of one wait: the peers, the listener, the signals, and the console's two.
-const DESCRIPTORS_MAX: usize = PEERS_MAX + 4;
+/// Descriptors of one wait: the peers, the listener, the signals, two of each console, and the
+/// control sockets.
+const DESCRIPTORS_MAX: usize = PEERS_MAX + 2 + 2 * CONSOLES + CONSOLES_NAMED;
 
 /// What is driven: the node, or a test's stand-in for it. `Node` says what the calls mean.
 pub trait Machine {
@@ -40,8 +43,9 @@ pub trait Machine {
 enum Source {
     Signals,
     Listener,
-    Input,
-    Output,
+    Input(usize),
+    Output(usize),
+    Socket(usize),
     Peer(usize),
 }
 
@@ -59,7 +63,7 @@ pub struct Driver {
     origin: Instant,
     listener: Listener,
     signals: Signals,
-    console: Option<Console>,
+    consoles: Consoles,
     slots: [Slot; PEERS_MAX],
     /// The connection of the last `Incoming`, until the node decides.
     incoming: Option<TcpStream>,
@@ -69,13 +73,13 @@ pub struct Driver {
 type Flow = ControlFlow<()>;
 
 impl Driver {
-    /// Without a console the node is headless.
-    pub fn new(listener: Listener, signals: Signals, console: Option<Console>) -> Driver {
+    /// Starts the clock.
+    pub fn new(listener: Listener, signals: Signals, consoles: Consoles) -> Driver {
         Driver {
             origin: Instant::now(),
             listener,
             signals,
-            console,
+            consoles,
             slots: [const { Slot::Free }; PEERS_MAX],
             incoming: None,
         }
@@ -94,16 +98,9 @@ impl Driver {
         Millis(saturated(self.origin.elapsed().as_millis()))
     }
 
-    /// Until the node asks for the exit. `utf8`: what the console shows.
-    pub fn drive<M: Machine>(&mut self, node: &mut M, utf8: bool) -> Result<(), Fault> {
-        let line = CONSOLE;
-        let mut flow = match &self.console {
-            Some(console) => {
-                let echoes = console.echoes();
-                self.tell(node, Event::ConsoleOpened { line, utf8, echoes })
-            }
-            None => self.obey(node),
-        };
+    /// Until the node asks for the exit.
+    pub fn drive<M: Machine>(&mut self, node: &mut M) -> Result<(), Fault> {
+        let mut flow = self.begin(node);
         while flow.is_continue() {
             let ready = self.wait(node).map_err(|error| {
                 Fault(format!(
@@ -114,6 +111,15 @@ impl Driver {
             flow = self.turn(node, &ready);
         }
         Ok(())
+    }
+
+    fn begin<M: Machine>(&mut self, node: &mut M) -> Flow {
+        let open: Vec<usize> = self.consoles.iter().map(|(at, _)| at).collect();
+        for at in open {
+            self.seat(node, at)?;
+        }
+        self.tend_consoles(node)?;
+        self.obey(node)
     }
 
     /// Sleeps until a descriptor is ready that somebody cares for, or a deadline comes. One that
@@ -129,17 +135,21 @@ impl Driver {
             assert!(fits, "every source has its place in the set");
         };
         add(Source::Signals, self.signals.descriptor(), PollFlags::IN);
-        if let Some(console) = &self.console {
-            if let Some(input) = console.input()
-                && !node.rx_space(CONSOLE).is_empty()
+        for (at, stream) in self.consoles.iter() {
+            let line = Line::of_console(at);
+            if let Some(input) = stream.input()
+                && !node.rx_space(line).is_empty()
             {
-                add(Source::Input, input, PollFlags::IN);
+                add(Source::Input(at), input, PollFlags::IN);
             }
-            if let Some(output) = console.output()
-                && !node.tx_pending(CONSOLE).is_empty()
+            if let Some(output) = stream.output()
+                && !node.tx_pending(line).is_empty()
             {
-                add(Source::Output, output, PollFlags::OUT);
+                add(Source::Output(at), output, PollFlags::OUT);
             }
+        }
+        for (socket, descriptor) in self.consoles.sockets().enumerate() {
+            add(Source::Socket(socket), descriptor, PollFlags::IN);
         }
         if let Some(descriptor) = self.listener.descriptor() {
             add(Source::Listener, descriptor, PollFlags::IN);
@@ -172,6 +182,7 @@ impl Driver {
         dials
             .chain(node.deadline())
             .chain(self.listener.deadline())
+            .chain(self.consoles.deadline())
             .min()
     }
 
@@ -191,11 +202,13 @@ impl Driver {
                 Source::Signals if self.signals.take() => self.tell(node, Event::Stop)?,
                 Source::Signals => {}
                 Source::Listener => self.accept(node)?,
-                Source::Input => self.read_console(node)?,
-                Source::Output => self.write_console(node)?,
+                Source::Input(at) => self.read_console(node, *at)?,
+                Source::Output(at) => self.write_console(node, *at)?,
+                Source::Socket(socket) => self.admit(node, *socket)?,
                 Source::Peer(index) => self.serve(node, *index, *flags)?,
             }
         }
+        self.tend_consoles(node)?;
         let now = self.now();
         self.listener.resume(now);
         for index in 0..PEERS_MAX {
@@ -230,8 +243,10 @@ impl Driver {
                     *self.slot(line) = Slot::Open(stream);
                 }
                 Action::Refuse => self.incoming = None,
-                Action::Hangup { line: CONSOLE } => self.console = None,
-                Action::Hangup { line } => *self.slot(line) = Slot::Free,
+                Action::Hangup { line } => match line.console() {
+                    Some(at) => self.consoles.close(at),
+                    None => *self.slot(line) = Slot::Free,
+                },
                 Action::Exit => return Flow::Break(()),
             }
         }
@@ -344,49 +359,72 @@ impl Driver {
         self.tell(node, Event::Closed { line, reason })
     }
 
-    fn read_console<M: Machine>(&mut self, node: &mut M) -> Flow {
-        let Some(console) = &mut self.console else {
+    /// Tells of a console that opened.
+    fn seat<M: Machine>(&mut self, node: &mut M, at: usize) -> Flow {
+        let Some(kind) = self.consoles.kind(at) else {
             return Flow::Continue(());
         };
-        let space = node.rx_space(CONSOLE);
+        let line = Line::of_console(at);
+        self.tell(node, Event::ConsoleOpened { line, kind })
+    }
+
+    /// Opens serial devices whose time has come.
+    fn tend_consoles<M: Machine>(&mut self, node: &mut M) -> Flow {
+        while let Some(at) = self.consoles.tend(self.now()) {
+            self.seat(node, at)?;
+        }
+        Flow::Continue(())
+    }
+
+    /// Somebody came by a control socket.
+    fn admit<M: Machine>(&mut self, node: &mut M, socket: usize) -> Flow {
+        match self.consoles.accept(socket) {
+            Some(at) => self.seat(node, at),
+            None => Flow::Continue(()),
+        }
+    }
+
+    fn read_console<M: Machine>(&mut self, node: &mut M, at: usize) -> Flow {
+        let space = node.rx_space(Line::of_console(at));
         if space.is_empty() {
             return Flow::Continue(());
         }
-        let transfer = console.read(space);
-        self.tell_console(node, transfer, |line, count| Event::Received {
+        let transfer = self.consoles.read(at, space);
+        self.tell_console(node, at, transfer, |line, count| Event::Received {
             line,
             count,
         })
     }
 
-    fn write_console<M: Machine>(&mut self, node: &mut M) -> Flow {
-        let Some(console) = &mut self.console else {
-            return Flow::Continue(());
-        };
-        let bytes = node.tx_pending(CONSOLE);
+    fn write_console<M: Machine>(&mut self, node: &mut M, at: usize) -> Flow {
+        let bytes = node.tx_pending(Line::of_console(at));
         if bytes.is_empty() {
             return Flow::Continue(());
         }
-        let transfer = console.write(bytes);
-        self.tell_console(node, transfer, |line, count| Event::Sent { line, count })
+        let transfer = self.consoles.write(at, bytes);
+        self.tell_console(node, at, transfer, |line, count| Event::Sent {
+            line,
+            count,
+        })
     }
 
     fn tell_console<M: Machine>(
         &mut self,
         node: &mut M,
+        at: usize,
         transfer: Transfer,
         moved: fn(Line, usize) -> Event<'static>,
     ) -> Flow {
-        let line = CONSOLE;
-        match transfer {
-            Transfer::Moved(count) => self.tell(node, moved(line, count)),
-            Transfer::Later => Flow::Continue(()),
-            Transfer::End => self.tell(node, Event::Closed { line, reason: None }),
-            Transfer::Broken(error) => {
-                let reason = Some(&*reason(&error));
-                self.tell(node, Event::Closed { line, reason })
-            }
-        }
+        let line = Line::of_console(at);
+        let why = match transfer {
+            Transfer::Moved(count) => return self.tell(node, moved(line, count)),
+            Transfer::Later => return Flow::Continue(()),
+            Transfer::End => None,
+            Transfer::Broken(error) => Some(reason(&error)),
+        };
+        let reason = why.as_deref();
+        self.consoles.ended(at, self.now(), reason);
+        self.tell(node, Event::Closed { line, reason })
     }
 }
 

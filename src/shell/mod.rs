@@ -16,6 +16,7 @@ use crate::node::{Clock, Config, Event, Line, Millis, Node};
 use crate::store::disk::Disk;
 
 pub mod console;
+mod consoles;
 pub mod disk;
 mod drive;
 mod lock;
@@ -26,7 +27,8 @@ pub mod signal;
 #[cfg(test)]
 mod tests;
 
-use console::Console;
+use console::standard;
+use consoles::Consoles;
 use disk::SystemDisk;
 use drive::{Driver, Machine};
 use net::Listener;
@@ -45,8 +47,8 @@ pub struct Settings {
     pub connect: Vec<(String, u16)>,
     /// Hours from one pass over the chain file to the next; never, if there is none.
     pub scrub_hours: Option<u32>,
-    /// No console: standard input is not read.
-    pub headless: bool,
+    /// Where users sit. If nothing was said: standard input and output, if somebody may be there.
+    pub consoles: Option<Vec<console::Choice>>,
     /// What falls out of the chain is not made again.
     pub drop_orphans: bool,
 }
@@ -71,10 +73,14 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
     let disk = SystemDisk::open(&settings.data_dir)?;
     let listener = Listener::bind(settings.listen)?;
     let signals = Signals::catch().map_err(|error| lacking("catch signals", &error))?;
-    let console = match settings.headless {
-        true => None,
-        false => Some(Console::open().map_err(|error| lacking("open the console", &error))?),
-    };
+    let choices = settings
+        .consoles
+        .unwrap_or_else(|| match standard::is_there() {
+            true => vec![console::Choice::Standard],
+            false => Vec::new(),
+        });
+    let utf8 = standard::shows_utf8(|name| std::env::var(name).ok());
+    let consoles = Consoles::open(choices, utf8)?;
     let (mut random, mut id) = ([0; 32], [0; 8]);
     let source = SystemRandom::new();
     let drawn = source.fill(&mut random).and_then(|()| source.fill(&mut id));
@@ -97,11 +103,10 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         drop_orphans: settings.drop_orphans,
         random,
     };
-    let mut driver = Driver::new(listener, signals, console);
+    let mut driver = Driver::new(listener, signals, consoles);
     let mut node =
         Node::open(disk, driver.clock(), config).map_err(|error| Fault(error.to_string()))?;
-    let utf8 = console::shows_utf8(|name| std::env::var(name).ok());
-    driver.drive(&mut node, utf8)
+    driver.drive(&mut node)
 }
 
 fn lacking(what: &str, error: &io::Error) -> Fault {

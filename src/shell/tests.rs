@@ -9,11 +9,13 @@ use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
 use std::os::unix::net::UnixStream;
 
+use super::console::standard::Standard;
 use super::drive::{Driver, Machine};
 use super::*;
-use crate::node::{Action, CONSOLE};
+use crate::limits;
+use crate::node::{Action, CONSOLE, ConsoleKind};
 
-const LINES: usize = CONSOLE.0 as usize + 1;
+const LINES: usize = CONSOLE.0 as usize + limits::CONSOLES;
 const SPACE: usize = 64;
 
 type Answer<'a> = Box<dyn FnMut(&mut Parts, &str) + 'a>;
@@ -70,7 +72,12 @@ impl Machine for Stand<'_> {
             Event::Incoming { from } => format!("incoming {}", from.ip()),
             Event::Connected { line, remote, .. } => format!("connected {} {remote}", line.0),
             Event::DialFailed { line, reason } => format!("failed {} {reason}", line.0),
-            Event::ConsoleOpened { line, utf8, .. } => format!("console {} {utf8}", line.0),
+            Event::ConsoleOpened { line, kind } => {
+                let ConsoleKind::Standard { utf8, .. } = kind else {
+                    panic!("there is no other one");
+                };
+                format!("console {} {utf8}", line.0)
+            }
             Event::Received { line, count } => {
                 let bytes = &parts.space[usize::from(line.0)][..count];
                 format!("received {} {}", line.0, String::from_utf8_lossy(bytes))
@@ -112,11 +119,15 @@ impl Parts {
 }
 
 /// A listening driver, where it listens, and what raises its signals.
-fn listening(console: Option<Console>) -> (Driver, SocketAddr, UnixStream) {
+fn listening(console: Option<Standard>, utf8: bool) -> (Driver, SocketAddr, UnixStream) {
     let listener = Listener::bind(([127, 0, 0, 1], 0).into()).expect("a free port");
     let address = listener.address().expect("an address");
     let (signals, raise) = signal::tests::pretended();
-    (Driver::new(listener, signals, console), address, raise)
+    (
+        Driver::new(listener, signals, Consoles::of(console, utf8)),
+        address,
+        raise,
+    )
 }
 
 fn dial(line: u8, address: SocketAddr) -> Action {
@@ -129,7 +140,7 @@ fn dial(line: u8, address: SocketAddr) -> Action {
 
 #[test]
 fn a_peer_comes_is_answered_and_goes() {
-    let (mut driver, address, _raise) = listening(None);
+    let (mut driver, address, _raise) = listening(None, true);
     let mut peer = TcpStream::connect(address).expect("connects");
     peer.write_all(b"hello").expect("writes");
     let mut other_end = peer.try_clone().expect("a second handle");
@@ -145,13 +156,13 @@ fn a_peer_comes_is_answered_and_goes() {
         "closed 5 orderly" => parts.act(Action::Exit),
         _ => panic!("unexpected: {word}"),
     });
-    assert_eq!(driver.drive(&mut node, true), Ok(()));
+    assert_eq!(driver.drive(&mut node), Ok(()));
     assert_eq!(node.parts.told.len(), 4);
 }
 
 #[test]
 fn a_refused_peer_sees_the_end() {
-    let (mut driver, address, mut raise) = listening(None);
+    let (mut driver, address, mut raise) = listening(None, true);
     let mut peer = TcpStream::connect(address).expect("connects");
     let mut node = Stand::new(|parts, word| match word {
         "incoming 127.0.0.1" => {
@@ -161,13 +172,13 @@ fn a_refused_peer_sees_the_end() {
         "stop" => parts.act(Action::Exit),
         _ => panic!("unexpected: {word}"),
     });
-    assert_eq!(driver.drive(&mut node, true), Ok(()));
+    assert_eq!(driver.drive(&mut node), Ok(()));
     assert_eq!(peer.read(&mut [0; 1]).expect("reads"), 0);
 }
 
 #[test]
 fn a_node_dials_itself_and_a_hung_up_line_tells_nothing_more() {
-    let (mut driver, address, _raise) = listening(None);
+    let (mut driver, address, _raise) = listening(None, true);
     let mut node = Stand::new(|parts, word| {
         if word == "tick" {
             parts.deadline = None;
@@ -186,13 +197,13 @@ fn a_node_dials_itself_and_a_hung_up_line_tells_nothing_more() {
         }
     });
     node.parts.deadline = Some(Millis(0));
-    assert_eq!(driver.drive(&mut node, true), Ok(()));
+    assert_eq!(driver.drive(&mut node), Ok(()));
     assert_eq!(node.parts.told.len(), 4, "{:?}", node.parts.told);
 }
 
 #[test]
 fn a_failed_dial_frees_its_line_for_the_next() {
-    let (mut driver, address, _raise) = listening(None);
+    let (mut driver, address, _raise) = listening(None, true);
     let mut node = Stand::new(|parts, word| match word {
         "tick" => {
             parts.deadline = None;
@@ -207,12 +218,12 @@ fn a_failed_dial_frees_its_line_for_the_next() {
         _ => parts.act(Action::Refuse),
     });
     node.parts.deadline = Some(Millis(0));
-    assert_eq!(driver.drive(&mut node, true), Ok(()));
+    assert_eq!(driver.drive(&mut node), Ok(()));
 }
 
 #[test]
 fn a_line_without_interest_keeps_nobody_awake() {
-    let (mut driver, address, _raise) = listening(None);
+    let (mut driver, address, _raise) = listening(None, true);
     let peer = TcpStream::connect(address).expect("connects");
     let mut node = Stand::new(|parts, word| match word {
         "incoming 127.0.0.1" => {
@@ -227,7 +238,7 @@ fn a_line_without_interest_keeps_nobody_awake() {
         }
         _ => panic!("unexpected: {word}"),
     });
-    assert_eq!(driver.drive(&mut node, true), Ok(()));
+    assert_eq!(driver.drive(&mut node), Ok(()));
     // Twice a turn: the turn of the connection, the turn of the deadline, and one more at most.
     assert!(node.parts.asked.get() <= 6, "{}", node.parts.asked.get());
 }
@@ -238,8 +249,8 @@ fn the_console_reads_writes_and_outlives_its_input() {
     let (mut output, writer) = std::io::pipe().expect("a pipe");
     let reader = File::from(OwnedFd::from(reader));
     let writer = File::from(OwnedFd::from(writer));
-    let console = Console::of(reader, writer, "").expect("opens");
-    let (mut driver, _address, _raise) = listening(Some(console));
+    let console = Standard::of(reader, writer, "").expect("opens");
+    let (mut driver, _address, _raise) = listening(Some(console), false);
     input.write_all(b"9").expect("writes");
     let mut input = Some(input);
     let mut node = Stand::new(|parts, word| match word {
@@ -250,7 +261,7 @@ fn the_console_reads_writes_and_outlives_its_input() {
         "sent 32 3" => parts.act(Action::Exit),
         _ => panic!("unexpected: {word}"),
     });
-    assert_eq!(driver.drive(&mut node, false), Ok(()));
+    assert_eq!(driver.drive(&mut node), Ok(()));
     drop(node);
     drop(driver);
     let mut text = String::new();
@@ -265,14 +276,14 @@ fn a_console_that_nobody_reads_is_closed_with_a_reason() {
     output.shutdown(Shutdown::Both).expect("shuts down");
     let reader = File::from(OwnedFd::from(reader));
     let writer = File::from(OwnedFd::from(writer));
-    let console = Console::of(reader, writer, "").expect("opens");
-    let (mut driver, _address, _raise) = listening(Some(console));
+    let console = Standard::of(reader, writer, "").expect("opens");
+    let (mut driver, _address, _raise) = listening(Some(console), true);
     let mut node = Stand::new(|parts, word| match word {
         "console 32 true" => parts.pending[32].extend(b"menu"),
         "closed 32 broken pipe" => parts.act(Action::Exit),
         _ => panic!("unexpected: {word}"),
     });
-    assert_eq!(driver.drive(&mut node, true), Ok(()));
+    assert_eq!(driver.drive(&mut node), Ok(()));
     drop(input);
 }
 

@@ -1,14 +1,17 @@
 //! The real binary, with real processes, sockets, files and terminals.
 //!
-//! Nothing here sleeps: every wait is for something a process says, with a limit that only a
-//! failure reaches.
+//! Nothing here sleeps to wait: every wait is for something a process says, with a limit that only a
+//! failure reaches. What sleeps is the pace of a slow serial line, and the minute in which an idle
+//! node is measured.
 
+mod consoles;
 mod harness;
 mod kill;
 mod menu;
 mod peer;
 mod reach;
 mod repair;
+mod serial;
 mod start;
 mod stream;
 mod terminal;

@@ -202,9 +202,10 @@ fn the_end_of_input_ends_the_node_after_the_last_line_is_answered() {
 }
 
 #[test]
-fn a_node_with_a_menu_and_no_input_ends_at_once() {
+fn a_node_that_is_to_have_a_menu_and_no_input_ends_at_once() {
     let home = Home::new();
-    let mut node = home.node().spawn(Stdio::null());
+    let launch = home.node().arg("--console").arg("stdio");
+    let mut node = launch.spawn(Stdio::null());
     assert_eq!(node.code(), 0);
     assert_eq!(node.err.text(), "");
 }

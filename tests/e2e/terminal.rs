@@ -152,3 +152,25 @@ fn control_c_ends_the_node_cleanly() {
     assert_eq!(node.code(), 0);
     assert_eq!(node.err.text(), "");
 }
+
+#[test]
+fn a_scanner_may_end_an_item_with_a_tab_and_the_terminal_gets_its_settings_back() {
+    let home = Home::new();
+    let mut node = on_terminal(home.node().env("PATH", "/usr/bin:/bin").shell(
+        "stty -a >\"$HOME/before\"; setsid --ctty \"$0\" \"$@\"; stty -a >\"$HOME/after\"; exit",
+    ));
+    let settings = |name: &str| std::fs::read_to_string(home.path().join(name));
+    node.enter(&["1"]);
+    node.expect("item ID: ");
+    node.enter_bytes(b"laptop-001\t");
+    node.expect("✅ requested laptop-001\r\n");
+    node.expect(PROMPT);
+    // Elsewhere a tab is nothing but a space.
+    node.enter_bytes(b"\t9\t\n");
+    node.expect("[status] reserved items: 1\r\n");
+    node.expect(PROMPT);
+    node.enter(&["10"]);
+    assert_eq!(node.code(), 0);
+    let (before, after) = (settings("before"), settings("after"));
+    assert_eq!(before.expect("stty ran"), after.expect("stty ran"));
+}

@@ -8,7 +8,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use blx::ledger::{Identity, Timestamp};
-use blx::node::{Action, CONSOLE, Clock, Config, Event, Line, Millis, Node};
+use blx::node::{Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, Node};
 
 use crate::desktop::{Desktop, Saved};
 use crate::disk::SimDisk;
@@ -242,7 +242,8 @@ impl World {
         }
         let line = CONSOLE;
         let (utf8, echoes) = (true, true);
-        self.tell(at, Event::ConsoleOpened { line, utf8, echoes });
+        let kind = ConsoleKind::Standard { utf8, echoes };
+        self.tell(at, Event::ConsoleOpened { line, kind });
     }
 
     /// The process is gone. `quietly`: so is the machine, and nobody hears of it.

@@ -1,34 +1,29 @@
 //! Standard input and output as one line.
 //!
-//! Both are shared with the program that started this one, so no flag of theirs is changed: a
-//! terminal left nonblocking would break the user's shell after us.
+//! Both are shared with the program that started this one, so none of their flags is changed: a
+//! terminal left nonblocking would break the user's shell after us. Of a terminal's settings one is
+//! changed, and put back at the end: a tab ends a line as well, since that is what some barcode
+//! scanners send behind what they read.
 
 use std::fs::File;
 use std::io::{self, ErrorKind, IsTerminal, Read, Write};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::os::unix::fs::{FileTypeExt, MetadataExt};
 
 use rustix::fs::{Mode, OFlags};
+use rustix::termios::{OptionalActions, SpecialCodeIndex, Termios};
+use rustix::{process, termios};
 
+use super::{Transfer, taken, transfer};
 use crate::limits::BLOCKING_WRITE_MAX;
-
-/// What a read or write that does not wait came to.
-#[derive(Debug)]
-pub enum Transfer {
-    /// So many bytes, at least one.
-    Moved(usize),
-    /// Nothing now.
-    Later,
-    /// The end of the input.
-    End,
-    /// The system's reason; this direction is closed.
-    Broken(io::Error),
-}
 
 /// The user's end.
 #[derive(Debug)]
-pub struct Console {
+pub struct Standard {
     input: Option<File>,
     output: Option<Output>,
+    /// Of the terminal that is the input, to be put back.
+    settings: Option<Termios>,
 }
 
 #[derive(Debug)]
@@ -38,21 +33,52 @@ struct Output {
     write_max: usize,
 }
 
-impl Console {
+/// Whether somebody may be there: not where standard input is `/dev/null`, as a service manager has
+/// it. The runtime opens that in the place of a closed one.
+pub fn is_there() -> bool {
+    let there = |input: File| -> io::Result<bool> {
+        let (this, null) = (input.metadata()?, std::fs::metadata("/dev/null")?);
+        Ok(!(this.file_type().is_char_device() && this.rdev() == null.rdev()))
+    };
+    let input = io::stdin().as_fd().try_clone_to_owned();
+    input.is_ok_and(|input| there(File::from(input)).unwrap_or(true))
+}
+
+impl Standard {
     /// Opens this process's standard input and output.
-    pub fn open() -> io::Result<Console> {
+    pub fn open() -> io::Result<Standard> {
         // Not `std::io::stdin`: its buffer would hold bytes back that poll(2) knows nothing of.
         let input = io::stdin().as_fd().try_clone_to_owned()?;
         let output = io::stdout().as_fd().try_clone_to_owned()?;
-        Console::of(File::from(input), File::from(output), "/proc/self/fd/1")
+        let mut console = Standard::of(File::from(input), File::from(output), "/proc/self/fd/1")?;
+        console.let_tabs_end_lines();
+        Ok(console)
     }
 
     /// `path` names what `output` has open.
-    pub(super) fn of(input: File, output: File, path: &str) -> io::Result<Console> {
-        Ok(Console {
+    pub(in crate::shell) fn of(input: File, output: File, path: &str) -> io::Result<Standard> {
+        Ok(Standard {
             input: Some(input),
             output: Some(Output::of(output, path)?),
+            settings: None,
         })
+    }
+
+    /// Does nothing where this is not possible: then a scanner has to end its items in another way.
+    fn let_tabs_end_lines(&mut self) {
+        let Some(input) = self.input.as_ref().filter(|input| input.is_terminal()) else {
+            return;
+        };
+        // A terminal stops a job in the background that changes its settings.
+        let foreground = termios::tcgetpgrp(input).is_ok_and(|group| group == process::getpgrp());
+        let Ok(before) = termios::tcgetattr(input) else {
+            return;
+        };
+        let mut after = before.clone();
+        after.special_codes[SpecialCodeIndex::VEOL] = b'\t';
+        if foreground && termios::tcsetattr(input, OptionalActions::Now, &after).is_ok() {
+            self.settings = Some(before);
+        }
     }
 
     /// Whether what is typed is shown by the other end: by a terminal, not by a pipe.
@@ -76,14 +102,18 @@ impl Console {
         let Some(input) = &mut self.input else {
             return Transfer::Later;
         };
-        let transfer = match input.read(space) {
-            Ok(0) => Transfer::End,
-            result => transfer(result),
-        };
+        let transfer = taken(input.read(space));
         if matches!(transfer, Transfer::End | Transfer::Broken(_)) {
-            self.input = None;
+            self.close_input();
         }
         transfer
+    }
+
+    fn close_input(&mut self) {
+        if let (Some(input), Some(settings)) = (self.input.take(), self.settings.take()) {
+            // A terminal that is gone needs no settings.
+            let _ = termios::tcsetattr(&input, OptionalActions::Now, &settings);
+        }
     }
 
     /// Writes once, after poll(2) said that this does not wait. A failure closes both directions.
@@ -97,10 +127,16 @@ impl Console {
             result => transfer(result),
         };
         if matches!(transfer, Transfer::Broken(_)) {
-            self.input = None;
+            self.close_input();
             self.output = None;
         }
         transfer
+    }
+}
+
+impl Drop for Standard {
+    fn drop(&mut self) {
+        self.close_input();
     }
 }
 
@@ -126,16 +162,6 @@ impl Output {
                 write_max: BLOCKING_WRITE_MAX,
             },
         })
-    }
-}
-
-fn transfer(result: io::Result<usize>) -> Transfer {
-    match result {
-        Ok(count) => Transfer::Moved(count),
-        Err(error) => match error.kind() {
-            ErrorKind::WouldBlock | ErrorKind::Interrupted => Transfer::Later,
-            _ => Transfer::Broken(error),
-        },
     }
 }
 
@@ -181,7 +207,7 @@ mod tests {
         let writer = File::from(OwnedFd::from(writer));
         let shared = writer.try_clone().expect("a second descriptor");
         let path = path(&writer);
-        let mut console = Console::of(null(), writer, &path).expect("opens");
+        let mut console = Standard::of(null(), writer, &path).expect("opens");
         while let Transfer::Moved(_) = console.write(&[b'x'; 4096]) {}
         assert!(matches!(console.write(b"x"), Transfer::Later));
         let flags = rustix::fs::fcntl_getfl(&shared).expect("flags");
@@ -193,7 +219,7 @@ mod tests {
     fn a_broken_output_closes_both_directions() {
         let (other, output) = UnixStream::pair().expect("a pair");
         let output = File::from(OwnedFd::from(output));
-        let mut console = Console::of(null(), output, "").expect("opens");
+        let mut console = Standard::of(null(), output, "").expect("opens");
         // Not a drop: a child that another test is just making would keep a copy open.
         other.shutdown(Shutdown::Both).expect("shuts down");
         assert!(matches!(console.write(b"x"), Transfer::Broken(_)));
@@ -207,7 +233,7 @@ mod tests {
         file.write_all(b"before ").expect("writes");
         let output = file.try_clone().expect("a second descriptor");
         let path = path(&output);
-        let mut console = Console::of(null(), output, &path).expect("opens");
+        let mut console = Standard::of(null(), output, &path).expect("opens");
         assert_eq!(moved(console.write(b"after")), 5);
         let mut text = String::new();
         file.seek(SeekFrom::Start(0)).expect("rewinds");
@@ -220,7 +246,7 @@ mod tests {
         let (_other, output) = UnixStream::pair().expect("a pair");
         let path = path(&output);
         let output = File::from(OwnedFd::from(output));
-        let mut console = Console::of(null(), output, &path).expect("opens");
+        let mut console = Standard::of(null(), output, &path).expect("opens");
         assert_eq!(moved(console.write(&[b'x'; 4096])), BLOCKING_WRITE_MAX);
     }
 
@@ -230,7 +256,7 @@ mod tests {
         let input = File::from(OwnedFd::from(reader));
         let output = tempfile::tempfile().expect("a file");
         let path = path(&output);
-        let mut console = Console::of(input, output, &path).expect("opens");
+        let mut console = Standard::of(input, output, &path).expect("opens");
         (&writer).write_all(b"9\n").expect("writes");
         drop(writer);
         let mut space = [0; 8];

@@ -1,0 +1,157 @@
+//! The consoles of a node: those that the user chose, and those who came by a control socket.
+
+use std::io::Write;
+use std::os::fd::BorrowedFd;
+
+use super::Fault;
+use super::console::serial::Device;
+use super::console::socket::ControlSocket;
+use super::console::standard::Standard;
+use super::console::{Choice, Stream, Transfer};
+use super::lacking;
+use crate::limits::CONSOLES;
+use crate::node::{ConsoleKind, Millis};
+
+/// An open console, and which device it is.
+#[derive(Debug)]
+struct Seat {
+    stream: Stream,
+    device: Option<usize>,
+}
+
+/// All of them. A console is named by its place here.
+#[derive(Debug)]
+pub struct Consoles {
+    seats: [Option<Seat>; CONSOLES],
+    devices: Vec<Device>,
+    sockets: Vec<ControlSocket>,
+    /// Whether standard output shows UTF-8.
+    utf8: bool,
+}
+
+impl Consoles {
+    /// Opens what was chosen; a serial device later, when it is tended.
+    pub fn open(choices: Vec<Choice>, utf8: bool) -> Result<Consoles, Fault> {
+        let mut consoles = Consoles {
+            seats: [const { None }; CONSOLES],
+            devices: Vec::new(),
+            sockets: Vec::new(),
+            utf8,
+        };
+        for choice in choices {
+            match choice {
+                Choice::Standard => {
+                    let standard = Standard::open();
+                    let standard = standard.map_err(|error| lacking("open the console", &error))?;
+                    consoles.seat(Stream::Standard(standard), None);
+                }
+                Choice::Serial(path, speed) => consoles.devices.push(Device::new(path, speed)),
+                Choice::Socket(path) => consoles.sockets.push(ControlSocket::bind(&path)?),
+            }
+        }
+        Ok(consoles)
+    }
+
+    /// One console that is open, or none.
+    #[cfg(test)]
+    pub fn of(standard: Option<Standard>, utf8: bool) -> Consoles {
+        let mut consoles = Consoles::open(Vec::new(), utf8).expect("nothing is opened");
+        if let Some(standard) = standard {
+            consoles.seat(Stream::Standard(standard), None);
+        }
+        consoles
+    }
+
+    /// Gives a stream a free place.
+    fn seat(&mut self, stream: Stream, device: Option<usize>) -> Option<usize> {
+        let at = self.seats.iter().position(Option::is_none)?;
+        self.seats[at] = Some(Seat { stream, device });
+        Some(at)
+    }
+
+    /// Those that are open.
+    pub fn iter(&self) -> impl Iterator<Item = (usize, &Stream)> {
+        let seats = self.seats.iter().enumerate();
+        seats.filter_map(|(at, seat)| Some((at, &seat.as_ref()?.stream)))
+    }
+
+    /// What a console is.
+    pub fn kind(&self, at: usize) -> Option<ConsoleKind> {
+        Some(match &self.seats[at].as_ref()?.stream {
+            Stream::Standard(standard) => ConsoleKind::Standard {
+                utf8: self.utf8,
+                echoes: standard.echoes(),
+            },
+            Stream::Serial(_) => ConsoleKind::Serial,
+            Stream::Socket(..) => ConsoleKind::Socket,
+        })
+    }
+
+    /// The control sockets to poll.
+    pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
+        self.sockets.iter().map(ControlSocket::descriptor)
+    }
+
+    /// Somebody who came by a control socket has taken a place.
+    pub fn accept(&mut self, socket: usize) -> Option<usize> {
+        let mut caller = self.sockets[socket].accept()?;
+        if self.seats.iter().all(Option::is_some) {
+            // He sees the end if he does not read the reason.
+            let _ = caller.write(b"all places are taken: try again later\n");
+            return None;
+        }
+        self.seat(Stream::Socket(caller, true), None)
+    }
+
+    /// Tries a device whose time has come; its place, if it is open now.
+    pub fn tend(&mut self, now: Millis) -> Option<usize> {
+        for device in 0..self.devices.len() {
+            let Some(serial) = self.devices[device].tend(now) else {
+                continue;
+            };
+            let at = self.seat(Stream::Serial(serial), Some(device));
+            if at.is_none() {
+                self.devices[device].failed(now, "all places are taken");
+            }
+            return at;
+        }
+        None
+    }
+
+    /// When a device is tried next.
+    pub fn deadline(&self) -> Option<Millis> {
+        self.devices.iter().filter_map(Device::deadline).min()
+    }
+
+    /// Reads once, after poll(2) said that this does not wait.
+    pub fn read(&mut self, at: usize, space: &mut [u8]) -> Transfer {
+        match &mut self.seats[at] {
+            Some(seat) => seat.stream.read(space),
+            None => Transfer::Later,
+        }
+    }
+
+    /// Writes once, after poll(2) said that this does not wait.
+    pub fn write(&mut self, at: usize, bytes: &[u8]) -> Transfer {
+        match &mut self.seats[at] {
+            Some(seat) => seat.stream.write(bytes),
+            None => Transfer::Later,
+        }
+    }
+
+    /// A stream ended, or broke for this reason: its place is free, unless it can still be written.
+    pub fn ended(&mut self, at: usize, now: Millis, reason: Option<&str>) {
+        let Some(seat) = &self.seats[at] else { return };
+        if let Some(device) = seat.device {
+            self.devices[device].failed(now, reason.unwrap_or("it hung up"));
+            self.seats[at] = None;
+        } else if reason.is_some() && !matches!(seat.stream, Stream::Standard(_)) {
+            self.seats[at] = None;
+        }
+    }
+
+    /// The node is done with it.
+    pub fn close(&mut self, at: usize) {
+        self.seats[at] = None;
+    }
+}

@@ -1,0 +1,373 @@
+//! Several places to sit at: the control socket with `blx ctl`, and none at all.
+
+use std::fs;
+use std::io::Write;
+use std::net::TcpStream;
+use std::os::unix::fs::PermissionsExt;
+use std::os::unix::net::{UnixListener, UnixStream};
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use serde_json::Value;
+
+use super::harness::{Home, LIMIT, Node, PROMPT, Signal, Stream, wait_for};
+use super::peer::{Peer, Person, after, block_message, listen};
+
+/// A node with a control socket beside its standard input, and the socket's path.
+fn with_socket(home: &Home) -> (Node, PathBuf) {
+    let socket = home.path().join("blx.sock");
+    let place = format!("unix:{}", socket.display());
+    let launch = home.node().arg("--console").arg("stdio");
+    (launch.arg("--console").arg(place).start(), socket)
+}
+
+fn command(socket: &Path, words: &[&str]) -> Command {
+    let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+    command.arg("ctl").arg("--socket").arg(socket).args(words);
+    command.env_clear().env("LC_ALL", "C.UTF-8");
+    command
+}
+
+/// What `blx ctl` prints, errors included, and with which code it ends.
+fn ctl(socket: &Path, words: &[&str]) -> (String, i32) {
+    let output = command(socket, words).stdin(Stdio::null()).output();
+    let output = output.expect("it runs");
+    let text = [output.stdout, output.stderr].concat();
+    let text = String::from_utf8(text).expect("UTF-8");
+    (text, output.status.code().expect("no signal killed it"))
+}
+
+/// The objects that it prints, a line each.
+fn objects(socket: &Path, words: &[&str]) -> Vec<Value> {
+    let (text, code) = ctl(socket, words);
+    assert_eq!(code, 0, "{text}");
+    let objects = text.lines().map(serde_json::from_str);
+    objects.collect::<Result<_, _>>().expect("JSON")
+}
+
+/// A person's `blx ctl`.
+struct Session {
+    child: Child,
+    out: Stream,
+    read: usize,
+}
+
+impl Session {
+    fn open(socket: &Path) -> Session {
+        let mut command = command(socket, &[]);
+        command.stdin(Stdio::piped()).stdout(Stdio::piped());
+        let mut child = command.spawn().expect("it starts");
+        let out = Stream::of(child.stdout.take().expect("a pipe"));
+        let mut session = Session {
+            child,
+            out,
+            read: 0,
+        };
+        session.expect(PROMPT);
+        session
+    }
+
+    fn enter(&mut self, lines: &str) {
+        let input = self.child.stdin.as_mut().expect("a pipe");
+        input.write_all(lines.as_bytes()).expect("it reads");
+    }
+
+    fn expect(&mut self, text: &str) {
+        let found = self.out.await_text(self.read, text);
+        self.read = found.unwrap_or_else(|| panic!("no {text:?} in {:?}", self.out.text()));
+    }
+
+    fn code(&mut self) -> Option<i32> {
+        let ended = wait_for(LIMIT, || self.out.ended().then_some(()));
+        assert!(ended.is_some(), "it does not end");
+        self.child.wait().expect("it was started").code()
+    }
+}
+
+impl Drop for Session {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = self.child.kill();
+        let _ = self.child.wait();
+    }
+}
+
+#[test]
+fn a_script_takes_and_returns_items_and_learns_what_is_refused() {
+    let home = Home::new();
+    let (mut node, socket) = with_socket(&home);
+    let done = |text: &str| (format!("{text}\n"), 0);
+    let refused = |text: &str| (format!("{text}\n"), 1);
+    assert_eq!(ctl(&socket, &["request", "saw"]), done("✅ requested saw"));
+    assert_eq!(
+        ctl(&socket, &["request", "saw"]),
+        refused("❌ item saw is not available.")
+    );
+    assert_eq!(
+        ctl(&socket, &["request", "axe", "saw"]),
+        refused("❌ item saw is not available. nothing was requested.")
+    );
+    assert_eq!(
+        ctl(&socket, &["request", "axe", "rope"]),
+        done("✅ requested axe\n✅ requested rope")
+    );
+    assert_eq!(
+        ctl(&socket, &["release", "saw", "saw"]),
+        refused("❌ item saw is in the list twice: nothing was released.")
+    );
+    assert_eq!(ctl(&socket, &["release", "saw"]), done("✅ released saw"));
+    assert_eq!(
+        ctl(&socket, &["release", "saw"]),
+        refused("❌ item saw is ready for request.")
+    );
+    let (reserved, code) = ctl(&socket, &["reserved"]);
+    let lines: Vec<&str> = reserved.lines().collect();
+    assert_eq!((lines.len(), lines[0], code), (3, "reserved items: 2", 0));
+    assert!(lines[1].starts_with("  axe  taken "), "{reserved}");
+    let (available, _) = ctl(&socket, &["available"]);
+    assert!(available.contains("  saw  returned "), "{available}");
+    // The other console has its own place in the menu, and knows the same.
+    assert_eq!(node.reserved(), ["axe", "rope"]);
+    let (status, code) = ctl(&socket, &["status"]);
+    assert!(status.contains("[status] block count: 4\n"), "{status}");
+    assert_eq!(code, 0);
+    assert_eq!(ctl(&socket, &["peers"]), done("no peers are connected."));
+    assert_eq!(
+        ctl(&socket, &["sync"]),
+        refused("❌ no peers are connected.")
+    );
+    let plain = command(&socket, &["request", "é"])
+        .env("LC_ALL", "C")
+        .output();
+    let plain = plain.expect("it runs").stdout;
+    assert_eq!(plain, b"[ok] requested \\u{e9}\n");
+}
+
+#[test]
+fn a_program_gets_an_object_for_each_thing() {
+    let home = Home::new();
+    let (_node, socket) = with_socket(&home);
+    let text = |value: &Value| value.to_string();
+    let requested = objects(&socket, &["--json", "request", "saw", "a \"b\""]);
+    let requested: Vec<String> = requested.iter().map(text).collect();
+    assert_eq!(
+        requested,
+        [r#"{"requested":"saw"}"#, r#"{"requested":"a \"b\""}"#]
+    );
+    let (refused, code) = ctl(&socket, &["request", "--json", "saw"]);
+    let expected = "{\"refused\":\"item saw is not available.\"}\n";
+    assert_eq!((refused.as_str(), code), (expected, 1));
+    objects(&socket, &["--json", "release", "saw"]);
+    let reserved = objects(&socket, &["--json", "reserved"]);
+    assert_eq!(reserved.len(), 1);
+    assert_eq!(reserved[0]["item"], "a \"b\"");
+    assert_eq!(
+        (&reserved[0]["reserved"], &reserved[0]["this_node"]),
+        (&Value::Bool(true), &Value::Bool(true))
+    );
+    assert_eq!(objects(&socket, &["--json", "available"])[0]["block"], 2);
+    let status = objects(&socket, &["--json", "status"]);
+    assert_eq!((status.len(), &status[0]["blocks"]), (1, &Value::from(3)));
+    assert_eq!(status[0]["damage"], Value::Null);
+    assert!(objects(&socket, &["--json", "peers"]).is_empty());
+}
+
+#[test]
+fn a_script_connects_lists_and_syncs() {
+    let home = Home::new();
+    let (_node, socket) = with_socket(&home);
+    let other_home = Home::new();
+    let mut other = other_home.node().start();
+    other.request("saw");
+    let name = format!("127.0.0.1:{}", other.port);
+    let connected = format!("✅ connected to {name}\n");
+    assert_eq!(ctl(&socket, &["connect", &name]), (connected, 0));
+    let already = format!("✅ connected to {name} already\n");
+    assert_eq!(ctl(&socket, &["connect", &name]), (already, 0));
+    // It ends when every peer has answered, so from here on the chain is here.
+    let synced = objects(&socket, &["--json", "sync"]);
+    assert_eq!(synced[0]["asked"][0], *name);
+    assert_eq!(synced[1]["outcome"]["peer"], *name);
+    assert_eq!(objects(&socket, &["--json", "status"])[0]["blocks"], 2);
+    let peers = objects(&socket, &["--json", "peers"]);
+    assert_eq!(
+        (&peers[0]["address"], &peers[0]["node"]),
+        (&name.into(), &"blx".into())
+    );
+    assert!(ctl(&socket, &["peers"]).0.contains(", blx, 2 blocks, "));
+    let listener = listen();
+    let port = listener.local_addr().expect("an address").port();
+    drop(listener);
+    let nobody = format!("127.0.0.1:{port}");
+    let (text, code) = ctl(&socket, &["connect", &nobody]);
+    assert!(
+        text.starts_with(&format!("❌ cannot connect to {nobody}: ")),
+        "{text}"
+    );
+    assert_eq!(code, 1);
+}
+
+#[test]
+fn everybody_has_a_menu_of_his_own_and_sees_every_event() {
+    let home = Home::new();
+    let (mut node, socket) = with_socket(&home);
+    let mut first = Session::open(&socket);
+    let mut second = Session::open(&socket);
+    first.enter("1\n");
+    first.expect("item ID: ");
+    second.enter("2\n");
+    second.expect("item ID: ");
+    node.request("rope");
+    first.enter("saw\n");
+    first.expect("✅ requested saw\n");
+    second.enter("saw\n");
+    second.expect("✅ released saw\n");
+    let (mut peer, chain) = Peer::join(node.port);
+    let block = after(&chain[3], vec![Person::new(1).requests("axe")]);
+    peer.say(&block_message(&block));
+    node.expect("[network 📦] received and added block #4\n");
+    for session in [&mut first, &mut second] {
+        session.expect("[network 📦] received and added block #4\n");
+        session.expect(PROMPT);
+        session.enter("9\n");
+        session.expect("[status] block count: 5\n");
+    }
+    // Leaving one is not the node's end.
+    first.enter("10\n");
+    first.expect("good bye; the node goes on.\n");
+    assert_eq!(first.code(), Some(0));
+    drop(second.child.stdin.take());
+    assert_eq!(second.code(), Some(0));
+    assert_eq!(node.status().blocks, 5);
+    // Nor does anybody keep it from ending.
+    let mut third = Session::open(&socket);
+    node.enter(&["10"]);
+    assert_eq!(node.code(), 0);
+    assert_eq!(third.code(), Some(0));
+    assert!(!socket.exists(), "it takes its socket away");
+}
+
+#[test]
+fn a_person_without_blx_gets_the_menu_with_enter() {
+    let home = Home::new();
+    let (mut node, socket) = with_socket(&home);
+    let mut line = UnixStream::connect(&socket).expect("connects");
+    let said = Stream::of(line.try_clone().expect("a second handle"));
+    line.write_all(b"\n1\nsaw\n").expect("writes");
+    let shown = said.await_text(0, "[ok] requested saw\n");
+    assert!(shown.is_some(), "{}", said.text());
+    assert!(said.text().starts_with("=== Blockchain Node"));
+    drop(line);
+    assert_eq!(node.reserved(), ["saw"]);
+}
+
+#[test]
+fn an_old_socket_is_replaced_and_a_live_one_respected() {
+    let home = Home::new();
+    let socket = home.path().join("blx.sock");
+    drop(UnixListener::bind(&socket).expect("binds"));
+    let (mut node, socket) = with_socket(&home);
+    let mode = fs::metadata(&socket).expect("it is there").permissions();
+    assert_eq!(mode.mode() & 0o777, 0o660);
+    let place = format!("unix:{}", socket.display());
+    let other = home.node().arg("--console").arg(&place);
+    let mut other = other.spawn(Stdio::null());
+    assert_eq!(other.code(), 1);
+    let text = other.err.text();
+    assert!(text.contains("is in use by another program"), "{text}");
+    assert_eq!(
+        ctl(&socket, &["status"]).1,
+        0,
+        "the first one is still there"
+    );
+    node.kill();
+    let (text, code) = ctl(&socket, &["status"]);
+    assert_eq!(code, 1);
+    assert!(text.starts_with("blx: no node answers at "), "{text}");
+    let (_node, socket) = with_socket(&home);
+    assert_eq!(ctl(&socket, &["status"]).1, 0);
+    fs::remove_file(&socket).expect("removes");
+    fs::write(&socket, "mine").expect("writes");
+    let mut third = home.node().arg("--console").arg(place).spawn(Stdio::null());
+    assert_eq!(third.code(), 1);
+    assert_eq!(fs::read_to_string(&socket).expect("reads"), "mine");
+}
+
+#[test]
+fn whoever_does_not_speak_the_language_is_told_so() {
+    let home = Home::new();
+    let (mut node, socket) = with_socket(&home);
+    for wrong in [
+        "{\"ask\":\"dance\"}\n",
+        "{\n",
+        "{\"ask\":{\"connect\":[\"a b\",1]}}\n",
+    ] {
+        let mut line = UnixStream::connect(&socket).expect("connects");
+        let said = Stream::of(line.try_clone().expect("a second handle"));
+        line.write_all(wrong.as_bytes()).expect("writes");
+        assert!(said.await_text(0, "{\"exit\":1}\n").is_some(), "{wrong}");
+        assert!(said.text().starts_with("{\"out\":\""), "{}", said.text());
+    }
+    // More than there are places: those who come too late hear it, and the node goes on.
+    let lines: Vec<UnixStream> = (0..20)
+        .map(|_| UnixStream::connect(&socket).expect("connects"))
+        .collect();
+    let (text, code) = ctl(&socket, &["status"]);
+    assert_eq!(
+        (text.as_str(), code),
+        ("blx: all places are taken: try again later\n", 1)
+    );
+    assert_eq!(node.status().blocks, 1);
+    drop(lines);
+    let again = wait_for_status(&socket);
+    assert!(again, "the places are free again");
+}
+
+/// The node sees one closed place after the other.
+fn wait_for_status(socket: &Path) -> bool {
+    (0..100).any(|_| ctl(socket, &["status"]).1 == 0)
+}
+
+/// Time on a processor since it started: nanoseconds.
+fn cpu(id: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{id}/schedstat")).expect("it runs");
+    let first = text.split(' ').next().expect("a word");
+    first.parse().expect("a number")
+}
+
+#[test]
+fn without_an_input_nothing_is_read_said_or_spent() {
+    let home = Home::new();
+    for (shell, signal) in [(None, Signal::TERM), (Some("exec 0<&-"), Signal::INT)] {
+        let listener = listen();
+        let port = listener.local_addr().expect("an address").port();
+        let mut launch = home.node().connect(port).logging();
+        if let Some(words) = shell {
+            launch = launch.shell(words);
+        }
+        let mut node = launch.spawn(Stdio::null());
+        // Its call says that it runs; nobody is left when the clock starts.
+        let mut peer = Peer::accept(&listener);
+        peer.expect("peer_announce");
+        peer.settle();
+        node.signal(signal);
+        assert_eq!(node.code(), 0);
+        assert_eq!(node.out.text(), "");
+    }
+    let mut node = home.node().spawn(Stdio::null());
+    let end = Instant::now() + LIMIT;
+    while TcpStream::connect(("127.0.0.1", node.port)).is_err() {
+        assert!(Instant::now() < end, "it does not listen");
+        thread::yield_now();
+    }
+    let before = cpu(node.id());
+    // This is no wait for something: the time itself is what is measured.
+    thread::sleep(Duration::from_secs(60));
+    let spent = Duration::from_nanos(cpu(node.id()) - before);
+    assert!(spent < Duration::from_millis(10), "{spent:?}");
+    node.signal(Signal::TERM);
+    assert_eq!(node.code(), 0);
+    assert_eq!(node.out.text() + &node.err.text(), "");
+}

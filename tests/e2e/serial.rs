@@ -1,0 +1,279 @@
+//! The menu on a serial line: a pseudo-terminal, at whose other end the test sits with no more than
+//! what a plain terminal has.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{ErrorKind, Read, Write};
+use std::os::fd::OwnedFd;
+use std::os::unix::fs::symlink;
+use std::path::{Path, PathBuf};
+use std::process::Stdio;
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::event::{PollFd, PollFlags, Timespec, poll};
+use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
+use rustix::termios::{Action, InputModes, LocalModes, Termios, tcflow, tcgetattr};
+
+use super::harness::{Home, LIMIT, Launch, Node, PROMPT, Signal};
+use super::peer::{Peer, Person, after, block_message, block_of};
+
+/// A byte at 1,200 bits a second: start and stop bit make it ten.
+const BYTE_AT_1200: Duration = Duration::from_micros(1_000_000 * 10 / 1_200);
+
+/// One end of a line, and the name of the other.
+struct Wire {
+    end: File,
+    name: PathBuf,
+    shown: String,
+    read: usize,
+}
+
+impl Wire {
+    fn new() -> Wire {
+        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
+        let end: OwnedFd = openpt(flags).expect("a terminal");
+        grantpt(&end).expect("it is ours");
+        unlockpt(&end).expect("it is ours");
+        let name = ptsname(&end, Vec::new()).expect("its name");
+        Wire {
+            end: File::from(end),
+            name: name.to_str().expect("ASCII").into(),
+            shown: String::new(),
+            read: 0,
+        }
+    }
+
+    /// A byte after the other, as they come over a slow line.
+    fn type_slowly(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.type_at_once(&[*byte]);
+            thread::sleep(BYTE_AT_1200);
+        }
+    }
+
+    fn type_at_once(&mut self, bytes: &[u8]) {
+        self.end.write_all(bytes).expect("the line takes it");
+    }
+
+    /// Reads until `text` is shown behind what was expected before.
+    fn expect(&mut self, text: &str) {
+        let end = Instant::now() + LIMIT;
+        loop {
+            if let Some(at) = self.shown[self.read..].find(text) {
+                self.read += at + text.len();
+                return;
+            }
+            let left = end.saturating_duration_since(Instant::now());
+            let left = Timespec::try_from(left).expect("a minute at most");
+            let mut ready = [PollFd::new(&self.end, PollFlags::IN)];
+            let count = poll(&mut ready, Some(&left)).expect("waits");
+            assert!(count > 0, "no {text:?} in {:?}", self.shown);
+            self.read_once();
+        }
+    }
+
+    fn read_once(&mut self) {
+        let mut bytes = [0; 1024];
+        match self.end.read(&mut bytes) {
+            Ok(count) => {
+                let text = str::from_utf8(&bytes[..count]).expect("ASCII");
+                assert!(text.is_ascii(), "{text}");
+                self.shown += text;
+            }
+            // Nobody has the other end open yet, or any more.
+            Err(error) if error.kind() == ErrorKind::Other => thread::yield_now(),
+            Err(error) => assert_eq!(error.raw_os_error(), Some(5), "{error}"),
+        }
+    }
+
+    fn settings(&self) -> Termios {
+        tcgetattr(&self.end).expect("settings")
+    }
+
+    /// The other end, opened so that the line keeps its settings when a node closes it.
+    fn other_end(&self) -> File {
+        let other = OpenOptions::new().read(true).write(true).open(&self.name);
+        other.expect("opens")
+    }
+}
+
+fn on(home: &Home, device: &Path) -> Launch {
+    let launch = home.node().arg("--console");
+    launch.arg(format!("{}:1200", device.display()))
+}
+
+/// A node with its menu on this line.
+fn start(home: &Home, wire: &mut Wire) -> Node {
+    let node = on(home, &wire.name).spawn(Stdio::null());
+    wire.expect(PROMPT);
+    node
+}
+
+#[test]
+fn a_person_takes_an_item_at_1200_baud() {
+    let home = Home::new();
+    let mut wire = Wire::new();
+    let mut node = start(&home, &mut wire);
+    assert!(
+        wire.shown.starts_with("=== Blockchain Node"),
+        "{}",
+        wire.shown
+    );
+    // Noise, a key that sends an escape sequence, a mistake, and a line that is dropped.
+    wire.type_slowly(b"\x00\xff1\x1b\r");
+    wire.expect("item ID: ");
+    wire.type_slowly(b"drill\x03");
+    wire.expect("drill^C\r\nselect > ");
+    wire.type_slowly(b"1\r");
+    wire.expect("item ID: ");
+    wire.type_slowly(b"wrong\x15lapp\x7ftop-001\r\n");
+    wire.expect("[ok] requested laptop-001\r\n");
+    wire.expect(PROMPT);
+    let answered = wire.shown.len();
+    wire.type_slowly(b"3\r");
+    wire.expect("  laptop-001  taken ");
+    wire.expect(PROMPT);
+    // Only the prompt came back, and the menu when it was asked for.
+    assert!(!wire.shown[answered..].contains("==="));
+    wire.type_slowly(b"\r");
+    wire.expect("=== Blockchain Node");
+    wire.expect("10. exit\r\n");
+    wire.expect(PROMPT);
+    wire.type_slowly(b"10\r");
+    assert_eq!(node.code(), 0);
+    assert_eq!(node.err.text(), "");
+}
+
+#[test]
+fn whatever_a_scanner_sends_behind_an_item_ends_it() {
+    let home = Home::new();
+    let mut wire = Wire::new();
+    let _node = start(&home, &mut wire);
+    for end in ["\r", "\n", "\r\n", "\t"] {
+        let item = format!("item{}", end.len() + usize::from(end.as_bytes()[0]));
+        wire.type_at_once(b"1\r");
+        wire.expect("item ID: ");
+        wire.type_at_once(format!("{item}{end}").as_bytes());
+        wire.expect(&format!("[ok] requested {item}\r\n"));
+        wire.expect(PROMPT);
+    }
+    wire.type_at_once(b"5\r");
+    wire.expect("item IDs: ");
+    wire.type_at_once(b"one,two\r");
+    wire.expect("[ok] requested two\r\n");
+    wire.expect(PROMPT);
+    wire.type_at_once(&[b'x'; 300]);
+    wire.type_at_once(b"\r");
+    wire.expect("[failed] that line is too long.\r\n");
+    wire.expect(PROMPT);
+    wire.type_at_once(b"9\r");
+    wire.expect("reserved items: 6\r\n");
+}
+
+#[test]
+fn an_adapter_that_is_pulled_in_the_middle_of_a_line_comes_back() {
+    let home = Home::new();
+    let device = home.path().join("ttyUSB0");
+    let mut wire = Wire::new();
+    symlink(&wire.name, &device).expect("a link");
+    let mut node = on(&home, &device).spawn(Stdio::null());
+    wire.expect(PROMPT);
+    wire.type_slowly(b"1\r");
+    wire.expect("item ID: ");
+    wire.type_slowly(b"half");
+    wire.expect("half");
+    fs::remove_file(&device).expect("it is there");
+    drop(wire);
+    let name = device.display();
+    node.expect_log(&format!("blx: warn: {name}: "));
+    node.expect_log("it is tried again\n");
+    let mut wire = Wire::new();
+    symlink(&wire.name, &device).expect("a link");
+    wire.expect("=== Blockchain Node");
+    wire.expect(PROMPT);
+    // Neither the half item nor the question that it was to answer is left.
+    wire.type_slowly(b"9\r");
+    wire.expect("reserved items: 0\r\n");
+    wire.expect(PROMPT);
+    node.expect_log(&format!("blx: warn: {name}: it is there\n"));
+    node.signal(Signal::TERM);
+    assert_eq!(node.code(), 0);
+}
+
+#[test]
+fn a_line_that_nobody_reads_holds_nothing_up_and_is_told_what_is_missing() {
+    const BLOCKS: usize = 400;
+    let home = Home::new();
+    let mut wire = Wire::new();
+    let node = start(&home, &mut wire);
+    let other_end = wire.other_end();
+    tcflow(&other_end, Action::OOff).expect("the line takes nothing");
+    let (mut peer, chain) = Peer::join(node.port);
+    let (mut other, _) = Peer::join(node.port);
+    let person = Person::new(1);
+    let mut last = chain[0].clone();
+    for number in 0..BLOCKS {
+        let block = after(&last, vec![person.requests(&format!("item-{number}"))]);
+        peer.say(&block_message(&block));
+        last = block;
+    }
+    // It was all taken, although its events have nowhere to go.
+    while block_of(&other.expect("new_block")) != last {}
+    tcflow(&other_end, Action::OOn).expect("the line takes all again");
+    wire.expect(" events came too fast to be shown.\r\n");
+    wire.expect(&format!("received and added block #{BLOCKS}\r\n"));
+    wire.expect(PROMPT);
+    wire.type_at_once(b"9\r");
+    wire.expect("reserved items: 400\r\n");
+}
+
+#[test]
+fn a_line_is_for_one_program_and_gets_its_settings_back() {
+    let home = Home::new();
+    let mut wire = Wire::new();
+    let _other = wire.other_end();
+    let before = wire.settings();
+    assert!(
+        before
+            .local_modes
+            .contains(LocalModes::ICANON | LocalModes::ECHO)
+    );
+    let mut node = start(&home, &mut wire);
+    let raw = wire.settings();
+    assert!(
+        !raw.local_modes
+            .intersects(LocalModes::ICANON | LocalModes::ECHO | LocalModes::ISIG)
+    );
+    assert!(
+        !raw.input_modes
+            .intersects(InputModes::ICRNL | InputModes::IXON)
+    );
+    assert_eq!(raw.input_speed(), 1_200);
+    let other_home = Home::new();
+    let mut second = on(&other_home, &wire.name).spawn(Stdio::null());
+    second.expect_log(": another program is using it; it is tried again\n");
+    node.signal(Signal::TERM);
+    assert_eq!(node.code(), 0);
+    // The second one takes over, and ends in its turn.
+    wire.expect("=== Blockchain Node");
+    wire.expect(PROMPT);
+    second.signal(Signal::TERM);
+    assert_eq!(second.code(), 0);
+    let after = wire.settings();
+    assert_eq!(after.local_modes, before.local_modes);
+    assert_eq!(after.input_modes, before.input_modes);
+    assert_eq!(after.output_modes, before.output_modes);
+    assert_eq!(after.input_speed(), before.input_speed());
+}
+
+#[test]
+fn a_device_that_is_not_there_is_named_once_and_the_node_runs() {
+    let home = Home::new();
+    let launch = on(&home, Path::new("/dev/no-such-line")).arg("--console=stdio");
+    let mut node = launch.start();
+    node.expect_log("blx: warn: /dev/no-such-line: no such file or directory; it is tried again\n");
+    node.request("saw");
+    node.enter(&["10"]);
+    assert_eq!(node.code(), 0);
+    assert_eq!(node.err.text().lines().count(), 1);
+}
