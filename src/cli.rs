@@ -269,7 +269,7 @@ mod tests {
                 Some((name, "ADDR")) => format!("{name}=::"),
                 Some((name, "HOST:PORT")) => format!("{name}=h:1"),
                 Some((name, "WHAT")) => format!("{name}=drop"),
-                Some((name, "WHERE")) => format!("{name}=none"),
+                Some((name, "PLACE")) => format!("{name}=none"),
                 Some((name, _)) => format!("{name}=1"),
                 None => long.to_owned(),
             };

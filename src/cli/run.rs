@@ -20,7 +20,7 @@ pub const OPTIONS: [&str; 10] = [
     "    --difficulty N       leading hex zeros of a block's hash (2, or the data directory's own)",
     "    --scrub HOURS        time from one check of the chain file to the next, or off (24)",
     "    --orphans WHAT       what falls out of the chain when a longer one comes: remake, or drop",
-    "    --console WHERE      where the menu is; may be repeated",
+    "    --console PLACE      where the menu is; may be repeated",
     "    --headless           the same as --console none",
     "-h, --help               print this",
     "-V, --version            print the version",
@@ -28,7 +28,7 @@ pub const OPTIONS: [&str; 10] = [
 
 /// What the places of a console mean, as `--help` shows it.
 pub const CONSOLES: &str = "
-  WHERE is stdio, none, DEVICE[:BAUD] (a serial line, such as /dev/serial0:115200), or unix:PATH
+  PLACE is stdio, none, DEVICE[:BAUD] (a serial line, such as /dev/serial0:115200), or unix:PATH
   (a control socket, for blx ctl). Without --console the menu is on standard input and output, and
   nowhere where standard input is /dev/null.
 ";
