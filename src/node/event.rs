@@ -112,6 +112,17 @@ pub enum Action {
     Exit,
 }
 
+/// How a node is, in short: for whoever supervises it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The index of the last block.
+    pub height: u64,
+    /// Peers that are connected.
+    pub peers: usize,
+    /// It has begun to end.
+    pub ending: bool,
+}
+
 /// The console's line.
 pub const CONSOLE: Line = Line(limits::PEERS as u8);
 

@@ -44,7 +44,7 @@ use crate::store::recover::WAY_OUT;
 use crate::wire::write::Intent;
 use book::Book;
 use console::Console;
-pub use event::{Action, CONSOLE, Clock, Config, Event, Line, Millis, OpenError};
+pub use event::{Action, CONSOLE, Clock, Config, Event, Line, Millis, OpenError, Summary};
 use intake::Inquiry;
 use lines::Slot;
 use menu::Menu;

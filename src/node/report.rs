@@ -1,9 +1,9 @@
 //! What the node tells its user when asked: its state, its peers, its items.
 
-use super::Node;
 use super::gossip::menu_name;
 use super::lines::{Kind as PeerKind, Peer, Slot};
 use super::peers::Contact;
+use super::{Node, Summary};
 use crate::ledger::{Kind, PublicKey, Uid};
 use crate::limits;
 use crate::store::disk::Disk;
@@ -17,12 +17,22 @@ pub struct Listing {
 }
 
 impl<D: Disk> Node<D> {
+    /// How the node is, in short.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            height: self.log.tip().length.saturating_sub(1),
+            peers: self.peer_count(),
+            ending: self.ending.is_some(),
+        }
+    }
+
+    fn peer_count(&self) -> usize {
+        let slots = self.slots.iter();
+        slots.filter(|slot| matches!(slot, Slot::Open(_))).count()
+    }
+
     pub(super) fn report(&mut self) {
-        let peers = self
-            .slots
-            .iter()
-            .filter(|slot| matches!(slot, Slot::Open(_)))
-            .count();
+        let peers = self.peer_count();
         let (tip, items) = (self.log.tip(), self.log.items());
         let mut lines = vec![match self.damage() {
             None => "blockchain is A-OK! 😁".into(),

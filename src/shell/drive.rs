@@ -11,9 +11,10 @@ use rustix::io::Errno;
 
 use super::console::{Console, Transfer};
 use super::net::{Dial, Listener, Progress};
+use super::notify::Service;
 use super::signal::Signals;
-use super::{Fault, reason};
-use crate::node::{Action, CONSOLE, Clock, Event, Line, Millis};
+use super::{Fault, journal, reason};
+use crate::node::{Action, CONSOLE, Clock, Event, Line, Millis, Summary};
 
 /// Lines of peers: all below the console's.
 const PEERS_MAX: usize = CONSOLE.0 as usize;
@@ -33,6 +34,8 @@ pub trait Machine {
     fn poll(&mut self) -> Option<Action>;
     /// When to call `handle` at the latest.
     fn deadline(&self) -> Option<Millis>;
+    /// How it is, in short.
+    fn summary(&self) -> Summary;
 }
 
 /// Who is ready.
@@ -63,6 +66,7 @@ pub struct Driver {
     slots: [Slot; PEERS_MAX],
     /// The connection of the last `Incoming`, until the node decides.
     incoming: Option<TcpStream>,
+    service: Service,
 }
 
 /// `Break` ends the loop.
@@ -78,7 +82,13 @@ impl Driver {
             console,
             slots: [const { Slot::Free }; PEERS_MAX],
             incoming: None,
+            service: Service::default(),
         }
+    }
+
+    /// Who is told how the node is; nobody without this.
+    pub fn serve_under(&mut self, service: Service) {
+        self.service = service;
     }
 
     /// The time. A wall clock before 1970 is 1970.
@@ -105,6 +115,8 @@ impl Driver {
             None => self.obey(node),
         };
         while flow.is_continue() {
+            self.service.turned(self.now(), node.summary());
+            journal::flush();
             let ready = self.wait(node).map_err(|error| {
                 Fault(format!(
                     "cannot wait for events: {}: start the node again",
@@ -113,6 +125,7 @@ impl Driver {
             })?;
             flow = self.turn(node, &ready);
         }
+        self.service.ended();
         Ok(())
     }
 
@@ -172,7 +185,15 @@ impl Driver {
         dials
             .chain(node.deadline())
             .chain(self.listener.deadline())
+            .chain(self.service.deadline())
+            .chain(journal::deadline().map(|until| self.millis(until)))
             .min()
+    }
+
+    /// Rounded up, so that what is due then is due.
+    fn millis(&self, until: Instant) -> Millis {
+        let from_origin = until.saturating_duration_since(self.origin);
+        Millis(saturated(from_origin.as_millis()).saturating_add(1))
     }
 
     /// The clock is cut to milliseconds, so this never ends before the deadline.

@@ -9,17 +9,20 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::node::{Clock, Config, Event, Line, Millis, Node};
+use crate::node::{Clock, Config, Event, Line, Millis, Node, Summary};
 use crate::store::disk::Disk;
 
 pub mod console;
 pub mod disk;
 mod drive;
+pub mod journal;
 mod lock;
 pub mod net;
+pub mod notify;
 pub mod resolve;
 pub mod signal;
 
@@ -30,6 +33,7 @@ use console::Console;
 use disk::SystemDisk;
 use drive::{Driver, Machine};
 use net::Listener;
+use notify::{Manager, Opening, Service};
 use signal::Signals;
 
 /// What the user chose.
@@ -68,7 +72,7 @@ impl std::error::Error for Fault {}
 /// The data directory is locked first and the port taken second, so that a start that fails at
 /// either has changed no file of a node.
 pub fn run(settings: Settings) -> Result<(), Fault> {
-    let disk = SystemDisk::open(&settings.data_dir)?;
+    let mut disk = SystemDisk::open(&settings.data_dir)?;
     let listener = Listener::bind(settings.listen)?;
     let signals = Signals::catch().map_err(|error| lacking("catch signals", &error))?;
     let console = match settings.headless {
@@ -98,10 +102,28 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         random,
     };
     let mut driver = Driver::new(listener, signals, console);
+    let (manager, service) = service();
+    let opening = Rc::new(Opening::new(manager));
+    disk.reads_for(&opening);
     let mut node =
         Node::open(disk, driver.clock(), config).map_err(|error| Fault(error.to_string()))?;
+    drop(opening);
+    driver.serve_under(service);
     let utf8 = console::shows_utf8(|name| std::env::var(name).ok());
-    driver.drive(&mut node, utf8)
+    let driven = driver.drive(&mut node, utf8);
+    journal::finish();
+    driven
+}
+
+/// Whoever supervises this process, by its environment.
+fn service() -> (Rc<Manager>, Service) {
+    let socket = std::env::var_os("NOTIFY_SOCKET");
+    let manager = Rc::new(socket.map_or_else(Manager::default, |name| Manager::at(&name)));
+    let variable = |name| std::env::var(name).ok();
+    let (micros, process) = (variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"));
+    let watchdog = notify::watchdog(micros.as_deref(), process.as_deref(), std::process::id());
+    let service = Service::new(Rc::clone(&manager), watchdog);
+    (manager, service)
 }
 
 fn lacking(what: &str, error: &io::Error) -> Fault {
@@ -140,5 +162,8 @@ impl<D: Disk> Machine for Node<D> {
     }
     fn deadline(&self) -> Option<Millis> {
         self.deadline()
+    }
+    fn summary(&self) -> Summary {
+        self.summary()
     }
 }

@@ -9,6 +9,7 @@ mod menu;
 mod peer;
 mod reach;
 mod repair;
+mod service;
 mod start;
 mod stream;
 mod terminal;
