@@ -17,7 +17,7 @@ use crate::limits::LOG_WINDOW_MS;
 static LIMITER: OnceLock<Mutex<Limiter>> = OnceLock::new();
 
 /// Whether standard error is the journal: `JOURNAL_STREAM` names its device and inode
-/// (systemd.exec(5)). From then on [`write`] may be used.
+/// (systemd.exec(5)). From then on [`write()`] may be used.
 pub fn detect() -> bool {
     let stream = env::var("JOURNAL_STREAM").unwrap_or_default();
     let found = rustix::fs::fstat(io::stderr().as_fd())

@@ -1,4 +1,5 @@
-//! The only room that touches the system: sockets, files, the clock, signals, the terminal.
+//! The only room that touches the system: sockets, files, the clock, signals, the terminal, the
+//! service manager and its journal.
 //!
 //! [`run`] opens them, then drives the machine by the law that the crate's documentation gives: wait, tell it
 //! one event, do what it asks until it asks for nothing more, tell the next event. Everything waits

@@ -15,9 +15,6 @@ use super::reason;
 use crate::limits::{EXTENSION_MS, EXTENSION_SPACING_MS, STATUS_SPACING_MS};
 use crate::node::{Millis, Summary};
 
-/// What a child of ours must not inherit, or it would speak for the node.
-pub const VARIABLES: [&str; 3] = ["NOTIFY_SOCKET", "WATCHDOG_USEC", "WATCHDOG_PID"];
-
 /// The way to the service manager; without a socket it leads nowhere.
 #[derive(Debug, Default)]
 pub struct Manager {

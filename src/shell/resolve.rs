@@ -11,7 +11,6 @@ use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::process::{Child, ChildStdout, Command, Stdio};
 
-use super::notify;
 use crate::limits::DIAL_ADDRESSES_MAX;
 
 /// The first argument of the child.
@@ -35,9 +34,6 @@ impl Resolver {
         // This path still names the running program after its file was replaced by an upgrade.
         let mut command = Command::new("/proc/self/exe");
         command.args([COMMAND, host]).arg(port.to_string());
-        for name in notify::VARIABLES {
-            command.env_remove(name);
-        }
         Resolver::spawn(command)
     }
 
