@@ -12,7 +12,7 @@ use lexopt::prelude::{Long, Short, Value, ValueExt};
 
 use crate::limits::DIFFICULTY_MAX;
 use crate::offline::verify::{self, Verdict};
-use crate::shell::{self, Settings, resolve};
+use crate::shell::{self, Settings, journal, resolve};
 use crate::wire::address::{digits, parse_port};
 
 mod ctl;
@@ -130,7 +130,7 @@ fn write_out(text: &str) -> Result<(), String> {
 
 fn complain(text: &str, code: u8) -> ExitCode {
     // Without a standard error, the exit code has to tell it all.
-    let _ = io::stderr().write_all(text.as_bytes());
+    let _ = io::stderr().write_all(journal::fault(text).as_bytes());
     ExitCode::from(code)
 }
 

@@ -298,3 +298,17 @@ pub const SERIAL_RETRY_MS: u64 = 1_000;
 
 /// but never more than these.
 pub const SERIAL_RETRY_MS_MAX: u64 = 30_000;
+
+/// A service manager hears of a new height or number of peers at most once in this many
+/// milliseconds.
+pub const STATUS_SPACING_MS: u64 = 1_000;
+
+/// A start that reads a long chain file asks it for this many milliseconds more,
+pub const EXTENSION_MS: u64 = 30_000;
+
+/// at most once in this many.
+pub const EXTENSION_SPACING_MS: u64 = 1_000;
+
+/// Of one kind of event the journal gets one line in this many milliseconds, and then how many
+/// more there were.
+pub const LOG_WINDOW_MS: u64 = 10_000;

@@ -4,11 +4,20 @@
 use std::io::Write;
 use std::process::ExitCode;
 
+use blx::shell::journal;
+
 fn main() -> ExitCode {
-    let quiet = env_logger::Env::default().default_filter_or("warn");
-    env_logger::Builder::from_env(quiet)
+    // The journal is read when something went wrong, often long after it was written: there, who
+    // came and went has to be found without starting again.
+    let is_journal = journal::detect();
+    let level = if is_journal { "info" } else { "warn" };
+    let level = env_logger::Env::default().default_filter_or(level);
+    env_logger::Builder::from_env(level)
         .target(env_logger::Target::Stderr)
-        .format(|line, record| {
+        .format(move |line, record| {
+            if is_journal {
+                return journal::write(line, record);
+            }
             let level = record.level().as_str().to_ascii_lowercase();
             writeln!(line, "blx: {level}: {}", record.args())
         })

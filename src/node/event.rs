@@ -110,6 +110,17 @@ pub enum Action {
     Exit,
 }
 
+/// How a node is, in short: for whoever supervises it.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Summary {
+    /// The index of the last block.
+    pub height: u64,
+    /// Peers that are connected.
+    pub peers: usize,
+    /// It has begun to end.
+    pub ending: bool,
+}
+
 /// The first console's line; those of the others follow.
 pub const CONSOLE: Line = Line(limits::PEERS as u8);
 

@@ -46,7 +46,9 @@ use crate::store::log::Log;
 use crate::store::recover::WAY_OUT;
 use crate::wire::write::Intent;
 use book::Book;
-pub use event::{Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError};
+pub use event::{
+    Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
+};
 use intake::Inquiry;
 use lines::Slot;
 use monitor::Monitor;

@@ -6,10 +6,10 @@ use core::time::Duration;
 
 use serde::Serialize;
 
-use super::Node;
 use super::gossip::menu_name;
 use super::lines::{Kind as PeerKind, Peer, Slot};
 use super::peers::{Contact, Target};
+use super::{Node, Summary};
 use crate::ledger::Uid;
 use crate::limits;
 use crate::store::disk::Disk;
@@ -252,16 +252,29 @@ pub struct Listing {
 }
 
 impl<D: Disk> Node<D> {
+    /// How the node is, in short.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            height: self.log.tip().length.saturating_sub(1),
+            peers: self.peer_count(),
+            ending: self.ending.is_some(),
+        }
+    }
+
+    fn peer_count(&self) -> usize {
+        let slots = self.slots.iter();
+        slots.filter(|slot| matches!(slot, Slot::Open(_))).count()
+    }
+
     /// Key 9.
     pub(super) fn report(&mut self, at: usize) {
-        let open = |slot: &&Slot| matches!(slot, Slot::Open(_));
         let (tip, items, syncs) = (self.log.tip(), self.log.items(), self.log.syncs());
         let status = Status {
             damage: self.damage(),
             blocks: tip.length,
             reserved: items.reserved(),
             available: items.available(),
-            peers: self.slots.iter().filter(open).count(),
+            peers: self.peer_count(),
             tip: tip.hash.to_string(),
             file_bytes: self.log.bytes(),
             garbage_bytes: self.log.garbage(),

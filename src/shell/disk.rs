@@ -4,9 +4,11 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
 use std::path::{Path, PathBuf};
+use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::lock::Lock;
+use super::notify::Opening;
 use super::{Fault, reason};
 use crate::store::disk::{Disk, DiskError, File};
 
@@ -17,6 +19,8 @@ pub struct SystemDisk {
     directory: fs::File,
     files: [Slot; File::COUNT],
     lock: Lock,
+    /// Gone when the node is open.
+    opening: Weak<Opening>,
 }
 
 /// One of the files, opened at its first use.
@@ -51,7 +55,19 @@ impl SystemDisk {
             directory,
             files: Default::default(),
             lock,
+            opening: Weak::new(),
         })
+    }
+
+    /// From now on `opening` hears of every read and write, as long as it lives.
+    pub fn reads_for(&mut self, opening: &Rc<Opening>) {
+        self.opening = Rc::downgrade(opening);
+    }
+
+    fn goes_on(&self) {
+        if let Some(opening) = self.opening.upgrade() {
+            opening.goes_on();
+        }
     }
 
     /// How often a node in this directory was killed, or lost its power, since it was made.
@@ -115,6 +131,7 @@ impl Disk for SystemDisk {
     }
 
     fn read(&mut self, file: File, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
+        self.goes_on();
         match self.existing(file)? {
             Some(handle) => read_full(handle, offset, buffer).map_err(failed(file, "read")),
             None => Ok(0),
@@ -122,6 +139,7 @@ impl Disk for SystemDisk {
     }
 
     fn write(&mut self, file: File, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
+        self.goes_on();
         let handle = self.created(file)?;
         handle
             .write_all_at(bytes, offset)

@@ -12,10 +12,11 @@ use rustix::io::Errno;
 use super::console::Transfer;
 use super::consoles::Consoles;
 use super::net::{Dial, Listener, Progress};
+use super::notify::Service;
 use super::signal::Signals;
-use super::{Fault, reason};
+use super::{Fault, journal, reason};
 use crate::limits::{CONSOLES, CONSOLES_NAMED};
-use crate::node::{Action, CONSOLE, Clock, Event, Line, Millis};
+use crate::node::{Action, CONSOLE, Clock, Event, Line, Millis, Summary};
 
 /// Lines of peers: all below the consoles'.
 const PEERS_MAX: usize = CONSOLE.0 as usize;
@@ -36,6 +37,8 @@ pub trait Machine {
     fn poll(&mut self) -> Option<Action>;
     /// When to call `handle` at the latest.
     fn deadline(&self) -> Option<Millis>;
+    /// How it is, in short.
+    fn summary(&self) -> Summary;
 }
 
 /// Who is ready.
@@ -67,6 +70,7 @@ pub struct Driver {
     slots: [Slot; PEERS_MAX],
     /// The connection of the last `Incoming`, until the node decides.
     incoming: Option<TcpStream>,
+    service: Service,
 }
 
 /// `Break` ends the loop.
@@ -82,7 +86,13 @@ impl Driver {
             consoles,
             slots: [const { Slot::Free }; PEERS_MAX],
             incoming: None,
+            service: Service::default(),
         }
+    }
+
+    /// Who is told how the node is; nobody without this.
+    pub fn serve_under(&mut self, service: Service) {
+        self.service = service;
     }
 
     /// The time. A wall clock before 1970 is 1970.
@@ -102,6 +112,8 @@ impl Driver {
     pub fn drive<M: Machine>(&mut self, node: &mut M) -> Result<(), Fault> {
         let mut flow = self.begin(node);
         while flow.is_continue() {
+            self.service.turned(self.now(), node.summary());
+            journal::flush();
             let ready = self.wait(node).map_err(|error| {
                 Fault(format!(
                     "cannot wait for events: {}: start the node again",
@@ -110,6 +122,7 @@ impl Driver {
             })?;
             flow = self.turn(node, &ready);
         }
+        self.service.ended();
         Ok(())
     }
 
@@ -183,7 +196,15 @@ impl Driver {
             .chain(node.deadline())
             .chain(self.listener.deadline())
             .chain(self.consoles.deadline())
+            .chain(self.service.deadline())
+            .chain(journal::deadline().map(|until| self.millis(until)))
             .min()
+    }
+
+    /// Rounded up, so that what is due then is due.
+    fn millis(&self, until: Instant) -> Millis {
+        let from_origin = until.saturating_duration_since(self.origin);
+        Millis(saturated(from_origin.as_millis()).saturating_add(1))
     }
 
     /// The clock is cut to milliseconds, so this never ends before the deadline.

@@ -1,4 +1,5 @@
-//! The only room that touches the system: sockets, files, the clock, signals, the terminal.
+//! The only room that touches the system: sockets, files, the clock, signals, the terminal, the
+//! service manager and its journal.
 //!
 //! [`run`] opens them, then drives the machine by the law that the crate's documentation gives: wait, tell it
 //! one event, do what it asks until it asks for nothing more, tell the next event. Everything waits
@@ -9,18 +10,21 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
+use std::rc::Rc;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
-use crate::node::{Clock, Config, Event, Line, Millis, Node};
+use crate::node::{Clock, Config, Event, Line, Millis, Node, Summary};
 use crate::store::disk::Disk;
 
 pub mod console;
 mod consoles;
 pub mod disk;
 mod drive;
+pub mod journal;
 mod lock;
 pub mod net;
+pub mod notify;
 pub mod resolve;
 pub mod signal;
 
@@ -32,6 +36,7 @@ use consoles::Consoles;
 use disk::SystemDisk;
 use drive::{Driver, Machine};
 use net::Listener;
+use notify::{Manager, Opening, Service};
 use signal::Signals;
 
 /// What the user chose.
@@ -70,7 +75,7 @@ impl std::error::Error for Fault {}
 /// The data directory is locked first and the port taken second, so that a start that fails at
 /// either has changed no file of a node.
 pub fn run(settings: Settings) -> Result<(), Fault> {
-    let disk = SystemDisk::open(&settings.data_dir)?;
+    let mut disk = SystemDisk::open(&settings.data_dir)?;
     let listener = Listener::bind(settings.listen)?;
     let signals = Signals::catch().map_err(|error| lacking("catch signals", &error))?;
     let choices = settings
@@ -104,9 +109,27 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         random,
     };
     let mut driver = Driver::new(listener, signals, consoles);
+    let (manager, service) = service();
+    let opening = Rc::new(Opening::new(manager));
+    disk.reads_for(&opening);
     let mut node =
         Node::open(disk, driver.clock(), config).map_err(|error| Fault(error.to_string()))?;
-    driver.drive(&mut node)
+    drop(opening);
+    driver.serve_under(service);
+    let driven = driver.drive(&mut node);
+    journal::finish();
+    driven
+}
+
+/// Whoever supervises this process, by its environment.
+fn service() -> (Rc<Manager>, Service) {
+    let socket = std::env::var_os("NOTIFY_SOCKET");
+    let manager = Rc::new(socket.map_or_else(Manager::default, |name| Manager::at(&name)));
+    let variable = |name| std::env::var(name).ok();
+    let (micros, process) = (variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"));
+    let watchdog = notify::watchdog(micros.as_deref(), process.as_deref(), std::process::id());
+    let service = Service::new(Rc::clone(&manager), watchdog);
+    (manager, service)
 }
 
 fn lacking(what: &str, error: &io::Error) -> Fault {
@@ -145,5 +168,8 @@ impl<D: Disk> Machine for Node<D> {
     }
     fn deadline(&self) -> Option<Millis> {
         self.deadline()
+    }
+    fn summary(&self) -> Summary {
+        self.summary()
     }
 }

@@ -7,10 +7,11 @@ use std::fs::File;
 use std::io::{Read, Write};
 use std::net::{Shutdown, TcpStream};
 use std::os::fd::OwnedFd;
-use std::os::unix::net::UnixStream;
+use std::os::unix::net::{UnixDatagram, UnixStream};
 
 use super::console::standard::Standard;
 use super::drive::{Driver, Machine};
+use super::notify::{Manager, Service};
 use super::*;
 use crate::limits;
 use crate::node::{Action, CONSOLE, ConsoleKind};
@@ -38,6 +39,7 @@ struct Parts {
     now: Millis,
     /// How often the loop asked for the deadline: at least once a turn.
     asked: Cell<usize>,
+    summary: Summary,
 }
 
 impl<'a> Stand<'a> {
@@ -53,6 +55,7 @@ impl<'a> Stand<'a> {
                 deadline: None,
                 now: Millis(0),
                 asked: Cell::new(0),
+                summary: Summary::default(),
             },
         }
     }
@@ -109,6 +112,9 @@ impl Machine for Stand<'_> {
     fn deadline(&self) -> Option<Millis> {
         self.parts.asked.set(self.parts.asked.get() + 1);
         self.parts.deadline
+    }
+    fn summary(&self) -> Summary {
+        self.parts.summary
     }
 }
 
@@ -292,4 +298,42 @@ fn the_systems_words_become_a_clause() {
     let clause = |number| reason(&io::Error::from_raw_os_error(number));
     assert_eq!(clause(28), "no space left on device");
     assert_eq!(clause(5), "input/output error");
+}
+
+#[test]
+fn the_watchdog_hears_of_turns_that_were_completed() {
+    let directory = tempfile::tempdir().expect("a directory");
+    let path = directory.path().join("notify");
+    let manager = UnixDatagram::bind(&path).expect("binds");
+    manager.set_nonblocking(true).expect("nonblocking");
+    let heard = || {
+        let mut bytes = [0; 200];
+        let count = manager.recv(&mut bytes).ok()?;
+        Some(String::from_utf8_lossy(&bytes[..count]).into_owned())
+    };
+    let (mut driver, _address, _raise) = listening(None, true);
+    let speaker = Rc::new(Manager::at(path.as_os_str()));
+    driver.serve_under(Service::new(speaker, Some(1)));
+    let mut ticks = 0;
+    let mut node = Stand::new(|parts, _| {
+        ticks += 1;
+        parts.deadline = Some(Millis(parts.now.0 + 20));
+        match ticks {
+            1 => assert_eq!(
+                heard().as_deref(),
+                Some("READY=1\nSTATUS=height 0, 0 peers")
+            ),
+            _ => assert_eq!(heard().as_deref(), Some("WATCHDOG=1")),
+        }
+        // Whatever came before this turn is taken now, and nothing comes before its end.
+        while heard().is_some() {}
+        if ticks == 4 {
+            parts.act(Action::Exit);
+        }
+    });
+    node.parts.deadline = Some(Millis(0));
+    assert_eq!(driver.drive(&mut node), Ok(()));
+    drop(node);
+    assert_eq!(heard().as_deref(), Some("STOPPING=1"));
+    assert_eq!(heard(), None);
 }

@@ -12,6 +12,7 @@ mod peer;
 mod reach;
 mod repair;
 mod serial;
+mod service;
 mod start;
 mod stream;
 mod terminal;

@@ -1,0 +1,316 @@
+//! What a service manager is told, by the protocol of sd_notify(3): datagrams of `NAME=VALUE` lines
+//! to the socket that `NOTIFY_SOCKET` names. Without one nothing is said, and nothing depends on
+//! whether anybody listens.
+
+use std::cell::Cell;
+use std::ffi::OsStr;
+use std::io;
+use std::os::linux::net::SocketAddrExt;
+use std::os::unix::ffi::OsStrExt;
+use std::os::unix::net::{SocketAddr, UnixDatagram};
+use std::rc::Rc;
+use std::time::{Duration, Instant};
+
+use super::reason;
+use crate::limits::{EXTENSION_MS, EXTENSION_SPACING_MS, STATUS_SPACING_MS};
+use crate::node::{Millis, Summary};
+
+/// The way to the service manager; without a socket it leads nowhere.
+#[derive(Debug, Default)]
+pub struct Manager {
+    socket: Option<(UnixDatagram, SocketAddr)>,
+    complained: Cell<bool>,
+}
+
+impl Manager {
+    /// `address` is `NOTIFY_SOCKET`: a path, or `@` and a name without a file. Other kinds are for
+    /// virtual machines as a whole.
+    pub fn at(address: &OsStr) -> Manager {
+        let opened = || {
+            let address = match address.as_bytes() {
+                [b'@', name @ ..] => SocketAddr::from_abstract_name(name)?,
+                [b'/', ..] => SocketAddr::from_pathname(address)?,
+                _ => return Err(io::ErrorKind::Unsupported.into()),
+            };
+            let socket = UnixDatagram::unbound()?;
+            socket.set_nonblocking(true)?;
+            Ok((socket, address))
+        };
+        let manager = Manager::default();
+        match opened() {
+            Ok(socket) => Manager {
+                socket: Some(socket),
+                ..manager
+            },
+            Err(error) => {
+                manager.complain(&error);
+                manager
+            }
+        }
+    }
+
+    fn send(&self, message: &str) {
+        if let Some((socket, address)) = &self.socket
+            && !message.is_empty()
+            && let Err(error) = socket.send_to_addr(message.as_bytes(), address)
+        {
+            self.complain(&error);
+        }
+    }
+
+    /// Once: it would fail the same way each time, and the node does not need it.
+    fn complain(&self, error: &io::Error) {
+        if !self.complained.replace(true) {
+            log::debug!("the service manager is not told: {}", reason(error));
+        }
+    }
+}
+
+/// A start that reads a long chain file asks for more time, as long as this lives.
+#[derive(Debug)]
+pub struct Opening {
+    manager: Rc<Manager>,
+    asked: Cell<Option<Instant>>,
+}
+
+impl Opening {
+    /// Nothing is asked for yet.
+    pub fn new(manager: Rc<Manager>) -> Opening {
+        Opening {
+            manager,
+            asked: Cell::new(None),
+        }
+    }
+
+    /// The start goes on: to be called with every piece of its work.
+    pub fn goes_on(&self) {
+        if let Some(message) = self.extension(Instant::now()) {
+            self.manager.send(&message);
+        }
+    }
+
+    fn extension(&self, now: Instant) -> Option<String> {
+        const SPACING: Duration = Duration::from_millis(EXTENSION_SPACING_MS);
+        let asked = self.asked.get();
+        if asked.is_some_and(|asked| now.saturating_duration_since(asked) < SPACING) {
+            return None;
+        }
+        self.asked.set(Some(now));
+        Some(format!("EXTEND_TIMEOUT_USEC={}", EXTENSION_MS * 1_000))
+    }
+}
+
+/// Tells the manager how a running node is.
+#[derive(Debug, Default)]
+pub struct Service {
+    manager: Rc<Manager>,
+    schedule: Schedule,
+}
+
+impl Service {
+    /// `watchdog` is what [`watchdog`] made of the environment.
+    pub fn new(manager: Rc<Manager>, watchdog: Option<u64>) -> Service {
+        let schedule = Schedule {
+            every: watchdog,
+            ..Schedule::default()
+        };
+        Service { manager, schedule }
+    }
+
+    /// The node is ready, and every time after the first: it has completed a turn of the loop.
+    pub fn turned(&mut self, now: Millis, summary: Summary) {
+        if self.manager.socket.is_some() {
+            let message = self.schedule.message(now, summary);
+            self.manager.send(&message);
+        }
+    }
+
+    /// The loop has ended.
+    pub fn ended(&mut self) {
+        self.manager.send(self.schedule.stopping());
+    }
+
+    /// When to complete a turn at the latest. An idle node is woken for the watchdog only.
+    pub fn deadline(&self) -> Option<Millis> {
+        self.manager.socket.as_ref()?;
+        self.schedule.deadline()
+    }
+}
+
+/// How often the watchdog is told that all is well, in milliseconds: twice in its time, as
+/// sd_watchdog_enabled(3) advises. `None` if there is none, or if it watches another process.
+pub fn watchdog(micros: Option<&str>, process: Option<&str>, own: u32) -> Option<u64> {
+    let micros: u64 = micros?.parse().ok()?;
+    let ours = process.is_none_or(|process| process.parse() == Ok(own));
+    (micros > 0 && ours).then_some((micros / 2_000).max(1))
+}
+
+/// What is due when.
+#[derive(Debug, Default)]
+struct Schedule {
+    /// The watchdog's milliseconds.
+    every: Option<u64>,
+    /// When it has to hear next.
+    fed_by: Option<Millis>,
+    /// The last summary that was seen.
+    seen: Summary,
+    /// The last that was told, and when the next may be.
+    told: Option<(Summary, Millis)>,
+    stopping: bool,
+}
+
+impl Schedule {
+    /// What is to be told after a turn; empty if nothing is.
+    fn message(&mut self, now: Millis, summary: Summary) -> String {
+        let mut lines: Vec<String> = Vec::new();
+        let after = |ms| Millis(now.0.saturating_add(ms));
+        self.seen = summary;
+        if self.told.is_none() {
+            lines.push("READY=1".to_owned());
+            self.fed_by = self.every.map(after);
+        }
+        if self.status_due().is_some_and(|due| due <= now) {
+            self.told = Some((summary, after(STATUS_SPACING_MS)));
+            let Summary { height, peers, .. } = summary;
+            lines.push(format!("STATUS=height {height}, {peers} peers"));
+        }
+        if self.fed_by.is_some_and(|due| due <= now) {
+            self.fed_by = self.every.map(after);
+            lines.push("WATCHDOG=1".to_owned());
+        }
+        if summary.ending {
+            let stopping = self.stopping();
+            lines.extend((!stopping.is_empty()).then(|| stopping.to_owned()));
+        }
+        lines.join("\n")
+    }
+
+    /// When the status has to be told, if it differs from what was.
+    fn status_due(&self) -> Option<Millis> {
+        match self.told {
+            None => Some(Millis(0)),
+            Some((told, next)) => {
+                let same = (told.height, told.peers) == (self.seen.height, self.seen.peers);
+                (!same).then_some(next)
+            }
+        }
+    }
+
+    fn stopping(&mut self) -> &'static str {
+        match std::mem::replace(&mut self.stopping, true) {
+            false => "STOPPING=1",
+            true => "",
+        }
+    }
+
+    fn deadline(&self) -> Option<Millis> {
+        self.fed_by.into_iter().chain(self.status_due()).min()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn summary(height: u64, peers: usize) -> Summary {
+        Summary {
+            height,
+            peers,
+            ending: false,
+        }
+    }
+
+    #[test]
+    fn ready_comes_once_and_the_status_when_it_changes() {
+        let mut schedule = Schedule::default();
+        let mut at = |now, summary| schedule.message(Millis(now), summary);
+        assert_eq!(at(5, summary(0, 0)), "READY=1\nSTATUS=height 0, 0 peers");
+        assert_eq!(at(5_000, summary(0, 0)), "");
+        assert_eq!(at(5_001, summary(1, 0)), "STATUS=height 1, 0 peers");
+        assert_eq!(at(5_002, summary(2, 0)), "");
+        assert_eq!(at(6_000, summary(3, 1)), "");
+        assert_eq!(at(6_001, summary(3, 1)), "STATUS=height 3, 1 peers");
+        assert_eq!(at(6_002, summary(4, 1)), "");
+        assert_eq!(at(9_000, summary(3, 1)), "", "as it was told");
+    }
+
+    #[test]
+    fn an_unchanged_status_wakes_nobody() {
+        let mut schedule = Schedule::default();
+        schedule.message(Millis(0), summary(0, 0));
+        assert_eq!(schedule.deadline(), None);
+        schedule.message(Millis(500), summary(1, 0));
+        assert_eq!(schedule.deadline(), Some(Millis(1_000)));
+        schedule.message(Millis(1_000), summary(1, 0));
+        assert_eq!(schedule.deadline(), None);
+    }
+
+    #[test]
+    fn the_watchdog_is_fed_in_time_and_not_by_every_turn() {
+        let mut schedule = Schedule {
+            every: Some(100),
+            ..Schedule::default()
+        };
+        schedule.message(Millis(0), summary(0, 0));
+        assert_eq!(schedule.deadline(), Some(Millis(100)));
+        assert_eq!(schedule.message(Millis(99), summary(0, 0)), "");
+        assert_eq!(schedule.message(Millis(130), summary(0, 0)), "WATCHDOG=1");
+        assert_eq!(schedule.deadline(), Some(Millis(230)));
+    }
+
+    #[test]
+    fn the_end_is_told_once() {
+        let mut schedule = Schedule::default();
+        schedule.message(Millis(0), summary(0, 0));
+        let ending = Summary {
+            ending: true,
+            ..summary(0, 0)
+        };
+        assert_eq!(schedule.message(Millis(1), ending), "STOPPING=1");
+        assert_eq!(schedule.message(Millis(2), ending), "");
+        assert_eq!(schedule.stopping(), "");
+    }
+
+    #[test]
+    fn the_watchdog_may_be_somebody_elses() {
+        assert_eq!(watchdog(Some("3000000"), None, 7), Some(1_500));
+        assert_eq!(watchdog(Some("3000000"), Some("7"), 7), Some(1_500));
+        assert_eq!(watchdog(Some("3000000"), Some("8"), 7), None);
+        assert_eq!(watchdog(Some("1"), None, 7), Some(1));
+        for nothing in [None, Some("0"), Some(""), Some("soon")] {
+            assert_eq!(watchdog(nothing, None, 7), None);
+        }
+    }
+
+    #[test]
+    fn more_time_is_asked_for_at_most_once_a_second() {
+        let opening = Opening::new(Rc::default());
+        let start = Instant::now();
+        let at = |ms| opening.extension(start + Duration::from_millis(ms));
+        let asked = Some("EXTEND_TIMEOUT_USEC=30000000".to_owned());
+        assert_eq!(at(0), asked);
+        assert_eq!(at(999), None);
+        assert_eq!(at(1_000), asked);
+        assert_eq!(at(1_001), None);
+    }
+
+    #[test]
+    fn a_name_without_a_file_is_an_address_too() {
+        let name = format!("blx-notify-{}", std::process::id());
+        let address = SocketAddr::from_abstract_name(&name).expect("a name");
+        let listening = UnixDatagram::bind_addr(&address).expect("binds");
+        Manager::at(OsStr::new(&format!("@{name}"))).send("READY=1");
+        let mut bytes = [0; 64];
+        let count = listening.recv(&mut bytes).expect("receives");
+        assert_eq!(&bytes[..count], b"READY=1");
+    }
+
+    #[test]
+    fn nobody_there_is_no_fault() {
+        for address in ["/no/such/socket", "", "vsock:2:1234", "relative"] {
+            let manager = Manager::at(OsStr::new(address));
+            manager.send("READY=1");
+            assert!(manager.complained.get(), "{address}");
+        }
+    }
+}
