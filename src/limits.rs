@@ -277,3 +277,37 @@ pub const BOOK_SETTLE_MS: u64 = 60_000;
 
 /// but not before this many have gone by since it was written last.
 pub const BOOK_WRITE_MS: u64 = 900_000;
+
+/// The ring of events on disk: bytes.
+pub const EVENTS_BYTES: usize = 64 << 10;
+
+/// A line in it: bytes. The longest that is not cut names two hashes of 64 digits.
+pub const EVENT_BYTES_MAX: usize = 512;
+
+/// Events that are kept of one hour of a run; the others are counted. A card that is written too
+/// often wears out, and what matters would be pushed out of the ring.
+pub const EVENTS_PER_HOUR: u32 = 10;
+
+/// An hour: milliseconds.
+pub const EVENTS_HOUR_MS: u64 = 3_600_000;
+
+/// Events that the menu lists: the last ones.
+pub const EVENTS_LISTED: usize = 20;
+
+/// A wall clock that is so many seconds behind the last block, or more, is not set.
+pub const CLOCK_BEHIND_S: f64 = 300.0;
+
+/// A double of seconds tells microseconds apart up to this one, in the year 2242.
+pub const CLOCK_EXACT_S: f64 = 8_589_934_592.0;
+
+/// A time before which this program was not there, so that a wall clock which shows one is not
+/// set: seconds since 1970. It is the day of the version, or the time of the build where that is
+/// named in `SOURCE_DATE_EPOCH`, as reproducible builds have it; a build that looks at the clock
+/// would be another one each time.
+pub const BUILT_S: u64 = match option_env!("SOURCE_DATE_EPOCH") {
+    None => 1_795_564_800,
+    Some(text) => match u64::from_str_radix(text, 10) {
+        Ok(seconds) => seconds,
+        Err(_) => panic!("SOURCE_DATE_EPOCH is no number of seconds"),
+    },
+};

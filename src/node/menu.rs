@@ -6,7 +6,7 @@ use super::lines::Slot;
 use super::pool::{Batch, Origin};
 use super::report::Listing;
 use super::{Millis, Node};
-use crate::ledger::{Kind, Timestamp, Uid};
+use crate::ledger::{Kind, Uid};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::address::{parse_host, parse_port};
@@ -24,9 +24,10 @@ enum Command {
     Sync,
     Status,
     Exit,
+    ListEvents,
 }
 
-const MENU: [(Command, &str); 10] = [
+const MENU: [(Command, &str); 11] = [
     (Command::Request, "request (single)"),
     (Command::Release, "release (single)"),
     (Command::ListReserved, "list reserved items"),
@@ -37,6 +38,7 @@ const MENU: [(Command, &str); 10] = [
     (Command::Sync, "sync chain from network (consensus)"),
     (Command::Status, "report blockchain status"),
     (Command::Exit, "exit"),
+    (Command::ListEvents, "list recent events"),
 ];
 
 /// What the next line of input means.
@@ -256,13 +258,14 @@ impl<D: Disk> Node<D> {
             Command::Sync => self.ask_all(),
             Command::Status => self.report(),
             Command::Exit => self.begin_end(),
+            Command::ListEvents => self.list_events(),
         }
     }
 
     /// Makes the user's wish a block, if the items allow it.
     fn wish(&mut self, kind: Kind, items: Vec<Uid>) {
         let count = items.len();
-        let time = Timestamp::from_micros(self.now.wall);
+        let time = self.wish_time();
         let sign = |item| self.identity.sign(kind, item, time);
         let transactions: Vec<_> = items.into_iter().map(sign).collect();
         self.wait_for_answer();
@@ -275,6 +278,13 @@ impl<D: Disk> Node<D> {
         } else {
             let now = self.now.mono;
             self.pool.add(Batch::new(transactions, Origin::User, now));
+        }
+    }
+
+    /// Key 11: what happened lately, also to earlier runs.
+    fn list_events(&mut self) {
+        for line in self.recent_events() {
+            self.say(&line);
         }
     }
 

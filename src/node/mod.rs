@@ -8,10 +8,12 @@
 //! desktop node's user need not do. `pool` is what waits for a block, `intake` what of peers may
 //! wait there, `mine` makes the blocks. `monitor` looks for damage in the chain file and sees to its
 //! repair. `console` is the user's stream, `menu` takes his lines, `report` answers them, `progress`
-//! tells what takes long.
+//! tells what takes long. `chronicle` keeps what happened for who was not there, and `wall` is all
+//! that the time of day is good for.
 
 mod book;
 mod candidate;
+mod chronicle;
 mod console;
 mod desktop;
 mod event;
@@ -31,6 +33,7 @@ mod report;
 mod settle;
 mod sync;
 mod view;
+mod wall;
 
 use core::net::SocketAddr;
 use std::collections::VecDeque;
@@ -43,6 +46,7 @@ use crate::store::log::Log;
 use crate::store::recover::WAY_OUT;
 use crate::wire::write::Intent;
 use book::Book;
+use chronicle::Chronicle;
 use console::Console;
 pub use event::{Action, CONSOLE, Clock, Config, Event, Line, Millis, OpenError};
 use intake::Inquiry;
@@ -95,6 +99,8 @@ pub struct Node<D> {
     ending: Option<Millis>,
     monitor: Monitor,
     unclean_stops: u32,
+    chronicle: Chronicle,
+    built: u64,
 }
 
 impl<D: Disk> Node<D> {
@@ -123,6 +129,7 @@ impl<D: Disk> Node<D> {
             target
         });
         let seed = *config.random.first_chunk().expect("32 bytes begin with 8");
+        let chronicle = Chronicle::new(clock, log.tip().length, config.unclean_stop);
         let sync = Sync::resume(log.take_last_switch());
         Ok(Node {
             log,
@@ -154,6 +161,8 @@ impl<D: Disk> Node<D> {
             ending: None,
             monitor,
             unclean_stops: config.unclean_stops,
+            chronicle,
+            built: config.built,
         })
     }
 
@@ -184,7 +193,7 @@ impl<D: Disk> Node<D> {
             Event::Stop => self.stop(),
         }
         for notice in core::mem::take(&mut self.early) {
-            self.notify(&format!("[store ⚠️] {notice}"));
+            self.alert(&format!("[store ⚠️] {notice}"));
         }
         self.tend();
         self.work();
@@ -193,6 +202,7 @@ impl<D: Disk> Node<D> {
         self.save_waiting();
         self.fill();
         self.end();
+        self.write_events();
     }
 
     /// Where the line's next bytes go. Empty: do not read this line now.
@@ -371,7 +381,7 @@ impl<D: Disk> Node<D> {
                 self.log.bytes()
             ),
             Ok(false) => {}
-            Err(error) => self.notify(&format!(
+            Err(error) => self.alert(&format!(
                 "[store ⚠️] {error}: the chain file is not compacted in this run."
             )),
         }
@@ -399,7 +409,7 @@ impl<D: Disk> Node<D> {
 
     /// The disk did not do as it should: from here on nothing is written.
     fn disk_failed(&mut self, error: &DiskError) {
-        self.notify(&format!(
+        self.alert(&format!(
             "[store ❌] {error}: no new blocks are taken until blx is started again, \
              the chain can still be read."
         ));
@@ -435,7 +445,8 @@ impl<D: Disk> Node<D> {
     fn stop(&mut self) {
         match self.ending {
             None => self.begin_end(),
-            Some(_) => self.actions.push_back(Action::Exit),
+            // Whoever asks twice does not want to wait.
+            Some(_) => self.ending = Some(self.now.mono),
         }
     }
 
@@ -459,6 +470,7 @@ impl<D: Disk> Node<D> {
             self.save_waiting();
             self.report_unfinished();
             self.save_book();
+            self.keep_stop();
             self.actions.push_back(Action::Exit);
         }
     }

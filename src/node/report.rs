@@ -44,6 +44,8 @@ impl<D: Disk> Node<D> {
         lines.push(self.scrub_report());
         let unclean = self.unclean_stops;
         lines.push(format!("starts after an unclean stop: {unclean}"));
+        let doubt = self.clock_doubt();
+        lines.extend(doubt.map(|why| format!("clock not set: {why}")));
         lines.push(format!("node key: {}", self.identity.public()));
         lines.extend(
             self.log
@@ -208,8 +210,21 @@ pub(super) fn date(seconds: f64) -> String {
     if !(0.0..253_402_300_800.0).contains(&seconds) {
         return format!("at {seconds} s");
     }
-    let seconds = seconds as u64;
-    let (days, minutes) = (seconds / 86_400, seconds % 86_400 / 60);
+    let [year, month, day, hour, minute, _] = calendar(seconds as u64);
+    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+}
+
+/// A time in UTC as files have it, of microseconds since 1970: `2026-11-25T11:52:03Z`. What is later
+/// than the last year of four digits is its last second.
+pub(super) fn stamp(micros: u64) -> String {
+    let seconds = (micros / 1_000_000).min(253_402_300_799);
+    let [year, month, day, hour, minute, second] = calendar(seconds);
+    format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")
+}
+
+/// Year, month, day, hour, minute and second in UTC.
+fn calendar(seconds: u64) -> [u64; 6] {
+    let (days, rest) = (seconds / 86_400, seconds % 86_400);
     // Years counted from March 1st of the year 0, so that a leap day is a year's last day.
     let days = days + 719_468;
     let (era, day_of_era) = (days / 146_097, days % 146_097);
@@ -224,8 +239,8 @@ pub(super) fn date(seconds: f64) -> String {
         from_march - 9
     };
     let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute) = (minutes / 60, minutes % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
+    let (minutes, second) = (rest / 60, rest % 60);
+    [year, month, day, minutes / 60, minutes % 60, second]
 }
 
 #[cfg(test)]
@@ -245,5 +260,8 @@ mod tests {
             assert_eq!(date(seconds), text);
         }
         assert_eq!(date(-5.0), "at -5 s");
+        assert_eq!(stamp(1_795_396_853_600_000), "2026-11-23T01:20:53Z");
+        assert_eq!(stamp(0), "1970-01-01T00:00:00Z");
+        assert_eq!(stamp(u64::MAX), "9999-12-31T23:59:59Z");
     }
 }

@@ -3,6 +3,7 @@
 //! Nothing here sleeps: every wait is for something a process says, with a limit that only a
 //! failure reaches.
 
+mod events;
 mod harness;
 mod kill;
 mod menu;

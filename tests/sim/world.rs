@@ -216,6 +216,8 @@ impl World {
             connect: connect.map(|to| (to.ip().to_string(), 6000)).collect(),
             scrub_every: Some(blx::node::Millis(60_000)),
             unclean_stops: 0,
+            unclean_stop: false,
+            built: 0,
             id,
             drop_orphans: false,
             random,
