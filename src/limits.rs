@@ -61,6 +61,10 @@ pub const DIAL_MS: u64 = 20_000;
 /// A peer from which nothing came for this many milliseconds is sent a ping.
 pub const IDLE_MS: u64 = 10_000;
 
+/// Whoever is to be pinged within this many milliseconds is pinged with the first: one that
+/// sleeps is woken once for all of them.
+pub const PINGS_TOGETHER_MS: u64 = 4_000;
+
 /// A peer that does not answer a ping in this many milliseconds is given up; one that does not
 /// answer when asked for its chain is taken as having none.
 pub const ANSWER_MAX_MS: u64 = 30_000;

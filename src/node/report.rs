@@ -113,7 +113,7 @@ impl<D: Disk> Node<D> {
                 None => "desktop, length not known yet".into(),
             },
         };
-        let ping = match peer.ping {
+        let ping = match peer.ping_ms {
             Some(ms) => format!("ping {ms} ms"),
             None => "not pinged yet".into(),
         };
