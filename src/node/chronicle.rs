@@ -111,3 +111,42 @@ impl<D: Disk> Node<D> {
         newest
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    /// So many milliseconds after the start, on a wall clock that was never set.
+    fn at(ms: u64) -> Clock {
+        let (mono, wall) = (Millis(7 + ms), ms * 1_000);
+        Clock { mono, wall }
+    }
+
+    fn told(chronicle: &mut Chronicle) -> Vec<String> {
+        let lines = core::mem::take(&mut chronicle.lines);
+        let event = |line: &String| line.split_once("Z ").expect("a time").1.to_owned();
+        lines.iter().map(event).collect()
+    }
+
+    #[test]
+    fn what_goes_on_without_end_is_kept_some_times_an_hour_and_counted() {
+        let mut chronicle = Chronicle::new(at(0), 3, false);
+        assert_eq!(told(&mut chronicle).len(), 1, "the start");
+        let most = limits::EVENTS_PER_HOUR as usize;
+        for second in 0..3_600 {
+            chronicle.keep(at(second * 1_000), "again");
+        }
+        assert_eq!(told(&mut chronicle), vec!["again"; most]);
+        chronicle.keep(at(limits::EVENTS_HOUR_MS), "again");
+        let missed = format!("{} events before were too many to be kept", 3_600 - most);
+        assert_eq!(told(&mut chronicle), [&missed, "again"]);
+        // A stop is always kept, and so is the count.
+        for _ in 0..most + 5 {
+            chronicle.keep(at(limits::EVENTS_HOUR_MS + 1), "again");
+        }
+        chronicle.put(at(limits::EVENTS_HOUR_MS + 2), "stop, height 3");
+        let last = told(&mut chronicle).split_off(most - 1);
+        let missed = "6 events before were too many to be kept";
+        assert_eq!(last, [missed, "stop, height 3"]);
+    }
+}
