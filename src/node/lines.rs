@@ -62,7 +62,7 @@ pub struct Peer {
     pub framed: Millis,
     /// When bytes last left, or there were none to send.
     pub flowed: Millis,
-    /// When a ping was sent that has no answer yet.
+    /// When a ping was sent, or would have been due, that has no answer yet.
     pub pinged: Option<Millis>,
     /// When the last ping was sent.
     pub ping_sent: Option<Millis>,
@@ -279,9 +279,10 @@ impl Peer {
         None
     }
 
-    /// Asks whether it is there.
+    /// Asks whether it is there. Asked before its time, it may take as much longer to answer.
     pub fn ping(&mut self, now: Millis) {
-        (self.pinged, self.ping_sent) = (Some(now), Some(now));
+        let due = Millis(self.heard.0 + limits::IDLE_MS);
+        (self.pinged, self.ping_sent) = (Some(due.max(now)), Some(now));
         self.push(Intent::Ping);
     }
 

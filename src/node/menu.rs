@@ -283,8 +283,12 @@ impl<D: Disk> Node<D> {
 
     /// Key 11: what happened lately, also to earlier runs.
     fn list_events(&mut self) {
-        for line in self.recent_events() {
-            self.say(&line);
+        let events = self.recent_events();
+        if events.is_empty() {
+            self.say("no events are kept.");
+        }
+        for event in events {
+            self.say(&event);
         }
     }
 

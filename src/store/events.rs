@@ -16,14 +16,16 @@ use crate::limits;
 const TIME: &[u8] = b"0000-00-00T00:00:00Z ";
 
 /// A line for the file: `time` as in `2026-11-25T11:52:03Z`, and what happened. Control characters
-/// are replaced, and what is longer than [`limits::EVENT_BYTES_MAX`] is cut.
+/// are replaced, and what does not fit into [`limits::EVENT_BYTES_MAX`] is cut.
 pub fn line(time: &str, event: &str) -> String {
-    let text = event.chars().map(|c| if c.is_control() { '?' } else { c });
+    const CUT: &str = "...";
     let mut line = format!("{time} ");
-    line.extend(text);
-    if line.len() > limits::EVENT_BYTES_MAX {
-        line.truncate(line.floor_char_boundary(limits::EVENT_BYTES_MAX - 3));
-        line.push_str("...");
+    for letter in event.chars() {
+        if line.len() + letter.len_utf8() + CUT.len() > limits::EVENT_BYTES_MAX {
+            line.push_str(CUT);
+            break;
+        }
+        line.push(if letter.is_control() { '?' } else { letter });
     }
     line
 }

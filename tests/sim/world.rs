@@ -407,9 +407,13 @@ impl World {
         false
     }
 
-    /// A node that waits has nothing to do: it does nothing when it is woken early.
+    /// A node that waits has nothing to do: it does nothing when it is woken early. One whose turn
+    /// takes its time does not wait.
     fn disturb(&mut self) {
         let at = self.random.place(self.hosts.len());
+        if self.hosts[at].works > self.now {
+            return;
+        }
         let clock = self.clock(at);
         let Some(node) = &mut self.hosts[at].node else {
             return;
