@@ -61,6 +61,10 @@ pub const DIAL_MS: u64 = 20_000;
 /// A peer from which nothing came for this many milliseconds is sent a ping.
 pub const IDLE_MS: u64 = 10_000;
 
+/// Whoever is to be pinged within this many milliseconds is pinged with the first: one that
+/// sleeps is woken once for all of them.
+pub const PINGS_TOGETHER_MS: u64 = 4_000;
+
 /// A peer that does not answer a ping in this many milliseconds is given up; one that does not
 /// answer when asked for its chain is taken as having none.
 pub const ANSWER_MAX_MS: u64 = 30_000;
@@ -312,3 +316,37 @@ pub const EXTENSION_SPACING_MS: u64 = 1_000;
 /// Of one kind of event the journal gets one line in this many milliseconds, and then how many
 /// more there were.
 pub const LOG_WINDOW_MS: u64 = 10_000;
+
+/// The ring of events on disk: bytes.
+pub const EVENTS_BYTES: usize = 64 << 10;
+
+/// A line in it: bytes. The longest that is not cut names two hashes of 64 digits.
+pub const EVENT_BYTES_MAX: usize = 512;
+
+/// Events that are kept of one hour of a run; the others are counted. A card that is written too
+/// often wears out, and what matters would be pushed out of the ring.
+pub const EVENTS_PER_HOUR: u32 = 10;
+
+/// An hour: milliseconds.
+pub const EVENTS_HOUR_MS: u64 = 3_600_000;
+
+/// Events that the menu lists: the last ones.
+pub const EVENTS_LISTED: usize = 20;
+
+/// A wall clock that is so many seconds behind the last block, or more, is not set.
+pub const CLOCK_BEHIND_S: f64 = 300.0;
+
+/// A double of seconds tells microseconds apart up to this one, in the year 2242.
+pub const CLOCK_EXACT_S: f64 = 8_589_934_592.0;
+
+/// A time before which this program was not there, so that a wall clock which shows one is not
+/// set: seconds since 1970. It is the day of the version, or the time of the build where that is
+/// named in `SOURCE_DATE_EPOCH`, as reproducible builds have it; a build that looks at the clock
+/// would be another one each time.
+pub const BUILT_S: u64 = match option_env!("SOURCE_DATE_EPOCH") {
+    None => 1_795_564_800,
+    Some(text) => match u64::from_str_radix(text, 10) {
+        Ok(seconds) => seconds,
+        Err(_) => panic!("SOURCE_DATE_EPOCH is no number of seconds"),
+    },
+};

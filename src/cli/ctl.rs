@@ -37,6 +37,7 @@ menu. Exit code 0: done; 1: refused, with the reason. --json prints an object fo
   connect HOST:PORT    dials a peer, and keeps dialing it once it was reached
   sync                 asks every peer for its chain
   status               tells the node's state
+  events               lists what happened lately
 ";
 
 /// What is asked, and where.
@@ -91,6 +92,7 @@ fn parse_command(name: &str, rest: &[String]) -> Usage<control::Command> {
         ("peers", _) => control::Command::Peers,
         ("sync", _) => control::Command::Sync,
         ("status", _) => control::Command::Status,
+        ("events", _) => control::Command::Events,
         _ => return Err(format!("blx ctl knows no command {name:?}")),
     };
     match rest.first() {
@@ -240,6 +242,7 @@ mod tests {
             ),
             (&["sync"], control::Command::Sync),
             (&["status"], control::Command::Status),
+            (&["events"], control::Command::Events),
         ] {
             assert_eq!(asked(words), Some(command));
             assert!(MEANING.contains(&format!("  {}", words[0])) || MEANING.contains(words[0]));

@@ -11,12 +11,13 @@ use super::{complain, default_data_dir, parse_difficulty, parse_directory, print
 use super::{sentence, text};
 use crate::offline::backup::{self, Saved};
 use crate::offline::compact::{self, Compacted};
+use crate::offline::events;
 use crate::offline::transfer;
 use crate::offline::verify::Verdict;
 use crate::wire::address::parse_port;
 
 /// The sub-commands.
-pub const NAMES: [&str; 5] = ["export", "import", "backup", "restore", "compact"];
+pub const NAMES: [&str; 6] = ["export", "import", "backup", "restore", "compact", "events"];
 
 /// Their usage lines.
 pub const USAGE: &str = "       \
@@ -25,18 +26,20 @@ blx export [--branch] [WHERE] [FILE]
        blx backup [WHERE] FILE
        blx restore [WHERE] FILE
        blx compact [WHERE]
+       blx events [WHERE]
 ";
 
 /// Their meaning.
 pub const MEANING: &str = "
 WHERE is --data-dir DIR, or --port PORT for that port's default data directory. A node may be
-running there during export and backup, and none during the others. No file is overwritten.
+running there during export, backup and events, and none during the others. No file is overwritten.
   export   writes the chain as a JSON array of blocks to FILE, or to standard output; with --branch
            the blocks that the last switch with a warning took out of the chain
   import   checks an array or a chain_response (- is standard input), then puts it into an empty DIR
   backup   writes chain and key as one file; whoever has it can act as this node
   restore  checks such a file, then puts it into an empty DIR
   compact  writes the chain file anew without what fell out of the chain; a node does so by itself
+  events   prints the starts, stops, recoveries, losses and faults that were kept, oldest first
 ";
 
 /// What to do with a data directory.
@@ -62,6 +65,8 @@ pub enum Task {
     Restore(PathBuf),
     /// Write its chain file anew.
     Compact,
+    /// Print what its node lived through.
+    Events,
 }
 
 /// Reads the arguments behind one of [`NAMES`].
@@ -71,6 +76,7 @@ pub fn parse(name: &OsStr, mut parser: lexopt::Parser, home: Option<OsString>) -
     let mut port = None;
     let mut difficulty = None;
     let mut branch = false;
+    let takes_file = name != "compact" && name != "events";
     while let Some(argument) = parser.next().map_err(sentence)? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
@@ -80,7 +86,7 @@ pub fn parse(name: &OsStr, mut parser: lexopt::Parser, home: Option<OsString>) -
                 difficulty = Some(parse_difficulty(&text(&mut parser)?)?);
             }
             Long("branch") if name == "export" => branch = true,
-            Value(value) if name != "compact" && file.is_none() && !value.is_empty() => {
+            Value(value) if takes_file && file.is_none() && !value.is_empty() => {
                 file = Some(value.into())
             }
             other => return Err(sentence(other.unexpected())),
@@ -98,6 +104,7 @@ pub fn parse(name: &OsStr, mut parser: lexopt::Parser, home: Option<OsString>) -
             Task::Export { branch, file }
         }
         (Some("compact"), _) => Task::Compact,
+        (Some("events"), _) => Task::Events,
         (Some("import"), Some(file)) => Task::Import { file, difficulty },
         (Some("backup"), Some(file)) if !piped => Task::Backup(file),
         (Some("restore"), Some(file)) if !piped => Task::Restore(file),
@@ -123,6 +130,7 @@ pub fn run(directory: &Path, task: &Task) -> ExitCode {
         Task::Restore(file) => backup::restore(directory, file)
             .map(|saved| told(&format!("restored in {}", directory.display()), saved)),
         Task::Compact => compact::compact(directory).map(compacted),
+        Task::Events => events::events(directory).map(|lines| print(&lines)),
     };
     done.unwrap_or_else(|fault| complain(&format!("blx: {fault}\n"), EXIT_FAULT))
 }
@@ -239,6 +247,8 @@ mod tests {
             &["export", "--difficulty", "2"],
             &["export", "--branch=x"],
             &["backup", "--branch", "f"],
+            &["compact", "f"],
+            &["events", "f"],
             &["export", "--data-dir", "x", "--port", "6000"],
             &["export", "--port", "0"],
             &["export", "--data-dir="],

@@ -60,6 +60,7 @@ impl<D: Disk> Node<D> {
             },
             Command::Sync => self.ask_all(at),
             Command::Status => self.report(at),
+            Command::Events => self.list_events(at),
         }
     }
 

@@ -165,6 +165,10 @@ pub struct Config {
     pub scrub_every: Option<Millis>,
     /// Starts so far that followed a kill or a power cut.
     pub unclean_stops: u32,
+    /// This start is one of them.
+    pub unclean_stop: bool,
+    /// When this program was built: microseconds since 1970. An earlier wall clock is not set.
+    pub built: u64,
     /// A random number by which this run of the node is known to others of its kind.
     pub id: u64,
     /// What falls out of the chain is not made again, as desktop nodes have it.

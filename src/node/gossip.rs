@@ -421,7 +421,7 @@ impl<D: Disk> Node<D> {
             }
             Err(AppendError::Disk(error)) => {
                 self.log.abandon();
-                self.notify(&format!(
+                self.alert(&format!(
                     "[store ❌] a peer's block was not taken: {error}."
                 ));
             }

@@ -63,12 +63,12 @@ pub struct Peer {
     pub framed: Millis,
     /// When bytes last left, or there were none to send.
     pub flowed: Millis,
-    /// When a ping was sent that has no answer yet.
+    /// When a ping was sent, or would have been due, that has no answer yet.
     pub pinged: Option<Millis>,
     /// When the last ping was sent.
     pub ping_sent: Option<Millis>,
     /// How long the last answer to a ping took, in milliseconds.
-    pub ping: Option<u64>,
+    pub ping_ms: Option<u64>,
     /// Who it is.
     pub kind: Kind,
     /// We have told it who we are.
@@ -120,7 +120,7 @@ impl Peer {
             flowed: now,
             pinged: None,
             ping_sent: None,
-            ping: None,
+            ping_ms: None,
             kind: Kind::Unknown,
             announced: false,
             tip: None,
@@ -257,7 +257,12 @@ impl Peer {
         }
     }
 
-    /// Looks after the time: pings a quiet peer, and says why a dead one is to be given up.
+    /// Whether nothing was heard of it for so many milliseconds, nor is an answer awaited.
+    pub fn is_quiet(&self, now: Millis, ms: u64) -> bool {
+        self.pinged.is_none() && self.held.is_none() && now.0 >= self.heard.0 + ms
+    }
+
+    /// Looks after the time: says why a dead peer is to be given up.
     pub fn tend(&mut self, now: Millis) -> Option<&'static str> {
         if self.held.is_some() {
             self.excuse(now, u64::from(u32::MAX));
@@ -272,11 +277,14 @@ impl Peer {
         if !self.writer.pending().is_empty() && over(Some(self.flowed), limits::STALL_MS) {
             return Some("it does not take what is sent");
         }
-        if self.pinged.is_none() && over(Some(self.heard), limits::IDLE_MS) {
-            (self.pinged, self.ping_sent) = (Some(now), Some(now));
-            self.push(Intent::Ping);
-        }
         None
+    }
+
+    /// Asks whether it is there. Asked before its time, it may take as much longer to answer.
+    pub fn ping(&mut self, now: Millis) {
+        let due = Millis(self.heard.0 + limits::IDLE_MS);
+        (self.pinged, self.ping_sent) = (Some(due.max(now)), Some(now));
+        self.push(Intent::Ping);
     }
 
     /// Bytes came: it is there.
@@ -287,7 +295,7 @@ impl Peer {
     /// It has answered a ping.
     pub fn ponged(&mut self, now: Millis) {
         if let Some(sent) = self.ping_sent.take() {
-            self.ping = Some(now.0 - sent.0);
+            self.ping_ms = Some(now.0 - sent.0);
         }
     }
 }

@@ -270,6 +270,7 @@ impl<D: Disk> Node<D> {
             }
             self.tend_question(line);
         }
+        self.tend_quiet();
         self.tend_sync();
         if self.work.is_none() {
             self.pool.expire(now);
@@ -294,6 +295,19 @@ impl<D: Disk> Node<D> {
             target.contact = Contact::Dialing(line);
             let (host, port) = (target.host.clone(), target.port);
             self.actions.push_back(Action::Dial { line, host, port });
+        }
+    }
+
+    /// Pings who has been quiet for long; with the first of them also who will have been soon.
+    fn tend_quiet(&mut self) {
+        let now = self.now.mono;
+        let mut peers = self.slots.iter_mut().filter_map(Slot::peer);
+        if peers.any(|peer| peer.is_quiet(now, limits::IDLE_MS)) {
+            let soon = limits::IDLE_MS - limits::PINGS_TOGETHER_MS;
+            let peers = self.slots.iter_mut().filter_map(Slot::peer);
+            for peer in peers.filter(|peer| peer.is_quiet(now, soon)) {
+                peer.ping(now);
+            }
         }
     }
 

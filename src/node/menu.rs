@@ -8,7 +8,7 @@ use super::lines::Slot;
 use super::pool::{Batch, Origin};
 use super::report::{Answer, Listing};
 use super::{Millis, Node};
-use crate::ledger::{Kind, Timestamp, Uid};
+use crate::ledger::{Kind, Uid};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::address::{parse_host, parse_port};
@@ -27,9 +27,10 @@ enum Choice {
     Sync,
     Status,
     Exit,
+    ListEvents,
 }
 
-const MENU: [(Choice, &str); 10] = [
+const MENU: [(Choice, &str); 11] = [
     (Choice::Request, "request (single)"),
     (Choice::Release, "release (single)"),
     (Choice::ListReserved, "list reserved items"),
@@ -40,6 +41,7 @@ const MENU: [(Choice, &str); 10] = [
     (Choice::Sync, "sync chain from network (consensus)"),
     (Choice::Status, "report blockchain status"),
     (Choice::Exit, "exit"),
+    (Choice::ListEvents, "list recent events"),
 ];
 
 /// What the next line of input means.
@@ -311,6 +313,7 @@ impl<D: Disk> Node<D> {
                 seat.console.typing.drop_all();
             }
             Choice::Exit => self.begin_end(),
+            Choice::ListEvents => self.list_events(at),
         }
     }
 
@@ -331,7 +334,7 @@ impl<D: Disk> Node<D> {
 
     /// Makes the user's wish a block, if the items allow it.
     pub(super) fn wish(&mut self, at: usize, kind: Kind, items: Vec<Uid>) {
-        let time = Timestamp::from_micros(self.now.wall);
+        let time = self.wish_time();
         let sign = |item| self.identity.sign(kind, item, time);
         let transactions: Vec<_> = items.into_iter().map(sign).collect();
         self.wait_for_answer(at);

@@ -6,9 +6,7 @@ use super::pool::{Batch, Origin};
 use super::report::Answer;
 use super::seats::Asker;
 use super::{Millis, Node};
-use crate::ledger::{
-    Block, Changes, Kind, PublicKey, RuleError, Timestamp, Transaction, Uid, Work,
-};
+use crate::ledger::{Block, Changes, Kind, PublicKey, RuleError, Transaction, Uid, Work};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::log::AppendError;
@@ -224,12 +222,6 @@ impl<D: Disk> Node<D> {
         Some(Winner { key, height })
     }
 
-    /// Never before the tip: the clock of a machine without a battery may do anything
-    /// (PROTOCOL.md section 3).
-    fn block_time(&self) -> Timestamp {
-        Timestamp::from_micros(self.now.wall).max(self.log.tip_time())
-    }
-
     /// Tells the user that somebody else came first.
     fn lost_to(
         &mut self,
@@ -243,7 +235,7 @@ impl<D: Disk> Node<D> {
         };
         self.remember_lost(transaction);
         let (verb, uid, key) = (verb(transaction), &transaction.uid, key.to_string());
-        self.notify(&format!(
+        self.alert(&format!(
             "[consensus] your {verb} of {uid} lost to {} at block {height}",
             menu_name(&key)
         ));
@@ -253,7 +245,7 @@ impl<D: Disk> Node<D> {
     pub(super) fn lost(&mut self, transaction: &Transaction, why: &str) {
         self.remember_lost(transaction);
         let (verb, uid) = (verb(transaction), &transaction.uid);
-        self.notify(&format!(
+        self.alert(&format!(
             "[consensus ❌] your {verb} of {uid} is lost: {why}."
         ));
     }

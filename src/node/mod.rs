@@ -9,9 +9,12 @@
 //! wait there, `mine` makes the blocks. `monitor` looks for damage in the chain file and sees to its
 //! repair. `seats` are the consoles: `typing` and `console` a user's stream in and out, `menu` takes
 //! his lines, `control` those of a program, `report` answers them, `progress` tells what takes long.
+//! `chronicle` keeps what happened for who was not there, and `wall` is all that the time of day is
+//! good for.
 
 mod book;
 mod candidate;
+mod chronicle;
 mod console;
 mod control;
 mod desktop;
@@ -34,6 +37,7 @@ mod settle;
 mod sync;
 mod typing;
 mod view;
+mod wall;
 
 use core::net::SocketAddr;
 use std::collections::VecDeque;
@@ -46,6 +50,7 @@ use crate::store::log::Log;
 use crate::store::recover::WAY_OUT;
 use crate::wire::write::Intent;
 use book::Book;
+use chronicle::Chronicle;
 pub use event::{
     Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
 };
@@ -98,6 +103,8 @@ pub struct Node<D> {
     ending: Option<Millis>,
     monitor: Monitor,
     unclean_stops: u32,
+    chronicle: Chronicle,
+    built: u64,
 }
 
 impl<D: Disk> Node<D> {
@@ -126,6 +133,7 @@ impl<D: Disk> Node<D> {
             target
         });
         let seed = *config.random.first_chunk().expect("32 bytes begin with 8");
+        let chronicle = Chronicle::new(clock, log.tip().length, config.unclean_stop);
         let sync = Sync::resume(log.take_last_switch());
         Ok(Node {
             log,
@@ -156,6 +164,8 @@ impl<D: Disk> Node<D> {
             ending: None,
             monitor,
             unclean_stops: config.unclean_stops,
+            chronicle,
+            built: config.built,
         })
     }
 
@@ -196,6 +206,7 @@ impl<D: Disk> Node<D> {
         self.fill();
         self.let_go();
         self.end();
+        self.write_events();
     }
 
     /// Where the line's next bytes go. Empty: do not read this line now.
@@ -371,7 +382,7 @@ impl<D: Disk> Node<D> {
                 self.log.bytes()
             ),
             Ok(false) => {}
-            Err(error) => self.notify(&format!(
+            Err(error) => self.alert(&format!(
                 "[store ⚠️] {error}: the chain file is not compacted in this run."
             )),
         }
@@ -388,7 +399,7 @@ impl<D: Disk> Node<D> {
 
     /// The disk did not do as it should: from here on nothing is written.
     fn disk_failed(&mut self, error: &DiskError) {
-        self.notify(&format!(
+        self.alert(&format!(
             "[store ❌] {error}: no new blocks are taken until blx is started again, \
              the chain can still be read."
         ));
@@ -424,7 +435,8 @@ impl<D: Disk> Node<D> {
     fn stop(&mut self) {
         match self.ending {
             None => self.begin_end(),
-            Some(_) => self.actions.push_back(Action::Exit),
+            // Whoever asks twice does not want to wait.
+            Some(_) => self.ending = Some(self.now.mono),
         }
     }
 
@@ -448,6 +460,7 @@ impl<D: Disk> Node<D> {
             self.save_waiting();
             self.report_unfinished();
             self.save_book();
+            self.keep_stop();
             self.actions.push_back(Action::Exit);
         }
     }

@@ -1,7 +1,7 @@
 //! Looks for damage in the chain file, a little at a time, and sees to its repair.
 
 use super::lines::Slot;
-use super::report::date;
+use super::wall::date;
 use super::{Millis, Node};
 use crate::ledger::{Hash, Timestamp};
 use crate::limits;
@@ -93,7 +93,7 @@ impl<D: Disk> Node<D> {
         let found = height.or_else(|| self.log.gap().map(|_| self.log.tip().length));
         let Some(found) = found else { return };
         if !core::mem::replace(&mut self.monitor.told, true) {
-            self.notify(&format!(
+            self.alert(&format!(
                 "[monitor ⚠️] corruption detected at block {found} -- repairing..."
             ));
         }
@@ -116,7 +116,7 @@ impl<D: Disk> Node<D> {
                 }
             }
             Ok(()) => self.repaired(),
-            Err(error) => self.notify(&format!("[monitor ❌] repair failed: {error}.")),
+            Err(error) => self.alert(&format!("[monitor ❌] repair failed: {error}.")),
         }
     }
 
@@ -146,7 +146,7 @@ impl<D: Disk> Node<D> {
             Ok(None) => true,
             Ok(Some(name)) => {
                 self.monitor.told = false;
-                self.notify(&format!(
+                self.alert(&format!(
                     "[monitor ❌] nobody had block {from}: it and what is behind it are kept as {name}."
                 ));
                 self.tip_changed();
@@ -166,7 +166,7 @@ impl<D: Disk> Node<D> {
             return;
         }
         if core::mem::take(&mut self.monitor.told) {
-            self.notify("[monitor ✅] repair completed.");
+            self.alert("[monitor ✅] repair completed.");
         }
         self.monitor.patience = None;
         self.busy = true;
@@ -249,7 +249,7 @@ impl<D: Disk> Node<D> {
             }
             if let Err(why) = verdict {
                 let text = format!("block {height} is invalid: {why}");
-                self.notify(&format!("[monitor ⚠️] corruption detected: {text}."));
+                self.alert(&format!("[monitor ⚠️] corruption detected: {text}."));
                 self.monitor.invalid = Some(text);
             }
             left = left.saturating_sub(1 + block.transactions.len());

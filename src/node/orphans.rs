@@ -98,7 +98,7 @@ impl<D: Disk> Node<D> {
         for height in next..end {
             let found = self.orphans_of(&fallen, height, &mut lost);
             if let Err(error) = found {
-                self.notify(&format!(
+                self.alert(&format!(
                     "[store ❌] block {height} of the chain before cannot be read, \
                      so what was asked for in it is not made again: {error}."
                 ));
@@ -179,7 +179,7 @@ impl<D: Disk> Node<D> {
                     }
                     self.tell_found(&stored.block);
                 }
-                Err(error) => self.notify(&format!("[store ❌] {error}.")),
+                Err(error) => self.alert(&format!("[store ❌] {error}.")),
             }
         }
         if end < length {
@@ -238,7 +238,7 @@ impl<D: Disk> Node<D> {
         match self.log.save_fallen(&fallen, &mut saving, blocks) {
             Ok(false) => return Some(Stage::Saving { fallen, saving }),
             Ok(true) => {}
-            Err(error) => self.notify(&format!(
+            Err(error) => self.alert(&format!(
                 "[store ❌] the branch that was left cannot be kept: {error}."
             )),
         }
@@ -249,7 +249,7 @@ impl<D: Disk> Node<D> {
         };
         let tip = self.log.tip();
         let (fork, new) = (fallen.from, tip.length - 1);
-        self.notify(&format!(
+        self.alert(&format!(
             "[consensus ⚠️] this switch loses or changes what stood more than {} blocks deep: from \
              block {fork} on, tip {old_tip} (block {old}) gave way to tip {} (block {new}); what was \
              there is read back with blx export --branch",

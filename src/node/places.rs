@@ -167,7 +167,7 @@ impl<D: Disk> Node<D> {
             .collect();
         let mut pings: Vec<_> = open
             .iter()
-            .filter_map(|(line, peer)| Some((peer.ping?, *line)))
+            .filter_map(|(line, peer)| Some((peer.ping_ms?, *line)))
             .collect();
         pings.sort_unstable();
         let mut brought: Vec<_> = open

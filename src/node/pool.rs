@@ -285,7 +285,7 @@ impl<D: Disk> Node<D> {
             })
             .collect();
         if let Err(error) = waiting::write(self.log.disk(), &list) {
-            self.notify(&format!(
+            self.alert(&format!(
                 "[store ⚠️] {error}: what waits for a block would be lost in a restart."
             ));
         }

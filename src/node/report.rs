@@ -9,6 +9,7 @@ use serde::Serialize;
 use super::gossip::menu_name;
 use super::lines::{Kind as PeerKind, Peer, Slot};
 use super::peers::{Contact, Target};
+use super::wall::date;
 use super::{Node, Summary};
 use crate::ledger::Uid;
 use crate::limits;
@@ -78,6 +79,8 @@ struct Status {
     last_sync_us: u64,
     slowest_sync_us: u64,
     verified: String,
+    /// Why the wall clock is not set.
+    clock_not_set: Option<String>,
     unclean_stops: u32,
     key: String,
     /// Why nothing is written any more.
@@ -112,6 +115,9 @@ impl fmt::Display for Status {
         writeln!(f, "[status] {}", self.verified)?;
         let unclean = self.unclean_stops;
         writeln!(f, "[status] starts after an unclean stop: {unclean}")?;
+        if let Some(why) = &self.clock_not_set {
+            writeln!(f, "[status] clock not set: {why}")?;
+        }
         write!(f, "[status] node key: {}", self.key)?;
         match &self.writing_stopped {
             Some(fault) => write!(f, "\n[status] writing stopped: {fault}"),
@@ -281,6 +287,7 @@ impl<D: Disk> Node<D> {
             last_sync_us: micros(syncs.last),
             slowest_sync_us: micros(syncs.slowest),
             verified: self.scrub_report(),
+            clock_not_set: self.clock_doubt(),
             unclean_stops: self.unclean_stops,
             key: self.identity.public().to_string(),
             writing_stopped: self.log.fault().map(ToString::to_string),
@@ -351,7 +358,7 @@ impl<D: Disk> Node<D> {
             node,
             blocks,
             agrees,
-            ping_ms: peer.ping,
+            ping_ms: peer.ping_ms,
             connected_s: (self.now.mono.0 - peer.opened.0) / 1000,
             blocks_in: peer.blocks_in,
             blocks_out: sent.blocks,
@@ -436,51 +443,5 @@ fn duration(seconds: u64) -> String {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7_200 => format!("{} min", seconds / 60),
         seconds => format!("{} h", seconds / 3_600),
-    }
-}
-
-/// A day and a minute in UTC, by the rule that 400 years have 146,097 days; a time that no
-/// calendar has is shown as it is.
-pub(super) fn date(seconds: f64) -> String {
-    if !(0.0..253_402_300_800.0).contains(&seconds) {
-        return format!("at {seconds} s");
-    }
-    let seconds = seconds as u64;
-    let (days, minutes) = (seconds / 86_400, seconds % 86_400 / 60);
-    // Years counted from March 1st of the year 0, so that a leap day is a year's last day.
-    let days = days + 719_468;
-    let (era, day_of_era) = (days / 146_097, days % 146_097);
-    let year_of_era =
-        (day_of_era - day_of_era / 1_460 + day_of_era / 36_524 - day_of_era / 146_096) / 365;
-    let day_of_year = day_of_era - (365 * year_of_era + year_of_era / 4 - year_of_era / 100);
-    let from_march = (5 * day_of_year + 2) / 153;
-    let day = day_of_year - (153 * from_march + 2) / 5 + 1;
-    let month = if from_march < 10 {
-        from_march + 3
-    } else {
-        from_march - 9
-    };
-    let year = year_of_era + era * 400 + u64::from(month <= 2);
-    let (hour, minute) = (minutes / 60, minutes % 60);
-    format!("{year:04}-{month:02}-{day:02} {hour:02}:{minute:02} UTC")
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn dates_are_those_of_the_calendar() {
-        for (seconds, text) in [
-            (0.0, "1970-01-01 00:00 UTC"),
-            (951_782_400.0, "2000-02-29 00:00 UTC"),
-            (1_795_396_853.6, "2026-11-23 01:20 UTC"),
-            (4_107_542_399.0, "2100-02-28 23:59 UTC"),
-            (4_107_542_400.0, "2100-03-01 00:00 UTC"),
-            (253_402_300_799.0, "9999-12-31 23:59 UTC"),
-        ] {
-            assert_eq!(date(seconds), text);
-        }
-        assert_eq!(date(-5.0), "at -5 s");
     }
 }

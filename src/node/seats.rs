@@ -138,10 +138,12 @@ impl<D: Disk> Node<D> {
         self.seats.all[at] = Some(Box::new(seat));
     }
 
-    /// What there was to say before the first console opened is for the log as well.
+    /// What there was to say before the first console opened is for the log and the ring as well.
     pub(super) fn log_early(&mut self) {
         for notice in core::mem::take(&mut self.early) {
-            self.log_event(&format!("[store ⚠️] {notice}"));
+            let event = format!("[store ⚠️] {notice}");
+            self.keep_event(&event);
+            self.log_event(&event);
         }
     }
 

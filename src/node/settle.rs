@@ -115,7 +115,7 @@ impl<D: Disk> Node<D> {
                 Some(Stage::Differing { fallen, next })
             }
             Err(error) if self.log.fault().is_none() => {
-                self.notify(&format!(
+                self.alert(&format!(
                     "[store ❌] a peer's chain was not taken: {error}."
                 ));
                 // Asked again at once, it could fail like this for ever.
@@ -187,7 +187,7 @@ impl<D: Disk> Node<D> {
                 Ok(Some(stored)) if gleaning.taken < limits::GLEANED_MAX => stored,
                 Ok(_) => return self.gleaned(),
                 Err(error) => {
-                    self.notify(&format!("[store ❌] a losing chain was not read: {error}."));
+                    self.alert(&format!("[store ❌] a losing chain was not read: {error}."));
                     return self.gleaned();
                 }
             };

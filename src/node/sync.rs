@@ -301,7 +301,7 @@ impl<D: Disk> Node<D> {
         if let Some(peer) = self.slots[line].peer() {
             peer.skip();
         }
-        self.notify(&format!(
+        self.alert(&format!(
             "[store ❌] a peer's chain was not looked at: {error}."
         ));
     }

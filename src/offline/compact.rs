@@ -3,6 +3,7 @@
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
+use super::snapshot::absent;
 use super::staging::sentence;
 use crate::ledger::Timestamp;
 use crate::shell::disk::SystemDisk;
@@ -26,11 +27,7 @@ pub struct Compacted {
 /// Writes the chain file of a directory, in which no node may be running, anew.
 pub fn compact(directory: &Path) -> Result<Compacted, String> {
     if !directory.join(File::Chain.name()).exists() {
-        return Err(format!(
-            "there is no {} in {}: choose another data directory with --data-dir or --port",
-            File::Chain.name(),
-            directory.display()
-        ));
+        return Err(absent(directory, File::Chain));
     }
     let disk = SystemDisk::open(directory).map_err(|fault| fault.to_string())?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);

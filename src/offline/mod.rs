@@ -1,5 +1,5 @@
 //! What needs no running node: a chain checked, taken out and put in, a data directory saved and
-//! put back.
+//! put back, and what was kept of a node's past read.
 //!
 //! Reading goes through [`snapshot`], which takes no lock and writes nothing, so a node may be
 //! running. Writing goes through [`staging`] into a data directory and through [`output`] anywhere
@@ -13,6 +13,7 @@ use std::path::Path;
 
 pub mod backup;
 pub mod compact;
+pub mod events;
 pub mod output;
 pub mod progress;
 pub mod snapshot;

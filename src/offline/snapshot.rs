@@ -64,13 +64,7 @@ impl Snapshot {
     /// A data directory.
     pub fn of_directory(path: &Path) -> Result<Snapshot, String> {
         let chain = Snapshot::of_present(path, File::Chain)?;
-        let mut snapshot = chain.ok_or_else(|| {
-            format!(
-                "there is no {} in {}: choose another data directory with --data-dir or --port",
-                File::Chain.name(),
-                path.display()
-            )
-        })?;
+        let mut snapshot = chain.ok_or_else(|| absent(path, File::Chain))?;
         match fs::read(path.join(File::Identity.name())) {
             Ok(identity) => snapshot.identity = identity,
             // A chain that was imported has no node's key until a node has run on it.
@@ -83,6 +77,11 @@ impl Snapshot {
     /// The blocks that a switch took out of the chain in a data directory, if it has that file.
     pub fn of_fallen(path: &Path) -> Result<Option<Snapshot>, String> {
         Snapshot::of_present(path, File::Fallen)
+    }
+
+    /// The ring of events in a data directory, if it has that file.
+    pub fn of_events(path: &Path) -> Result<Option<Snapshot>, String> {
+        Snapshot::of_present(path, File::Events)
     }
 
     fn of_present(path: &Path, file: File) -> Result<Option<Snapshot>, String> {
@@ -105,6 +104,15 @@ impl Snapshot {
             reason: "it is only being read".into(),
         }
     }
+}
+
+/// A data directory without a file that is asked for, as a sentence for the user.
+pub fn absent(path: &Path, file: File) -> String {
+    format!(
+        "there is no {} in {}: choose another data directory with --data-dir or --port",
+        file.name(),
+        path.display()
+    )
 }
 
 fn unreadable(path: &Path, file: File, error: &io::Error) -> String {

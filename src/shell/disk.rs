@@ -75,6 +75,11 @@ impl SystemDisk {
         self.lock.unclean_stops()
     }
 
+    /// Whether the last one was.
+    pub fn unclean_stop(&self) -> bool {
+        self.lock.unclean_stop()
+    }
+
     /// The open file, or `None` if there is no such file.
     fn existing(&mut self, file: File) -> Result<Option<&fs::File>, DiskError> {
         let path = self.path.join(file.name());

@@ -17,6 +17,8 @@ const LOCK: &str = "lock";
 pub struct Lock {
     file: fs::File,
     unclean: u32,
+    /// The last one has not ended as it should.
+    last: bool,
 }
 
 impl Lock {
@@ -65,11 +67,12 @@ impl Lock {
             }
         }
         let before = fs::read_to_string(&path).map_err(unusable)?;
-        let unclean = unclean_stops(&before);
+        let (unclean, last) = (unclean_stops(&before), was_running(&before));
         let pid = std::process::id().to_string();
         let lock = Lock {
             file: lock,
             unclean,
+            last,
         };
         lock.note(&pid).map_err(unusable)?;
         Ok(lock)
@@ -78,6 +81,11 @@ impl Lock {
     /// How often a node in this directory was killed, or lost its power, since it was made.
     pub fn unclean_stops(&self) -> u32 {
         self.unclean
+    }
+
+    /// Whether the last one was.
+    pub fn unclean_stop(&self) -> bool {
+        self.last
     }
 
     fn note(&self, state: &str) -> io::Result<()> {
@@ -89,13 +97,18 @@ impl Lock {
 
 /// Unclean stops up to the start that finds this text in the lock file.
 fn unclean_stops(text: &str) -> u32 {
-    let mut lines = text.lines();
-    let ran = lines.next().is_some_and(|line| line.parse::<u32>().is_ok());
-    let count = lines
-        .next()
+    let count = text
+        .lines()
+        .nth(1)
         .and_then(|line| line.strip_prefix("unclean stops: "));
     let before: u32 = count.and_then(|count| count.parse().ok()).unwrap_or(0);
-    before.saturating_add(u32::from(ran))
+    before.saturating_add(u32::from(was_running(text)))
+}
+
+/// Whether this text was left by a process that did not end as it should.
+fn was_running(text: &str) -> bool {
+    let process = text.lines().next();
+    process.is_some_and(|line| line.parse::<u32>().is_ok())
 }
 
 impl Drop for Lock {
@@ -133,14 +146,14 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         for _ in 0..2 {
             let disk = SystemDisk::open(home.path()).expect("opens");
-            assert_eq!(disk.unclean_stops(), 0);
+            assert_eq!((disk.unclean_stops(), disk.unclean_stop()), (0, false));
         }
         let killed = fs::read_to_string(home.path().join(LOCK)).expect("reads");
         let killed = killed.replace("stopped", "4711");
         fs::write(home.path().join(LOCK), killed).expect("writes");
-        for _ in 0..2 {
+        for last in [true, false] {
             let disk = SystemDisk::open(home.path()).expect("opens");
-            assert_eq!(disk.unclean_stops(), 1);
+            assert_eq!((disk.unclean_stops(), disk.unclean_stop()), (1, last));
         }
     }
 }

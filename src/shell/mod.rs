@@ -14,6 +14,7 @@ use std::rc::Rc;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
+use crate::limits::BUILT_S;
 use crate::node::{Clock, Config, Event, Line, Millis, Node, Summary};
 use crate::store::disk::Disk;
 
@@ -104,6 +105,8 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
             .scrub_hours
             .map(|hours| Millis(u64::from(hours) * 3_600_000)),
         unclean_stops: disk.unclean_stops(),
+        unclean_stop: disk.unclean_stop(),
+        built: BUILT_S * 1_000_000,
         id: u64::from_le_bytes(id),
         drop_orphans: settings.drop_orphans,
         random,

@@ -22,11 +22,13 @@ pub enum File {
     Waiting,
     /// The blocks that the last alarming switch took out of the chain.
     Fallen,
+    /// What this node lived through, as lines of text.
+    Events,
 }
 
 impl File {
     /// How many there are.
-    pub const COUNT: usize = 8;
+    pub const COUNT: usize = 9;
 
     /// Its name in the data directory.
     pub fn name(self) -> &'static str {
@@ -39,6 +41,7 @@ impl File {
             File::Peers => "peers.blx",
             File::Waiting => "waiting.blx",
             File::Fallen => "fallen.blx",
+            File::Events => "events.blx",
         }
     }
 }

@@ -4,13 +4,15 @@
 //! takes another chain, `recover` opens the file whatever happened to it, `repair` fills its holes;
 //! `checkpoint` makes that fast, `compact` keeps the file small, and `fallen` saves what an alarming
 //! switch took out. `book` and `waiting` are what a node remembers over a restart beside the chain;
-//! small files like these are `sealed`. `disk` is all that is asked of the system.
+//! small files like these are `sealed`. `events` is what a person may read of its past. `disk` is
+//! all that is asked of the system.
 
 pub mod book;
 pub mod branch;
 mod checkpoint;
 mod compact;
 pub mod disk;
+pub mod events;
 pub mod fallen;
 pub mod keys;
 pub mod log;

@@ -40,6 +40,8 @@ pub enum Command {
     Sync,
     /// The node's state.
     Status,
+    /// What happened lately, also to earlier runs.
+    Events,
 }
 
 /// A line of the answer.

@@ -5,6 +5,7 @@
 //! node is measured.
 
 mod consoles;
+mod events;
 mod harness;
 mod kill;
 mod menu;

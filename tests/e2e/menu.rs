@@ -14,6 +14,7 @@ const MENU: &str = "1. request (single)
 8. sync chain from network (consensus)
 9. report blockchain status
 10. exit
+11. list recent events
 
 select > ";
 
@@ -24,7 +25,7 @@ fn the_menu_is_shown_at_the_start_and_for_an_empty_line() {
     let menu = format!("=== Blockchain Node (Port {}) ===\n{MENU}", node.port);
     assert_eq!(node.out.text(), menu);
     for line in ["", "   ", "\r"] {
-        assert_eq!(node.ask(&[line], "10. exit"), format!("\n{menu}"));
+        assert_eq!(node.ask(&[line], "11. list"), format!("\n{menu}"));
     }
 }
 
@@ -33,7 +34,7 @@ fn what_is_no_option_is_called_invalid() {
     let home = Home::new();
     let mut node = home.node().start();
     for line in [
-        "text", "99", "0", "-1", "11", "1.", "01", "1 1", "٣", "\u{7}",
+        "text", "99", "0", "-1", "12", "1.", "01", "1 1", "٣", "\u{7}",
     ] {
         let answer = node.ask(&[line], "invalid option.\n");
         assert_eq!(answer, format!("\ninvalid option.\n{PROMPT}"), "{line:?}");

@@ -18,6 +18,7 @@ const FILES: [File; File::COUNT] = [
     File::Peers,
     File::Waiting,
     File::Fallen,
+    File::Events,
 ];
 
 #[derive(Clone, Default)]
@@ -127,20 +128,30 @@ pub struct Moment {
 impl Moment {
     /// How many things of the chain file a power cut may leave or take.
     pub fn loose(&self) -> usize {
-        self.images[File::Chain as usize].loose().len()
+        self.loose_of(File::Chain)
+    }
+
+    /// The same of another file.
+    pub fn loose_of(&self, file: File) -> usize {
+        self.images[file as usize].loose().len()
     }
 
     /// The disk after a power cut that leaves of the chain file's loose things those that are
-    /// `kept`, by their number. Of the files that no start reads, all or nothing.
+    /// `kept`, by their number. Of the other files, all or nothing.
     pub fn after_power_cut(&self, kept: impl Fn(usize) -> bool) -> SimDisk {
+        self.after_power_cut_in(File::Chain, kept)
+    }
+
+    /// The same with another file in the chain file's place.
+    pub fn after_power_cut_in(&self, cut: File, kept: impl Fn(usize) -> bool) -> SimDisk {
         let disk = SimDisk::default();
         for file in FILES {
             let image = &self.images[file as usize];
             let loose = image.loose();
             let number = |thing| loose.iter().position(|other| *other == thing);
-            let bytes = match file {
-                File::Chain => image.after_power_cut(|thing| number(thing).is_some_and(&kept)),
-                _ => image.after_power_cut(|_| kept(0)),
+            let bytes = match file == cut {
+                true => image.after_power_cut(|thing| number(thing).is_some_and(&kept)),
+                false => image.after_power_cut(|_| kept(0)),
             };
             disk.0.borrow_mut().images[file as usize] = Image::whole(bytes);
         }

@@ -6,6 +6,7 @@ mod crash;
 mod damage;
 mod disk;
 mod errors;
+mod events;
 mod history;
 
 /// Whether everything is to be tried.

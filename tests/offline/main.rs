@@ -1,4 +1,4 @@
-//! `blx export`, `import`, `backup` and `restore`, from the real binary.
+//! `blx export`, `import`, `backup`, `restore`, `compact` and `events`, from the real binary.
 
 use std::fs;
 use std::io::Write;
@@ -14,6 +14,7 @@ use serde_json::value::RawValue;
 mod backup;
 mod branch;
 mod compact;
+mod events;
 mod transfer;
 
 const BLX: &str = env!("CARGO_BIN_EXE_blx");

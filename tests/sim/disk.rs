@@ -41,6 +41,7 @@ struct Image {
 struct Files {
     images: [Image; File::COUNT],
     aside: usize,
+    syncs: [usize; File::COUNT],
     /// From now on every write and sync fails.
     broken: bool,
 }
@@ -86,6 +87,11 @@ impl SimDisk {
 
     pub fn live(&self, file: File) -> Vec<u8> {
         self.0.borrow().images[file as usize].live.clone()
+    }
+
+    /// How often a file was made durable.
+    pub fn syncs(&self, file: File) -> usize {
+        self.0.borrow().syncs[file as usize]
     }
 
     fn change(&self, file: File, action: &'static str, change: Change) -> Result<(), DiskError> {
@@ -137,6 +143,7 @@ impl Disk for SimDisk {
                 reason,
             });
         }
+        files.syncs[file as usize] += 1;
         let image = &mut files.images[file as usize];
         for change in std::mem::take(&mut image.unsynced) {
             change.apply(&mut image.durable);

@@ -3,6 +3,7 @@
 //! `BLX_SEEDS=n` runs so many seeds, `BLX_SEED=x` the one that failed.
 
 mod beside;
+mod clocks;
 mod desktop;
 mod disk;
 mod events;
@@ -17,6 +18,7 @@ mod peer;
 mod random;
 mod reach;
 mod repair;
+mod ring;
 mod scenario;
 mod splits;
 mod stories;

@@ -70,7 +70,11 @@ impl Chain {
         text(self.0.last().expect("a first block"), "hash")
     }
 
-    fn transactions(&self) -> impl Iterator<Item = &Value> {
+    pub fn blocks(&self) -> impl Iterator<Item = &Value> {
+        self.0.iter()
+    }
+
+    pub fn transactions(&self) -> impl Iterator<Item = &Value> {
         let blocks = self.0.iter();
         blocks.flat_map(|block| block["transactions"].as_array().expect("an array"))
     }

@@ -146,6 +146,26 @@ fn a_peer_that_answers_nothing_is_dropped_forty_seconds_after_its_last_word() {
 }
 
 #[test]
+fn pings_that_are_due_soon_leave_with_the_first() {
+    let mut world = star(1, 1);
+    let mut calls = Vec::new();
+    for _ in 0..3 {
+        let call = world.call(0);
+        world.say(call, PING);
+        calls.push(call);
+        world.run(3_000);
+    }
+    let pinged = |world: &mut World, call| world.heard(call).contains("\"ping\"");
+    assert!(world.run_until(2_000, |world| pinged(world, calls[0])));
+    world.run(100);
+    assert!(pinged(&mut world, calls[1]), "it would have been in 3 s");
+    assert!(!pinged(&mut world, calls[2]), "it would have been in 6 s");
+    // Which is not later than ever.
+    assert!(world.run_until(6_100, |world| pinged(world, calls[2])));
+    oracle::check(&mut world);
+}
+
+#[test]
 fn a_peer_that_keeps_pinging_is_kept() {
     let mut world = star(2, 1);
     let call = world.call(0);

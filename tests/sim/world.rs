@@ -19,7 +19,9 @@ use crate::random::Random;
 const LINES: usize = CONSOLE.0 as usize;
 /// So many events without a millisecond going by: nothing moves any more.
 const LIVELOCK: u32 = 1_000_000;
-const WALL: u64 = 1_795_000_000_000_000;
+pub const WALL: u64 = 1_795_000_000_000_000;
+/// Some days before.
+pub const BUILT: u64 = WALL - 500_000_000_000;
 
 /// What a line of a host is used for.
 #[derive(Clone, Copy)]
@@ -49,6 +51,8 @@ pub struct Host {
     pub secret: [u8; 32],
     pub connect: Vec<SocketAddr>,
     pub starts: u32,
+    /// Its last run has not ended by itself.
+    unclean: bool,
     pub lines: [Use; LINES],
     /// What its wall clock shows at the beginning of the run: microseconds.
     pub wall: u64,
@@ -163,6 +167,7 @@ impl World {
             secret: self.random.bytes(),
             connect: connect.iter().map(|to| address(*to)).collect(),
             starts: 0,
+            unclean: false,
             lines: [Use::Free; LINES],
             wall: WALL + self.random.below(20_000_000),
             turn: 0,
@@ -216,6 +221,8 @@ impl World {
             connect: connect.map(|to| (to.ip().to_string(), 6000)).collect(),
             scrub_every: Some(blx::node::Millis(60_000)),
             unclean_stops: 0,
+            unclean_stop: host.unclean,
+            built: BUILT,
             id,
             drop_orphans: false,
             random,
@@ -230,6 +237,7 @@ impl World {
         let node = self.open(at, clock);
         let host = &mut self.hosts[at];
         host.starts += 1;
+        host.unclean = true;
         host.node = Some(node);
         // The first packet to a host that knows nothing of the connection ends it.
         for connection in &mut self.net.connections {
@@ -400,9 +408,13 @@ impl World {
         false
     }
 
-    /// A node that waits has nothing to do: it does nothing when it is woken early.
+    /// A node that waits has nothing to do: it does nothing when it is woken early. One whose turn
+    /// takes its time does not wait.
     fn disturb(&mut self) {
         let at = self.random.place(self.hosts.len());
+        if self.hosts[at].works > self.now {
+            return;
+        }
         let clock = self.clock(at);
         let Some(node) = &mut self.hosts[at].node else {
             return;
@@ -568,7 +580,10 @@ impl World {
                     self.hang_up(connection, side);
                 }
             }
-            Action::Exit => self.stop(at, false),
+            Action::Exit => {
+                self.stop(at, false);
+                self.hosts[at].unclean = false;
+            }
         }
     }
 }

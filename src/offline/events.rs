@@ -1,0 +1,17 @@
+//! `blx events`: what a node lived through, as far as it was kept.
+
+use std::path::Path;
+
+use super::snapshot::{Snapshot, absent};
+use super::staging::sentence;
+use crate::store::disk::File;
+use crate::store::events;
+
+/// The events of a data directory, a line each, the oldest first. A node may be running there.
+pub fn events(directory: &Path) -> Result<String, String> {
+    let snapshot = Snapshot::of_events(directory)?;
+    let mut snapshot = snapshot.ok_or_else(|| absent(directory, File::Events))?;
+    let bytes = events::read(&mut snapshot).map_err(sentence)?;
+    let lines = events::lines(&bytes);
+    Ok(lines.flat_map(|line| [line, "\n"]).collect())
+}

@@ -1,0 +1,121 @@
+//! What is kept of a node's past, as `blx events` and key 11 tell it.
+
+use std::fs;
+use std::process::Command;
+
+use super::harness::{Home, PROMPT, Signal, free_port};
+
+const VERSION: &str = env!("CARGO_PKG_VERSION");
+
+/// What `blx events` prints, without the times; the version is V.
+fn events(home: &Home, port: u16) -> Vec<String> {
+    let output = Command::new(env!("CARGO_BIN_EXE_blx"))
+        .args(["events", "--port", &port.to_string()])
+        .env_clear()
+        .env("HOME", home.path())
+        .output()
+        .expect("it runs");
+    assert!(output.status.success(), "{output:?}");
+    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let told = |line: &str| {
+        line.split_once("Z ")
+            .expect("a time")
+            .1
+            .replace(VERSION, "V")
+    };
+    text.lines().map(told).collect()
+}
+
+#[test]
+fn a_start_after_a_kill_is_told_from_one_after_a_stop() {
+    let home = Home::new();
+    let port = free_port();
+    let mut node = home.node().port(port).start();
+    assert_eq!(events(&home, port), ["start blx V, height 1"]);
+    node.request("saw");
+    node.enter(&["10"]);
+    assert_eq!(node.code(), 0);
+    let mut node = home.node().port(port).start();
+    node.kill();
+    let mut node = home.node().port(port).start();
+    node.signal(Signal::TERM);
+    assert_eq!(node.code(), 0);
+    let mut node = home.node().port(port).start();
+    let expected = [
+        "start blx V, height 1",
+        "stop, height 2",
+        "start blx V, height 2",
+        "start blx V, height 2, after an unclean stop",
+        "stop, height 2",
+        "start blx V, height 2",
+    ];
+    assert_eq!(events(&home, port), expected);
+
+    // Key 11 has the same words.
+    let file = fs::read_to_string(home.data(port).join("events.blx")).expect("text");
+    assert_eq!(node.ask(&["11"], &file), format!("\n{file}{PROMPT}"));
+}
+
+#[test]
+fn the_menu_lists_the_last_twenty() {
+    let home = Home::new();
+    let port = free_port();
+    for _ in 0..11 {
+        let mut node = home.node().port(port).start();
+        node.enter(&["10"]);
+        assert_eq!(node.code(), 0);
+    }
+    let mut node = home.node().port(port).start();
+    let all = fs::read_to_string(home.data(port).join("events.blx")).expect("text");
+    assert_eq!(all.lines().count(), 23);
+    let last: Vec<&str> = all.lines().skip(3).collect();
+    let listed = format!("\n{}\n{PROMPT}", last.join("\n"));
+    assert_eq!(node.ask(&["11"], last[19]), listed);
+}
+
+/// No file may grow beyond a few kilobytes: what a full disk looks like to a program.
+const FULL: &str = "trap '' XFSZ; ulimit -f 16";
+
+#[test]
+fn a_disk_that_is_full_is_told_and_a_ring_that_is_full_costs_nothing() {
+    let home = Home::new();
+    let mut node = home.node().shell(FULL).start();
+    let port = node.port;
+    for item in 0..50 {
+        let item = format!("{item}-{}", "x".repeat(900));
+        node.enter(&["1", &item]);
+        if !node.expect(PROMPT).contains("✅ requested ") {
+            break;
+        }
+    }
+    let fault = "store: cannot write chain.blx: ";
+    let told = events(&home, port);
+    assert!(
+        told.iter().any(|event| event.starts_with(fault)),
+        "{told:?}"
+    );
+    node.enter(&["10"]);
+    assert_eq!(node.code(), 0);
+
+    // Now the ring is what has no room.
+    let ring = home.data(port).join("events.blx");
+    let old = "1970-01-01T00:00:00Z old\n".repeat(400);
+    fs::write(&ring, &old).expect("writes");
+    let mut node = home.node().port(port).shell(FULL).logging().start();
+    node.expect_log("events.blx: ");
+    assert!(
+        node.rest_of_log_line()
+            .ends_with(": no events are kept from here on in this run"),
+        "{}",
+        node.err.text()
+    );
+    assert_eq!(node.status().lines[0], "blockchain is A-OK! 😁");
+    node.enter(&["10"]);
+    assert_eq!(node.code(), 0);
+    assert_eq!(node.err.text().matches("no events are kept").count(), 1);
+    assert_eq!(
+        events(&home, port),
+        vec!["old"; 400],
+        "the old ones are there"
+    );
+}
