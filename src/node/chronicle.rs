@@ -40,8 +40,8 @@ pub struct Chronicle {
 }
 
 impl Chronicle {
-    /// One that begins with the node's start at this height.
-    pub fn new(now: Clock, height: u64, unclean_stop: bool) -> Chronicle {
+    /// One that begins with the start of a node with so many blocks.
+    pub fn new(now: Clock, blocks: u64, unclean_stop: bool) -> Chronicle {
         let mut chronicle = Chronicle {
             lines: Vec::new(),
             hour: now.mono,
@@ -54,7 +54,10 @@ impl Chronicle {
             false => "",
         };
         let version = env!("CARGO_PKG_VERSION");
-        chronicle.put(now, &format!("start blx {version}, height {height}{after}"));
+        chronicle.put(
+            now,
+            &format!("start blx {version}, block count {blocks}{after}"),
+        );
         chronicle
     }
 
@@ -101,7 +104,7 @@ impl<D: Disk> Node<D> {
 
     /// The node is about to end as it should.
     pub(super) fn keep_stop(&mut self) {
-        let text = format!("stop, height {}", self.log.tip().length);
+        let text = format!("stop, block count {}", self.log.tip().length);
         self.chronicle.put(self.now, &text);
     }
 
@@ -176,9 +179,9 @@ mod tests {
         for _ in 0..most + 5 {
             chronicle.keep(at(limits::EVENTS_HOUR_MS + 1), "again");
         }
-        chronicle.put(at(limits::EVENTS_HOUR_MS + 2), "stop, height 3");
+        chronicle.put(at(limits::EVENTS_HOUR_MS + 2), "stop, block count 3");
         let last = told(&mut chronicle).split_off(most - 1);
         let missed = "6 events before were too many to be kept";
-        assert_eq!(last, [missed, "stop, height 3"]);
+        assert_eq!(last, [missed, "stop, block count 3"]);
     }
 }

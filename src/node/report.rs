@@ -207,26 +207,20 @@ impl fmt::Display for TargetReport {
     }
 }
 
-/// An item, with who changed it last and when.
+/// An item, with who changed it last and when, as far as that is known.
 #[derive(Serialize)]
 struct ItemReport {
     item: String,
     reserved: bool,
     /// The block of that change.
     block: u64,
-    #[serde(flatten)]
-    change: Option<Change>,
-    /// Why that is not known.
-    error: Option<String>,
-}
-
-#[derive(Serialize)]
-struct Change {
     /// Seconds since 1970.
-    time: f64,
+    time: Option<f64>,
     /// A public key.
-    by: String,
+    by: Option<String>,
     this_node: bool,
+    /// Why it is not known.
+    error: Option<String>,
 }
 
 impl fmt::Display for ItemReport {
@@ -235,17 +229,12 @@ impl fmt::Display for ItemReport {
         if let Some(error) = &self.error {
             write!(f, "  ({error})")?;
         }
-        let Some(Change {
-            time,
-            by,
-            this_node,
-        }) = &self.change
-        else {
+        let (Some(time), Some(by)) = (self.time, &self.by) else {
             return Ok(());
         };
         let verb = if self.reserved { "taken" } else { "returned" };
-        let you = if *this_node { " (this node)" } else { "" };
-        write!(f, "  {verb} {} by {}{you}", date(*time), menu_name(by))
+        let you = if self.this_node { " (this node)" } else { "" };
+        write!(f, "  {verb} {} by {}{you}", date(time), menu_name(by))
     }
 }
 
@@ -415,18 +404,20 @@ impl<D: Disk> Node<D> {
             item: uid.to_string(),
             reserved,
             block: since,
-            change: None,
+            time: None,
+            by: None,
+            this_node: false,
             error: None,
         };
         match self.log.read(since) {
             Ok(stored) => {
                 let mut changes = stored.block.transactions.iter().rev();
                 let last = changes.find(|transaction| transaction.uid == *uid);
-                report.change = last.map(|change| Change {
-                    time: change.timestamp.seconds(),
-                    by: change.requester.to_string(),
-                    this_node: change.requester == self.identity.public(),
-                });
+                if let Some(change) = last {
+                    report.time = Some(change.timestamp.seconds());
+                    report.by = Some(change.requester.to_string());
+                    report.this_node = change.requester == self.identity.public();
+                }
             }
             Err(error) => report.error = Some(error.to_string()),
         }

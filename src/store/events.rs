@@ -2,7 +2,7 @@
 //! memory only. It is text, so that a person with nothing but `cat` can read it.
 //!
 //! ```text
-//! 2026-11-25T11:52:03Z start blx 0.1.0, height 123
+//! 2026-11-25T11:52:03Z start blx 0.1.0, block count 123
 //! ```
 //!
 //! Lines are added with one write and one sync. When they would not fit any more, the newest half
@@ -117,7 +117,10 @@ mod tests {
 
     #[test]
     fn a_line_is_one_line_of_bounded_length() {
-        assert_eq!(line(NOW, "stop, height 3"), format!("{NOW} stop, height 3"));
+        assert_eq!(
+            line(NOW, "stop, block count 3"),
+            format!("{NOW} stop, block count 3")
+        );
         let odd = line(NOW, "item a\nb\u{7}\u{9b}2J");
         assert_eq!(odd, format!("{NOW} item a?b??2J"));
         for letter in ["x", "é", "😁"] {

@@ -31,7 +31,7 @@ fn a_start_after_a_kill_is_told_from_one_after_a_stop() {
     let home = Home::new();
     let port = free_port();
     let mut node = home.node().port(port).start();
-    assert_eq!(events(&home, port), ["start blx V, height 1"]);
+    assert_eq!(events(&home, port), ["start blx V, block count 1"]);
     node.request("saw");
     node.enter(&["10"]);
     assert_eq!(node.code(), 0);
@@ -42,12 +42,12 @@ fn a_start_after_a_kill_is_told_from_one_after_a_stop() {
     assert_eq!(node.code(), 0);
     let mut node = home.node().port(port).start();
     let expected = [
-        "start blx V, height 1",
-        "stop, height 2",
-        "start blx V, height 2",
-        "start blx V, height 2, after an unclean stop",
-        "stop, height 2",
-        "start blx V, height 2",
+        "start blx V, block count 1",
+        "stop, block count 2",
+        "start blx V, block count 2",
+        "start blx V, block count 2, after an unclean stop",
+        "stop, block count 2",
+        "start blx V, block count 2",
     ];
     assert_eq!(events(&home, port), expected);
 

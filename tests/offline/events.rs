@@ -19,7 +19,7 @@ fn starts_and_stops_are_told_in_their_order() {
     let directory = used();
     let path = directory.path();
     let lines = done(&["events"], path, b"");
-    let expected = ["start blx V, height 1", "stop, height 4"];
+    let expected = ["start blx V, block count 1", "stop, block count 4"];
     assert_eq!(told(&lines), expected);
     let file = fs::read_to_string(path.join("events.blx")).expect("text");
     assert_eq!(file, lines, "the file can be read without blx");
@@ -49,7 +49,10 @@ fn what_is_no_event_is_passed_over() {
         let own = text
             .strip_prefix(&lines)
             .expect("the lines that were there");
-        assert_eq!(told(own), ["start blx V, height 4", "stop, height 4"]);
+        assert_eq!(
+            told(own),
+            ["start blx V, block count 4", "stop, block count 4"]
+        );
     }
 }
 
@@ -63,7 +66,7 @@ fn a_recovery_is_told() {
     Node::start(path).end();
     let lines = done(&["events"], path, b"");
     let told = told(&lines);
-    assert_eq!(told[2], "start blx V, height 3");
+    assert_eq!(told[2], "start blx V, block count 3");
     let recovery = "store: the chain file ended in an unfinished record: ";
     assert!(told[3].starts_with(recovery), "{lines}");
     assert!(
