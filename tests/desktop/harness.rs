@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Far more than anything here takes on a slow, busy machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(120);
 /// From one look at a status to the next.
 const PAUSE: Duration = Duration::from_millis(20);
 

@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Process, Status};
 use crate::relay::Relay;
+use crate::runner;
 
 const HOST: &str = "127.0.0.1";
 
@@ -112,7 +113,7 @@ impl Place {
 
     /// Under a name of its own in what a failing test prints.
     pub fn start_as(&self, name: &str, arguments: &[&str]) -> Node {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+        let mut command = runner::blx();
         command.args(["--bind", HOST, "--data-dir"]);
         command.arg(self.directory.path()).args(arguments);
         command.arg(self.port.to_string());

@@ -9,6 +9,8 @@ mod menu;
 mod peer;
 mod reach;
 mod repair;
+#[path = "../runner.rs"]
+mod runner;
 mod start;
 mod stream;
 mod terminal;
