@@ -134,6 +134,22 @@ impl Process {
         }
     }
 
+    /// Ends it by its menu, and waits until it is gone.
+    #[allow(dead_code)]
+    pub fn exit(&mut self) {
+        self.type_line("10");
+        let deadline = Instant::now() + LIMIT;
+        let mut said = self.said.lock();
+        while !said.ended {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{} does not end", self.name);
+            said = self.said.wait(said, left);
+        }
+        drop(said);
+        let status = self.child.wait().expect("it was started");
+        assert!(status.success(), "{}: {status}", self.name);
+    }
+
     /// Ends it at once, whatever it is doing.
     pub fn kill(&mut self) {
         // An error means that it has ended already.
