@@ -1,9 +1,11 @@
 //! The man page and the completions know what `blx --help` knows.
 
+#[path = "runner.rs"]
+mod runner;
+
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 
 /// The files, and what each puts before the name of an option and before a short one.
 const FILES: [(&str, &str, &str); 4] = [
@@ -14,9 +16,7 @@ const FILES: [(&str, &str, &str); 4] = [
 ];
 
 fn help() -> String {
-    let output = Command::new(env!("CARGO_BIN_EXE_blx"))
-        .arg("--help")
-        .output();
+    let output = runner::blx().arg("--help").output();
     String::from_utf8(output.expect("it starts").stdout).expect("UTF-8")
 }
 

@@ -3,9 +3,11 @@
 use std::fs;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use serde_json::Value;
+
+mod runner;
 
 fn vectors(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -14,7 +16,7 @@ fn vectors(name: &str) -> PathBuf {
 }
 
 fn verify(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
-    let mut child = Command::new(env!("CARGO_BIN_EXE_blx"))
+    let mut child = runner::blx()
         .arg("verify")
         .args(arguments)
         .stdin(Stdio::piped())
@@ -35,14 +37,14 @@ fn verify(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
     (
         status.code().expect("no signal"),
         text(stdout),
-        text(stderr),
+        runner::remarks(&text(stderr)),
     )
 }
 
 /// A data directory with `items` requested one by one.
 fn data_dir(items: &str) -> tempfile::TempDir {
     let dir = tempfile::tempdir().expect("a folder");
-    let mut child = Command::new(env!("CARGO_BIN_EXE_blx"))
+    let mut child = runner::blx()
         .args(["--bind", "127.0.0.1", "--data-dir"])
         .arg(dir.path())
         .arg(free_port())

@@ -6,15 +6,22 @@
 //! looked up by a child: this same program with [`COMMAND`] as its first argument. It prints one
 //! address a line, and its output is one more descriptor to poll.
 
+use std::env;
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::{SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
+use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
 
 use crate::limits::DIAL_ADDRESSES_MAX;
 
 /// The first argument of the child.
 pub const COMMAND: &str = "resolve-host";
+
+/// The environment's name for the words that start a program made for another kind of processor:
+/// an emulator and its options, with spaces between them. Not set where the system starts it by
+/// itself.
+pub const RUNNER: &str = "BLX_RUNNER";
 
 /// What is read of the child's output: 80 addresses of the longest kind, so that a host's IPv4
 /// addresses are seen even where the system sorts them last.
@@ -31,8 +38,7 @@ pub struct Resolver {
 impl Resolver {
     /// Starts looking up `host`.
     pub fn start(host: &str, port: u16) -> io::Result<Resolver> {
-        // This path still names the running program after its file was replaced by an upgrade.
-        let mut command = Command::new("/proc/self/exe");
+        let mut command = this_program()?;
         command.args([COMMAND, host]).arg(port.to_string());
         Resolver::spawn(command)
     }
@@ -83,6 +89,27 @@ impl Drop for Resolver {
         let _ = self.child.kill();
         let _ = self.child.wait();
     }
+}
+
+fn this_program() -> io::Result<Command> {
+    if env::var_os(RUNNER).is_some() {
+        // What /proc/self/exe names is the emulator.
+        return Ok(starting(&env::current_exe()?));
+    }
+    // This path still names the running program after its file was replaced by an upgrade.
+    Ok(Command::new("/proc/self/exe"))
+}
+
+/// A command that starts `program`, through the words of [`RUNNER`] if there are any.
+pub fn starting(program: &Path) -> Command {
+    let words = env::var(RUNNER).unwrap_or_default();
+    let mut words = words.split_whitespace();
+    let Some(emulator) = words.next() else {
+        return Command::new(program);
+    };
+    let mut command = Command::new(emulator);
+    command.args(words).arg(program);
+    command
 }
 
 /// IPv4 first: desktop nodes listen there only. A line without its end may lack half a port, so it

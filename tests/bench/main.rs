@@ -10,6 +10,8 @@ mod generate;
 mod measure;
 mod process;
 mod rewrite;
+#[path = "../runner.rs"]
+mod runner;
 mod table;
 #[allow(dead_code)]
 mod usage;

@@ -9,6 +9,7 @@ use std::time::{Duration, Instant};
 
 use rustix::process::{Pid, Signal, kill_process};
 
+use crate::runner;
 use crate::usage::{self, Memory};
 
 /// What a menu asks at rest; the stand-in says the same.
@@ -59,7 +60,7 @@ pub fn blx(directory: &Path) -> Command {
         .and_then(|listener| listener.local_addr())
         .expect("a free port")
         .port();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+    let mut command = runner::blx();
     command.args(["--bind", "127.0.0.1", "--data-dir"]);
     command.arg(directory).arg(port.to_string());
     command.env("LC_ALL", "C.UTF-8");

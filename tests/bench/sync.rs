@@ -20,6 +20,8 @@ mod nodes;
 #[allow(dead_code)]
 #[path = "../desktop/relay.rs"]
 mod relay;
+#[path = "../runner.rs"]
+mod runner;
 #[allow(dead_code)]
 mod table;
 #[allow(dead_code)]
@@ -28,7 +30,7 @@ mod usage;
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 use std::time::Duration;
 
 use catch_up::{Bench, Cost, Kind};
@@ -169,7 +171,7 @@ fn shown_memory(cost: &Cost) -> String {
 /// A file with the first `length` blocks of a chain as `blx export` writes them.
 fn exported(directory: &Path) -> PathBuf {
     let file = directory.join("chain.json");
-    let mut export = Command::new(env!("CARGO_BIN_EXE_blx"));
+    let mut export = runner::blx();
     export.arg("export").arg("--data-dir").arg(directory);
     export.arg(&file).stdout(Stdio::null());
     let done = export.status().expect("the program starts");

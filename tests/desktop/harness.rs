@@ -8,7 +8,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// Far more than anything here takes on a slow, busy machine.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(120);
 /// From one look at a status to the next.
 const PAUSE: Duration = Duration::from_millis(20);
 
@@ -132,6 +132,22 @@ impl Process {
             );
             thread::sleep(PAUSE);
         }
+    }
+
+    /// Ends it by its menu, and waits until it is gone.
+    #[allow(dead_code)]
+    pub fn exit(&mut self) {
+        self.type_line("10");
+        let deadline = Instant::now() + LIMIT;
+        let mut said = self.said.lock();
+        while !said.ended {
+            let left = deadline.saturating_duration_since(Instant::now());
+            assert!(!left.is_zero(), "{} does not end", self.name);
+            said = self.said.wait(said, left);
+        }
+        drop(said);
+        let status = self.child.wait().expect("it was started");
+        assert!(status.success(), "{}: {status}", self.name);
     }
 
     /// Ends it at once, whatever it is doing.

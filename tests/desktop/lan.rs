@@ -5,7 +5,6 @@
 use std::collections::BTreeMap;
 use std::fs;
 use std::path::Path;
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -16,6 +15,7 @@ use crate::harness::{LIMIT, Status};
 use crate::nodes::{Node, Place, desktop_from};
 use crate::peer::{Person, block_text};
 use crate::relay::Relay;
+use crate::runner;
 
 /// From one look at everything to the next.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -258,7 +258,7 @@ fn replay(chain: &[Value]) -> Result<(BTreeMap<String, bool>, Count), String> {
 
 /// Puts a chain into an empty data directory.
 fn import(directory: &Path, chain: &Path) {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+    let mut command = runner::blx();
     command.arg("import").arg("--data-dir").arg(directory);
     let output = command.arg(chain).output().expect("the program starts");
     assert!(output.status.success(), "{output:?}");
@@ -271,7 +271,7 @@ pub fn export(directory: &Path) -> Vec<Value> {
 
 /// The same with more arguments.
 pub fn exported(directory: &Path, arguments: &[&str]) -> Vec<Value> {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+    let mut command = runner::blx();
     command.arg("export").arg("--data-dir").arg(directory);
     let output = command
         .args(arguments)

@@ -12,6 +12,8 @@ mod peer;
 // The benchmark uses the rest of it.
 #[allow(dead_code)]
 mod relay;
+#[path = "../runner.rs"]
+mod runner;
 mod splits;
 mod streams;
 // The benchmark uses the rest of it.

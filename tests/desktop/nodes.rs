@@ -10,6 +10,7 @@ use tempfile::TempDir;
 
 use crate::harness::{Process, Status};
 use crate::relay::Relay;
+use crate::runner;
 
 const HOST: &str = "127.0.0.1";
 
@@ -112,7 +113,11 @@ impl Place {
 
     /// Under a name of its own in what a failing test prints.
     pub fn start_as(&self, name: &str, arguments: &[&str]) -> Node {
-        let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+        self.start_by(runner::blx(), name, arguments)
+    }
+
+    /// By a program of its own choice.
+    pub fn start_by(&self, mut command: Command, name: &str, arguments: &[&str]) -> Node {
         command.args(["--bind", HOST, "--data-dir"]);
         command.arg(self.directory.path()).args(arguments);
         command.arg(self.port.to_string());

@@ -14,6 +14,7 @@ use serde_json::Value;
 
 use super::harness::{Home, LIMIT, Node, PROMPT, Signal, Stream, wait_for};
 use super::peer::{Peer, Person, after, block_message, listen};
+use super::runner;
 
 /// A node with a control socket beside its standard input, and the socket's path.
 fn with_socket(home: &Home) -> (Node, PathBuf) {
@@ -24,7 +25,7 @@ fn with_socket(home: &Home) -> (Node, PathBuf) {
 }
 
 fn command(socket: &Path, words: &[&str]) -> Command {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+    let mut command = runner::blx();
     command.arg("ctl").arg("--socket").arg(socket).args(words);
     command.env_clear().env("LC_ALL", "C.UTF-8");
     command

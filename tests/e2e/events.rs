@@ -1,15 +1,15 @@
 //! What is kept of a node's past, as `blx events` and key 11 tell it.
 
 use std::fs;
-use std::process::Command;
 
 use super::harness::{Home, PROMPT, Signal, free_port};
+use super::runner;
 
 const VERSION: &str = env!("CARGO_PKG_VERSION");
 
 /// What `blx events` prints, without the times; the version is V.
 fn events(home: &Home, port: u16) -> Vec<String> {
-    let output = Command::new(env!("CARGO_BIN_EXE_blx"))
+    let output = runner::blx()
         .args(["events", "--port", &port.to_string()])
         .env_clear()
         .env("HOME", home.path())

@@ -12,6 +12,7 @@ use std::thread;
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
+use super::runner;
 pub use super::stream::{LIMIT, Stream, wait_for};
 
 /// What the menu asks at rest.
@@ -156,18 +157,20 @@ impl Launch {
     }
 
     fn command(&self, port: u16) -> Command {
-        let blx = env!("CARGO_BIN_EXE_blx");
+        let blx = runner::blx();
         let mut command = match &self.shell {
-            None => Command::new(blx),
+            None => blx,
             Some(words) => {
                 let mut shell = Command::new("/bin/sh");
-                shell.args(["-c", &format!("{words}; exec \"$0\" \"$@\""), blx]);
+                shell.args(["-c", &format!("{words}; exec \"$0\" \"$@\"")]);
+                shell.arg(blx.get_program()).args(blx.get_args());
                 shell
             }
         };
         command.args(["--bind", self.bind]).args(&self.arguments);
         command.arg(port.to_string());
-        command.env_clear().env("HOME", &self.home);
+        command.env_clear().envs(runner::environment());
+        command.env("HOME", &self.home);
         command.envs(self.variables.iter().cloned());
         command
     }

@@ -12,6 +12,8 @@ mod menu;
 mod peer;
 mod reach;
 mod repair;
+#[path = "../runner.rs"]
+mod runner;
 mod serial;
 mod service;
 mod start;

@@ -3,17 +3,19 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::{Command, Output, Stdio};
+use std::process::{Output, Stdio};
 
 use super::harness::{Home, LIMIT, Launch, PROMPT, Signal, Stream, free_port, wait_for};
 use super::peer::{Peer, listen};
+use super::runner;
 
 /// Runs the program to its end with these arguments only.
 fn blx(arguments: &[&str]) -> Output {
-    let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+    let mut command = runner::blx();
     command
         .args(arguments)
         .env_clear()
+        .envs(runner::environment())
         .env("HOME", "/nonexistent");
     command.stdin(Stdio::null()).output().expect("it starts")
 }
@@ -259,9 +261,10 @@ fn a_headless_node_serves_without_reading_its_input() {
 #[test]
 fn an_output_that_nobody_reads_any_more_ends_the_node_cleanly_at_its_next_word() {
     let home = Home::new();
-    let mut command = Command::new(env!("CARGO_BIN_EXE_blx"));
+    let mut command = runner::blx();
     command.args(["--bind", "127.0.0.1", &free_port().to_string()]);
-    command.env_clear().env("HOME", home.path());
+    command.env_clear().envs(runner::environment());
+    command.env("HOME", home.path());
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut node = command.stderr(Stdio::piped()).spawn().expect("it starts");
     let errors = Stream::of(node.stderr.take().expect("a pipe"));

@@ -6,7 +6,7 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 /// How long something may take before it counts as not happening.
-pub const LIMIT: Duration = Duration::from_secs(60);
+pub const LIMIT: Duration = Duration::from_secs(120);
 
 /// Held while any stream changes, so that one bell serves all who wait.
 static BOARD: Mutex<()> = Mutex::new(());

@@ -51,7 +51,7 @@ pub fn switch(directory: &Path, blocks: u64, others: u64) -> (Log<SystemDisk>, F
 
 fn verdict(directory: &Path) -> String {
     let file = directory.join("chain.blx");
-    let output = Command::new(BLX)
+    let output = runner::blx()
         .arg("verify")
         .arg(file)
         .output()
@@ -117,7 +117,7 @@ fn a_node_compacts_by_itself_when_more_than_half_is_garbage() {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         listener.local_addr().expect("an address").port()
     };
-    let mut node = Command::new(BLX)
+    let mut node = runner::blx()
         .args(["--headless", "--bind", "127.0.0.1", "--data-dir"])
         .arg(directory.path())
         .arg(port.to_string())

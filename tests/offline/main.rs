@@ -4,7 +4,7 @@ use std::fs;
 use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
 use std::path::{Path, PathBuf};
-use std::process::{Child, ChildStdin, Command, Output, Stdio};
+use std::process::{Child, ChildStdin, Output, Stdio};
 
 use blx::ledger::work::Work;
 use blx::ledger::{Block, Identity, Kind, Timestamp, Uid};
@@ -15,9 +15,9 @@ mod backup;
 mod branch;
 mod compact;
 mod events;
+#[path = "../runner.rs"]
+mod runner;
 mod transfer;
-
-const BLX: &str = env!("CARGO_BIN_EXE_blx");
 
 fn vectors(name: &str) -> PathBuf {
     Path::new(env!("CARGO_MANIFEST_DIR"))
@@ -42,7 +42,7 @@ fn finish(child: Child) -> (i32, String, String) {
 
 fn spawn(arguments: &[&str], directory: &Path) -> Child {
     let (name, rest) = arguments.split_first().expect("a sub-command");
-    Command::new(BLX)
+    runner::blx()
         .args([name, "--data-dir"])
         .arg(directory)
         .args(rest)
@@ -53,14 +53,16 @@ fn spawn(arguments: &[&str], directory: &Path) -> Child {
         .expect("starts")
 }
 
-/// Runs a sub-command on a data directory: exit code, standard output, standard error.
+/// Runs a sub-command on a data directory: exit code, standard output, standard error without what
+/// depends on the time that it took.
 fn blx(arguments: &[&str], directory: &Path, input: &[u8]) -> (i32, String, String) {
     let mut child = spawn(arguments, directory);
     let mut stdin = child.stdin.take().expect("piped");
     // A fault may be out before everything is read.
     let _ = stdin.write_all(input);
     drop(stdin);
-    finish(child)
+    let (code, out, err) = finish(child);
+    (code, out, runner::remarks(&err))
 }
 
 /// One that goes well and has nothing to remark; its standard output.
@@ -159,7 +161,7 @@ impl Node {
         let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
         let port = listener.local_addr().expect("an address").port();
         drop(listener);
-        let mut child = Command::new(BLX)
+        let mut child = runner::blx()
             .args(["--bind", "127.0.0.1", "--data-dir"])
             .arg(directory)
             .arg(port.to_string())

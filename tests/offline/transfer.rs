@@ -78,7 +78,7 @@ fn odd_names_and_times_come_out_as_they_went_in() {
     );
     // The difficulty is the directory's own from now on.
     let file = directory.path().join("chain.blx");
-    let verified = Command::new(BLX).arg("verify").arg(&file).output();
+    let verified = runner::blx().arg("verify").arg(&file).output();
     assert!(verified.expect("runs").status.success());
 }
 
@@ -97,7 +97,7 @@ fn an_invalid_chain_gets_verifys_sentence_and_leaves_nothing() {
         let directory = folder();
         let file = directory.path().join("in.json");
         fs::write(&file, chain).expect("writes");
-        let verified = Command::new(BLX).arg("verify").arg(&file).output();
+        let verified = runner::blx().arg("verify").arg(&file).output();
         let verdict = String::from_utf8(verified.expect("runs").stdout).expect("UTF-8");
         let data = directory.path().join("data");
         let (code, out, err) = blx(&["import", name(&file)], &data, b"");
@@ -200,8 +200,12 @@ fn a_full_disk_leaves_nothing_half() {
         ("restore", &data, name(&saved)),
     ] {
         let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"";
+        let blx = runner::blx();
         let output = Command::new("sh")
-            .args(["-c", script, BLX, command, "--data-dir"])
+            .args(["-c", script])
+            .arg(blx.get_program())
+            .args(blx.get_args())
+            .args([command, "--data-dir"])
             .args([directory.as_os_str(), file.as_ref()])
             .output();
         let output = output.expect("runs");
@@ -230,7 +234,7 @@ fn a_killed_import_leaves_no_chain() {
     let staged = path.join("candidate.blx");
     let begun = Instant::now();
     while fs::metadata(&staged).map_or(0, |file| file.len()) < 60_000 {
-        assert!(begun.elapsed() < Duration::from_secs(30), "it never grew");
+        assert!(begun.elapsed() < Duration::from_secs(120), "it never grew");
         thread::sleep(Duration::from_millis(5));
     }
     child.kill().expect("runs");
@@ -254,7 +258,7 @@ fn a_killed_import_leaves_no_chain() {
 #[test]
 fn a_long_check_says_how_far_it_is() {
     let chain = desktop_chain();
-    let verify = Command::new(BLX)
+    let verify = runner::blx()
         .args(["verify", "-"])
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
@@ -265,6 +269,7 @@ fn a_long_check_says_how_far_it_is() {
         verify.expect("starts"),
         spawn(&["import", "-"], directory.path()),
     ] {
+        let begun = Instant::now();
         let mut stdin = child.stdin.take().expect("piped");
         let (first, rest) = chain.as_bytes().split_at(chain.len() / 2);
         stdin.write_all(first).expect("reads");
@@ -273,10 +278,10 @@ fn a_long_check_says_how_far_it_is() {
         drop(stdin);
         let (code, _, err) = finish(child);
         assert_eq!(code, 0);
+        // One after a second, and another one every five seconds.
+        let most = 1 + begun.elapsed().as_secs() as usize / 5;
         assert!(
-            err.starts_with("blx: ")
-                && err.ends_with(" blocks checked\n")
-                && err.lines().count() == 1,
+            !err.is_empty() && runner::remarks(&err).is_empty() && err.lines().count() <= most,
             "{err}"
         );
     }

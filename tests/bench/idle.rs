@@ -1,0 +1,386 @@
+//! What a node costs while nothing happens: memory, wake-ups, processor, disk, and its start.
+//!
+//! `cargo bench --bench idle`, with `-- --quick` for windows of 10 s instead of a minute. BLX_EMULATED
+//! names the same program for another processor, with its emulator in front:
+//! `BLX_EMULATED="qemu-arm-static -L /usr/arm-linux-gnueabihf target/.../blx"`. All are measured at
+//! the same time, since all they do is wait. A goal that is missed is said and fails nothing.
+
+#[allow(dead_code)]
+mod disk;
+#[allow(dead_code)]
+mod generate;
+#[allow(dead_code)]
+mod process;
+#[allow(dead_code)]
+#[path = "../runner.rs"]
+mod runner;
+#[allow(dead_code)]
+mod table;
+#[allow(dead_code)]
+mod usage;
+
+use std::env;
+use std::fs;
+use std::net::TcpListener;
+use std::path::{Path, PathBuf};
+use std::process::{Child, Command, Stdio};
+use std::thread;
+use std::time::{Duration, Instant};
+
+use rustix::process::{Pid, Signal, kill_process};
+use table::{Row, grouped};
+
+/// Peers of a busy little LAN.
+const PEERS: usize = 8;
+
+const LONG: u64 = 10_000;
+const SHORT: u64 = 1_000;
+
+/// Where `guest_memory` finds what an emulated program has: a place that nothing else uses.
+const GUEST_BASE: u64 = 0x10_0000_0000;
+
+/// The program and what is in front of it.
+#[derive(Clone)]
+struct Program {
+    words: Vec<String>,
+    emulated: bool,
+}
+
+impl Program {
+    fn all() -> Vec<Program> {
+        let mut all = vec![Program {
+            words: vec![env!("CARGO_BIN_EXE_blx").to_owned()],
+            emulated: false,
+        }];
+        if let Ok(words) = env::var("BLX_EMULATED") {
+            let mut words: Vec<String> = words.split(' ').map(str::to_owned).collect();
+            words.insert(1, format!("{GUEST_BASE:#x}"));
+            words.insert(1, "-B".to_owned());
+            all.push(Program {
+                words,
+                emulated: true,
+            });
+        }
+        all
+    }
+
+    fn file(&self) -> &str {
+        self.words.last().expect("a program")
+    }
+
+    fn command(&self, directory: &Path, port: u16) -> Command {
+        let mut command = Command::new(&self.words[0]);
+        command.args(&self.words[1..]);
+        command.args(["--bind", "127.0.0.1", "--data-dir"]);
+        command.arg(directory).arg(port.to_string());
+        command.env("LC_ALL", "C.UTF-8");
+        command
+    }
+}
+
+fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0));
+    let address = listener.and_then(|listener| listener.local_addr());
+    address.expect("a free port").port()
+}
+
+/// A node without a menu, ended when this is dropped.
+struct Node {
+    child: Child,
+    port: u16,
+    socket: PathBuf,
+    emulated: bool,
+}
+
+impl Drop for Node {
+    fn drop(&mut self) {
+        // Both fail only if it has ended already.
+        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
+        let _ = self.child.wait();
+    }
+}
+
+impl Node {
+    /// In a directory of its own, with a chain of so many blocks.
+    fn start(program: &Program, directory: &Path, chain: &Path, connect: &[u16]) -> Node {
+        generate::begin(chain, SHORT, directory);
+        let (port, socket) = (free_port(), directory.join("blx.sock"));
+        let mut command = program.command(directory, port);
+        command.arg(format!("--console=unix:{}", socket.display()));
+        for port in connect {
+            command.arg(format!("--connect=127.0.0.1:{port}"));
+        }
+        command.stdin(Stdio::null()).stdout(Stdio::null());
+        Node {
+            child: command.spawn().expect("the program starts"),
+            port,
+            socket,
+            emulated: program.emulated,
+        }
+    }
+
+    /// Waits until it has so many peers, all of which agree.
+    fn await_peers(&self, count: usize) {
+        let limit = Instant::now() + Duration::from_secs(120);
+        loop {
+            let mut ctl = Command::new(env!("CARGO_BIN_EXE_blx"));
+            ctl.args(["ctl", "--json", "--socket"]).arg(&self.socket);
+            let output = ctl.arg("peers").stderr(Stdio::null()).output();
+            let output = output.expect("it runs");
+            let text = String::from_utf8_lossy(&output.stdout);
+            let agree = text.matches("\"agrees\":true").count();
+            if output.status.success() && agree == count {
+                return;
+            }
+            assert!(Instant::now() < limit, "{count} peers: {text}");
+            thread::sleep(Duration::from_millis(200));
+        }
+    }
+
+    fn proc(&self, file: &str) -> String {
+        let path = format!("/proc/{}/{file}", self.child.id());
+        fs::read_to_string(path).expect("it runs")
+    }
+
+    /// A number behind a name in a file of /proc.
+    fn number(&self, file: &str, name: &str) -> u64 {
+        let text = self.proc(file);
+        let line = text.lines().find_map(|line| line.strip_prefix(name));
+        let word = line.and_then(|line| line.split_whitespace().next());
+        word.and_then(|word| word.parse().ok()).expect("a number")
+    }
+
+    /// Nanoseconds on a processor, of all threads: an emulator has several.
+    fn processor(&self) -> u64 {
+        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let threads = threads.expect("it runs").flatten();
+        let nanos = threads.map(|thread| {
+            let text = fs::read_to_string(thread.path().join("schedstat")).expect("it runs");
+            let first: Option<u64> = text.split(' ').next().and_then(|word| word.parse().ok());
+            first.expect("a number")
+        });
+        nanos.sum()
+    }
+
+    /// Resident bytes; of an emulated program without its emulator.
+    fn resident(&self) -> u64 {
+        if !self.emulated {
+            return usage::memory(self.child.id()).resident;
+        }
+        let text = self.proc("smaps");
+        let mut inside = false;
+        let mut kib = 0;
+        for line in text.lines() {
+            let mut words = line.split_whitespace();
+            let first = words.next().unwrap_or_default();
+            if let Some((start, _)) = first.split_once('-') {
+                let start = u64::from_str_radix(start, 16).unwrap_or_default();
+                inside = (GUEST_BASE..GUEST_BASE + (1 << 32)).contains(&start);
+            } else if inside && first == "Rss:" {
+                let size: Option<u64> = words.next().and_then(|word| word.parse().ok());
+                kib += size.expect("a number");
+            }
+        }
+        assert!(kib > 0, "nothing is mapped where the emulator was told to");
+        kib * 1024
+    }
+}
+
+/// What a node did in a window of time.
+struct Window {
+    resident: u64,
+    wakes: f64,
+    processor: Duration,
+    written: u64,
+    /// All system calls, and those that wait, if strace could count them.
+    calls: Option<(u64, u64)>,
+}
+
+fn watch(node: &Node, time: Duration) -> Window {
+    let marks = || {
+        (
+            node.number("status", "voluntary_ctxt_switches:"),
+            node.processor(),
+            node.number("io", "write_bytes:"),
+        )
+    };
+    let before = marks();
+    thread::sleep(time);
+    let after = marks();
+    Window {
+        resident: node.resident(),
+        wakes: (after.0 - before.0) as f64 / time.as_secs_f64(),
+        processor: Duration::from_nanos(after.1 - before.1),
+        written: after.2 - before.2,
+        calls: count_calls(node, time),
+    }
+}
+
+/// In a window of its own: who is traced is woken more often.
+fn count_calls(node: &Node, time: Duration) -> Option<(u64, u64)> {
+    let table = node.socket.with_extension("calls");
+    let mut strace = Command::new("strace");
+    strace
+        .args(["-c", "-f", "-U", "name,calls", "-o"])
+        .arg(&table);
+    strace.args(["-p", &node.child.id().to_string()]);
+    let mut strace = strace.stderr(Stdio::null()).spawn().ok()?;
+    thread::sleep(time);
+    kill_process(Pid::from_child(&strace), Signal::INT).ok()?;
+    strace.wait().ok()?;
+    let text = fs::read_to_string(table).ok()?;
+    let count = |wanted: &dyn Fn(&str) -> bool| -> u64 {
+        let lines = text.lines().filter_map(|line| line.trim().split_once(' '));
+        let counts = lines.filter(|(name, _)| wanted(name));
+        counts
+            .filter_map(|(_, count)| count.trim().parse::<u64>().ok())
+            .sum()
+    };
+    let total = count(&|name| name == "total");
+    Some((total, count(&|name| name.ends_with("poll"))))
+}
+
+fn main() {
+    let arguments: Vec<String> = env::args().skip(1).collect();
+    // `cargo test --all-targets` runs this too, without the word that `cargo bench` adds.
+    if !arguments.iter().any(|word| word == "--bench") {
+        println!("run it with: cargo bench --bench idle");
+        return;
+    }
+    let quick = arguments.iter().any(|word| word == "--quick");
+    let time = Duration::from_secs(if quick { 10 } else { 60 });
+    let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
+    fs::create_dir_all(&folder).expect("a folder for the chains");
+    let chain = generate::chain(&folder, LONG);
+    let work = tempfile::tempdir_in(&folder).expect("a folder");
+    let programs = Program::all();
+
+    let starts: Vec<Duration> = programs
+        .iter()
+        .map(|program| start_time(program, &chain, &work.path().join("start")))
+        .collect();
+    let native = &programs[0];
+    let mut alone = Vec::new();
+    let mut busy = Vec::new();
+    let mut peers = Vec::new();
+    for (number, program) in programs.iter().enumerate() {
+        let at = |name: String| work.path().join(format!("{number}-{name}"));
+        alone.push(Node::start(program, &at("alone".into()), &chain, &[]));
+        let node = Node::start(program, &at("busy".into()), &chain, &[]);
+        peers.extend((0..PEERS).map(|peer| {
+            let directory = at(format!("peer-{peer}"));
+            Node::start(native, &directory, &chain, &[node.port])
+        }));
+        busy.push(node);
+    }
+    alone.iter().for_each(|node| node.await_peers(0));
+    busy.iter().for_each(|node| node.await_peers(PEERS));
+    // The book of addresses is written some time after it has changed.
+    let settle = Duration::from_secs(if quick { 2 } else { 90 });
+    thread::sleep(settle);
+    let windows = |nodes: &[Node]| -> Vec<Window> {
+        thread::scope(|scope| {
+            let watched: Vec<_> = nodes
+                .iter()
+                .map(|node| scope.spawn(move || watch(node, time)))
+                .collect();
+            let windows = watched.into_iter().map(|watch| watch.join());
+            windows.collect::<Result<_, _>>().expect("it watched")
+        })
+    };
+    let (alone, busy) = thread::scope(|scope| {
+        let alone = scope.spawn(|| windows(&alone));
+        let busy = windows(&busy);
+        (alone.join().expect("it watched"), busy)
+    });
+
+    let rows = [
+        rows("no peers", 4.0, 0.2, time, &alone),
+        rows("8 peers", 6.0, 1.0, time, &busy),
+        vec![
+            row(
+                "from exec to menu",
+                LONG,
+                starts.iter().map(|t| table::time(*t)),
+            ),
+            row(
+                "size of the program",
+                0,
+                programs.iter().map(|program| {
+                    let size = fs::metadata(program.file()).expect("it is there").len();
+                    format!("{} bytes", grouped(size))
+                }),
+            ),
+        ],
+    ];
+    let columns: Vec<&str> = ["native", "emulated"][..programs.len()].to_vec();
+    println!();
+    let rows: Vec<Row> = rows.into_iter().flatten().collect();
+    table::print(&columns, &rows);
+    println!(
+        "\nOver {time:?} each; the system calls in a further window, by strace. Of an emulated \
+         program the memory is its own, processor and calls are its emulator's."
+    );
+}
+
+/// The median of some starts.
+fn start_time(program: &Program, chain: &Path, directory: &Path) -> Duration {
+    if !directory.exists() {
+        generate::begin(chain, LONG, directory);
+    }
+    let mut times: Vec<Duration> = (0..11)
+        .map(|_| process::prompt(program.command(directory, free_port())).1)
+        .collect();
+    times.sort_unstable();
+    times[times.len() / 2]
+}
+
+fn row(figure: &str, blocks: u64, cells: impl Iterator<Item = String>) -> Row {
+    Row {
+        figure: figure.to_owned(),
+        blocks,
+        cells: cells.collect(),
+        goal: None,
+    }
+}
+
+fn rows(who: &str, mib_max: f64, wakes_max: f64, time: Duration, windows: &[Window]) -> Vec<Row> {
+    let mib = |window: &Window| window.resident as f64 / f64::from(1 << 20);
+    let goal =
+        |name: &'static str, met: &dyn Fn(&Window) -> bool| Some((name, windows.iter().all(met)));
+    let figure = |what: &str, cell: &dyn Fn(&Window) -> String| {
+        row(&format!("{what}, {who}"), SHORT, windows.iter().map(cell))
+    };
+    let (memory_goal, wakes_goal) = match who {
+        "no peers" => ("at most 4 MiB", "under 0.2"),
+        _ => ("at most 6 MiB", "under 1"),
+    };
+    vec![
+        Row {
+            goal: goal(memory_goal, &|window| mib(window) <= mib_max),
+            ..figure("resident memory", &|window| {
+                format!("{:.1} MiB", mib(window))
+            })
+        },
+        Row {
+            goal: goal(wakes_goal, &|window| window.wakes < wakes_max),
+            ..figure("wake-ups a second", &|window| {
+                format!("{:.2}", window.wakes)
+            })
+        },
+        figure("system calls a second (that wait)", &|window| {
+            let each = |calls: u64| calls as f64 / time.as_secs_f64();
+            match window.calls {
+                Some((all, waits)) => format!("{:.2} ({:.2})", each(all), each(waits)),
+                None => "strace is not there".into(),
+            }
+        }),
+        figure("processor", &|window| table::time(window.processor)),
+        Row {
+            goal: goal("0", &|window| window.written == 0),
+            ..figure("written to disk", &|window| {
+                format!("{} bytes", grouped(window.written))
+            })
+        },
+    ]
+}

@@ -1,0 +1,78 @@
+//! The walk-through of the README by an emulated node, a native one and a desktop node.
+
+use crate::harness::Status;
+use crate::nodes::{Node, Place, desktop, python, wait_in_step};
+use crate::pairs;
+
+/// As its user does it.
+fn connect(node: &mut Node, port: u16) {
+    let before = node.process.status().peers;
+    for line in ["6", "localhost", &port.to_string()] {
+        node.process.type_line(line);
+    }
+    let done = format!("✅ connected to localhost:{port}");
+    node.process.wait_for(&done);
+    node.wait_for_peers(before + 1);
+}
+
+fn tips(states: &[Status]) -> Vec<&str> {
+    states.iter().map(|state| state.tip.as_str()).collect()
+}
+
+#[test]
+fn three_kinds_of_node_play_the_walk_through_and_nothing_is_lost() {
+    let Some(python) = python() else { return };
+    for programs in pairs() {
+        let places = [Place::new(), Place::new()];
+        let start = |who: usize| {
+            let program: &crate::Program = &programs[who];
+            places[who].start_by(program.command(), program.name(), &[])
+        };
+        // 6000, 6001 and 6002.
+        let (mut a, mut b) = (start(0), start(1));
+        let mut c = desktop(&python, "desktop");
+        for node in [&mut b, &mut c] {
+            connect(node, a.port);
+        }
+        a.wait_for_peers(2);
+
+        a.request("laptop-001");
+        wait_in_step(&mut [&mut a, &mut b, &mut c], 2, 1, 0);
+        c.release("laptop-001");
+        let states = wait_in_step(&mut [&mut a, &mut b, &mut c], 3, 0, 1);
+        assert_eq!(tips(&states), vec![states[2].tip.as_str(); 3]);
+
+        a.process.exit();
+        for node in [&mut b, &mut c] {
+            node.wait_for_peers(0);
+        }
+        b.request_all(&["cam-1", "cam-2", "tripod"]);
+        c.request("drill");
+
+        let mut a = start(0);
+        // A desktop node is dialed by nobody, and dials nobody again by itself.
+        connect(&mut c, a.port);
+        let four = |status: &Status| (status.reserved, status.available) == (4, 1);
+        for node in [&mut a, &mut b, &mut c] {
+            node.process.wait_for_status("four items", four);
+            node.assert_reserved(&["cam-1", "cam-2", "drill", "tripod"]);
+            node.assert_available(&["laptop-001"]);
+        }
+        let tip = a.process.status().tip;
+        b.process
+            .wait_for_status("one tip", |status| status.tip == tip);
+
+        let last = [&mut a, &mut b].map(|node| node.process.status());
+        for node in [&mut a, &mut b, &mut c] {
+            node.process.kill();
+        }
+        for (who, last) in last.iter().enumerate() {
+            let mut node = start(who);
+            let now = node.process.status();
+            assert_eq!((now.blocks, &now.tip), (last.blocks, &last.tip));
+            assert_eq!(now.key, last.key);
+            node.assert_reserved(&["cam-1", "cam-2", "drill", "tripod"]);
+            node.process.exit();
+        }
+    }
+}
