@@ -6,6 +6,7 @@
 #   cargo        the command (an array), and
 #   options      what every call of it gets behind its sub-command (an array); the standard library
 #                comes as source, so -Zbuild-std is given besides
+#   binutils     what the names of the binary utilities begin with
 #   BLX_RUNNER   the emulator with its options
 #
 # What is emulated is the smallest processor that the target is for.
@@ -16,7 +17,7 @@ need() {
     for package in "$@"; do
         dpkg -s "$package" >/dev/null 2>&1 || missing+=("$package")
     done
-    [ "${#missing[@]}" -eq 0 ] && return
+    [ "${#missing[@]}" -eq 0 ] && return 0
     apt-get update
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
 }
@@ -46,6 +47,7 @@ toolchain() {
     export "CARGO_TARGET_${name}_LINKER=$prefix-gcc" "CARGO_TARGET_${name}_RUNNER=$BLX_RUNNER"
     # -Zbuild-std is unstable.
     export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
+    binutils=$prefix
     # The system's cargo goes with the system's source of the standard library.
     cargo=(/usr/bin/cargo)
     options=(--locked --target "$target" --target-dir target/cross)
