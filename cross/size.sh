@@ -35,7 +35,7 @@ for target in "${@:-armv7-unknown-linux-gnueabihf}"; do
     "$binutils-strip" -o "$stripped" "$program"
     bytes=$(stat -c %s "$stripped")
     echo "== $target: $bytes bytes =="
-    size -A -d "$stripped" | awk '$2 >= 1024 && $3 > 0 { printf "%10d  %s\n", $2, $1 }' | sort -rn
+    size -A -d "$stripped" | awk '$3 ~ /^[0-9]+$/ && $3 > 0 && $2 >= 1024 { printf "%10d  %s\n", $2, $1 }' | sort -rn
     echo "-- by crate"
     nm --demangle --print-size --radix=d "$program" | awk 'NF >= 4' | by_crate
     if [[ $target == armv7-* ]] && [ "$bytes" -gt "$limit" ]; then

@@ -22,14 +22,56 @@ need() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
 }
 
+# Builds musl from Debian's source into $1 for the compiler $2, with these options for it.
+musl() {
+    local root=$1 prefix=$2 work=$1.build file
+    shift 2
+    [ -e "$root/lib/libunwind.a" ] && return 0
+    need make
+    rm -rf "$work"
+    mkdir -p "$work/sources" "$work/lists/partial"
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
+        [ -f "$file" ] || continue
+        sed 's/^deb /deb-src /; s/^Types: deb$/Types: deb-src/' "$file" >"$work/sources/${file##*/}"
+    done
+    (
+        cd "$work"
+        apt=(apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$work/sources"
+            -o "Dir::State::lists=$work/lists" -o APT::Sandbox::User=root)
+        "${apt[@]}" update
+        "${apt[@]}" source --download-only musl
+        tar xf musl_*.orig.tar.gz
+        cd musl-*/
+        CC=$prefix-gcc AR=$prefix-ar RANLIB=$prefix-ranlib CFLAGS="-O2 $*" ./configure \
+            --target="$prefix" --prefix="$root" --disable-shared --enable-wrapper=gcc
+        make -j"$(nproc)" install
+    ) >"$work/log" 2>&1 || { tail "$work/log" >&2; return 1; }
+    # The compiler's own start-up files are for the processor that Debian asks for, and do nothing
+    # that a program with musl needs.
+    sed -i 's/crtbeginS.o%s//; s/crtendS.o%s//' "$root/lib/musl-gcc.specs"
+    # What unwinds the stack is asked for by another name.
+    ln -s "$("$prefix-gcc" -print-file-name=libgcc_eh.a)" "$root/lib/libunwind.a"
+}
+
 toolchain() {
-    local target=$1 prefix packages emulator processor
+    local target=$1 prefix packages emulator processor options_for_c=()
     case "$target" in
-    armv7-unknown-linux-gnueabihf)
+    armv7-unknown-linux-gnueabihf | armv7-unknown-linux-musleabihf)
         prefix=arm-linux-gnueabihf emulator=qemu-arm-static processor=cortex-a7
         packages=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
         ;;
-    aarch64-unknown-linux-gnu)
+    arm-unknown-linux-musleabihf)
+        prefix=arm-linux-gnueabihf emulator=qemu-arm-static processor=arm1176
+        packages=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
+        options_for_c=(-march=armv6 -marm -mfpu=vfp -mfloat-abi=hard)
+        ;;
+    arm-unknown-linux-gnueabihf)
+        # Debian's C library for it asks for an ARMv7, so a Pi Zero's processor could not be
+        # emulated with it; what is built with it is no program for a Pi Zero either.
+        prefix=arm-linux-gnueabihf emulator=qemu-arm-static processor=cortex-a7
+        packages=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
+        ;;
+    aarch64-unknown-linux-gnu | aarch64-unknown-linux-musl)
         prefix=aarch64-linux-gnu emulator=qemu-aarch64-static processor=cortex-a53
         packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
         ;;
@@ -40,11 +82,19 @@ toolchain() {
     esac
     need rustc-web cargo-web rust-web-src gcc libc6-dev qemu-user-static "${packages[@]}"
 
-    local name=${target//-/_}
-    export "CC_$name=$prefix-gcc" "AR_$name=$prefix-ar"
+    local name=${target//-/_} compiler=$prefix-gcc root
+    export BLX_RUNNER="/usr/bin/$emulator -cpu $processor"
+    if [[ $target == *musl* ]]; then
+        root=$PWD/target/musl/$target
+        musl "$root" "$prefix" "${options_for_c[@]}"
+        compiler=$root/bin/musl-gcc
+        export "CARGO_TARGET_${name^^}_RUSTFLAGS=-C link-self-contained=no -L native=$root/lib"
+    else
+        BLX_RUNNER+=" -L /usr/$prefix"
+    fi
+    export "CC_$name=$compiler" "AR_$name=$prefix-ar"
     name=${name^^}
-    export BLX_RUNNER="/usr/bin/$emulator -cpu $processor -L /usr/$prefix"
-    export "CARGO_TARGET_${name}_LINKER=$prefix-gcc" "CARGO_TARGET_${name}_RUNNER=$BLX_RUNNER"
+    export "CARGO_TARGET_${name}_LINKER=$compiler" "CARGO_TARGET_${name}_RUNNER=$BLX_RUNNER"
     # -Zbuild-std is unstable.
     export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
     binutils=$prefix
