@@ -8,6 +8,8 @@
 # takes away what the package leaves on purpose.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=cross/toolchain.sh
+source cross/toolchain.sh
 
 fail() {
     echo "test-package.sh: $1" >&2
@@ -20,10 +22,10 @@ step() { echo "== $1"; }
 PORT=36127
 
 emulated() {
-    local arch=$1 qemu
+    local arch=$1
     case "$arch" in
-    armhf) qemu=(qemu-arm-static -cpu cortex-a7 -L /usr/arm-linux-gnueabihf) ;;
-    arm64) qemu=(qemu-aarch64-static -L /usr/aarch64-linux-gnu) ;;
+    armhf) toolchain armv7-unknown-linux-gnueabihf ;;
+    arm64) toolchain aarch64-unknown-linux-gnu ;;
     *) fail "$arch is not emulated here" ;;
     esac
     package=$(cross/package.sh "$@")
@@ -33,8 +35,8 @@ emulated() {
     dpkg-deb --info "$package"
     dpkg-deb --extract "$package" "$scratch/root"
     step "its program, emulated"
-    "${qemu[@]}" "$scratch/root/usr/bin/blx" --version
-    python3 cross/ready.py "${qemu[@]}" "$scratch/root/usr/bin/blx" \
+    $BLX_RUNNER "$scratch/root/usr/bin/blx" --version
+    python3 cross/ready.py $BLX_RUNNER "$scratch/root/usr/bin/blx" \
         --data-dir "$scratch/data" --bind 127.0.0.1 --headless "$PORT"
     [ -s "$scratch/data/chain.blx" ] || fail "the node has no chain"
 }

@@ -22,6 +22,35 @@ need() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
 }
 
+# Prints the path of an emulator that knows the calls for serial lines, which Debian 12's own (7.2) does
+# not: of that name, from the backports of the same mirrors, unpacked below target/.
+emulator() {
+    local name=$1 work=$PWD/target/qemu file
+    local own="/usr/bin/$name-static"
+    if [ -x "$own" ] && [[ $("$own" --version) =~ version\ ([0-9]+) ]] && ((BASH_REMATCH[1] >= 10)); then
+        echo "$own"
+        return
+    fi
+    if [ ! -x "$work/usr/bin/$name" ]; then
+        rm -rf "$work"
+        mkdir -p "$work/sources" "$work/lists/partial"
+        for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
+            [ -f "$file" ] || continue
+            sed -E 's/^(Suites:)(.* )?bookworm( .*)?$/\1 bookworm-backports/
+                s/^(deb .*) bookworm (.*)$/\1 bookworm-backports \2/' "$file" >"$work/sources/${file##*/}"
+        done
+        (
+            cd "$work"
+            apt=(apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$work/sources"
+                -o "Dir::State::lists=$work/lists" -o APT::Sandbox::User=root)
+            "${apt[@]}" update
+            "${apt[@]}" download qemu-user/bookworm-backports
+            dpkg -x qemu-user_*.deb .
+        ) >"$work/log" 2>&1 || { tail "$work/log" >&2; return 1; }
+    fi
+    echo "$work/usr/bin/$name"
+}
+
 # Builds musl from Debian's source into $1 for the compiler $2, with these options for it.
 musl() {
     local root=$1 prefix=$2 work=$1.build file
@@ -57,22 +86,22 @@ toolchain() {
     local target=$1 prefix packages emulator processor options_for_c=()
     case "$target" in
     armv7-unknown-linux-gnueabihf | armv7-unknown-linux-musleabihf)
-        prefix=arm-linux-gnueabihf emulator=qemu-arm-static processor=cortex-a7
+        prefix=arm-linux-gnueabihf emulator=qemu-arm processor=cortex-a7
         packages=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
         ;;
     arm-unknown-linux-musleabihf)
-        prefix=arm-linux-gnueabihf emulator=qemu-arm-static processor=arm1176
+        prefix=arm-linux-gnueabihf emulator=qemu-arm processor=arm1176
         packages=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
         options_for_c=(-march=armv6 -marm -mfpu=vfp -mfloat-abi=hard)
         ;;
     arm-unknown-linux-gnueabihf)
         # Debian's C library for it asks for an ARMv7, so a Pi Zero's processor could not be
         # emulated with it; what is built with it is no program for a Pi Zero either.
-        prefix=arm-linux-gnueabihf emulator=qemu-arm-static processor=cortex-a7
+        prefix=arm-linux-gnueabihf emulator=qemu-arm processor=cortex-a7
         packages=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
         ;;
     aarch64-unknown-linux-gnu | aarch64-unknown-linux-musl)
-        prefix=aarch64-linux-gnu emulator=qemu-aarch64-static processor=cortex-a53
+        prefix=aarch64-linux-gnu emulator=qemu-aarch64 processor=cortex-a53
         packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
         ;;
     *)
@@ -80,10 +109,11 @@ toolchain() {
         return 2
         ;;
     esac
-    need rustc-web cargo-web rust-web-src gcc libc6-dev qemu-user-static "${packages[@]}"
+    need rustc-web cargo-web rust-web-src gcc libc6-dev "${packages[@]}"
 
     local name=${target//-/_} compiler=$prefix-gcc root
-    export BLX_RUNNER="/usr/bin/$emulator -cpu $processor"
+    emulator=$(emulator "$emulator")
+    export BLX_RUNNER="$emulator -cpu $processor"
     if [[ $target == *musl* ]]; then
         root=$PWD/target/musl/$target
         musl "$root" "$prefix" "${options_for_c[@]}"
