@@ -105,6 +105,9 @@ pub const ANSWER_MS: u64 = 1_000;
 /// How long an ending node waits until what it has to say is taken: milliseconds.
 pub const FAREWELL_MS: u64 = 2_000;
 
+/// How long it waits then until those hear of it whose wishes are not done: milliseconds.
+pub const LAST_WORDS_MS: u64 = 200;
+
 /// A line that the user types: bytes. One buffer for each console.
 pub const INPUT_BYTES: usize = 64 << 10;
 

@@ -1,6 +1,7 @@
 //! `blx ctl`: asks a running node something over its control socket, or opens its menu.
 
 use std::io::{self, BufRead, BufReader, ErrorKind, IsTerminal, Read, Write};
+use std::net::Shutdown;
 use std::os::fd::AsFd;
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
@@ -8,10 +9,12 @@ use std::process::ExitCode;
 
 use lexopt::prelude::{Long, Short, Value, ValueExt};
 use rustix::event::{PollFd, PollFlags, poll};
+use rustix::io::Errno;
 use serde_json::value::RawValue;
 
 use super::{Command, EXIT_FAULT, Usage};
 use super::{complain, sentence, write_out};
+use crate::limits::INPUT_BYTES;
 use crate::shell::console::standard::shows_utf8;
 use crate::shell::reason;
 use crate::wire::address::parse_host_port;
@@ -139,8 +142,15 @@ fn lost(error: &io::Error) -> String {
 }
 
 fn ask_once(mut socket: UnixStream, ask: &Ask) -> Result<ExitCode, String> {
+    let line = ask.to_line();
+    if line.len() > INPUT_BYTES {
+        return Err(format!(
+            "that request has {} bytes, {INPUT_BYTES} are allowed: ask for fewer items at once",
+            line.len()
+        ));
+    }
     // Whoever has no place for us says so, and does not read what we say.
-    let sent = socket.write_all(ask.to_line().as_bytes());
+    let sent = socket.write_all(line.as_bytes());
     for line in BufReader::new(socket).lines() {
         let line = line.map_err(|error| lost(&error))?;
         match serde_json::from_str(&line) {
@@ -160,7 +170,8 @@ fn printed(thing: &RawValue) -> String {
     serde_json::from_str(thing.get()).unwrap_or_else(|_| thing.get().to_owned())
 }
 
-/// Carries what is typed to the node and what it says back, until one of them ends.
+/// Carries what is typed to the node and what it says back, until one of them ends. A node that waits
+/// until it is read from is read from.
 fn open_menu(mut socket: UnixStream, utf8: bool) -> Result<(), String> {
     let input = io::stdin();
     let ask = Ask {
@@ -168,44 +179,71 @@ fn open_menu(mut socket: UnixStream, utf8: bool) -> Result<(), String> {
         json: false,
         utf8,
     };
-    let sent = socket.write_all(ask.to_line().as_bytes());
-    sent.map_err(|error| lost(&error))?;
+    socket.set_nonblocking(true).map_err(|error| lost(&error))?;
+    let mut unsent = ask.to_line().into_bytes();
     let mut bytes = [0; 4096];
     let mut open = true;
     loop {
-        let mut ready = [
-            PollFd::new(&socket, PollFlags::IN),
-            PollFd::new(&input, PollFlags::IN),
-        ];
-        let count = if open { 2 } else { 1 };
-        match poll(&mut ready[..count], None) {
-            Err(rustix::io::Errno::INTR) => continue,
-            other => other.map_err(|errno| lost(&errno.into()))?,
-        };
-        let [said, typed] = ready.map(|descriptor| !descriptor.revents().is_empty());
-        if typed && open {
+        let (typed, said) = await_either(&socket, &input, open && unsent.is_empty(), &unsent)?;
+        if said {
+            match socket.read(&mut bytes) {
+                Ok(0) => return Ok(()),
+                Ok(count) => show(&bytes[..count])?,
+                Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+                Err(error) => return Err(lost(&error)),
+            }
+        }
+        if typed {
             // Not `Stdin::read`: its buffer would hold bytes back that poll(2) knows nothing of.
             let count = rustix::io::read(input.as_fd(), &mut bytes);
             let count = count.map_err(|errno| lost(&errno.into()))?;
+            unsent.extend_from_slice(&bytes[..count]);
             open = count > 0;
-            let sent = match open {
-                true => socket.write_all(&bytes[..count]),
-                false => socket.shutdown(std::net::Shutdown::Write),
-            };
-            sent.map_err(|error| lost(&error))?;
-        }
-        if said {
-            match socket.read(&mut bytes).map_err(|error| lost(&error))? {
-                0 => return Ok(()),
-                count => {
-                    let mut output = io::stdout();
-                    let written = output.write_all(&bytes[..count]);
-                    let written = written.and_then(|()| output.flush());
-                    written.map_err(|error| format!("cannot print: {}", reason(&error)))?;
-                }
+            if !open {
+                let shut = socket.shutdown(Shutdown::Write);
+                shut.map_err(|error| lost(&error))?;
             }
         }
+        if unsent.is_empty() {
+            continue;
+        }
+        match socket.write(&unsent) {
+            Ok(count) => drop(unsent.drain(..count)),
+            // What it said last comes before that.
+            Err(error) if said && error.kind() == ErrorKind::BrokenPipe => unsent.clear(),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => {}
+            Err(error) => return Err(lost(&error)),
+        }
     }
+}
+
+/// Waits until something is typed, if that is wanted, or the node says something, or takes more.
+fn await_either(
+    socket: &UnixStream,
+    input: &io::Stdin,
+    typing: bool,
+    unsent: &[u8],
+) -> Result<(bool, bool), String> {
+    let mut wanted = PollFlags::IN;
+    wanted.set(PollFlags::OUT, !unsent.is_empty());
+    let mut ready = [
+        PollFd::new(socket, wanted),
+        PollFd::new(input, PollFlags::IN),
+    ];
+    let count = if typing { 2 } else { 1 };
+    match poll(&mut ready[..count], None) {
+        Ok(_) | Err(Errno::INTR) => {}
+        Err(errno) => return Err(lost(&errno.into())),
+    }
+    let ends = PollFlags::IN | PollFlags::HUP | PollFlags::ERR;
+    let came = |at: usize| ready[at].revents().intersects(ends);
+    Ok((typing && came(1), came(0)))
+}
+
+fn show(bytes: &[u8]) -> Result<(), String> {
+    let mut output = io::stdout();
+    let written = output.write_all(bytes).and_then(|()| output.flush());
+    written.map_err(|error| format!("cannot print: {}", reason(&error)))
 }
 
 #[cfg(test)]

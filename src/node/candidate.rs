@@ -239,7 +239,7 @@ impl<D: Disk> Node<D> {
                 self.chain_invalid(line, &invalid(block, error));
             }
             Err(AppendError::Disk(error)) => {
-                self.drop_candidate(line, None);
+                self.drop_candidate(line, Some("its chain was not looked at"));
                 self.disk_failed(&error);
             }
         }

@@ -91,6 +91,7 @@ impl Console {
         let input = self.typing.take(tab_ends, &mut echo);
         if self.open {
             self.output.append(&mut echo);
+            self.cut();
         }
         if input.is_some() {
             self.progress = 0;
@@ -100,6 +101,14 @@ impl Console {
             self.at_prompt = false;
         }
         input
+    }
+
+    /// Writes a line for a program as it is.
+    pub fn say_raw(&mut self, line: &str) {
+        if self.open {
+            self.output.extend_from_slice(line.as_bytes());
+            self.output.push(b'\n');
+        }
     }
 
     /// Writes a line of an answer.

@@ -18,6 +18,8 @@ pub struct Asked {
     pub utf8: bool,
     /// Something of it is impossible.
     pub refused: bool,
+    /// It is done only if somebody says so.
+    pub needs_answer: bool,
     /// The end of the answer has not been told.
     pub open: bool,
 }
@@ -44,6 +46,10 @@ impl<D: Disk> Node<D> {
             json,
             utf8,
             refused: false,
+            needs_answer: matches!(
+                ask,
+                Command::Request(_) | Command::Release(_) | Command::Connect(..)
+            ),
             open: true,
         });
         self.busy = true;

@@ -45,21 +45,17 @@ impl<D: Disk> Node<D> {
         let itself = local.ip() == remote.ip()
             && remote.port() == self.listen.port()
             && (self.listen.ip().is_unspecified() || self.listen.ip() == remote.ip());
-        let twice = self.slots.iter_mut().any(|slot| {
-            slot.peer()
-                .is_some_and(|peer| peer.outbound && peer.remote == remote)
-        });
-        if itself || twice || local == remote {
-            let reason = if twice {
-                "it is connected already"
-            } else {
-                "that is this node itself"
-            };
+        if itself || local == remote {
             self.actions.push_back(Action::Hangup { line });
             if itself {
                 self.forget_own(remote);
             }
-            return self.forget_target(line, reason);
+            return self.forget_target(line, "that is this node itself");
+        }
+        let mut peers = self.slots.iter_mut().map(Slot::peer);
+        let there = peers.position(|p| p.is_some_and(|p| p.outbound && p.remote == remote));
+        if let Some(there) = there {
+            return self.connected_twice(line, number(there));
         }
         let mut peer = Peer::new(now, remote, true);
         peer.announce();
@@ -85,6 +81,31 @@ impl<D: Disk> Node<D> {
         }
         if unasked && again {
             self.notify(&format!("[network 🔗] connected to {name} again"));
+        }
+    }
+
+    /// A dial has reached a peer that we have reached before, by another name perhaps: the
+    /// connection stays that is there, and is kept from now on if it was not.
+    fn connected_twice(&mut self, line: Line, there: Line) {
+        self.actions.push_back(Action::Hangup { line });
+        self.slots[usize::from(line.0)] = Slot::Free;
+        let Some(at) = self.target_at(line) else {
+            return;
+        };
+        if self.targets[at].learned {
+            return self.missed(at, "it is connected already");
+        }
+        let known = self.target_at(there).is_some();
+        let target = &mut self.targets[at];
+        let answer = Answer::ConnectedAlready(target.name());
+        let askers = core::mem::take(&mut target.asked);
+        (target.kept, target.error) = (true, None);
+        target.contact = Contact::Open(there, self.now.mono);
+        if known {
+            self.targets.remove(at);
+        }
+        for asker in askers {
+            self.answer(Some(asker), &answer);
         }
     }
 
@@ -339,7 +360,9 @@ impl<D: Disk> Node<D> {
                 Contact::Waiting(_) => target.contact = Contact::Waiting(self.now.mono),
                 Contact::Dialing(_) => {}
             }
-            target.asked.push(asker);
+            if !target.asked.contains(&asker) {
+                target.asked.push(asker);
+            }
         } else if self.targets.iter().filter(|t| !t.learned).count() >= limits::PEERS {
             let text = format!("{} peers are enough.", limits::PEERS);
             self.answer(Some(asker), &Answer::Refused(text));

@@ -12,7 +12,6 @@ use crate::ledger::{Kind, Uid};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::address::{parse_host, parse_port};
-use crate::wire::control;
 
 /// What a number of the menu stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -89,22 +88,23 @@ pub enum Mode {
 pub struct Menu {
     pub mode: Mode,
     question: Question,
-    /// What was asked for last is being done; the next line is taken when that is done, or in a
-    /// menu from this time on.
-    pub waiting: Option<Millis>,
+    /// What was asked for last is being done; the next line is taken when that is done,
+    pub waiting: bool,
+    /// or from this time on.
+    until: Option<Millis>,
     pub listing: Option<Listing>,
 }
 
 impl Menu {
     /// When it has to be looked at again.
     pub fn deadline(&self) -> Option<Millis> {
-        self.waiting.filter(|_| matches!(self.mode, Mode::Menu))
+        self.until.filter(|_| self.waiting)
     }
 
     /// Whether nothing is left to be said of what was asked for.
     pub fn is_at_rest(&self) -> bool {
         let open = matches!(&self.mode, Mode::Control(asked) if asked.open);
-        self.waiting.is_none() && self.listing.is_none() && !open
+        !self.waiting && self.listing.is_none() && !open
     }
 }
 
@@ -179,7 +179,8 @@ impl<D: Disk> Node<D> {
         if !self.is_ready(at) {
             return false;
         }
-        let Some(seat) = self.seats.at_mut(at) else {
+        // Whoever does not read what he is told is not asked for more.
+        let Some(seat) = self.seats.at_mut(at).filter(|s| s.console.has_room()) else {
             return false;
         };
         if seat.console.typing.is_at_end() {
@@ -206,7 +207,7 @@ impl<D: Disk> Node<D> {
         self.is_ready(at)
             && self.seats.at(at).is_some_and(|seat| {
                 let tab_ends = seat.menu.question.ends_with_tab();
-                seat.console.typing.is_waiting(tab_ends)
+                seat.console.has_room() && seat.console.typing.is_waiting(tab_ends)
             })
     }
 
@@ -220,25 +221,20 @@ impl<D: Disk> Node<D> {
         let Some(seat) = self.seats.at_mut(at) else {
             return false;
         };
-        if let Some(until) = seat.menu.waiting {
-            let patient = !matches!(seat.menu.mode, Mode::Menu) || now < until;
-            if owes && patient {
+        if seat.menu.waiting {
+            let over = seat.menu.until.is_some_and(|until| now >= until);
+            if owes && !over {
                 return false;
             }
             if owes {
-                seat.console
-                    .say("that takes a while; the outcome will be shown here.");
+                seat.give_up_waiting();
             }
-            seat.menu.waiting = None;
+            seat.menu.waiting = false;
         }
         if seat.menu.listing.is_some() {
             return false;
         }
-        if let Mode::Control(asked) = &mut seat.menu.mode
-            && core::mem::take(&mut asked.open)
-        {
-            seat.console.say(&control::exit(asked.refused));
-        }
+        seat.end_answer();
         !ending
     }
 
@@ -317,11 +313,13 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// The next line is not taken before the outcome of this one is known, or some time is over.
+    /// The next line is not taken before the outcome of this one is known; in a menu not much
+    /// longer than a person waits.
     fn wait_for_answer(&mut self, at: usize) {
         let until = Millis(self.now.mono.0 + limits::ANSWER_MS);
         if let Some(seat) = self.seats.at_mut(at) {
-            seat.menu.waiting = Some(until);
+            seat.menu.waiting = true;
+            seat.menu.until = matches!(seat.menu.mode, Mode::Menu).then_some(until);
         }
     }
 
@@ -371,7 +369,8 @@ impl<D: Disk> Node<D> {
         }
         seat.say(&Answer::Asked(names));
         if matches!(seat.menu.mode, Mode::Control(_)) {
-            self.wait_for_answer(at);
+            seat.menu.waiting = true;
+            seat.menu.until = Some(Millis(now.0 + 2 * limits::ANSWER_MAX_MS));
         }
     }
 

@@ -57,11 +57,18 @@ impl<D: Disk> Node<D> {
             return;
         }
         if let Some(fault) = self.log.fault() {
-            let answer = Answer::Refused(format!("nothing was changed: {fault}."));
-            let askers: Vec<_> = self.pool.wishes().map(|wish| wish.asker).collect();
+            let nothing = format!("nothing was changed: {fault}.");
+            let later = format!("not done yet: {fault}; it is tried again at the next start.");
+            let answer = |wish: &Batch| {
+                let text = if wish.kept { &later } else { &nothing };
+                (wish.asker, Answer::Refused(text.clone()))
+            };
+            let answers: Vec<_> = self.pool.wishes().map(answer).collect();
             self.pool.clear();
             self.work = None;
-            askers.into_iter().for_each(|who| self.answer(who, &answer));
+            for (asker, answer) in answers {
+                self.answer(asker, &answer);
+            }
             return;
         }
         if self.work.is_none() {
@@ -182,6 +189,8 @@ impl<D: Disk> Node<D> {
             (Origin::Own | Origin::User, error) => {
                 let winner = self.winner(&transaction.uid, &draft.transactions);
                 self.lost_to(transaction, winner, error.as_ref());
+                let text = format!("somebody else was first with {}.", transaction.uid);
+                self.answer_program(batch.asker, &Answer::Refused(text));
             }
             (Origin::Other | Origin::Peer(_), _) => {}
         }
@@ -331,11 +340,23 @@ impl<D: Disk> Node<D> {
     }
 
     /// Says what the end of the node leaves undone.
-    pub(super) fn report_unfinished(&self) {
+    pub(super) fn report_unfinished(&mut self) {
         let own = self.pool.batches.iter().filter(|b| b.is_own());
-        for transaction in own.flat_map(|b| &b.transactions) {
-            let (verb, uid) = (verb(transaction), &transaction.uid);
-            log::warn!("not done yet: {verb} of {uid}; it is tried again at the next start");
+        let told = |batch: &Batch| {
+            let texts = batch.transactions.iter().map(|transaction| {
+                let (verb, uid) = (verb(transaction), &transaction.uid);
+                format!("not done yet: {verb} of {uid}; it is tried again at the next start")
+            });
+            (batch.asker, texts.collect::<Vec<_>>())
+        };
+        for (asker, texts) in own.map(told).collect::<Vec<_>>() {
+            for text in texts {
+                log::warn!("{text}");
+                self.answer_program(asker, &Answer::Refused(format!("{text}.")));
+            }
+        }
+        for batch in &mut self.pool.batches {
+            batch.asker = None;
         }
     }
 }

@@ -101,6 +101,8 @@ pub struct Node<D> {
     checked: usize,
     /// The node ends, at this time at the latest.
     ending: Option<Millis>,
+    /// It does so although something is not done.
+    gave_up: bool,
     monitor: Monitor,
     unclean_stops: u32,
     chronicle: Chronicle,
@@ -162,6 +164,7 @@ impl<D: Disk> Node<D> {
             turn: 0,
             checked: 0,
             ending: None,
+            gave_up: false,
             monitor,
             unclean_stops: config.unclean_stops,
             chronicle,
@@ -455,10 +458,16 @@ impl<D: Disk> Node<D> {
                 Slot::Free | Slot::Dialing => true,
             });
         let done = !self.pool.has_own() && !self.sync.is_settling();
-        if (done && told) || self.now.mono >= latest {
+        let over = self.now.mono >= latest;
+        if over && !done && !core::mem::replace(&mut self.gave_up, true) {
             self.pool.keep_wishes();
             self.save_waiting();
             self.report_unfinished();
+            // Those who wait for it are to hear that.
+            self.ending = Some(Millis(self.now.mono.0 + limits::LAST_WORDS_MS));
+            self.busy = true;
+        } else if over || ((done || self.gave_up) && told) {
+            self.save_waiting();
             self.save_book();
             self.keep_stop();
             self.actions.push_back(Action::Exit);

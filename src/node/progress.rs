@@ -60,7 +60,7 @@ impl Transfer {
             goal,
             ..
         } = *self;
-        let (done, ms) = (height - first, (now.0 - self.began.0).max(1));
+        let (done, ms) = (height.saturating_sub(first), (now.0 - self.began.0).max(1));
         let rate = done * 1000 / ms;
         let Some(goal) = goal.filter(|goal| *goal >= height) else {
             return format!("[consensus] {height} blocks have come, {rate} a second");

@@ -31,11 +31,11 @@ impl Seat {
     pub fn say(&mut self, report: &impl Report) {
         let text = report.to_string();
         match &self.menu.mode {
-            Mode::Control(asked) if asked.json => self.console.say(&control::out(report)),
+            Mode::Control(asked) if asked.json => self.console.say_raw(&control::out(report)),
             Mode::Control(asked) => {
                 let shown = printable(&text, asked.utf8);
                 for line in shown.lines() {
-                    self.console.say(&control::out(&line));
+                    self.console.say_raw(&control::out(&line));
                 }
             }
             Mode::Menu | Mode::Fresh => text.lines().for_each(|line| self.console.say(line)),
@@ -50,11 +50,44 @@ impl Seat {
     /// Says how something ended that took a while.
     fn tell(&mut self, answer: &Answer) {
         if let Mode::Control(asked) = &mut self.menu.mode {
-            asked.refused |= matches!(answer, Answer::Refused(_));
-        } else if self.menu.waiting.is_none() {
+            match answer {
+                Answer::Refused(_) => asked.refused = true,
+                _ => asked.needs_answer = false,
+            }
+        } else if !self.menu.waiting {
             return self.console.notify(&answer.to_string());
         }
         self.say(answer);
+    }
+
+    /// It takes longer than is waited for.
+    pub fn give_up_waiting(&mut self) {
+        match self.menu.mode {
+            Mode::Control(_) => {
+                self.tell(&Answer::Refused("not every peer has answered.".into()));
+            }
+            Mode::Menu | Mode::Fresh => self
+                .console
+                .say("that takes a while; the outcome will be shown here."),
+        }
+    }
+
+    /// Nothing more is to be said of what a program asked for last.
+    pub fn end_answer(&mut self) {
+        let Mode::Control(asked) = &mut self.menu.mode else {
+            return;
+        };
+        if !core::mem::take(&mut asked.open) {
+            return;
+        }
+        if asked.needs_answer && !asked.refused {
+            // Whatever became of it: without a word that it is done, it is not.
+            asked.refused = true;
+            self.say(&Answer::Refused("it came to nothing.".into()));
+        }
+        if let Mode::Control(asked) = &self.menu.mode {
+            self.console.say_raw(&control::exit(asked.refused));
+        }
     }
 
     /// Whether events are shown here.
@@ -186,6 +219,13 @@ impl<D: Disk> Node<D> {
         match self.seats.of(asker) {
             Some(seat) => seat.tell(answer),
             None => self.notify(&answer.to_string()),
+        }
+    }
+
+    /// The same where a menu's user has seen it as an event.
+    pub(super) fn answer_program(&mut self, asker: Option<Asker>, answer: &Answer) {
+        if let Some(seat) = self.seats.of(asker).filter(|seat| !seat.is_menu()) {
+            seat.tell(answer);
         }
     }
 

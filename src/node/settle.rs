@@ -119,14 +119,21 @@ impl<D: Disk> Node<D> {
                     "[store ❌] a peer's chain was not taken: {error}."
                 ));
                 // Asked again at once, it could fail like this for ever.
-                *source = None;
+                self.not_taken(source.take());
                 None
             }
             Err(error) => {
                 self.log.abandon();
                 self.disk_failed(&error);
+                self.not_taken(*source);
                 None
             }
+        }
+    }
+
+    fn not_taken(&mut self, source: Option<usize>) {
+        if let Some(line) = source {
+            self.tell_outcome(line, "its chain was not taken");
         }
     }
 

@@ -88,14 +88,18 @@ impl Consoles {
     }
 
     /// The control sockets to poll.
-    pub fn sockets(&self) -> impl Iterator<Item = BorrowedFd<'_>> {
-        self.sockets.iter().map(ControlSocket::descriptor)
+    pub fn sockets(&self) -> impl Iterator<Item = (usize, BorrowedFd<'_>)> {
+        let sockets = self.sockets.iter().enumerate();
+        sockets.filter_map(|(at, socket)| Some((at, socket.descriptor()?)))
     }
 
-    /// Somebody who came by a control socket has taken a place.
-    pub fn accept(&mut self, socket: usize) -> Option<usize> {
-        let mut caller = self.sockets[socket].accept()?;
-        if self.seats.iter().all(Option::is_some) {
+    /// Somebody who came by a control socket has taken a place. Those of the serial devices are
+    /// kept free for them.
+    pub fn accept(&mut self, socket: usize, now: Millis) -> Option<usize> {
+        let mut caller = self.sockets[socket].accept(now)?;
+        let free = self.seats.iter().filter(|seat| seat.is_none()).count();
+        let closed = self.devices.iter().filter(|device| !device.is_open());
+        if free <= closed.count() {
             // He sees the end if he does not read the reason.
             let _ = caller.write(b"all places are taken: try again later\n");
             return None;
@@ -105,22 +109,23 @@ impl Consoles {
 
     /// Tries a device whose time has come; its place, if it is open now.
     pub fn tend(&mut self, now: Millis) -> Option<usize> {
+        for socket in &mut self.sockets {
+            socket.resume(now);
+        }
         for device in 0..self.devices.len() {
             let Some(serial) = self.devices[device].tend(now) else {
                 continue;
             };
-            let at = self.seat(Stream::Serial(serial), Some(device));
-            if at.is_none() {
-                self.devices[device].failed(now, "all places are taken");
-            }
-            return at;
+            return self.seat(Stream::Serial(serial), Some(device));
         }
         None
     }
 
-    /// When a device is tried next.
+    /// When a device is tried next, or somebody accepted again.
     pub fn deadline(&self) -> Option<Millis> {
-        self.devices.iter().filter_map(Device::deadline).min()
+        let devices = self.devices.iter().filter_map(Device::deadline);
+        let sockets = self.sockets.iter().filter_map(ControlSocket::deadline);
+        devices.chain(sockets).min()
     }
 
     /// Reads once, after poll(2) said that this does not wait.

@@ -48,6 +48,7 @@ enum Source {
     Listener,
     Input(usize),
     Output(usize),
+    Left(usize),
     Socket(usize),
     Peer(usize),
 }
@@ -159,9 +160,11 @@ impl Driver {
                 && !node.tx_pending(line).is_empty()
             {
                 add(Source::Output(at), output, PollFlags::OUT);
+            } else if let Some(half) = stream.half_closed() {
+                add(Source::Left(at), half, PollFlags::HUP);
             }
         }
-        for (socket, descriptor) in self.consoles.sockets().enumerate() {
+        for (socket, descriptor) in self.consoles.sockets() {
             add(Source::Socket(socket), descriptor, PollFlags::IN);
         }
         if let Some(descriptor) = self.listener.descriptor() {
@@ -225,6 +228,7 @@ impl Driver {
                 Source::Listener => self.accept(node)?,
                 Source::Input(at) => self.read_console(node, *at)?,
                 Source::Output(at) => self.write_console(node, *at)?,
+                Source::Left(at) => self.left_console(node, *at)?,
                 Source::Socket(socket) => self.admit(node, *socket)?,
                 Source::Peer(index) => self.serve(node, *index, *flags)?,
             }
@@ -399,7 +403,7 @@ impl Driver {
 
     /// Somebody came by a control socket.
     fn admit<M: Machine>(&mut self, node: &mut M, socket: usize) -> Flow {
-        match self.consoles.accept(socket) {
+        match self.consoles.accept(socket, self.now()) {
             Some(at) => self.seat(node, at),
             None => Flow::Continue(()),
         }
@@ -436,15 +440,32 @@ impl Driver {
         transfer: Transfer,
         moved: fn(Line, usize) -> Event<'static>,
     ) -> Flow {
-        let line = Line::of_console(at);
         let why = match transfer {
-            Transfer::Moved(count) => return self.tell(node, moved(line, count)),
+            Transfer::Moved(count) => {
+                return self.tell(node, moved(Line::of_console(at), count));
+            }
             Transfer::Later => return Flow::Continue(()),
             Transfer::End => None,
             Transfer::Broken(error) => Some(reason(&error)),
         };
-        let reason = why.as_deref();
+        self.close_console(node, at, why.as_deref())
+    }
+
+    /// Whoever ended his input does not read either any more.
+    fn left_console<M: Machine>(&mut self, node: &mut M, at: usize) -> Flow {
+        let left = self
+            .consoles
+            .iter()
+            .any(|(seat, stream)| seat == at && stream.half_closed().is_some());
+        match left {
+            true => self.close_console(node, at, Some("it hung up")),
+            false => Flow::Continue(()),
+        }
+    }
+
+    fn close_console<M: Machine>(&mut self, node: &mut M, at: usize, reason: Option<&str>) -> Flow {
         self.consoles.ended(at, self.now(), reason);
+        let line = Line::of_console(at);
         self.tell(node, Event::Closed { line, reason })
     }
 }

@@ -2,7 +2,7 @@
 
 use std::fs;
 use std::io::Write;
-use std::net::TcpStream;
+use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
@@ -381,4 +381,117 @@ fn without_an_input_nothing_is_read_said_or_spent() {
     node.signal(Signal::TERM);
     assert_eq!(node.code(), 0);
     assert_eq!(node.out.text() + &node.err.text(), "");
+}
+
+/// Several turns of work for a block, so that others can be first meanwhile.
+const SLOW: &str = "--difficulty=4";
+
+#[test]
+fn whoever_loses_an_item_to_a_faster_one_is_told_and_never_that_it_is_done() {
+    let homes = [Home::new(), Home::new()];
+    let sockets = homes.each_ref().map(|home| home.path().join("blx.sock"));
+    let start = |at: usize| {
+        let place = format!("--console=unix:{}", sockets[at].display());
+        let launch = homes[at].node().arg(SLOW).arg("--console=stdio");
+        launch.arg(place)
+    };
+    let first = start(0).start();
+    let mut second = start(1).connect(first.port).start();
+    second.ask(&["6", "127.0.0.1", &first.port.to_string()], "connected to");
+    for round in 0..8 {
+        let item = format!("item-{round}");
+        let asked = sockets.each_ref().map(|socket| {
+            let mut command = command(socket, &["request", &item]);
+            let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
+            command.spawn().expect("it starts")
+        });
+        for child in asked {
+            let output = child.wait_with_output().expect("it ends");
+            let text = String::from_utf8(output.stdout).expect("UTF-8");
+            match output.status.code() {
+                Some(0) => assert_eq!(text, format!("✅ requested {item}\n")),
+                Some(1) => assert!(text.starts_with("❌ "), "{text:?}"),
+                other => panic!("{other:?}: {text}"),
+            }
+        }
+    }
+}
+
+#[test]
+fn what_a_full_disk_keeps_from_being_done_is_not_called_nothing_if_it_will_be() {
+    let home = Home::new();
+    let launch = home.node().arg(SLOW);
+    let full = launch.clone().shell("trap '' XFSZ; ulimit -f 16");
+    let mut node = full.start();
+    let port = node.port;
+    let mut asked = Vec::new();
+    let refused = loop {
+        let item = format!("{:x<700}", asked.len());
+        node.enter(&["1", &item]);
+        asked.push(item);
+        let answer = node.expect("\n") + &node.expect(PROMPT);
+        if let Some((_, why)) = answer.split_once("❌ ") {
+            break why.to_owned();
+        }
+        assert!(asked.len() < 100, "the disk is never full");
+    };
+    node.kill();
+    let mut node = launch.port(port).start();
+    let last = asked.pop().expect("one at least");
+    let later = refused.contains("tried again at the next start");
+    assert_ne!(later, refused.contains("nothing was changed"), "{refused}");
+    if later {
+        node.expect(&format!("requested {last}"));
+        node.expect(PROMPT);
+    }
+    assert_eq!(node.reserved().contains(&last), later, "{refused}");
+}
+
+#[test]
+fn whoever_types_and_does_not_read_is_not_listened_to() {
+    let home = Home::new();
+    let (_node, socket) = with_socket(&home);
+    let mut line = UnixStream::connect(&socket).expect("connects");
+    let limit = Some(Duration::from_secs(2));
+    line.set_write_timeout(limit).expect("a time limit");
+    let enters = [b'\n'; 64 << 10];
+    let taken = (0..128).position(|_| line.write_all(&enters).is_err());
+    assert!(taken.is_some(), "it takes all there is");
+    // Others are served meanwhile, and so is he when he reads.
+    assert_eq!(ctl(&socket, &["status"]).1, 0);
+    let said = Stream::of(line.try_clone().expect("a second handle"));
+    let menus = wait_for(LIMIT, || {
+        (said.text().matches("=== Blockchain Node").count() > 10_000).then_some(())
+    });
+    assert!(menus.is_some());
+}
+
+#[test]
+fn a_program_that_was_killed_leaves_its_place() {
+    let home = Home::new();
+    let socket = home.path().join("blx.sock");
+    let place = format!("--console=unix:{}", socket.display());
+    let launch = home.node().arg("--difficulty=12").arg("--console=stdio");
+    let _node = launch.arg(place).start();
+    for number in 0..20 {
+        let mut line = UnixStream::connect(&socket).expect("connects");
+        let ask = format!("{{\"ask\":{{\"request\":[\"item-{number}\"]}}}}\n");
+        line.write_all(ask.as_bytes()).expect("writes");
+        // Not a word more from him, as `blx ctl request ITEM <&-` has it.
+        line.shutdown(Shutdown::Write).expect("shuts down");
+    }
+    assert!(wait_for_status(&socket), "their places are free");
+}
+
+#[test]
+fn a_peer_that_is_connected_by_another_name_is_connected() {
+    let home = Home::new();
+    let (_node, socket) = with_socket(&home);
+    let other_home = Home::new();
+    let other = other_home.node().start();
+    let by = |host: &str| ctl(&socket, &["connect", &format!("{host}:{}", other.port)]);
+    assert_eq!(by("127.0.0.1").1, 0);
+    let already = format!("✅ connected to localhost:{} already\n", other.port);
+    assert_eq!(by("localhost"), (already, 0));
+    assert_eq!(objects(&socket, &["--json", "peers"]).len(), 1);
 }

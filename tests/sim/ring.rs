@@ -42,8 +42,8 @@ fn a_day_of_peers_that_come_and_go_costs_two_writes() {
     let [start, stop] = &kept(&world, 0)[..] else {
         panic!("{:?}", kept(&world, 0));
     };
-    assert!(start.starts_with("start blx ") && start.ends_with(", height 1"));
-    assert!(stop.starts_with("stop, height "), "{stop}");
+    assert!(start.starts_with("start blx ") && start.ends_with(", block count 1"));
+    assert!(stop.starts_with("stop, block count "), "{stop}");
     assert_eq!(world.hosts[0].disk.syncs(File::Events), 2);
     // The others were started and stopped, and that is all.
     for host in 1..3 {

@@ -67,6 +67,14 @@ impl Stream {
         }
     }
 
+    /// What to poll to learn that somebody has left who will say no more but may still read.
+    pub fn half_closed(&self) -> Option<BorrowedFd<'_>> {
+        match self {
+            Stream::Socket(socket, open) => (!open).then(|| socket.as_fd()),
+            Stream::Standard(_) | Stream::Serial(_) => None,
+        }
+    }
+
     /// Reads once, after poll(2) said that this does not wait.
     pub fn read(&mut self, space: &mut [u8]) -> Transfer {
         match self {

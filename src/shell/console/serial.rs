@@ -113,6 +113,8 @@ pub struct Device {
     speed: u32,
     /// When it is tried next; never, while it is open.
     next: Option<Millis>,
+    /// When it was opened last.
+    opened: Millis,
     /// How long to wait after the next failure: milliseconds.
     pause: u64,
     /// What was said of it last.
@@ -126,9 +128,15 @@ impl Device {
             path,
             speed,
             next: Some(Millis(0)),
+            opened: Millis(0),
             pause: SERIAL_RETRY_MS,
             told: None,
         }
+    }
+
+    /// Whether it is open.
+    pub fn is_open(&self) -> bool {
+        self.next.is_none()
     }
 
     /// When it is tried next.
@@ -146,7 +154,7 @@ impl Device {
                 if self.told.take().is_some() {
                     log::warn!("{}: it is there", self.path.display());
                 }
-                (self.next, self.pause) = (None, SERIAL_RETRY_MS);
+                (self.next, self.opened) = (None, now);
                 Some(serial)
             }
             Err(why) => {
@@ -161,6 +169,9 @@ impl Device {
         if self.told.as_deref() != Some(why) {
             log::warn!("{}: {why}; it is tried again", self.path.display());
             self.told = Some(why.to_owned());
+        }
+        if self.is_open() && now.0 >= self.opened.0 + SERIAL_RETRY_MS_MAX {
+            self.pause = SERIAL_RETRY_MS;
         }
         self.next = Some(Millis(now.0 + self.pause));
         self.pause = (self.pause * 2).min(SERIAL_RETRY_MS_MAX);

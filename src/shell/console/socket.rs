@@ -3,10 +3,15 @@
 use std::fs;
 use std::io::{self, ErrorKind};
 use std::os::fd::{AsFd, BorrowedFd};
-use std::os::unix::fs::{FileTypeExt, PermissionsExt};
+use std::os::unix::fs::{FileTypeExt, MetadataExt, PermissionsExt};
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
 
+use rustix::io::Errno;
+use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
+
+use crate::limits::ACCEPT_PAUSE_MS;
+use crate::node::Millis;
 use crate::shell::{Fault, reason};
 
 /// Who owns the socket and who is in its group may use it.
@@ -17,6 +22,10 @@ const MODE: u32 = 0o660;
 pub struct ControlSocket {
     listener: UnixListener,
     path: PathBuf,
+    /// What the path names, as long as it is ours.
+    inode: (u64, u64),
+    /// Nobody is accepted before this time.
+    paused: Option<Millis>,
 }
 
 impl ControlSocket {
@@ -30,7 +39,7 @@ impl ControlSocket {
                     "{shown} is there and is no socket: choose another path with --console unix:PATH"
                 )));
             }
-            Ok(_) if UnixStream::connect(path).is_ok() => {
+            Ok(_) if somebody_answers(path) => {
                 return Err(Fault(format!(
                     "the control socket {shown} is in use by another program: stop that one or \
                      choose another path with --console unix:PATH"
@@ -38,7 +47,11 @@ impl ControlSocket {
             }
             _ => {}
         }
-        let listener = make(path).map_err(|error| {
+        let made = make(path).and_then(|listener| {
+            let found = fs::symlink_metadata(path)?;
+            Ok((listener, (found.dev(), found.ino())))
+        });
+        let (listener, inode) = made.map_err(|error| {
             Fault(format!(
                 "cannot make the control socket {shown}: {}: choose another path with --console \
                  unix:PATH",
@@ -48,20 +61,54 @@ impl ControlSocket {
         Ok(ControlSocket {
             listener,
             path: path.to_owned(),
+            inode,
+            paused: None,
         })
     }
 
-    /// What to poll.
-    pub fn descriptor(&self) -> BorrowedFd<'_> {
-        self.listener.as_fd()
+    /// What to poll: nothing during a pause.
+    pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
+        self.paused.is_none().then(|| self.listener.as_fd())
     }
 
-    /// Somebody who connected.
-    pub fn accept(&self) -> Option<UnixStream> {
-        let (stream, _) = self.listener.accept().ok()?;
-        stream.set_nonblocking(true).ok()?;
-        Some(stream)
+    /// When a pause ends.
+    pub fn deadline(&self) -> Option<Millis> {
+        self.paused
     }
+
+    /// Ends a pause whose time is over.
+    pub fn resume(&mut self, now: Millis) {
+        self.paused = self.paused.filter(|until| *until > now);
+    }
+
+    /// Somebody who connected. After a failure there is a pause: a caller who cannot be accepted,
+    /// for want of descriptors, would wake us for ever.
+    pub fn accept(&mut self, now: Millis) -> Option<UnixStream> {
+        let accepted = self.listener.accept().and_then(|(stream, _)| {
+            stream.set_nonblocking(true)?;
+            Ok(stream)
+        });
+        match accepted {
+            Ok(stream) => Some(stream),
+            Err(error) if error.kind() == ErrorKind::WouldBlock => None,
+            Err(error) => {
+                log::warn!("{}: {}", self.path.display(), reason(&error));
+                self.paused = Some(Millis(now.0 + ACCEPT_PAUSE_MS));
+                None
+            }
+        }
+    }
+}
+
+/// Whether a socket that is there is somebody's, as far as can be told. This does not wait for one
+/// who has stopped.
+fn somebody_answers(path: &Path) -> bool {
+    let flags = SocketFlags::NONBLOCK | SocketFlags::CLOEXEC;
+    let called = SocketAddrUnix::new(path).and_then(|address| {
+        let caller = net::socket_with(AddressFamily::UNIX, SocketType::STREAM, flags, None)?;
+        net::connect(&caller, &address)
+    });
+    called != Err(Errno::CONNREFUSED)
 }
 
 /// Under another name first: in its place it has its mode from the beginning, and whoever connects
@@ -85,8 +132,11 @@ fn make(path: &Path) -> io::Result<UnixListener> {
 
 impl Drop for ControlSocket {
     fn drop(&mut self) {
-        // One that is left is replaced by the next start.
-        let _ = fs::remove_file(&self.path);
+        let found = fs::symlink_metadata(&self.path);
+        if found.is_ok_and(|found| (found.dev(), found.ino()) == self.inode) {
+            // One that is left is replaced by the next start.
+            let _ = fs::remove_file(&self.path);
+        }
     }
 }
 
@@ -99,18 +149,29 @@ mod tests {
         let home = tempfile::tempdir().expect("a directory");
         let path = home.path().join("blx.sock");
         drop(UnixListener::bind(&path).expect("binds"));
-        let socket = ControlSocket::bind(&path).expect("nobody answers there");
+        let mut socket = ControlSocket::bind(&path).expect("nobody answers there");
         let mode = fs::metadata(&path).expect("it is there").permissions();
         assert_eq!(mode.mode() & 0o777, MODE);
         let fault = ControlSocket::bind(&path).expect_err("somebody answers");
         assert!(fault.0.contains("in use"), "{fault}");
         let _caller = UnixStream::connect(&path).expect("connects");
         // The question above whether somebody answers was a caller as well.
-        assert!(socket.accept().is_some() && socket.accept().is_some());
-        assert!(socket.accept().is_none());
+        let mut accept = || socket.accept(Millis(0));
+        assert!(accept().is_some() && accept().is_some());
+        assert!(accept().is_none());
+        assert!(
+            socket.descriptor().is_some(),
+            "nobody to accept is no fault"
+        );
         drop(socket);
         assert!(!path.exists());
         assert_eq!(fs::read_dir(home.path()).expect("lists").count(), 0);
+        // Somebody else's of the same name stays.
+        let socket = ControlSocket::bind(&path).expect("binds");
+        fs::remove_file(&path).expect("removes");
+        let _other = UnixListener::bind(&path).expect("binds");
+        drop(socket);
+        assert!(path.exists());
     }
 
     #[test]
