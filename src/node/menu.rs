@@ -179,8 +179,7 @@ impl<D: Disk> Node<D> {
         if !self.is_ready(at) {
             return false;
         }
-        // Whoever does not read what he is told is not asked for more.
-        let Some(seat) = self.seats.at_mut(at).filter(|s| s.console.has_room()) else {
+        let Some(seat) = self.seats.at_mut(at) else {
             return false;
         };
         if seat.console.typing.is_at_end() {
@@ -188,6 +187,10 @@ impl<D: Disk> Node<D> {
             if standard && self.seats.at(at).is_some_and(|seat| !self.owes(seat)) {
                 self.begin_end();
             }
+            return false;
+        }
+        if !seat.console.has_room() {
+            // Whoever does not read what he is told is not asked for more.
             return false;
         }
         let tab_ends = seat.menu.question.ends_with_tab();

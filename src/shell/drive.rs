@@ -1,5 +1,7 @@
 //! The event loop.
 
+mod users;
+
 use std::io::{self, ErrorKind, Read, Write};
 use std::net::TcpStream;
 use std::ops::ControlFlow;
@@ -9,7 +11,6 @@ use std::time::{Instant, SystemTime, UNIX_EPOCH};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
-use super::console::Transfer;
 use super::consoles::Consoles;
 use super::net::{Dial, Listener, Progress};
 use super::notify::Service;
@@ -381,91 +382,6 @@ impl Driver {
     fn close<M: Machine>(&mut self, node: &mut M, index: usize, reason: Option<&str>) -> Flow {
         self.slots[index] = Slot::Free;
         let line = line(index);
-        self.tell(node, Event::Closed { line, reason })
-    }
-
-    /// Tells of a console that opened.
-    fn seat<M: Machine>(&mut self, node: &mut M, at: usize) -> Flow {
-        let Some(kind) = self.consoles.kind(at) else {
-            return Flow::Continue(());
-        };
-        let line = Line::of_console(at);
-        self.tell(node, Event::ConsoleOpened { line, kind })
-    }
-
-    /// Opens serial devices whose time has come.
-    fn tend_consoles<M: Machine>(&mut self, node: &mut M) -> Flow {
-        while let Some(at) = self.consoles.tend(self.now()) {
-            self.seat(node, at)?;
-        }
-        Flow::Continue(())
-    }
-
-    /// Somebody came by a control socket.
-    fn admit<M: Machine>(&mut self, node: &mut M, socket: usize) -> Flow {
-        match self.consoles.accept(socket, self.now()) {
-            Some(at) => self.seat(node, at),
-            None => Flow::Continue(()),
-        }
-    }
-
-    fn read_console<M: Machine>(&mut self, node: &mut M, at: usize) -> Flow {
-        let space = node.rx_space(Line::of_console(at));
-        if space.is_empty() {
-            return Flow::Continue(());
-        }
-        let transfer = self.consoles.read(at, space);
-        self.tell_console(node, at, transfer, |line, count| Event::Received {
-            line,
-            count,
-        })
-    }
-
-    fn write_console<M: Machine>(&mut self, node: &mut M, at: usize) -> Flow {
-        let bytes = node.tx_pending(Line::of_console(at));
-        if bytes.is_empty() {
-            return Flow::Continue(());
-        }
-        let transfer = self.consoles.write(at, bytes);
-        self.tell_console(node, at, transfer, |line, count| Event::Sent {
-            line,
-            count,
-        })
-    }
-
-    fn tell_console<M: Machine>(
-        &mut self,
-        node: &mut M,
-        at: usize,
-        transfer: Transfer,
-        moved: fn(Line, usize) -> Event<'static>,
-    ) -> Flow {
-        let why = match transfer {
-            Transfer::Moved(count) => {
-                return self.tell(node, moved(Line::of_console(at), count));
-            }
-            Transfer::Later => return Flow::Continue(()),
-            Transfer::End => None,
-            Transfer::Broken(error) => Some(reason(&error)),
-        };
-        self.close_console(node, at, why.as_deref())
-    }
-
-    /// Whoever ended his input does not read either any more.
-    fn left_console<M: Machine>(&mut self, node: &mut M, at: usize) -> Flow {
-        let left = self
-            .consoles
-            .iter()
-            .any(|(seat, stream)| seat == at && stream.half_closed().is_some());
-        match left {
-            true => self.close_console(node, at, Some("it hung up")),
-            false => Flow::Continue(()),
-        }
-    }
-
-    fn close_console<M: Machine>(&mut self, node: &mut M, at: usize, reason: Option<&str>) -> Flow {
-        self.consoles.ended(at, self.now(), reason);
-        let line = Line::of_console(at);
         self.tell(node, Event::Closed { line, reason })
     }
 }

@@ -248,7 +248,7 @@ fn main() {
         return;
     }
     let quick = arguments.iter().any(|word| word == "--quick");
-    let time = Duration::from_secs(if quick { 10 } else { 60 });
+    let time = window(quick);
     let folder = Path::new(env!("CARGO_TARGET_TMPDIR")).with_file_name("bench");
     fs::create_dir_all(&folder).expect("a folder for the chains");
     let chain = generate::chain(&folder, LONG);
@@ -259,40 +259,7 @@ fn main() {
         .iter()
         .map(|program| start_time(program, &chain, &work.path().join("start")))
         .collect();
-    let native = &programs[0];
-    let mut alone = Vec::new();
-    let mut busy = Vec::new();
-    let mut peers = Vec::new();
-    for (number, program) in programs.iter().enumerate() {
-        let at = |name: String| work.path().join(format!("{number}-{name}"));
-        alone.push(Node::start(program, &at("alone".into()), &chain, &[]));
-        let node = Node::start(program, &at("busy".into()), &chain, &[]);
-        peers.extend((0..PEERS).map(|peer| {
-            let directory = at(format!("peer-{peer}"));
-            Node::start(native, &directory, &chain, &[node.port])
-        }));
-        busy.push(node);
-    }
-    alone.iter().for_each(|node| node.await_peers(0));
-    busy.iter().for_each(|node| node.await_peers(PEERS));
-    // The book of addresses is written some time after it has changed.
-    let settle = Duration::from_secs(if quick { 2 } else { 90 });
-    thread::sleep(settle);
-    let windows = |nodes: &[Node]| -> Vec<Window> {
-        thread::scope(|scope| {
-            let watched: Vec<_> = nodes
-                .iter()
-                .map(|node| scope.spawn(move || watch(node, time)))
-                .collect();
-            let windows = watched.into_iter().map(|watch| watch.join());
-            windows.collect::<Result<_, _>>().expect("it watched")
-        })
-    };
-    let (alone, busy) = thread::scope(|scope| {
-        let alone = scope.spawn(|| windows(&alone));
-        let busy = windows(&busy);
-        (alone.join().expect("it watched"), busy)
-    });
+    let (alone, busy) = measured(&programs, &chain, work.path(), quick);
 
     let rows = [
         rows("no peers", 4.0, 0.2, time, &alone),
@@ -321,6 +288,54 @@ fn main() {
         "\nOver {time:?} each; the system calls in a further window, by strace. Of an emulated \
          program the memory is its own, processor and calls are its emulator's."
     );
+}
+
+/// Every program without peers, and with them.
+fn measured(
+    programs: &[Program],
+    chain: &Path,
+    work: &Path,
+    quick: bool,
+) -> (Vec<Window>, Vec<Window>) {
+    let native = &programs[0];
+    let mut alone = Vec::new();
+    let mut busy = Vec::new();
+    let mut peers = Vec::new();
+    for (number, program) in programs.iter().enumerate() {
+        let at = |name: String| work.join(format!("{number}-{name}"));
+        alone.push(Node::start(program, &at("alone".into()), chain, &[]));
+        let node = Node::start(program, &at("busy".into()), chain, &[]);
+        peers.extend((0..PEERS).map(|peer| {
+            let directory = at(format!("peer-{peer}"));
+            Node::start(native, &directory, chain, &[node.port])
+        }));
+        busy.push(node);
+    }
+    alone.iter().for_each(|node| node.await_peers(0));
+    busy.iter().for_each(|node| node.await_peers(PEERS));
+    // The book of addresses is written some time after it has changed.
+    let settle = Duration::from_secs(if quick { 2 } else { 90 });
+    thread::sleep(settle);
+    let windows = |nodes: &[Node]| -> Vec<Window> {
+        thread::scope(|scope| {
+            let watched: Vec<_> = nodes
+                .iter()
+                .map(|node| scope.spawn(move || watch(node, window(quick))))
+                .collect();
+            let windows = watched.into_iter().map(|watch| watch.join());
+            windows.collect::<Result<_, _>>().expect("it watched")
+        })
+    };
+    thread::scope(|scope| {
+        let alone = scope.spawn(|| windows(&alone));
+        let busy = windows(&busy);
+        (alone.join().expect("it watched"), busy)
+    })
+}
+
+/// How long is watched.
+fn window(quick: bool) -> Duration {
+    Duration::from_secs(if quick { 10 } else { 60 })
 }
 
 /// The median of some starts.
