@@ -320,6 +320,10 @@ pub const LOG_WINDOW_MS: u64 = 10_000;
 /// The ring of events on disk: bytes.
 pub const EVENTS_BYTES: usize = 64 << 10;
 
+/// Warnings and errors from one place in the source that differ in their text are kinds of their
+/// own, up to so many at a time. Each is kept until its window ends: its text and some 100 bytes.
+pub const LOG_TEXTS: usize = 8;
+
 /// A line in it: bytes. The longest that is not cut names two hashes of 64 digits.
 pub const EVENT_BYTES_MAX: usize = 512;
 
