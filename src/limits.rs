@@ -307,6 +307,9 @@ pub const SERIAL_RETRY_MS_MAX: u64 = 30_000;
 /// milliseconds.
 pub const STATUS_SPACING_MS: u64 = 1_000;
 
+/// What its queue had no room for is sent again after this many milliseconds at the latest.
+pub const NOTIFY_RETRY_MS: u64 = 100;
+
 /// A start that reads a long chain file asks it for this many milliseconds more,
 pub const EXTENSION_MS: u64 = 30_000;
 
