@@ -310,6 +310,9 @@ pub const SERIAL_RETRY_MS_MAX: u64 = 30_000;
 /// milliseconds.
 pub const STATUS_SPACING_MS: u64 = 1_000;
 
+/// What its queue had no room for is sent again after this many milliseconds at the latest.
+pub const NOTIFY_RETRY_MS: u64 = 100;
+
 /// A start that reads a long chain file asks it for this many milliseconds more,
 pub const EXTENSION_MS: u64 = 30_000;
 
@@ -320,18 +323,26 @@ pub const EXTENSION_SPACING_MS: u64 = 1_000;
 /// more there were.
 pub const LOG_WINDOW_MS: u64 = 10_000;
 
+/// Warnings and errors from one place in the source that differ in their text are kinds of their
+/// own, up to so many at a time. Each is kept until its window ends: its text and some 100 bytes.
+pub const LOG_TEXTS: usize = 8;
+
 /// The ring of events on disk: bytes.
 pub const EVENTS_BYTES: usize = 64 << 10;
 
 /// A line in it: bytes. The longest that is not cut names two hashes of 64 digits.
 pub const EVENT_BYTES_MAX: usize = 512;
 
-/// Events that are kept of one hour of a run; the others are counted. A card that is written too
-/// often wears out, and what matters would be pushed out of the ring.
+/// Events that are kept of one hour of a run, of the disk's faults and damage and again of all
+/// else; the others are counted. A card that is written too often wears out, and what matters would
+/// be pushed out of the ring.
 pub const EVENTS_PER_HOUR: u32 = 10;
 
 /// An hour: milliseconds.
 pub const EVENTS_HOUR_MS: u64 = 3_600_000;
+
+/// A ring that could not be written is let be for this many milliseconds.
+pub const EVENTS_RETRY_MS: u64 = EVENTS_HOUR_MS;
 
 /// Events that the menu lists: the last ones.
 pub const EVENTS_LISTED: usize = 20;

@@ -2,7 +2,8 @@
 //! the user is alerted to.
 //!
 //! What goes on without end, such as a disk that fails again and again, is kept so many times an
-//! hour and then counted. Not even the first failure to write the ring concerns the node.
+//! hour and then counted. Faults of the disk and damage are counted apart from all else, which so
+//! cannot push them out. Not even the first failure to write the ring concerns the node.
 
 use core::fmt;
 
@@ -11,7 +12,7 @@ use serde::Serialize;
 use super::wall::stamp;
 use super::{Clock, Millis, Node};
 use crate::limits;
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, DiskError};
 use crate::store::events;
 
 /// An event that was kept.
@@ -30,13 +31,16 @@ impl fmt::Display for Kept<'_> {
 pub struct Chronicle {
     /// Lines that are written at the end of this turn.
     lines: Vec<String>,
-    /// The hour of which `kept` events are kept began then.
+    /// How many events they tell of, those that they only count included.
+    told: u64,
+    /// The hour of which so many events are kept began then.
     hour: Millis,
-    kept: u32,
+    /// Of all else, and of the disk's faults and damage.
+    kept: [u32; 2],
     /// Events that were not kept, since the last one that was.
     missed: u64,
-    /// The ring could not be written: it is let be for the rest of the run.
-    silent: bool,
+    /// The ring could not be written: it is let be until then.
+    silent_until: Millis,
 }
 
 impl Chronicle {
@@ -44,10 +48,11 @@ impl Chronicle {
     pub fn new(now: Clock, blocks: u64, unclean_stop: bool) -> Chronicle {
         let mut chronicle = Chronicle {
             lines: Vec::new(),
+            told: 0,
             hour: now.mono,
-            kept: 0,
+            kept: [0; 2],
             missed: 0,
-            silent: false,
+            silent_until: now.mono,
         };
         let after = match unclean_stop {
             true => ", after an unclean stop",
@@ -62,27 +67,49 @@ impl Chronicle {
     }
 
     /// Keeps an event, if this hour had not too many.
-    fn keep(&mut self, now: Clock, event: &str) {
+    fn keep(&mut self, now: Clock, is_fault: bool, event: &str) {
         if now.mono.0 >= self.hour.0 + limits::EVENTS_HOUR_MS {
-            (self.hour, self.kept) = (now.mono, 0);
+            (self.hour, self.kept) = (now.mono, [0; 2]);
         }
-        if self.kept == limits::EVENTS_PER_HOUR {
+        let kept = &mut self.kept[usize::from(is_fault)];
+        if *kept == limits::EVENTS_PER_HOUR || now.mono < self.silent_until {
             self.missed += 1;
         } else {
-            self.kept += 1;
+            *kept += 1;
             self.put(now, event);
         }
     }
 
     fn put(&mut self, now: Clock, event: &str) {
         let time = stamp(now.wall);
+        self.told += self.missed + 1;
         if self.missed > 0 {
             let missed = core::mem::take(&mut self.missed);
-            let text = format!("{missed} events before were too many to be kept");
+            let text = format!("{missed} events before could not be kept");
             self.lines.push(events::line(&time, &text));
         }
         self.lines.push(events::line(&time, event));
     }
+
+    /// Writes what came in this turn. After an error, what comes is counted for a while: a disk
+    /// that fails is not to be worn out by it, nor the journal filled.
+    fn write(&mut self, disk: &mut impl Disk, now: Millis) -> Result<(), DiskError> {
+        let lines = core::mem::take(&mut self.lines);
+        let told = core::mem::take(&mut self.told);
+        if lines.is_empty() || now < self.silent_until {
+            return Ok(());
+        }
+        events::add(disk, &lines).inspect_err(|_| {
+            self.missed += told;
+            self.silent_until = Millis(now.0 + limits::EVENTS_RETRY_MS);
+        })
+    }
+}
+
+/// Whether an event is a fault of the disk or damage, by its tag.
+fn is_fault(event: &str) -> bool {
+    let tags = ["[store", "[monitor"];
+    tags.iter().any(|tag| event.starts_with(tag))
 }
 
 impl<D: Disk> Node<D> {
@@ -99,7 +126,7 @@ impl<D: Disk> Node<D> {
             Some((tag, text)) => &format!("{}: {text}", tag.split(' ').next().unwrap_or(tag)),
             None => event,
         };
-        self.chronicle.keep(self.now, plain);
+        self.chronicle.keep(self.now, is_fault(event), plain);
     }
 
     /// The node is about to end as it should.
@@ -110,13 +137,9 @@ impl<D: Disk> Node<D> {
 
     /// Writes what came in this turn.
     pub(super) fn write_events(&mut self) {
-        let lines = core::mem::take(&mut self.chronicle.lines);
-        if lines.is_empty() || self.chronicle.silent {
-            return;
-        }
-        if let Err(error) = events::add(self.log.disk(), &lines) {
-            self.chronicle.silent = true;
-            log::warn!("{error}: no events are kept from here on in this run");
+        let written = self.chronicle.write(self.log.disk(), self.now.mono);
+        if let Err(error) = written {
+            log::warn!("{error}: no events are kept for an hour");
         }
     }
 
@@ -150,6 +173,7 @@ impl<D: Disk> Node<D> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::store::disk::memory::MemoryDisk;
 
     /// So many milliseconds after the start, on a wall clock that was never set.
     fn at(ms: u64) -> Clock {
@@ -165,23 +189,88 @@ mod tests {
 
     #[test]
     fn what_goes_on_without_end_is_kept_some_times_an_hour_and_counted() {
+        for is_fault in [false, true] {
+            let mut chronicle = Chronicle::new(at(0), 3, false);
+            assert_eq!(told(&mut chronicle).len(), 1, "the start");
+            let most = limits::EVENTS_PER_HOUR as usize;
+            for second in 0..3_600 {
+                chronicle.keep(at(second * 1_000), is_fault, "again");
+            }
+            assert_eq!(told(&mut chronicle), vec!["again"; most]);
+            chronicle.keep(at(limits::EVENTS_HOUR_MS), is_fault, "again");
+            let missed = format!("{} events before could not be kept", 3_600 - most);
+            assert_eq!(told(&mut chronicle), [&missed, "again"]);
+            // A stop is always kept, and so is the count.
+            for _ in 0..most + 5 {
+                chronicle.keep(at(limits::EVENTS_HOUR_MS + 1), is_fault, "again");
+            }
+            chronicle.put(at(limits::EVENTS_HOUR_MS + 2), "stop, block count 3");
+            let last = told(&mut chronicle).split_off(most - 1);
+            let missed = "6 events before could not be kept";
+            assert_eq!(last, [missed, "stop, block count 3"]);
+        }
+    }
+
+    #[test]
+    fn what_matters_less_does_not_push_out_a_fault_of_the_disk() {
         let mut chronicle = Chronicle::new(at(0), 3, false);
-        assert_eq!(told(&mut chronicle).len(), 1, "the start");
         let most = limits::EVENTS_PER_HOUR as usize;
-        for second in 0..3_600 {
-            chronicle.keep(at(second * 1_000), "again");
+        let lost = "[consensus] your request of drill lost to 04d5 at block 7";
+        for _ in 0..most + 2 {
+            chronicle.keep(at(1), is_fault(lost), lost);
         }
-        assert_eq!(told(&mut chronicle), vec!["again"; most]);
-        chronicle.keep(at(limits::EVENTS_HOUR_MS), "again");
-        let missed = format!("{} events before were too many to be kept", 3_600 - most);
-        assert_eq!(told(&mut chronicle), [&missed, "again"]);
-        // A stop is always kept, and so is the count.
-        for _ in 0..most + 5 {
-            chronicle.keep(at(limits::EVENTS_HOUR_MS + 1), "again");
+        assert_eq!(told(&mut chronicle).len(), 1 + most);
+        for fault in ["[store ❌] full", "[monitor ⚠️] corruption"] {
+            chronicle.keep(at(2), is_fault(fault), fault);
         }
-        chronicle.put(at(limits::EVENTS_HOUR_MS + 2), "stop, block count 3");
-        let last = told(&mut chronicle).split_off(most - 1);
-        let missed = "6 events before were too many to be kept";
-        assert_eq!(last, [missed, "stop, block count 3"]);
+        let kept = [
+            "2 events before could not be kept",
+            "[store ❌] full",
+            "[monitor ⚠️] corruption",
+        ];
+        assert_eq!(told(&mut chronicle), kept);
+        // Nor the other way round.
+        let mut chronicle = Chronicle::new(at(0), 3, false);
+        for _ in 0..most + 2 {
+            chronicle.keep(at(1), true, "store: again");
+        }
+        chronicle.keep(at(2), false, lost);
+        assert_eq!(told(&mut chronicle).last().map(String::as_str), Some(lost));
+    }
+
+    #[test]
+    fn a_ring_that_could_not_be_written_is_tried_again_after_an_hour() {
+        let mut disk = MemoryDisk::default();
+        let mut chronicle = Chronicle::new(at(0), 3, false);
+        let write = |chronicle: &mut Chronicle, disk: &mut MemoryDisk, ms| {
+            let failed = chronicle.write(disk, at(ms).mono).is_err();
+            let bytes = events::read(disk).expect("reads");
+            let event = |line: &str| line.split_once("Z ").expect("a time").1.to_owned();
+            let kept: Vec<String> = events::lines(&bytes).skip(1).map(event).collect();
+            (failed, kept)
+        };
+        assert_eq!(write(&mut chronicle, &mut disk, 0), (false, vec![]));
+        disk.room = Some(0);
+        let hour = limits::EVENTS_RETRY_MS;
+        for _ in 0..2 {
+            chronicle.keep(at(1_000), false, "one");
+        }
+        assert!(write(&mut chronicle, &mut disk, 1_000).0);
+        // Meanwhile it is let be, even if all is well again.
+        for second in 2..1_000 {
+            chronicle.keep(at(second * 1_000), true, "two");
+            let written = write(&mut chronicle, &mut disk, second * 1_000);
+            assert_eq!(written, (false, vec![]));
+        }
+        chronicle.keep(at(1_000 + hour), true, "three");
+        assert!(write(&mut chronicle, &mut disk, 1_000 + hour).0, "again");
+        disk.room = None;
+        chronicle.keep(at(1_000 + 2 * hour), true, "four");
+        let kept = vec![
+            "1001 events before could not be kept".to_owned(),
+            "four".to_owned(),
+        ];
+        let written = write(&mut chronicle, &mut disk, 1_000 + 2 * hour);
+        assert_eq!(written, (false, kept));
     }
 }

@@ -11,7 +11,7 @@ use std::time::{Duration, Instant};
 
 use log::{Level, Record};
 
-use crate::limits::LOG_WINDOW_MS;
+use crate::limits::{LOG_TEXTS, LOG_WINDOW_MS};
 
 /// There if standard error is the journal.
 static LIMITER: OnceLock<Mutex<Limiter>> = OnceLock::new();
@@ -116,8 +116,8 @@ fn tag(text: &str) -> &str {
     }
 }
 
-/// Events are of one kind if the same line of the source tells them, with the same tag. So there
-/// are only as many as the source has.
+/// Where an event comes from: the line of the source that tells it, and its tag. There are only as
+/// many as the source has.
 #[derive(Clone, Debug, PartialEq, Eq)]
 struct Kind {
     module: &'static str,
@@ -125,7 +125,7 @@ struct Kind {
     tag: String,
 }
 
-/// A kind of which a line was written.
+/// A line was written, and what is like it is counted.
 #[derive(Debug)]
 struct Window {
     kind: Kind,
@@ -137,7 +137,8 @@ struct Window {
     more: u64,
 }
 
-/// One line of a kind in [`LOG_WINDOW_MS`], then a count.
+/// One line of a kind in [`LOG_WINDOW_MS`], then a count. Of warnings and errors each text is one of
+/// its own, up to [`LOG_TEXTS`] at a time: another fault must not hide behind the first.
 #[derive(Debug, Default)]
 struct Limiter {
     open: Vec<Window>,
@@ -146,8 +147,16 @@ struct Limiter {
 impl Limiter {
     /// Whether this line is to be written; else it is counted.
     fn admits(&mut self, now: Instant, kind: Kind, level: Level, text: &str) -> bool {
-        if let Some(window) = self.open.iter_mut().find(|window| window.kind == kind) {
-            window.more += 1;
+        let most = match level {
+            Level::Error | Level::Warn => LOG_TEXTS,
+            _ => 1,
+        };
+        let of_kind = self.open.iter_mut().filter(|window| window.kind == kind);
+        let mut of_kind: Vec<&mut Window> = of_kind.collect();
+        let same = of_kind.iter().position(|window| window.text == text);
+        // One text too many counts with the oldest, which is told first.
+        if let Some(at) = same.or((of_kind.len() >= most).then_some(0)) {
+            of_kind[at].more += 1;
             return false;
         }
         self.open.push(Window {
@@ -218,9 +227,43 @@ mod tests {
     }
 
     #[test]
+    fn a_warning_is_not_swallowed_by_another() {
+        let mut limiter = Limiter::default();
+        let now = Instant::now();
+        for level in [Level::Error, Level::Warn] {
+            let mut admits = |text| limiter.admits(now, kind(level as u32), level, text);
+            assert!(admits("the peer book was damaged"));
+            assert!(admits("what waited for a block was damaged"));
+            assert!(!admits("the peer book was damaged"));
+        }
+        let told = "<3>and 1 more like this in 10 s: the peer book was damaged\n\
+                    <4>and 1 more like this in 10 s: the peer book was damaged\n";
+        assert_eq!(limiter.ended(None), told);
+    }
+
+    #[test]
+    fn a_flood_of_warnings_that_differ_is_some_lines_and_a_count() {
+        let mut limiter = Limiter::default();
+        let start = Instant::now();
+        for number in 0..1_000 {
+            let now = start + Duration::from_millis(number as u64);
+            let written = limiter.admits(now, kind(1), Level::Warn, &format!("block {number}"));
+            assert_eq!(written, number < LOG_TEXTS, "{number}");
+        }
+        let admits =
+            |limiter: &mut Limiter, text| limiter.admits(start, kind(1), Level::Warn, text);
+        assert!(!admits(&mut limiter, "block 7"));
+        assert!(limiter.admits(start, kind(2), Level::Warn, "another place"));
+        let told = "<4>and 992 more like this in 10 s: block 0\n\
+                    <4>and 1 more like this in 10 s: block 7\n";
+        assert_eq!(limiter.ended(None), told);
+        assert!(admits(&mut limiter, "block 1000"));
+    }
+
+    #[test]
     fn the_end_of_the_process_leaves_no_count_untold() {
         let mut limiter = Limiter::default();
-        for text in ["x", "y"] {
+        for text in ["x", "x"] {
             limiter.admits(Instant::now(), kind(1), Level::Error, text);
         }
         let told = "<3>and 1 more like this in 10 s: x\n";

@@ -11,8 +11,10 @@ use std::os::unix::net::{SocketAddr, UnixDatagram};
 use std::rc::Rc;
 use std::time::{Duration, Instant};
 
+use rustix::io::Errno;
+
 use super::reason;
-use crate::limits::{EXTENSION_MS, EXTENSION_SPACING_MS, STATUS_SPACING_MS};
+use crate::limits::{EXTENSION_MS, EXTENSION_SPACING_MS, NOTIFY_RETRY_MS, STATUS_SPACING_MS};
 use crate::node::{Millis, Summary};
 
 /// The way to the service manager; without a socket it leads nowhere.
@@ -49,13 +51,23 @@ impl Manager {
         }
     }
 
-    fn send(&self, message: &str) {
-        if let Some((socket, address)) = &self.socket
-            && !message.is_empty()
-            && let Err(error) = socket.send_to_addr(message.as_bytes(), address)
-        {
-            self.complain(&error);
+    /// Whether that is all that can be done: the message was taken, or nobody is there to take it.
+    /// False if there was no room for it, as there may be later.
+    fn send(&self, message: &str) -> bool {
+        let Some((socket, address)) = &self.socket else {
+            return true;
+        };
+        if message.is_empty() {
+            return true;
         }
+        let Err(error) = socket.send_to_addr(message.as_bytes(), address) else {
+            return true;
+        };
+        if let Some(Errno::AGAIN | Errno::NOBUFS | Errno::NOMEM) = Errno::from_io_error(&error) {
+            return false;
+        }
+        self.complain(&error);
+        true
     }
 
     /// Once: it would fail the same way each time, and the node does not need it.
@@ -105,6 +117,8 @@ impl Opening {
 pub struct Service {
     manager: Rc<Manager>,
     schedule: Schedule,
+    /// There was no room for what is due: when to try again.
+    retry: Option<Millis>,
 }
 
 impl Service {
@@ -114,14 +128,25 @@ impl Service {
             every: watchdog,
             ..Schedule::default()
         };
-        Service { manager, schedule }
+        Service {
+            manager,
+            schedule,
+            retry: None,
+        }
     }
 
     /// The node is ready, and every time after the first: it has completed a turn of the loop.
+    /// What the manager has no room for stays due.
     pub fn turned(&mut self, now: Millis, summary: Summary) {
-        if self.manager.socket.is_some() {
-            let message = self.schedule.message(now, summary);
-            self.manager.send(&message);
+        if self.manager.socket.is_none() {
+            return;
+        }
+        let mut told = self.schedule.clone();
+        let message = told.message(now, summary);
+        if self.manager.send(&message) {
+            (self.schedule, self.retry) = (told, None);
+        } else {
+            self.retry = Some(Millis(now.0.saturating_add(NOTIFY_RETRY_MS)));
         }
     }
 
@@ -130,10 +155,11 @@ impl Service {
         self.manager.send(self.schedule.stopping());
     }
 
-    /// When to complete a turn at the latest. An idle node is woken for the watchdog only.
+    /// When to complete a turn at the latest. An idle node is woken for the watchdog only, and for
+    /// what the manager had no room for.
     pub fn deadline(&self) -> Option<Millis> {
         self.manager.socket.as_ref()?;
-        self.schedule.deadline()
+        self.retry.or_else(|| self.schedule.deadline())
     }
 }
 
@@ -146,7 +172,7 @@ pub fn watchdog(micros: Option<&str>, process: Option<&str>, own: u32) -> Option
 }
 
 /// What is due when.
-#[derive(Debug, Default)]
+#[derive(Clone, Debug, Default)]
 struct Schedule {
     /// The watchdog's milliseconds.
     every: Option<u64>,
@@ -308,9 +334,60 @@ mod tests {
     #[test]
     fn nobody_there_is_no_fault() {
         for address in ["/no/such/socket", "", "vsock:2:1234", "relative"] {
-            let manager = Manager::at(OsStr::new(address));
-            manager.send("READY=1");
+            let manager = Rc::new(Manager::at(OsStr::new(address)));
+            let mut service = Service::new(Rc::clone(&manager), None);
+            service.turned(Millis(0), summary(0, 0));
             assert!(manager.complained.get(), "{address}");
+            assert_eq!(service.deadline(), None, "{address}");
         }
+    }
+
+    #[test]
+    fn what_finds_the_queue_full_stays_due() {
+        let directory = tempfile::tempdir().expect("a directory");
+        let path = directory.path().join("notify");
+        let listening = UnixDatagram::bind(&path).expect("binds");
+        listening.set_nonblocking(true).expect("nonblocking");
+        let fill = || {
+            let other = UnixDatagram::unbound().expect("a socket");
+            other.set_nonblocking(true).expect("nonblocking");
+            while other.send_to(b"x", &path).is_ok() {}
+        };
+        // The last of what is there.
+        let drained = || {
+            let mut bytes = [0; 64];
+            let messages = std::iter::from_fn(|| {
+                let count = listening.recv(&mut bytes).ok()?;
+                Some(String::from_utf8_lossy(&bytes[..count]).into_owned())
+            });
+            messages.last().unwrap_or_default()
+        };
+        let manager = Rc::new(Manager::at(path.as_os_str()));
+        let mut service = Service::new(Rc::clone(&manager), Some(5_000));
+        fill();
+        service.turned(Millis(0), summary(0, 0));
+        assert_eq!(service.deadline(), Some(Millis(100)));
+        service.turned(Millis(40), summary(1, 0));
+        assert_eq!(service.deadline(), Some(Millis(140)));
+        assert_eq!(drained(), "x");
+        service.turned(Millis(140), summary(1, 0));
+        assert_eq!(drained(), "READY=1\nSTATUS=height 1, 0 peers");
+        assert_eq!(service.deadline(), Some(Millis(5_140)));
+        fill();
+        service.turned(Millis(5_140), summary(1, 0));
+        assert_eq!(service.deadline(), Some(Millis(5_240)));
+        assert_eq!(drained(), "x");
+        service.turned(Millis(5_240), summary(1, 0));
+        assert_eq!(drained(), "WATCHDOG=1");
+        fill();
+        let ending = Summary {
+            ending: true,
+            ..summary(1, 0)
+        };
+        service.turned(Millis(5_300), ending);
+        assert_eq!(drained(), "x");
+        service.ended();
+        assert_eq!(drained(), "STOPPING=1");
+        assert!(!manager.complained.get());
     }
 }

@@ -105,7 +105,7 @@ fn a_disk_that_is_full_is_told_and_a_ring_that_is_full_costs_nothing() {
     node.expect_log("events.blx: ");
     assert!(
         node.rest_of_log_line()
-            .ends_with(": no events are kept from here on in this run"),
+            .ends_with(": no events are kept for an hour"),
         "{}",
         node.err.text()
     );

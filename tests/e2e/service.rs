@@ -131,6 +131,28 @@ fn a_manager_that_is_away_is_missed_in_one_line() {
     assert_eq!(node.err.text().matches(missing).count(), 1);
 }
 
+#[test]
+fn a_manager_whose_queue_is_full_hears_of_the_start_later() {
+    let home = Home::new();
+    let mut manager = Manager::new(&home);
+    let others = UnixDatagram::unbound().expect("a socket");
+    others.set_nonblocking(true).expect("nonblocking");
+    while others.send_to(b"OTHERS=1", &manager.address).is_ok() {}
+    let launch = home.node().env("NOTIFY_SOCKET", &manager.address);
+    let mut node = launch.logging().start();
+    // It has completed a turn when it tells of a guest, and then has nothing to do.
+    let _guests = guests(&node, 1);
+    node.expect_log(" connected\n");
+    let before = manager.expect("READY=1");
+    assert!(
+        before.iter().all(|line| line == "OTHERS=1"),
+        "there was no room: {before:?}"
+    );
+    manager.expect("STATUS=height 0, 1 peers");
+    stop(&mut node);
+    manager.expect("STOPPING=1");
+}
+
 /// With standard error as the journal's stream, as far as a process can see.
 fn journaled(home: &Home) -> Launch {
     let launch = home.node().arg("--headless");
