@@ -116,7 +116,8 @@ impl<D: Disk> Node<D> {
     /// Shows an event that the user should know of even if nobody is looking.
     pub(super) fn alert(&mut self, event: &str) {
         self.keep_event(event);
-        self.notify(event);
+        self.show_event(event);
+        self.log_event(log::Level::Warn, event);
     }
 
     /// Keeps an event in the ring, with the first word of its tag, as a file of plain lines has it.

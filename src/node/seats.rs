@@ -176,7 +176,7 @@ impl<D: Disk> Node<D> {
         for notice in core::mem::take(&mut self.early) {
             let event = format!("[store ⚠️] {notice}");
             self.keep_event(&event);
-            self.log_event(&event);
+            self.log_event(log::Level::Warn, &event);
         }
     }
 
@@ -195,22 +195,23 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Shows an event on every console.
+    /// Shows an event on every console, and logs it.
     pub(super) fn notify(&mut self, event: &str) {
+        self.show_event(event);
+        self.log_event(log::Level::Info, event);
+    }
+
+    pub(super) fn show_event(&mut self, event: &str) {
         self.seats
             .menus()
             .for_each(|seat| seat.console.notify(event));
-        self.log_event(event);
     }
 
     /// Logs an event, unless it stands on a standard output already, which is the log's neighbour.
-    fn log_event(&self, event: &str) {
+    pub(super) fn log_event(&self, level: log::Level, event: &str) {
         let standard = |seat: &Seat| matches!(seat.kind, ConsoleKind::Standard { .. });
-        let alarms = ["[store", "[monitor"];
-        match alarms.iter().any(|tag| event.starts_with(tag)) {
-            _ if self.seats.iter().any(standard) => {}
-            true => log::warn!("{event}"),
-            false => log::info!("{event}"),
+        if !self.seats.iter().any(standard) {
+            log::log!(level, "{event}");
         }
     }
 
