@@ -26,6 +26,8 @@ pub struct ControlSocket {
     inode: (u64, u64),
     /// Nobody is accepted before this time.
     paused: Option<Millis>,
+    /// The last caller could not be accepted, which was said.
+    failing: bool,
 }
 
 impl ControlSocket {
@@ -63,6 +65,7 @@ impl ControlSocket {
             path: path.to_owned(),
             inode,
             paused: None,
+            failing: false,
         })
     }
 
@@ -89,10 +92,16 @@ impl ControlSocket {
             Ok(stream)
         });
         match accepted {
-            Ok(stream) => Some(stream),
+            Ok(stream) => {
+                self.failing = false;
+                Some(stream)
+            }
             Err(error) if error.kind() == ErrorKind::WouldBlock => None,
             Err(error) => {
-                log::warn!("{}: {}", self.path.display(), reason(&error));
+                if !std::mem::replace(&mut self.failing, true) {
+                    let shown = self.path.display();
+                    log::warn!("nobody can use {shown}: {}", reason(&error));
+                }
                 self.paused = Some(Millis(now.0 + ACCEPT_PAUSE_MS));
                 None
             }
