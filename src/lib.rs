@@ -66,6 +66,8 @@
 //!   discipline of a serial one is in `node`, not in the shell: it is about what bytes mean, and is
 //!   tested there without a device. The shell only opens devices and sockets, and says who is in the
 //!   way.
+//! - A service manager and the journal are told of the node by the shell alone ([`shell::notify`],
+//!   [`shell::journal`]): all they need is a height, a number of peers and whether it ends.
 //! - A name is looked up in a child process ([`shell::resolve`]): the system's resolver blocks, and
 //!   there is neither a second thread nor a resolver of our own.
 #![forbid(unsafe_code)]
