@@ -223,6 +223,14 @@ fn run(seed: u64) -> Outcome {
     }
 }
 
+/// Seeds that are run where nothing else is said.
+const SEEDS: u64 = 500;
+
+/// Whether fewer seeds are wanted than usual.
+pub fn is_short() -> bool {
+    number("BLX_SEEDS").is_some_and(|seeds| seeds < SEEDS)
+}
+
 fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
@@ -249,7 +257,7 @@ fn run_twice(seed: u64) -> Outcome {
 fn seeds() {
     let seeds = match number("BLX_SEED") {
         Some(seed) => seed..seed + 1,
-        None => 0..number("BLX_SEEDS").unwrap_or(500),
+        None => 0..number("BLX_SEEDS").unwrap_or(SEEDS),
     };
     let next = std::sync::atomic::AtomicU64::new(seeds.start);
     let work = || {
