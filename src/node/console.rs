@@ -233,7 +233,7 @@ impl Console {
         }
         let (mut lines, told) = self.cut;
         let from = self.start + told;
-        let mut rest = self.output.split_off((from + excess).max(from));
+        let mut rest = self.output.split_off(from + excess);
         let end = rest.iter().position(|byte| *byte == b'\n');
         let rest = rest.split_off(end.map_or(rest.len(), |end| end + 1));
         let gone = &self.output[from..];

@@ -26,6 +26,7 @@ pub mod journal;
 mod lock;
 pub mod net;
 pub mod notify;
+mod pause;
 pub mod resolve;
 pub mod signal;
 

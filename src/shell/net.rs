@@ -8,16 +8,17 @@ use rustix::event::PollFlags;
 use rustix::io::Errno;
 use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
+use super::pause::Pause;
 use super::resolve::Resolver;
 use super::{Fault, reason};
-use crate::limits::{ACCEPT_PAUSE_MS, DIAL_MS_MAX, RESOLVE_MS_MAX};
+use crate::limits::{DIAL_MS_MAX, RESOLVE_MS_MAX};
 use crate::node::Millis;
 
 /// Where others connect.
 #[derive(Debug)]
 pub struct Listener {
     socket: TcpListener,
-    paused_until: Option<Millis>,
+    pause: Pause,
 }
 
 impl Listener {
@@ -28,7 +29,7 @@ impl Listener {
                 socket.set_nonblocking(true)?;
                 Ok(Listener {
                     socket,
-                    paused_until: None,
+                    pause: Pause::default(),
                 })
             })
             .map_err(|error| bind_fault(address, &error))
@@ -41,17 +42,17 @@ impl Listener {
 
     /// What to poll for input: nothing during a pause.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.paused_until.is_none().then(|| self.socket.as_fd())
+        self.pause.deadline().is_none().then(|| self.socket.as_fd())
     }
 
     /// When [`resume`](Listener::resume) has work.
     pub fn deadline(&self) -> Option<Millis> {
-        self.paused_until
+        self.pause.deadline()
     }
 
     /// Ends a pause that is over.
     pub fn resume(&mut self, now: Millis) {
-        self.paused_until = self.paused_until.filter(|until| *until > now);
+        self.pause.resume(now);
     }
 
     /// Takes one waiting connection, and whose it is. A failure is logged and begins a pause.
@@ -67,7 +68,7 @@ impl Listener {
                 let kind = error.kind();
                 if kind != ErrorKind::WouldBlock && kind != ErrorKind::Interrupted {
                     log::warn!("cannot accept a connection: {}", reason(&error));
-                    self.paused_until = Some(Millis(now.0 + ACCEPT_PAUSE_MS));
+                    self.pause.begin(now);
                 }
                 None
             }
@@ -477,7 +478,7 @@ mod tests {
     #[test]
     fn a_pause_takes_the_listener_out_until_it_is_over() {
         let mut listener = any_port();
-        listener.paused_until = Some(Millis(2000));
+        listener.pause.begin(Millis(1000));
         listener.resume(Millis(1999));
         assert!(listener.descriptor().is_none());
         assert_eq!(listener.deadline(), Some(Millis(2000)));

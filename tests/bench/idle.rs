@@ -21,12 +21,12 @@ mod usage;
 
 use std::env;
 use std::fs;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use process::free_port;
 use rustix::process::{Pid, Signal, kill_process};
 use table::{Row, grouped};
 
@@ -76,12 +76,6 @@ impl Program {
         command.env("LC_ALL", "C.UTF-8");
         command
     }
-}
-
-fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0));
-    let address = listener.and_then(|listener| listener.local_addr());
-    address.expect("a free port").port()
 }
 
 /// A node without a menu, ended when this is dropped.

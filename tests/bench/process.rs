@@ -54,12 +54,16 @@ impl Process {
     }
 }
 
+/// A port that nobody has now.
+pub fn free_port() -> u16 {
+    let listener = TcpListener::bind(("127.0.0.1", 0));
+    let address = listener.and_then(|listener| listener.local_addr());
+    address.expect("a free port").port()
+}
+
 /// The node of this crate in a data directory.
 pub fn blx(directory: &Path) -> Command {
-    let port = TcpListener::bind(("127.0.0.1", 0))
-        .and_then(|listener| listener.local_addr())
-        .expect("a free port")
-        .port();
+    let port = free_port();
     let mut command = runner::blx();
     command.args(["--bind", "127.0.0.1", "--data-dir"]);
     command.arg(directory).arg(port.to_string());

@@ -10,8 +10,8 @@ use std::path::{Path, PathBuf};
 use rustix::io::Errno;
 use rustix::net::{self, AddressFamily, SocketAddrUnix, SocketFlags, SocketType};
 
-use crate::limits::ACCEPT_PAUSE_MS;
 use crate::node::Millis;
+use crate::shell::pause::Pause;
 use crate::shell::{Fault, reason};
 
 /// Who owns the socket and who is in its group may use it.
@@ -24,8 +24,7 @@ pub struct ControlSocket {
     path: PathBuf,
     /// What the path names, as long as it is ours.
     inode: (u64, u64),
-    /// Nobody is accepted before this time.
-    paused: Option<Millis>,
+    pause: Pause,
     /// The last caller could not be accepted, which was said.
     failing: bool,
 }
@@ -64,28 +63,30 @@ impl ControlSocket {
             listener,
             path: path.to_owned(),
             inode,
-            paused: None,
+            pause: Pause::default(),
             failing: false,
         })
     }
 
     /// What to poll: nothing during a pause.
     pub fn descriptor(&self) -> Option<BorrowedFd<'_>> {
-        self.paused.is_none().then(|| self.listener.as_fd())
+        self.pause
+            .deadline()
+            .is_none()
+            .then(|| self.listener.as_fd())
     }
 
     /// When a pause ends.
     pub fn deadline(&self) -> Option<Millis> {
-        self.paused
+        self.pause.deadline()
     }
 
     /// Ends a pause whose time is over.
     pub fn resume(&mut self, now: Millis) {
-        self.paused = self.paused.filter(|until| *until > now);
+        self.pause.resume(now);
     }
 
-    /// Somebody who connected. After a failure there is a pause: a caller who cannot be accepted,
-    /// for want of descriptors, would wake us for ever.
+    /// Somebody who connected. A failure begins a pause.
     pub fn accept(&mut self, now: Millis) -> Option<UnixStream> {
         let accepted = self.listener.accept().and_then(|(stream, _)| {
             stream.set_nonblocking(true)?;
@@ -102,7 +103,7 @@ impl ControlSocket {
                     let shown = self.path.display();
                     log::warn!("nobody can use {shown}: {}", reason(&error));
                 }
-                self.paused = Some(Millis(now.0 + ACCEPT_PAUSE_MS));
+                self.pause.begin(now);
                 None
             }
         }
