@@ -22,10 +22,25 @@ need() {
     DEBIAN_FRONTEND=noninteractive apt-get install -y --no-install-recommends "${missing[@]}"
 }
 
+# Asks the system's mirrors for something else: their lists of sources, each changed by these options
+# for sed, are put below $1. Sets `apt`, the command that goes by them.
+mirrors() {
+    local work=$1 file
+    shift
+    mkdir -p "$work/sources" "$work/lists/partial"
+    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
+        [ -f "$file" ] || continue
+        sed "$@" "$file" >"$work/sources/${file##*/}"
+    done
+    apt=(apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$work/sources"
+        -o "Dir::State::lists=$work/lists" -o APT::Sandbox::User=root)
+    "${apt[@]}" update
+}
+
 # Prints the path of an emulator that knows the calls for serial lines, which Debian 12's own (7.2) does
 # not: of that name, from the backports of the same mirrors, unpacked below target/.
 emulator() {
-    local name=$1 work=$PWD/target/qemu file
+    local name=$1 work=$PWD/target/qemu
     local own="/usr/bin/$name-static"
     if [ -x "$own" ] && [[ $("$own" --version) =~ version\ ([0-9]+) ]] && ((BASH_REMATCH[1] >= 10)); then
         echo "$own"
@@ -33,17 +48,11 @@ emulator() {
     fi
     if [ ! -x "$work/usr/bin/$name" ]; then
         rm -rf "$work"
-        mkdir -p "$work/sources" "$work/lists/partial"
-        for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
-            [ -f "$file" ] || continue
-            sed -E 's/^(Suites:)(.* )?bookworm( .*)?$/\1 bookworm-backports/
-                s/^(deb .*) bookworm (.*)$/\1 bookworm-backports \2/' "$file" >"$work/sources/${file##*/}"
-        done
+        mkdir -p "$work"
         (
+            mirrors "$work" -E 's/^(Suites:)(.* )?bookworm( .*)?$/\1 bookworm-backports/
+                s/^(deb .*) bookworm (.*)$/\1 bookworm-backports \2/'
             cd "$work"
-            apt=(apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$work/sources"
-                -o "Dir::State::lists=$work/lists" -o APT::Sandbox::User=root)
-            "${apt[@]}" update
             "${apt[@]}" download qemu-user/bookworm-backports
             dpkg -x qemu-user_*.deb .
         ) >"$work/log" 2>&1 || { tail "$work/log" >&2; return 1; }
@@ -53,21 +62,15 @@ emulator() {
 
 # Builds musl from Debian's source into $1 for the compiler $2, with these options for it.
 musl() {
-    local root=$1 prefix=$2 work=$1.build file
+    local root=$1 prefix=$2 work=$1.build
     shift 2
     [ -e "$root/lib/libunwind.a" ] && return 0
     need make
     rm -rf "$work"
-    mkdir -p "$work/sources" "$work/lists/partial"
-    for file in /etc/apt/sources.list /etc/apt/sources.list.d/*; do
-        [ -f "$file" ] || continue
-        sed 's/^deb /deb-src /; s/^Types: deb$/Types: deb-src/' "$file" >"$work/sources/${file##*/}"
-    done
+    mkdir -p "$work"
     (
+        mirrors "$work" 's/^deb /deb-src /; s/^Types: deb$/Types: deb-src/'
         cd "$work"
-        apt=(apt-get -qq -o Dir::Etc::sourcelist=/dev/null -o "Dir::Etc::sourceparts=$work/sources"
-            -o "Dir::State::lists=$work/lists" -o APT::Sandbox::User=root)
-        "${apt[@]}" update
         "${apt[@]}" source --download-only musl
         tar xf musl_*.orig.tar.gz
         cd musl-*/
