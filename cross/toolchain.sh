@@ -49,12 +49,13 @@ emulator() {
     if [ ! -x "$work/usr/bin/$name" ]; then
         rm -rf "$work"
         mkdir -p "$work"
+        # A subshell before || ends at no failure, hence the chains of &&.
         (
             mirrors "$work" -E 's/^(Suites:)(.* )?bookworm( .*)?$/\1 bookworm-backports/
-                s/^(deb .*) bookworm (.*)$/\1 bookworm-backports \2/'
-            cd "$work"
-            "${apt[@]}" download qemu-user/bookworm-backports
-            dpkg -x qemu-user_*.deb .
+                s/^(deb .*) bookworm (.*)$/\1 bookworm-backports \2/' &&
+                cd "$work" &&
+                "${apt[@]}" download qemu-user/bookworm-backports &&
+                dpkg -x qemu-user_*.deb .
         ) >"$work/log" 2>&1 || { tail "$work/log" >&2; return 1; }
     fi
     echo "$work/usr/bin/$name"
@@ -69,14 +70,14 @@ musl() {
     rm -rf "$work"
     mkdir -p "$work"
     (
-        mirrors "$work" 's/^deb /deb-src /; s/^Types: deb$/Types: deb-src/'
-        cd "$work"
-        "${apt[@]}" source --download-only musl
-        tar xf musl_*.orig.tar.gz
-        cd musl-*/
-        CC=$prefix-gcc AR=$prefix-ar RANLIB=$prefix-ranlib CFLAGS="-O2 $*" ./configure \
-            --target="$prefix" --prefix="$root" --disable-shared --enable-wrapper=gcc
-        make -j"$(nproc)" install
+        mirrors "$work" 's/^deb /deb-src /; s/^Types: deb$/Types: deb-src/' &&
+            cd "$work" &&
+            "${apt[@]}" source --download-only musl &&
+            tar xf musl_*.orig.tar.gz &&
+            cd musl-*/ &&
+            CC=$prefix-gcc AR=$prefix-ar RANLIB=$prefix-ranlib CFLAGS="-O2 $*" ./configure \
+                --target="$prefix" --prefix="$root" --disable-shared --enable-wrapper=gcc &&
+            make -j"$(nproc)" install
     ) >"$work/log" 2>&1 || { tail "$work/log" >&2; return 1; }
     # The compiler's own start-up files are for the processor that Debian asks for, and do nothing
     # that a program with musl needs.

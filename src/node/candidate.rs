@@ -2,7 +2,7 @@
 //! where it differs.
 
 use super::gossip::invalid;
-use super::lines::{Held, Origin};
+use super::lines::Origin;
 use super::orphans::is_remade;
 use super::sync::Sync;
 use super::{Millis, Node};
@@ -33,10 +33,7 @@ pub struct Candidate {
 impl Candidate {
     /// Passes over a block that our chain has too; false if it does not.
     fn share<D: Disk>(&mut self, log: &mut Log<D>, block: &Block) -> Result<bool, DiskError> {
-        if block.index >= log.tip().length {
-            return Ok(false);
-        }
-        if log.hash(block.index)? != block.hash {
+        if block.index >= log.tip().length || log.hash(block.index)? != block.hash {
             return Ok(false);
         }
         self.advance(block);
@@ -173,12 +170,7 @@ impl<D: Disk> Node<D> {
             }
         }
         let origin = if helps { Origin::Hole } else { Origin::Chain };
-        let next = 0;
-        peer.held = Some(Held {
-            block,
-            origin,
-            next,
-        });
+        peer.hold(block, origin, 0);
     }
 
     /// A block of the candidate whose signatures are good.
@@ -188,11 +180,7 @@ impl<D: Disk> Node<D> {
                 self.sync.progress(limits::BLOCKS_PER_TURN);
                 let next = block.transactions.len();
                 if let Some(peer) = self.slots[line].peer() {
-                    peer.held = Some(Held {
-                        block,
-                        origin: Origin::Chain,
-                        next,
-                    });
+                    peer.hold(block, Origin::Chain, next);
                 }
                 return;
             }

@@ -85,7 +85,6 @@ impl Desktop {
     fn heard_chain(&mut self, length: u64) {
         if self.most < length {
             self.has(length, true);
-            self.most = length;
         } else if self.length.is_none_or(|theirs| theirs < length) {
             self.length = Some(length);
         }

@@ -289,12 +289,7 @@ impl<D: Disk> Node<D> {
             _ => return self.ask_for_block(line, &block),
         };
         if let Some(peer) = self.slots[line].peer() {
-            let next = 0;
-            peer.held = Some(Held {
-                block,
-                origin,
-                next,
-            });
+            peer.hold(block, origin, 0);
         }
     }
 
@@ -378,11 +373,7 @@ impl<D: Disk> Node<D> {
         }
         if end < block.transactions.len() {
             if let Some(peer) = self.slots[line].peer() {
-                peer.held = Some(Held {
-                    block,
-                    origin,
-                    next: end,
-                });
+                peer.hold(block, origin, end);
             }
             return;
         }

@@ -248,6 +248,15 @@ impl Peer {
         Millis(deadline)
     }
 
+    /// Keeps a block until its signatures are checked, from the one of its transactions at `next`.
+    pub fn hold(&mut self, block: Box<Block>, origin: Origin, next: usize) {
+        self.held = Some(Held {
+            block,
+            origin,
+            next,
+        });
+    }
+
     /// So many milliseconds that went by were ours, not the peer's.
     pub fn excuse(&mut self, now: Millis, ms: u64) {
         let times = [&mut self.heard, &mut self.framed, &mut self.flowed];

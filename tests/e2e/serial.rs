@@ -6,7 +6,7 @@ use std::io::{ErrorKind, Read, Write};
 use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -264,6 +264,51 @@ fn a_line_is_for_one_program_and_gets_its_settings_back() {
     assert_eq!(after.input_modes, before.input_modes);
     assert_eq!(after.output_modes, before.output_modes);
     assert_eq!(after.input_speed(), before.input_speed());
+}
+
+/// A program that has a line as its terminal, as what `serial-getty@.service` starts has.
+fn session(home: &Home, wire: &Wire, program: &str) -> Child {
+    let path = home.path().join(program);
+    symlink("/bin/sleep", &path).expect("a link");
+    let mut command = Command::new("setsid");
+    command.arg("--ctty").arg(path).arg("1000");
+    let child = command.stdin(wire.other_end()).spawn();
+    let child = child.expect("setsid is there");
+    // It has the terminal before it becomes that program.
+    let stat = format!("/proc/{}/stat", child.id());
+    let name = format!(" ({program}) ");
+    let end = Instant::now() + LIMIT;
+    while !fs::read_to_string(&stat).expect("it runs").contains(&name) {
+        assert!(Instant::now() < end, "it does not begin");
+        thread::yield_now();
+    }
+    child
+}
+
+#[test]
+fn whoever_has_the_line_as_a_terminal_is_named_and_followed() {
+    for program in ["agetty", "bash"] {
+        let home = Home::new();
+        let mut wire = Wire::new();
+        let mut other = session(&home, &wire, program);
+        let mut node = on(&home, &wire.name).spawn(Stdio::null());
+        let unit = format!(
+            "serial-getty@{}",
+            wire.name.file_name().expect("a name").display()
+        );
+        let who = match program {
+            "agetty" => {
+                format!("{unit} is using it: sudo systemctl mask --now {unit}.service")
+            }
+            _ => format!("{program} (process {}) is using it", other.id()),
+        };
+        let line = wire.name.display();
+        node.expect_log(&format!("{line}: {who}; it is tried again\n"));
+        other.kill().expect("it runs");
+        other.wait().expect("it ends");
+        node.expect_log(&format!("{line}: it is there\n"));
+        wire.expect(PROMPT);
+    }
 }
 
 #[test]

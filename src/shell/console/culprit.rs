@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{self, ErrorKind};
-use std::os::unix::ffi::OsStrExt;
 use std::os::unix::fs::MetadataExt;
 use std::path::{Path, PathBuf};
 
@@ -33,29 +32,56 @@ impl Default for System {
 pub fn on(system: &System, path: &Path) -> Option<String> {
     let device = fs::canonicalize(path).ok()?;
     let name = device.file_name()?.to_str()?;
-    if has_getty(system, name, &device) {
-        return Some(format!(
-            "serial-getty@{name} is using it: sudo systemctl mask --now serial-getty@{name}.service"
-        ));
+    let terminal = terminal_number(fs::metadata(&device).ok()?.rdev());
+    user(system, name, terminal).or_else(|| kernel(system, name, &device))
+}
+
+/// Who has it as the terminal of a session: a login prompt, or what was started by a login. The
+/// arguments of agetty(8) do not tell, since systemd gives it its terminal as standard input.
+fn user(system: &System, name: &str, terminal: u32) -> Option<String> {
+    let processes = fs::read_dir(&system.processes).into_iter().flatten();
+    let mut stats =
+        processes.filter_map(|entry| fs::read_to_string(entry.ok()?.path().join("stat")).ok());
+    let (program, process) = stats.find_map(|stat| leads_session(&stat, terminal))?;
+    if process == std::process::id() {
+        return None;
     }
-    let consoles = fs::read_to_string(system.processes.join("consoles")).ok()?;
-    let mut consoles = consoles.lines().filter_map(|line| line.split(' ').next());
-    consoles.any(|console| console == name).then(|| {
-        let alias = fs::canonicalize(&system.alias).is_ok_and(|alias| alias == device);
-        let shown = if alias { "serial0" } else { name };
-        format!("the kernel console is on it: remove console={shown} from cmdline.txt")
+    Some(match program.ends_with("getty") || program == "login" {
+        true => format!(
+            "serial-getty@{name} is using it: sudo systemctl mask --now serial-getty@{name}.service"
+        ),
+        false => format!("{program} (process {process}) is using it"),
     })
 }
 
-/// Whether a login prompt waits on a line: agetty(8) is told its name as an argument.
-fn has_getty(system: &System, name: &str, device: &Path) -> bool {
-    let processes = fs::read_dir(&system.processes).into_iter().flatten();
-    let commands = processes.filter_map(|entry| fs::read(entry.ok()?.path().join("cmdline")).ok());
-    commands.into_iter().any(|command| {
-        let mut words = command.split(|byte| *byte == 0);
-        let program = words.next().unwrap_or_default();
-        let names = [name.as_bytes(), device.as_os_str().as_bytes()];
-        program.ends_with(b"getty") && words.any(|word| names.contains(&word))
+/// The name and number of a process if it leads the session on this terminal, from
+/// `/proc/NUMBER/stat` (proc(5)). There is one such session at most.
+fn leads_session(stat: &str, terminal: u32) -> Option<(String, u32)> {
+    // The name may have spaces and parentheses in it.
+    let (process, rest) = stat.split_once(" (")?;
+    let (program, rest) = rest.rsplit_once(") ")?;
+    // Behind the name: state, parent, group, session, terminal.
+    let mut fields = rest.split(' ').skip(3);
+    let leads = fields.next()? == process;
+    let number: i32 = fields.next()?.parse().ok()?;
+    // 0 stands for no terminal.
+    let is_its = number != 0 && number as u32 == terminal;
+    (leads && is_its).then_some((program.to_owned(), process.parse().ok()?))
+}
+
+/// How `/proc/NUMBER/stat` writes the number of a device; nothing that is no device.
+fn terminal_number(device: u64) -> u32 {
+    let (major, minor) = (rustix::fs::major(device), rustix::fs::minor(device));
+    (minor & 0xff) | (major << 8) | ((minor & !0xff) << 12)
+}
+
+fn kernel(system: &System, name: &str, device: &Path) -> Option<String> {
+    let consoles = fs::read_to_string(system.processes.join("consoles")).ok()?;
+    let mut consoles = consoles.lines().filter_map(|line| line.split(' ').next());
+    consoles.any(|console| console == name).then(|| {
+        let alias = fs::canonicalize(&system.alias).is_ok_and(|alias| alias == *device);
+        let shown = if alias { "serial0" } else { name };
+        format!("the kernel console is on it: remove console={shown} from cmdline.txt")
     })
 }
 
@@ -100,12 +126,12 @@ mod tests {
     fn system() -> (tempfile::TempDir, System, PathBuf) {
         let root = tempfile::tempdir().expect("a directory");
         let at = |name: &str| root.path().join(name);
-        for folder in ["proc/1", "proc/77", "etc", "dev"] {
+        for folder in ["proc/1", "proc/76", "proc/77", "etc", "dev"] {
             fs::create_dir_all(at(folder)).expect("a folder");
         }
         fs::write(at("dev/ttyAMA0"), "").expect("writes");
         std::os::unix::fs::symlink("ttyAMA0", at("dev/serial0")).expect("a link");
-        fs::write(at("proc/1/cmdline"), "/sbin/init\0").expect("writes");
+        fs::write(at("proc/1/stat"), "1 (systemd) S 0 1 1 0 -1 4194560 9 0").expect("writes");
         fs::write(at("proc/consoles"), "tty1  -WU (EC  p  )  4:1\n").expect("writes");
         let system = System {
             processes: at("proc"),
@@ -122,17 +148,45 @@ mod tests {
         assert_eq!(on(&system, &device), None);
     }
 
+    /// A session of a terminal with what leads it and what that has started.
+    fn process(root: &Path, name: &str, terminal: u32) {
+        let stat = format!(
+            "77 ({name}) S 1 77 77 {} 77 4194560 204 0 0",
+            terminal as i32
+        );
+        fs::write(root.join("proc/77/stat"), stat).expect("writes");
+    }
+
     #[test]
     fn a_login_prompt_is_named() {
-        let (root, system, device) = system();
-        let command = "/sbin/agetty\0-o\0-p -- \\u\0--keep-baud\x00115200,57600\0ttyAMA0\0vt220\0";
-        fs::write(root.path().join("proc/77/cmdline"), command).expect("writes");
-        let expected = "serial-getty@ttyAMA0 is using it: \
-                        sudo systemctl mask --now serial-getty@ttyAMA0.service";
-        assert_eq!(on(&system, &device).as_deref(), Some(expected));
-        let other = command.replace("ttyAMA0", "ttyAMA01");
-        fs::write(root.path().join("proc/77/cmdline"), other).expect("writes");
-        assert_eq!(on(&system, &device), None);
+        let (root, system, _device) = system();
+        let terminal = terminal_number(rustix::fs::makedev(204, 64));
+        assert_eq!(terminal, 52_288);
+        let named = "serial-getty@ttyAMA0 is using it: \
+                     sudo systemctl mask --now serial-getty@ttyAMA0.service";
+        for (program, expected) in [
+            ("agetty", named),
+            ("login", named),
+            (") S 1 (x", ") S 1 (x (process 77) is using it"),
+        ] {
+            process(root.path(), program, terminal);
+            let found = user(&system, "ttyAMA0", terminal);
+            assert_eq!(found.as_deref(), Some(expected));
+            assert_eq!(user(&system, "ttyAMA1", terminal + 1), None);
+        }
+    }
+
+    #[test]
+    fn every_number_of_a_terminal_is_found() {
+        let (root, system, _device) = system();
+        for (major, minor) in [(4, 64), (136, 0), (136, 255), (136, 256), (4095, 0xf_ffff)] {
+            let terminal = terminal_number(rustix::fs::makedev(major, minor));
+            process(root.path(), "agetty", terminal);
+            assert!(user(&system, "x", terminal).is_some(), "{major}:{minor}");
+        }
+        // A process without a terminal, and a file that is none.
+        process(root.path(), "agetty", 0);
+        assert_eq!(user(&system, "x", terminal_number(0)), None);
     }
 
     #[test]
