@@ -148,9 +148,10 @@ pub fn reason(error: &io::Error) -> String {
     let text = error.to_string();
     let text = text.split(" (os error").next().unwrap_or_default();
     let mut letters = text.chars();
+    let word = text.split(' ').next().unwrap_or_default();
     match letters.next() {
-        // An abbreviation stays as it is: "RFS specific error".
-        Some(first) if !text.chars().nth(1).is_some_and(char::is_uppercase) => {
+        // An abbreviation stays as it is: "RFS specific error", "I/O error".
+        Some(first) if !word.chars().skip(1).any(char::is_uppercase) => {
             first.to_lowercase().chain(letters).collect()
         }
         _ => text.to_owned(),
