@@ -83,7 +83,12 @@ musl() {
     # that a program with musl needs.
     sed -i 's/crtbeginS.o%s//; s/crtendS.o%s//' "$root/lib/musl-gcc.specs"
     # What unwinds the stack is asked for by another name.
-    ln -s "$("$prefix-gcc" -print-file-name=libgcc_eh.a)" "$root/lib/libunwind.a"
+    cp "$("$prefix-gcc" -print-file-name=libgcc_eh.a)" "$work/libunwind.a"
+    if [[ $("$prefix-nm" "$work/libunwind.a") == *"U _dl_find_object"* ]]; then
+        "$root/bin/musl-gcc" -O2 -Wall -Werror -c -o "$work/find-object.o" cross/find-object.c
+        "$prefix-ar" r "$work/libunwind.a" "$work/find-object.o"
+    fi
+    mv "$work/libunwind.a" "$root/lib/libunwind.a"
 }
 
 toolchain() {
