@@ -150,11 +150,11 @@ mod tests {
 
     /// A session of a terminal with what leads it and what that has started.
     fn process(root: &Path, name: &str, terminal: u32) {
-        let stat = format!(
-            "77 ({name}) S 1 77 77 {} 77 4194560 204 0 0",
-            terminal as i32
-        );
-        fs::write(root.join("proc/77/stat"), stat).expect("writes");
+        for (number, name) in [(76, "vi"), (77, name)] {
+            let rest = format!("S 1 77 77 {} 77 4194560 204 0 0", terminal as i32);
+            let stat = format!("{number} ({name}) {rest}");
+            fs::write(root.join(format!("proc/{number}/stat")), stat).expect("writes");
+        }
     }
 
     #[test]
