@@ -82,7 +82,7 @@ impl Desktop {
     }
 
     /// It was told our whole chain, and takes it if it is longer than its own.
-    fn heard_chain(&mut self, length: u64) {
+    pub fn heard_chain(&mut self, length: u64) {
         if self.most < length {
             self.has(length, true);
         } else if self.length.is_none_or(|theirs| theirs < length) {
@@ -168,14 +168,11 @@ impl<D: Disk> Node<D> {
         let delay = limits::DELAY_MS + self.random() % limits::DELAY_SPREAD_MS;
         let mut longer = false;
         for peer in self.slots.iter_mut().filter_map(Slot::peer) {
-            let told = peer.writer.take_told();
+            peer.note_told();
             let telling = peer.writer.is_telling();
             let Some(desktop) = peer.desktop() else {
                 continue;
             };
-            if let Some(length) = told {
-                desktop.heard_chain(length);
-            }
             let ask = desktop.poll_at() <= now;
             if ask {
                 desktop.polled = now;

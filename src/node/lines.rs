@@ -213,6 +213,15 @@ impl Peer {
         }
     }
 
+    /// Notes of a desktop node that our whole chain, as it is now, was told to it.
+    pub fn note_told(&mut self) {
+        if let Some(length) = self.writer.take_told()
+            && let Some(desktop) = self.desktop()
+        {
+            desktop.heard_chain(length);
+        }
+    }
+
     /// What came last of it is not wanted any more.
     pub fn skip(&mut self) {
         self.reader.skip_line();

@@ -139,6 +139,8 @@ impl<D: Disk> Node<D> {
 
     fn adopted(&mut self, fallen: &Fallen, source: Option<usize>, equal: bool) {
         for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+            // That was the chain before: noted later, it would count for this one.
+            peer.note_told();
             peer.writer.switched(fallen.from);
         }
         let tip = self.log.tip();

@@ -88,7 +88,6 @@ enum Unit {
     },
     ChainClose {
         length: u64,
-        whole: bool,
     },
     /// Ends a chain that is no longer ours in the middle: a line that is not JSON is skipped by
     /// everybody (PROTOCOL.md section 1).
@@ -189,7 +188,7 @@ impl Writer {
         }
     }
 
-    /// The length of the whole chain that was told last, once.
+    /// The length of the whole chain that was told last, once; its end may still have to leave.
     pub fn take_told(&mut self) -> Option<u64> {
         self.told.take()
     }
@@ -250,13 +249,6 @@ impl Writer {
             let (blocks, messages) = unit.counts();
             self.sent.blocks += blocks;
             self.sent.messages += messages;
-            if let Unit::ChainClose {
-                length,
-                whole: true,
-            } = unit
-            {
-                self.told = Some(*length);
-            }
             self.unit = None;
         }
     }
@@ -315,10 +307,11 @@ impl Writer {
     fn go_on(&mut self, progress: Progress, source: &mut impl Source) -> Unit {
         let length = source.tip().length;
         match progress {
-            Progress::Chain { next } if next == length => Unit::ChainClose {
-                length,
-                whole: true,
-            },
+            Progress::Chain { next } if next == length => {
+                // A switch does not change it any more, even if it does not fit yet.
+                self.told = Some(length);
+                Unit::ChainClose { length }
+            }
             Progress::Chain { next } => {
                 let Some(block) = source.block(next) else {
                     return Unit::ChainBreak;
@@ -330,10 +323,7 @@ impl Writer {
                 }
             }
             Progress::Part { start, next, room } => {
-                let close = Unit::ChainClose {
-                    length,
-                    whole: false,
-                };
+                let close = Unit::ChainClose { length };
                 if next >= length {
                     return close;
                 }
@@ -437,7 +427,7 @@ impl Unit {
                 }
                 text::block(sink, block);
             }
-            Unit::ChainClose { length, .. } => {
+            Unit::ChainClose { length } => {
                 sink.put(b"], \"length\": ");
                 canonical::number(sink, *length);
                 sink.put(b"}");
