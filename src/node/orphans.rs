@@ -38,6 +38,11 @@ impl Lost {
         self.batches.push(Some((height, batch)));
     }
 
+    /// Whether this fell out, and the new chain lacks it.
+    fn has(&self, transaction: &Transaction) -> bool {
+        self.places.contains_key(&transaction.id())
+    }
+
     /// The new chain has this too.
     fn strike_off(&mut self, transaction: &Transaction, deep: u64) {
         let Some(place) = self.places.remove(&transaction.id()) else {
@@ -215,6 +220,12 @@ impl<D: Disk> Node<D> {
             // Not before all that is left is in the pool: the file must never say less than that.
             self.pool.save_anew();
         }
+        // After a start it may be looked for in the chain as well, as what waited in the last run.
+        self.inquiries.retain_mut(|inquiry| {
+            let wanted = &mut inquiry.batch.transactions;
+            wanted.retain(|transaction| !lost.has(transaction));
+            !wanted.is_empty()
+        });
         for (_, batch) in lost.batches.into_iter().flatten() {
             let dropped = self.drop_orphans && !matches!(batch.origin, Origin::Peer(_));
             match (dropped, batch.origin) {
