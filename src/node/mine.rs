@@ -91,16 +91,20 @@ impl<D: Disk> Node<D> {
         let now = self.now.mono;
         match self.catching_up() {
             _ if self.work.is_some() => true,
-            true => self.pool.wishes().any(|wish| wish.due <= now),
-            false => self.pool.due().is_some_and(|due| due <= now),
+            Some(_) => self.pool.wishes().any(|wish| wish.due <= now),
+            None => self.pool.due().is_some_and(|due| due <= now),
         }
     }
 
     /// When a block is to be made, or something has waited too long.
     pub(super) fn block_deadline(&self) -> Option<Millis> {
+        let all = self.pool.due();
         let due = match self.catching_up() {
-            true => self.pool.wishes().map(|wish| wish.due).min(),
-            false => self.pool.due(),
+            Some(until) => {
+                let later = all.map(|due| due.max(until));
+                self.pool.wishes().map(|wish| wish.due).chain(later).min()
+            }
+            None => all,
         };
         due.filter(|_| self.may_append())
             .into_iter()
@@ -113,7 +117,7 @@ impl<D: Disk> Node<D> {
     fn is_ripe(&self, batch: &Batch, wanted: &[Uid]) -> bool {
         match batch.origin {
             Origin::User => true,
-            _ if self.catching_up() => false,
+            _ if self.catching_up().is_some() => false,
             Origin::Own | Origin::Peer(_) => true,
             Origin::Other => {
                 batch.due <= self.now.mono || wanted.iter().any(|uid| batch.touches(uid))

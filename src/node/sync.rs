@@ -135,17 +135,20 @@ impl<D: Disk> Node<D> {
     }
 
     /// Whether a longer chain of one of ours is coming in, or was just asked for: what would be
-    /// put on top of our chain now would fall out again at once.
-    pub(super) fn catching_up(&self) -> bool {
+    /// put on top of our chain now would fall out again at once. If so, until when at most, or
+    /// when that chain is looked at again.
+    pub(super) fn catching_up(&self) -> Option<Millis> {
         let (tip, now) = (self.log.tip(), self.now.mono);
         let candidate = self.sync.line();
-        self.slots.iter().enumerate().any(|(line, slot)| {
-            let Slot::Open(peer) = slot else { return false };
-            let asked = peer
-                .asked
-                .is_some_and(|at| now.0 < at.0 + limits::LOOK_AHEAD_MS);
-            peer.is_ahead_of(&tip) && (asked || candidate == Some(line))
-        })
+        let ahead = self.slots.iter().enumerate().filter_map(|(line, slot)| {
+            let Slot::Open(peer) = slot else { return None };
+            if candidate == Some(line) {
+                return self.sync.deadline().filter(|_| peer.is_ahead_of(&tip));
+            }
+            let until = Millis(peer.asked?.0 + limits::LOOK_AHEAD_MS);
+            (now < until && peer.is_ahead_of(&tip)).then_some(until)
+        });
+        ahead.max()
     }
 
     /// A peer's chain, or a part of it, is complete. `told` is the length that it says its chain

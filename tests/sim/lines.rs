@@ -1,6 +1,7 @@
 //! Stories of signed lines: a device that can do no more than sign one and send it uses the LAN.
 
 use blx::ledger::{Kind, Signature, Transaction, Verifier};
+use blx::limits;
 
 use crate::oracle::{self, Chain};
 use crate::peer::{new_transaction, sign};
@@ -87,6 +88,26 @@ fn a_signed_line_is_in_the_next_block_of_the_node_it_was_sent_to() {
     assert_eq!(length(&mut world), 2);
     world.cut(call);
     oracle::check(&mut world);
+}
+
+#[test]
+fn a_signed_line_does_not_wait_for_a_peer_that_promises_a_chain_and_does_not_tell_it() {
+    for seed in 0..20 {
+        let mut world = star(seed, 1);
+        let (device, liar) = (world.call(0), world.call(0));
+        world.say(device, &new_transaction(&sign(Kind::Request, "drill", 0.5)));
+        world.run(limits::DELAY_MS - 500);
+        let greeting = format!(
+            "{{\"type\": \"peer_announce\", \"payload\": {{\"id\": \"0000000000000007\", \
+             \"length\": 9, \"tip\": \"{}\"}}}}\n",
+            "0".repeat(64)
+        );
+        world.say(liar, greeting.as_bytes());
+        world.run(limits::LOOK_AHEAD_MS);
+        assert!(world.heard(liar).contains("request_chain"), "{seed}");
+        world.run(limits::DELAY_SPREAD_MS - limits::LOOK_AHEAD_MS + 700);
+        assert!(world.heard(device).contains("new_block"), "{seed}");
+    }
 }
 
 #[test]
