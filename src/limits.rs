@@ -163,6 +163,14 @@ pub const BRING_UP_MS: u64 = 5_000;
 /// and not the chain.
 pub const BRING_UP_BLOCKS: u64 = 16;
 
+/// When there is another branch, desktop nodes are told nothing for so many milliseconds: by then
+/// all of ours know of it.
+pub const BRANCH_MS: u64 = 1_000;
+
+/// Ends of other branches that are remembered, each 32 bytes: of one that stays, such as that of a
+/// node whose disk has failed, every ping tells again.
+pub const BRANCHES: usize = 16;
+
 /// A desktop node is asked for its chain every so many milliseconds.
 pub const DESKTOP_POLL_MS: u64 = 300_000;
 

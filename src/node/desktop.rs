@@ -5,9 +5,15 @@
 //! 4). So beside the length of its chain it matters whether it is in step: has the same
 //! transactions in the same blocks as we do. Only then a block of ours is of use to it; otherwise
 //! it has to be told the whole chain, which it takes if that is longer.
+//!
+//! Several of ours may be connected to the same desktop node, and each knows only what it told it
+//! itself. While they have the same chain that does no harm. Once there was another branch, blocks
+//! of both may be in the desktop node's chain: then it is told nothing until all of ours can know,
+//! and after that only a chain which is longer than all that anybody can have told it.
 
 use super::lines::{Peer, Slot};
 use super::{Millis, Node};
+use crate::ledger::{Hash, Tip};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::write::Intent;
@@ -81,6 +87,13 @@ impl Desktop {
         takes
     }
 
+    /// Others may have told it another branch, up to this length: whatever it has is no longer than
+    /// that, and perhaps no shorter.
+    fn doubt(&mut self, length: u64) {
+        self.in_step = false;
+        self.most = self.most.max(length);
+    }
+
     /// It was told our whole chain, and takes it if it is longer than its own.
     pub fn heard_chain(&mut self, length: u64) {
         if self.most < length {
@@ -127,6 +140,28 @@ impl Desktop {
     }
 }
 
+/// Branches besides our chain that others of ours have, or had.
+#[derive(Default)]
+pub struct Branches {
+    /// Until then others may go on telling one to desktop nodes.
+    until: Option<Millis>,
+    /// The last blocks of those that were heard of last.
+    ends: heapless::Deque<Hash, { limits::BRANCHES }>,
+}
+
+impl Branches {
+    /// True the first time.
+    fn add(&mut self, end: Hash) -> bool {
+        if self.ends.iter().any(|known| *known == end) {
+            return false;
+        }
+        if self.ends.is_full() {
+            self.ends.pop_front();
+        }
+        self.ends.push_back(end).is_ok()
+    }
+}
+
 /// What a desktop node needs to have what we have.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Need {
@@ -145,6 +180,9 @@ impl<D: Disk> Node<D> {
         if self.ending.is_some() || self.sync.is_settling() {
             return None;
         }
+        if self.branches.until.is_some() {
+            return self.branches.until;
+        }
         let length = self.log.tip().length;
         let deadlines = self.slots.iter().filter_map(|slot| match slot {
             // Who is told a chain is looked at again when that has left.
@@ -160,7 +198,7 @@ impl<D: Disk> Node<D> {
     /// Tells the desktop nodes what they lack, and asks those for their chain that were not asked
     /// for long.
     pub(super) fn tend_desktops(&mut self) {
-        if self.ending.is_some() || self.sync.is_settling() {
+        if self.ending.is_some() || self.sync.is_settling() || self.may_branch() {
             return;
         }
         let (now, tip) = (self.now.mono, self.log.tip());
@@ -201,6 +239,24 @@ impl<D: Disk> Node<D> {
         }
     }
 
+    /// Whether others may still tell desktop nodes another branch. Once they do not, whatever is
+    /// known of any of them is in doubt.
+    fn may_branch(&mut self) -> bool {
+        let Some(until) = self.branches.until else {
+            return false;
+        };
+        if self.now.mono < until {
+            return true;
+        }
+        self.branches.until = None;
+        let length = self.log.tip().length;
+        let peers = self.slots.iter_mut().filter_map(Slot::peer);
+        for desktop in peers.filter_map(Peer::desktop) {
+            desktop.doubt(length);
+        }
+        false
+    }
+
     fn bring_up(peer: &mut Peer, need: Need, ours: u64, now: Millis) {
         let Some(desktop) = peer.desktop() else {
             return;
@@ -222,9 +278,29 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Our chain has another content than before from some height on: nobody is in step but who
-    /// has told it.
-    pub(super) fn out_of_step(&mut self, source: Option<usize>) {
+    /// One of ours has told where its chain ends, and that does not win.
+    pub(super) fn hear_end(&mut self, end: Tip) {
+        let Some(height) = end.length.checked_sub(1) else {
+            return;
+        };
+        let differs = |ours| ours != end.hash;
+        // A first block has no content.
+        if height > 0
+            && end != self.log.tip()
+            && self.log.hash(height).is_ok_and(differs)
+            && self.branches.add(end.hash)
+        {
+            self.branch(None);
+        }
+    }
+
+    /// There is a branch with another content than our chain, or was until now: nobody is in step
+    /// but who has told ours.
+    pub(super) fn branch(&mut self, source: Option<usize>) {
+        let ours = |slot: &Slot| matches!(slot, Slot::Open(peer) if peer.is_ours());
+        if self.slots.iter().any(ours) {
+            self.branches.until = Some(Millis(self.now.mono.0 + limits::BRANCH_MS));
+        }
         for (line, slot) in self.slots.iter_mut().enumerate() {
             if Some(line) != source
                 && let Some(desktop) = slot.peer().and_then(Peer::desktop)

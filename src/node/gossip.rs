@@ -198,10 +198,13 @@ impl<D: Disk> Node<D> {
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
-        if tip.is_some() && peer.is_ours() {
+        if let Some(end) = tip
+            && peer.is_ours()
+        {
             peer.tip = tip;
-            if peer.is_ahead_of(&ours) {
-                self.ask_chain(line);
+            match peer.is_ahead_of(&ours) {
+                true => self.ask_chain(line),
+                false => self.hear_end(end),
             }
         }
     }
@@ -301,7 +304,7 @@ impl<D: Disk> Node<D> {
         }
         let ours = self.log.read(block.index);
         if ours.is_ok_and(|ours| !is_remade(&ours.block, block)) {
-            self.out_of_step(None);
+            self.branch(None);
         }
     }
 

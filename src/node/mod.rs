@@ -51,6 +51,7 @@ use crate::store::recover::WAY_OUT;
 use crate::wire::write::Intent;
 use book::Book;
 use chronicle::Chronicle;
+use desktop::Branches;
 pub use event::{
     Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
 };
@@ -81,6 +82,7 @@ pub struct Node<D> {
     next_learned: Millis,
     sync: Sync,
     progress: Progress,
+    branches: Branches,
     pool: Pool,
     /// What is looked for in the chain before it may wait in the pool.
     inquiries: VecDeque<Inquiry>,
@@ -151,6 +153,7 @@ impl<D: Disk> Node<D> {
             next_learned: clock.mono,
             sync,
             progress: Progress::default(),
+            branches: Branches::default(),
             pool: Pool::default(),
             inquiries,
             work: None,

@@ -81,7 +81,7 @@ impl<D: Disk> Node<D> {
                 _ => false,
             };
             if !same {
-                self.out_of_step(source);
+                self.branch(source);
                 return gather(fallen, height);
             }
         }

@@ -272,3 +272,31 @@ fn a_desktop_is_brought_up_that_was_told_the_chain_just_before_a_switch() {
         assert_eq!(world.desktop(desktop).items(true).len(), 4, "{seed}");
     }
 }
+
+#[test]
+fn a_desktop_that_comes_back_while_two_branches_meet_has_what_ours_agree_on() {
+    for seed in 0..300 {
+        let (mut world, desktop) = with_desktop(seed, 2);
+        world.type_in(0, "1\nbase\n");
+        world.run(1_000);
+        world.stop(desktop, false);
+        world.net.islands[1] = 1;
+        for host in [0, 1] {
+            for item in 0..1 + world.random.below(4) {
+                world.type_in(host, &format!("1\nitem-{host}-{item}\n"));
+            }
+        }
+        world.run(60_000);
+        // Both of ours see that it lacks the last blocks, each those of its own branch.
+        world.start(desktop);
+        for host in [0, 1] {
+            connect(&mut world, desktop, host);
+        }
+        let pause = world.random.below(4 * world.delay);
+        world.run(pause);
+        world.net.islands.fill(0);
+        world.run(60_000);
+        agree(&mut world);
+        oracle::check(&mut world);
+    }
+}
