@@ -169,7 +169,7 @@ pub const BRANCH_MS: u64 = 1_000;
 
 /// Ends of other branches that are remembered, each 32 bytes: of one that stays, such as that of a
 /// node whose disk has failed, every ping tells again.
-pub const BRANCHES: usize = 16;
+pub const BRANCHES: usize = 64;
 
 /// A desktop node is asked for its chain every so many milliseconds.
 pub const DESKTOP_POLL_MS: u64 = 300_000;

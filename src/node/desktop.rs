@@ -145,13 +145,13 @@ impl Desktop {
 pub struct Branches {
     /// Until then others may go on telling one to desktop nodes.
     until: Option<Millis>,
-    /// The last blocks of those that were heard of last.
+    /// Where they ended that were heard of last, and blocks that have the same content as ours.
     ends: heapless::Deque<Hash, { limits::BRANCHES }>,
 }
 
 impl Branches {
-    /// True the first time.
-    fn add(&mut self, end: Hash) -> bool {
+    /// Remembers the end of one; whether it was not known.
+    pub fn know(&mut self, end: Hash) -> bool {
         if self.ends.iter().any(|known| *known == end) {
             return false;
         }
@@ -288,7 +288,7 @@ impl<D: Disk> Node<D> {
         if height > 0
             && end != self.log.tip()
             && self.log.hash(height).is_ok_and(differs)
-            && self.branches.add(end.hash)
+            && self.branches.know(end.hash)
         {
             self.branch(None);
         }

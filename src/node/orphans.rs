@@ -76,13 +76,15 @@ impl<D: Disk> Node<D> {
         let end = fallen.to.min(next + limits::BLOCKS_PER_TURN as u64);
         for height in next..end {
             let ours = self.log.read_fallen(&fallen, height);
-            let same = match (ours, self.log.read(height)) {
-                (Ok(ours), Ok(theirs)) => is_remade(&ours.block, &theirs.block),
-                _ => false,
-            };
-            if !same {
-                self.branch(source);
-                return gather(fallen, height);
+            match (ours, self.log.read(height)) {
+                (Ok(ours), Ok(theirs)) if is_remade(&ours.block, &theirs.block) => {
+                    // Who still has that one has no other branch.
+                    self.branches.know(ours.block.hash);
+                }
+                _ => {
+                    self.branch(source);
+                    return gather(fallen, height);
+                }
             }
         }
         if end < fallen.to {

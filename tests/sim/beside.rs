@@ -300,3 +300,25 @@ fn a_desktop_that_comes_back_while_two_branches_meet_has_what_ours_agree_on() {
         oracle::check(&mut world);
     }
 }
+
+#[test]
+fn who_was_off_while_a_desktop_made_the_blocks_again_brings_no_other_branch() {
+    for seed in 0..20 {
+        let (mut world, desktop) = with_desktop(seed, 2);
+        world.type_in(0, "1\nsaw\n1\naxe\n");
+        world.run(1_000);
+        let before = Chain::of(&mut world, 1);
+        world.stop(1, false);
+        world.type_in(desktop, "1\ndrill\n");
+        world.run(1_000);
+        world.start(1);
+        world.run(20_000);
+        let chain = Chain::of(&mut world, 1);
+        assert_eq!(chain.length(), before.length() + 1, "{seed}");
+        let last = before.blocks().last().map(|block| &block["hash"]);
+        let there = chain.blocks().nth(before.length() - 1);
+        assert_ne!(last, there.map(|block| &block["hash"]), "made again");
+        agree(&mut world);
+        oracle::check(&mut world);
+    }
+}
