@@ -11,7 +11,7 @@
 //! of both may be in the desktop node's chain: then it is told nothing until all of ours can know,
 //! and after that only a chain which is longer than all that anybody can have told it.
 
-use super::lines::{Peer, Slot};
+use super::lines::{Kind, Peer, Slot};
 use super::{Millis, Node};
 use crate::ledger::{Hash, Tip};
 use crate::limits;
@@ -187,7 +187,7 @@ impl<D: Disk> Node<D> {
         let deadlines = self.slots.iter().filter_map(|slot| match slot {
             // Who is told a chain is looked at again when that has left.
             Slot::Open(peer) if !peer.writer.is_telling() => match &peer.kind {
-                super::lines::Kind::Desktop(desktop) => Some(desktop.deadline(length)),
+                Kind::Desktop(desktop) => Some(desktop.deadline(length)),
                 _ => None,
             },
             _ => None,
@@ -203,7 +203,7 @@ impl<D: Disk> Node<D> {
         }
         let (now, tip) = (self.now.mono, self.log.tip());
         let calm = self.is_calm();
-        let delay = limits::DELAY_MS + self.random() % limits::DELAY_SPREAD_MS;
+        let later = self.delayed();
         let mut longer = false;
         for peer in self.slots.iter_mut().filter_map(Slot::peer) {
             peer.note_told();
@@ -218,7 +218,7 @@ impl<D: Disk> Node<D> {
             let need = desktop.need(tip.length);
             match need {
                 Need::Longer if calm => {
-                    let tie = *desktop.tie.get_or_insert(Millis(now.0 + delay));
+                    let tie = *desktop.tie.get_or_insert(later);
                     if tie <= now {
                         desktop.tie = None;
                         longer = true;
