@@ -46,16 +46,17 @@ impl Serial {
             .custom_flags(flags.bits() as i32)
             .open(path)
             .map_err(|error| culprit::refused(&system, path, &error))?;
-        let settings = termios::tcgetattr(&file).map_err(|errno| match errno {
-            Errno::NOTTY => "it is no serial line".to_owned(),
-            other => reason(&other.into()),
-        })?;
         // Programs that share no terminal go by the one or by the other.
         match file.try_lock() {
             Ok(()) => {}
             Err(TryLockError::WouldBlock) => return Err("another program is using it".into()),
             Err(TryLockError::Error(error)) => return Err(reason(&error)),
         }
+        // Not before: those of another program would be taken for what was found.
+        let settings = termios::tcgetattr(&file).map_err(|errno| match errno {
+            Errno::NOTTY => "it is no serial line".to_owned(),
+            other => reason(&other.into()),
+        })?;
         termios::ioctl_tiocexcl(&file).map_err(|errno| reason(&errno.into()))?;
         let serial = Serial { file, settings };
         serial.set_up(speed)?;
