@@ -167,6 +167,9 @@ pub const BRING_UP_BLOCKS: u64 = 16;
 /// all of ours know of it.
 pub const BRANCH_MS: u64 = 1_000;
 
+/// However many branches are heard of, it is not longer than so many.
+pub const BRANCH_MAX_MS: u64 = 5_000;
+
 /// Ends of other branches that are remembered, each 32 bytes: of one that stays, such as that of a
 /// node whose disk has failed, every ping tells again.
 pub const BRANCHES: usize = 64;

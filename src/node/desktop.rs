@@ -90,7 +90,7 @@ impl Desktop {
     /// Others may have told it another branch, up to this length: whatever it has is no longer than
     /// that, and perhaps no shorter.
     fn doubt(&mut self, length: u64) {
-        self.in_step = false;
+        (self.in_step, self.tie) = (false, None);
         self.most = self.most.max(length);
     }
 
@@ -145,6 +145,8 @@ impl Desktop {
 pub struct Branches {
     /// Until then others may go on telling one to desktop nodes.
     until: Option<Millis>,
+    /// When the first of these was heard of.
+    since: Option<Millis>,
     /// Where they ended that were heard of last, and blocks that have the same content as ours.
     ends: heapless::Deque<Hash, { limits::BRANCHES }>,
 }
@@ -152,13 +154,21 @@ pub struct Branches {
 impl Branches {
     /// Remembers the end of one; whether it was not known.
     pub fn know(&mut self, end: Hash) -> bool {
-        if self.ends.iter().any(|known| *known == end) {
-            return false;
-        }
+        let before = self.ends.len();
+        self.ends.retain(|known| *known != end);
+        let new = self.ends.len() == before;
         if self.ends.is_full() {
             self.ends.pop_front();
         }
-        self.ends.push_back(end).is_ok()
+        let room = self.ends.push_back(end);
+        room.is_ok() && new
+    }
+
+    /// There is one now.
+    fn begin(&mut self, now: Millis) {
+        let since = *self.since.get_or_insert(now);
+        let latest = Millis(since.0 + limits::BRANCH_MAX_MS);
+        self.until = Some(Millis(now.0 + limits::BRANCH_MS).min(latest));
     }
 }
 
@@ -248,7 +258,7 @@ impl<D: Disk> Node<D> {
         if self.now.mono < until {
             return true;
         }
-        self.branches.until = None;
+        (self.branches.until, self.branches.since) = (None, None);
         let length = self.log.tip().length;
         let peers = self.slots.iter_mut().filter_map(Slot::peer);
         for desktop in peers.filter_map(Peer::desktop) {
@@ -294,13 +304,18 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// There is a branch with another content than our chain, or was until now: nobody is in step
-    /// but who has told ours.
+    /// There is a branch with another content than our chain, or was until now: no desktop node is
+    /// in step but the one that has told ours.
     pub(super) fn branch(&mut self, source: Option<usize>) {
         let ours = |slot: &Slot| matches!(slot, Slot::Open(peer) if peer.is_ours());
         if self.slots.iter().any(ours) {
-            self.branches.until = Some(Millis(self.now.mono.0 + limits::BRANCH_MS));
+            self.branches.begin(self.now.mono);
         }
+        self.out_of_step(source);
+    }
+
+    /// No desktop node is in step but that on this line: single blocks are of no use to the others.
+    pub(super) fn out_of_step(&mut self, source: Option<usize>) {
         for (line, slot) in self.slots.iter_mut().enumerate() {
             if Some(line) != source
                 && let Some(desktop) = slot.peer().and_then(Peer::desktop)
@@ -310,8 +325,9 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Nothing is on its way that could make our chain longer by itself.
+    /// Our chain can be made longer, and nothing is on its way that could do that by itself.
     fn is_calm(&self) -> bool {
-        self.sync.is_free() && self.pool.is_empty() && self.inquiries.is_empty()
+        let free = self.sync.is_free() && self.log.fault().is_none();
+        free && self.pool.is_empty() && self.inquiries.is_empty()
     }
 }

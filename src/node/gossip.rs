@@ -302,8 +302,11 @@ impl<D: Disk> Node<D> {
         if block.index >= self.log.tip().length {
             return;
         }
-        let ours = self.log.read(block.index);
-        if ours.is_ok_and(|ours| !is_remade(&ours.block, block)) {
+        let Ok(ours) = self.log.read(block.index) else {
+            return;
+        };
+        let new = self.branches.know(block.hash);
+        if new && !is_remade(&ours.block, block) {
             self.branch(None);
         }
     }
@@ -439,6 +442,11 @@ impl<D: Disk> Node<D> {
                     peer.brought = Some(self.now.mono);
                 }
                 self.strike_done(&block);
+                if block.transactions.is_empty() {
+                    // Made for a desktop node that only a longer chain helps. Told alone, the block
+                    // would make that node's own as long.
+                    self.out_of_step(Some(line));
+                }
                 self.relay(Intent::Block(block.index), Some(line));
                 self.tip_changed();
             }

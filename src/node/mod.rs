@@ -411,10 +411,10 @@ impl<D: Disk> Node<D> {
         ));
     }
 
-    /// The chain has a new end: what was being made on the old one is begun again, and what is
-    /// looked for may be in it.
+    /// The chain has a new end: what was being made on the old one is begun again, what is looked
+    /// for may be in it, and it is longer already.
     fn tip_changed(&mut self) {
-        self.work = None;
+        (self.work, self.pool.lengthen) = (None, false);
         self.inquire_anew();
     }
 

@@ -79,7 +79,9 @@ impl<D: Disk> Node<D> {
             match (ours, self.log.read(height)) {
                 (Ok(ours), Ok(theirs)) if is_remade(&ours.block, &theirs.block) => {
                     // Who still has that one has no other branch.
-                    self.branches.know(ours.block.hash);
+                    if fallen.to - height <= limits::BRANCHES as u64 / 2 {
+                        self.branches.know(ours.block.hash);
+                    }
                 }
                 _ => {
                     self.branch(source);

@@ -242,15 +242,22 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Tells the user who asked that our chain stays.
+    /// Our chain stays: tells the user who asked for the other one.
     fn kept(&mut self, line: usize, length: Option<u64>, told: Option<u64>) {
         let (ours, length) = (self.log.tip(), told.or(length).unwrap_or(0));
-        let shared = !matches!(&self.sync, Sync::Candidate(candidate) if candidate.forked);
+        let (shared, same) = match &self.sync {
+            Sync::Candidate(candidate) => (!candidate.forked, candidate.same),
+            _ => (true, true),
+        };
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
         peer.from = None;
-        if peer.asked_by.is_empty() {
+        let asked = !peer.asked_by.is_empty();
+        if peer.is_ours() && !shared && !same {
+            self.branch(None);
+        }
+        if !asked {
             return;
         }
         self.notify(&format!(

@@ -4,7 +4,7 @@ use blx::node::{Event, Line};
 use blx::store::disk::File;
 
 use crate::oracle::{self, Chain};
-use crate::peer::{PING, chain_response, grow, longer};
+use crate::peer::{PING, chain_of, chain_response, grow, longer, new_block};
 use crate::scenario::{agree, connect};
 use crate::stories::star;
 use crate::world::{Use, World};
@@ -321,4 +321,20 @@ fn who_was_off_while_a_desktop_made_the_blocks_again_brings_no_other_branch() {
         agree(&mut world);
         oracle::check(&mut world);
     }
+}
+
+#[test]
+fn an_empty_block_reaches_a_desktop_with_the_whole_chain() {
+    let (mut world, desktop) = with_desktop(1, 1);
+    world.type_in(0, "1\nsaw\n");
+    world.run(1_000);
+    assert!(world.shown(desktop).contains("added block #1"), "in step");
+    let mut chain = chain_of(&mut world, 0);
+    grow(&world, &mut chain, None);
+    let call = world.call(0);
+    world.say(call, &new_block(&chain[2]));
+    world.run(6_000);
+    let shown = world.shown(desktop);
+    assert!(shown.contains("adopted longer chain (3 blocks)"), "{shown}");
+    assert!(!shown.contains("added block #2"), "{shown}");
 }
