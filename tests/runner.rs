@@ -1,8 +1,11 @@
-//! The program under test, started by itself or through the emulator that `BLX_RUNNER` names.
+//! The program under test, started by itself or through the emulator that `BLX_RUNNER` names, and
+//! ports for it.
 
 use std::env;
+use std::net::TcpListener;
 use std::path::Path;
 use std::process::Command;
+use std::sync::atomic::{AtomicU16, Ordering};
 
 use blx::shell::resolve::{RUNNER, starting};
 
@@ -25,4 +28,24 @@ pub fn remarks(errors: &str) -> String {
 #[allow(dead_code)]
 pub fn environment() -> Option<(&'static str, String)> {
     Some((RUNNER, env::var(RUNNER).ok()?))
+}
+
+/// Below the ports that the system gives to connections, so that a node that is started again
+/// finds its port free.
+static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
+
+/// A port that nobody has now.
+#[allow(dead_code)]
+pub fn free_port() -> u16 {
+    const FIRST: u32 = 10_000;
+    const COUNT: u32 = 20_000;
+    // Runs of the tests at the same time begin at different places.
+    let start = std::process::id().wrapping_mul(997);
+    loop {
+        let step = u32::from(NEXT_PORT.fetch_add(1, Ordering::Relaxed));
+        let port = (FIRST + start.wrapping_add(step) % COUNT) as u16;
+        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+            return port;
+        }
+    }
 }

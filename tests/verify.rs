@@ -47,7 +47,7 @@ fn data_dir(items: &str) -> tempfile::TempDir {
     let mut child = runner::blx()
         .args(["--bind", "127.0.0.1", "--data-dir"])
         .arg(dir.path())
-        .arg(free_port())
+        .arg(runner::free_port().to_string())
         .stdin(Stdio::piped())
         .stdout(Stdio::piped())
         .spawn()
@@ -62,15 +62,6 @@ fn data_dir(items: &str) -> tempfile::TempDir {
     let output = child.wait_with_output().expect("ends");
     assert!(output.status.success(), "{output:?}");
     dir
-}
-
-fn free_port() -> String {
-    let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-    listener
-        .local_addr()
-        .expect("an address")
-        .port()
-        .to_string()
 }
 
 #[test]

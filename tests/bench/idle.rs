@@ -26,7 +26,7 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
-use process::free_port;
+use runner::free_port;
 use rustix::process::{Pid, Signal, kill_process};
 use table::{Row, grouped};
 

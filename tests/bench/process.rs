@@ -1,7 +1,6 @@
 //! Nodes as processes: how long one takes to its prompt, and how much memory it keeps.
 
 use std::io::Read;
-use std::net::TcpListener;
 use std::path::Path;
 use std::process::{Child, Command, Stdio};
 use std::thread;
@@ -54,16 +53,9 @@ impl Process {
     }
 }
 
-/// A port that nobody has now.
-pub fn free_port() -> u16 {
-    let listener = TcpListener::bind(("127.0.0.1", 0));
-    let address = listener.and_then(|listener| listener.local_addr());
-    address.expect("a free port").port()
-}
-
 /// The node of this crate in a data directory.
 pub fn blx(directory: &Path) -> Command {
-    let port = free_port();
+    let port = runner::free_port();
     let mut command = runner::blx();
     command.args(["--bind", "127.0.0.1", "--data-dir"]);
     command.arg(directory).arg(port.to_string());

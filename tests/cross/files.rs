@@ -149,7 +149,7 @@ fn the_same_chain_makes_the_same_file() {
 fn a_wish_that_waits_with_one_is_fulfilled_by_the_other() {
     // A block mostly takes so long that a wish is caught before it is in one. One that was mined
     // sooner is there to stay, and the next wish is tried.
-    let hard = ["--difficulty", "5"];
+    let hard = ["--difficulty", "4"];
     for [writer, reader] in pairs() {
         let place = Place::new();
         for number in 0.. {

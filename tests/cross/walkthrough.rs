@@ -1,6 +1,8 @@
 //! The walk-through of the README by an emulated node, a native one and a desktop node.
 
-use crate::harness::Status;
+use std::time::Instant;
+
+use crate::harness::{LIMIT, Status};
 use crate::nodes::{Node, Place, desktop, python, wait_in_step};
 use crate::pairs;
 
@@ -12,7 +14,8 @@ fn connect(node: &mut Node, port: u16) {
     }
     let done = format!("✅ connected to localhost:{port}");
     node.process.wait_for(&done);
-    node.wait_for_peers(before + 1);
+    let more = |status: &Status| status.peers > before;
+    node.process.wait_for_status("one peer more", more);
 }
 
 fn tips(states: &[Status]) -> Vec<&str> {
@@ -50,7 +53,7 @@ fn three_kinds_of_node_play_the_walk_through_and_nothing_is_lost() {
         c.request("drill");
 
         let mut a = start(0);
-        // A desktop node is dialed by nobody, and dials nobody again by itself.
+        // A desktop node dials nobody again by itself.
         connect(&mut c, a.port);
         let four = |status: &Status| (status.reserved, status.available) == (4, 1);
         for node in [&mut a, &mut b, &mut c] {
@@ -58,18 +61,23 @@ fn three_kinds_of_node_play_the_walk_through_and_nothing_is_lost() {
             node.assert_reserved(&["cam-1", "cam-2", "drill", "tripod"]);
             node.assert_available(&["laptop-001"]);
         }
-        let tip = a.process.status().tip;
-        b.process
-            .wait_for_status("one tip", |status| status.tip == tip);
-
-        let last = [&mut a, &mut b].map(|node| node.process.status());
+        // The desktop node may be helped with an empty block, whenever that comes.
+        let end = Instant::now() + LIMIT;
+        let last = loop {
+            let last = [&mut a, &mut b].map(|node| node.process.status());
+            if last[0].tip == last[1].tip {
+                break last;
+            }
+            assert!(Instant::now() < end, "not one tip: {last:?}");
+        };
         for node in [&mut a, &mut b, &mut c] {
             node.process.kill();
         }
         for (who, last) in last.iter().enumerate() {
             let mut node = start(who);
             let now = node.process.status();
-            assert_eq!((now.blocks, &now.tip), (last.blocks, &last.tip));
+            let is_longer = now.blocks > last.blocks;
+            assert!(is_longer || now.tip == last.tip, "{now:?}, before {last:?}");
             assert_eq!(now.key, last.key);
             node.assert_reserved(&["cam-1", "cam-2", "drill", "tripod"]);
             node.process.exit();

@@ -1,10 +1,8 @@
 //! The two kinds of node, with the one menu that both have.
 
 use std::io::{Write, stderr};
-use std::net::{Ipv4Addr, TcpListener};
 use std::path::Path;
 use std::process::{Command, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 
 use tempfile::TempDir;
 
@@ -88,7 +86,7 @@ impl Place {
     pub fn with_locale(locale: &'static str) -> Place {
         Place {
             directory: tempfile::tempdir().expect("a directory"),
-            port: free_port(),
+            port: runner::free_port(),
             locale,
         }
     }
@@ -127,18 +125,6 @@ impl Place {
         Node {
             process,
             port: self.port,
-        }
-    }
-}
-
-/// Below the ports that systems give to outgoing connections, which would come in between.
-fn free_port() -> u16 {
-    static NEXT: AtomicU16 = AtomicU16::new(0);
-    let first = 20_000 + (std::process::id() % 100) as u16 * 100;
-    loop {
-        let port = first + NEXT.fetch_add(1, Ordering::Relaxed);
-        if TcpListener::bind((Ipv4Addr::LOCALHOST, port)).is_ok() {
-            return port;
         }
     }
 }

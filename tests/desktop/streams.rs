@@ -290,7 +290,10 @@ fn killed_in_switch(source: &Source, ours: &[String], whole: u64, moment: Moment
     match moment {
         // Looked at all the time: the moment is short.
         Moment::Grown(percent) => {
-            while size(&place) <= before + whole * percent / 100 && !adopted() {}
+            let end = Instant::now() + LIMIT;
+            while size(&place) <= before + whole * percent / 100 && !adopted() {
+                assert!(Instant::now() < end, "the chain does not come");
+            }
         }
         Moment::Adopted => blx.process.wait_for("adopted longer chain"),
     }

@@ -3,39 +3,19 @@
 use std::fmt::Write as _;
 use std::fs::{self, File};
 use std::io::Write;
-use std::net::TcpListener;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, ExitStatus, Stdio};
-use std::sync::atomic::{AtomicU16, Ordering};
 use std::thread;
 
 pub use rustix::process::Signal;
 use rustix::process::{Pid, kill_process};
 
 use super::runner;
+pub use super::runner::free_port;
 pub use super::stream::{LIMIT, Stream, wait_for};
 
 /// What the menu asks at rest.
 pub const PROMPT: &str = "select > ";
-
-/// Below the ports that the system gives to connections, so that a node that is started again
-/// finds its port free.
-static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
-
-/// A port that nobody has now.
-pub fn free_port() -> u16 {
-    const FIRST: u32 = 10_000;
-    const COUNT: u32 = 20_000;
-    // Runs of the tests at the same time begin at different places.
-    let start = std::process::id().wrapping_mul(997);
-    loop {
-        let step = u32::from(NEXT_PORT.fetch_add(1, Ordering::Relaxed));
-        let port = (FIRST + start.wrapping_add(step) % COUNT) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
-            return port;
-        }
-    }
-}
 
 /// A user's home directory, removed at the end.
 pub struct Home(tempfile::TempDir);

@@ -67,8 +67,7 @@ fn a_kill_in_a_switch_leaves_the_old_chain_or_the_new_one() {
     let mut ours = None;
     for round in 0..12_u8 {
         let mut node = home.node().port(port).start();
-        let mut peer = Peer::dial(port);
-        let old = peer.chain();
+        let old = Peer::dial(port).chain();
         assert!(
             ours.is_none_or(|either: [Vec<_>; 2]| either.contains(&old)),
             "round {round}"
@@ -79,6 +78,7 @@ fn a_kill_in_a_switch_leaves_the_old_chain_or_the_new_one() {
             .collect();
         let names: Vec<&str> = names.iter().map(String::as_str).collect();
         let new = Person::new(round + 1).chain(&names);
+        let mut peer = Peer::dial(port);
         peer.say(&chain_message(&new));
         match round % 3 {
             0 => node.expect("[consensus 📡] received chain"),

@@ -115,7 +115,8 @@ impl Peer {
         said
     }
 
-    /// All it has said, once it has understood everything that was sent to it.
+    /// All it has said, once it has understood everything that was sent to it, but for what it asks
+    /// whoever says nothing for long.
     pub fn settle(&mut self) -> String {
         self.say(PING);
         let mut said = String::new();
@@ -124,7 +125,9 @@ impl Peer {
             if line.starts_with(r#"{"type": "pong""#) {
                 return said;
             }
-            said += &line;
+            if !line.starts_with(r#"{"type": "ping""#) {
+                said += &line;
+            }
         }
     }
 

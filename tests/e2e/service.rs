@@ -80,7 +80,7 @@ fn a_manager_hears_of_start_changes_and_end() {
 fn a_watchdog_is_fed_until_the_end() {
     let home = Home::new();
     let mut manager = Manager::new(&home);
-    let launch = manager.launch(&home).env("WATCHDOG_USEC", "100000");
+    let launch = manager.launch(&home).env("WATCHDOG_USEC", "400000");
     let mut node = spawn(&launch);
     manager.expect("READY=1");
     for _ in 0..5 {

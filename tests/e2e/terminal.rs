@@ -89,15 +89,16 @@ fn an_event_waits_until_the_answer_that_is_being_printed_is_complete() {
     const COUNT: usize = 800;
     let home = Home::new();
     let mut node = on_terminal(home.node());
-    let (mut peer, chain) = Peer::join(node.port);
-    let (mut other, _) = Peer::join(node.port);
     let person = Person::new(1);
-    let mut all = chain;
+    let mut all = Peer::dial(node.port).chain();
     for start in (0..COUNT).step_by(200) {
         let names = (start..start + 200).map(|number| format!("{number:0>100}"));
         let transactions = names.map(|name| person.requests(&name)).collect();
         all.push(after(&all[all.len() - 1], transactions));
     }
+    // Not before: who says nothing for long is given up.
+    let (mut peer, _) = Peer::join(node.port);
+    let (mut other, _) = Peer::join(node.port);
     peer.say(&chain_message(&all));
     node.expect("adopted longer chain (5 blocks)");
     node.expect(PROMPT);

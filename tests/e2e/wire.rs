@@ -1,9 +1,11 @@
 //! Peers of every kind, good and bad.
 
+use std::time::Instant;
+
 use blx::ledger::{Block, Timestamp, canonical};
 use blx::wire::MessageKind;
 
-use super::harness::{Home, Node, PROMPT};
+use super::harness::{Home, LIMIT, Node, PROMPT};
 use super::peer::{
     PING, Peer, Person, after, block_message, block_of, block_text, chain_message, listen, message,
     mine, plain,
@@ -387,7 +389,9 @@ fn a_transaction_is_shown_passed_on_once_and_put_into_a_block() {
     let end = text.find("}]").expect("a transaction") + 1;
     peer.say(&message(MessageKind::NewTransaction, &text[start..end]));
     node.expect("[network 📨] request of saw by ");
-    unchanged(&mut node, &chain);
+    // It waits, unless the node's answer took so long that the block came first.
+    let blocks = node.status().blocks;
+    assert!(blocks == 1 || node.out.text().contains("made block #1"));
     assert!(other.expect("new_transaction").contains("\"saw\""));
     // Whoever says it again says nothing new.
     for _ in 0..2 {
@@ -428,9 +432,13 @@ fn a_device_that_sends_signed_lines_and_hangs_up_at_once_is_heard() {
     assert!(device.try_bytes(lines.as_bytes()));
     drop(device);
     node.expect(&format!("[network 📨] request of {} by ", items[19]));
-    node.expect("[network 📦] made block #1 of what others asked for (20)\n");
+    // One block of all, or more where they are read more slowly than they become due.
+    node.expect("[network 📦] made block #1 of what others asked for (");
     node.expect(PROMPT);
-    assert_eq!(node.reserved(), items);
+    let end = Instant::now() + LIMIT;
+    while node.reserved() != items {
+        assert!(Instant::now() < end, "some are not made");
+    }
 }
 
 #[test]

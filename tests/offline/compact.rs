@@ -113,14 +113,10 @@ fn only_a_directory_that_is_at_rest_is_compacted() {
 fn a_node_compacts_by_itself_when_more_than_half_is_garbage() {
     let directory = with_garbage(600, 300);
     let (before, chain) = (size(directory.path()), verdict(directory.path()));
-    let port = {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        listener.local_addr().expect("an address").port()
-    };
     let mut node = runner::blx()
         .args(["--headless", "--bind", "127.0.0.1", "--data-dir"])
         .arg(directory.path())
-        .arg(port.to_string())
+        .arg(runner::free_port().to_string())
         .env("RUST_LOG", "info")
         .stderr(Stdio::piped())
         .spawn()

@@ -158,13 +158,10 @@ struct Node {
 
 impl Node {
     fn start(directory: &Path) -> Node {
-        let listener = std::net::TcpListener::bind("127.0.0.1:0").expect("a port");
-        let port = listener.local_addr().expect("an address").port();
-        drop(listener);
         let mut child = runner::blx()
             .args(["--bind", "127.0.0.1", "--data-dir"])
             .arg(directory)
-            .arg(port.to_string())
+            .arg(runner::free_port().to_string())
             .stdin(Stdio::piped())
             .stdout(Stdio::piped())
             .spawn()

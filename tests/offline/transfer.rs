@@ -1,8 +1,9 @@
 //! A chain as text, out of a data directory and into one.
 
 use std::fs;
-use std::io::Write;
+use std::io::{BufRead, BufReader, Write};
 use std::process::{Command, Stdio};
+use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
 
@@ -271,13 +272,32 @@ fn a_long_check_says_how_far_it_is() {
     ] {
         let begun = Instant::now();
         let mut stdin = child.stdin.take().expect("piped");
-        let (first, rest) = chain.as_bytes().split_at(chain.len() / 2);
-        stdin.write_all(first).expect("reads");
-        thread::sleep(Duration::from_millis(1_200));
-        stdin.write_all(rest).expect("reads");
+        let stderr = BufReader::new(child.stderr.take().expect("piped"));
+        let (send, said) = mpsc::channel();
+        let reader = thread::spawn(move || {
+            for line in stderr.lines().map_while(Result::ok) {
+                send.send(line).expect("somebody listens");
+            }
+        });
+        // So slowly that it takes half a minute, until the first line is there.
+        let mut pieces = chain.as_bytes().chunks(chain.len() / 3_000);
+        let mut err = String::new();
+        while err.is_empty()
+            && let Some(piece) = pieces.next()
+        {
+            stdin.write_all(piece).expect("reads");
+            if let Ok(line) = said.recv_timeout(Duration::from_millis(10)) {
+                err = line + "\n";
+            }
+        }
+        for piece in pieces {
+            stdin.write_all(piece).expect("reads");
+        }
         drop(stdin);
-        let (code, _, err) = finish(child);
+        let (code, _, _) = finish(child);
         assert_eq!(code, 0);
+        reader.join().expect("it reads to the end");
+        err.extend(said.iter().map(|line| line + "\n"));
         // One after a second, and another one every five seconds.
         let most = 1 + begun.elapsed().as_secs() as usize / 5;
         assert!(
