@@ -43,15 +43,13 @@ impl Source for Chain {
 
 fn chain(length: u64, name_bytes: usize) -> Chain {
     let identity = Identity::from_secret(&[3; 32]).expect("a key");
+    let name = "x".repeat(name_bytes);
+    let time = Timestamp::Integer(1);
+    let wish = identity.sign(Kind::Request, name.as_str().into(), time);
     let block = |index| {
         let mut block = Block::genesis(Timestamp::Float(0.5));
         block.index = index;
-        let name = "x".repeat(name_bytes);
-        block.transactions.push(identity.sign(
-            Kind::Request,
-            name.as_str().into(),
-            Timestamp::Integer(1),
-        ));
+        block.transactions.push(wish.clone());
         block
     };
     Chain((0..length).map(block).collect())
