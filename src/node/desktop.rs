@@ -11,6 +11,8 @@
 //! of both may be in the desktop node's chain: then it is told nothing until all of ours can know,
 //! and after that only a chain which is longer than all that anybody can have told it.
 
+use core::ops::Range;
+
 use super::lines::{Kind, Peer, Slot};
 use super::{Millis, Node};
 use crate::ledger::{Hash, Tip};
@@ -143,10 +145,9 @@ impl Desktop {
 /// Branches besides our chain that others of ours have, or had.
 #[derive(Default)]
 pub struct Branches {
-    /// Until then others may go on telling one to desktop nodes.
-    until: Option<Millis>,
-    /// When the first of these was heard of.
-    since: Option<Millis>,
+    /// From when the first of these was heard of until others do not tell them to desktop nodes
+    /// any more.
+    silence: Option<Range<Millis>>,
     /// Where they ended that were heard of last, and blocks that have the same content as ours.
     ends: heapless::Deque<Hash, { limits::BRANCHES }>,
 }
@@ -166,9 +167,9 @@ impl Branches {
 
     /// There is one now.
     fn begin(&mut self, now: Millis) {
-        let since = *self.since.get_or_insert(now);
-        let latest = Millis(since.0 + limits::BRANCH_MAX_MS);
-        self.until = Some(Millis(now.0 + limits::BRANCH_MS).min(latest));
+        let silence = self.silence.get_or_insert(now..now);
+        let latest = Millis(silence.start.0 + limits::BRANCH_MAX_MS);
+        silence.end = Millis(now.0 + limits::BRANCH_MS).min(latest);
     }
 }
 
@@ -190,8 +191,8 @@ impl<D: Disk> Node<D> {
         if self.ending.is_some() || self.sync.is_settling() {
             return None;
         }
-        if self.branches.until.is_some() {
-            return self.branches.until;
+        if let Some(silence) = &self.branches.silence {
+            return Some(silence.end);
         }
         let length = self.log.tip().length;
         let deadlines = self.slots.iter().filter_map(|slot| match slot {
@@ -252,13 +253,11 @@ impl<D: Disk> Node<D> {
     /// Whether others may still tell desktop nodes another branch. Once they do not, whatever is
     /// known of any of them is in doubt.
     fn may_branch(&mut self) -> bool {
-        let Some(until) = self.branches.until else {
-            return false;
-        };
-        if self.now.mono < until {
-            return true;
+        match &self.branches.silence {
+            None => return false,
+            Some(silence) if self.now.mono < silence.end => return true,
+            Some(_) => self.branches.silence = None,
         }
-        (self.branches.until, self.branches.since) = (None, None);
         let length = self.log.tip().length;
         let peers = self.slots.iter_mut().filter_map(Slot::peer);
         for desktop in peers.filter_map(Peer::desktop) {
@@ -290,16 +289,12 @@ impl<D: Disk> Node<D> {
 
     /// One of ours has told where its chain ends, and that does not win.
     pub(super) fn hear_end(&mut self, end: Tip) {
-        let Some(height) = end.length.checked_sub(1) else {
-            return;
-        };
-        let differs = |ours| ours != end.hash;
         // A first block has no content.
-        if height > 0
-            && end != self.log.tip()
-            && self.log.hash(height).is_ok_and(differs)
-            && self.branches.know(end.hash)
-        {
+        let differs = end.length > 1 && end != self.log.tip() && {
+            let ours = self.log.hash(end.length - 1);
+            ours.is_ok_and(|ours| ours != end.hash)
+        };
+        if differs && self.branches.know(end.hash) {
             self.branch(None);
         }
     }

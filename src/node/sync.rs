@@ -210,11 +210,7 @@ impl<D: Disk> Node<D> {
             peer.tip = peer.tip.filter(|tip| !tip.beats(&ours));
         }
         self.kept(line, length, told);
-        if forked && !same && !self.drop_orphans && self.log.gap().is_none() {
-            self.sync = Sync::Gleaning(Gleaning::new(self.log.staged()));
-        } else if length.is_some() {
-            self.forget_candidate(line);
-        }
+        self.leave(line, forked && !same);
         if ask_again >= ours.length
             && let Some(peer) = self.slots[line].peer()
         {
@@ -242,22 +238,28 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Our chain stays: tells the user who asked for the other one.
+    /// Does with a chain that does not win what is left to do: if its content is another than that
+    /// of ours, it is read for what ours lacks.
+    fn leave(&mut self, line: usize, differs: bool) {
+        if differs && self.slots[line].peer().is_some_and(|peer| peer.is_ours()) {
+            self.branch(None);
+        }
+        if differs && !self.drop_orphans && self.log.gap().is_none() {
+            self.sync = Sync::Gleaning(Gleaning::new(self.log.staged()));
+        } else {
+            self.forget_candidate(line);
+        }
+    }
+
+    /// Tells the user who asked that our chain stays.
     fn kept(&mut self, line: usize, length: Option<u64>, told: Option<u64>) {
         let (ours, length) = (self.log.tip(), told.or(length).unwrap_or(0));
-        let (shared, same) = match &self.sync {
-            Sync::Candidate(candidate) => (!candidate.forked, candidate.same),
-            _ => (true, true),
-        };
+        let shared = !matches!(&self.sync, Sync::Candidate(candidate) if candidate.forked);
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
         peer.from = None;
-        let asked = !peer.asked_by.is_empty();
-        if peer.is_ours() && !shared && !same {
-            self.branch(None);
-        }
-        if !asked {
+        if peer.asked_by.is_empty() {
             return;
         }
         self.notify(&format!(
