@@ -17,7 +17,7 @@ use crate::{Program, pairs};
 const PAUSE: Duration = Duration::from_millis(5);
 
 /// Runs a sub-command on a data directory; its standard output.
-fn run(program: &Program, arguments: &[&str], directory: &Path) -> Vec<u8> {
+pub fn run(program: &Program, arguments: &[&str], directory: &Path) -> Vec<u8> {
     let (name, rest) = arguments.split_first().expect("a sub-command");
     let mut command = program.command();
     command.arg(name).arg("--data-dir").arg(directory);

@@ -2,6 +2,9 @@
 
 use std::time::Instant;
 
+use serde_json::Value;
+
+use crate::files::run;
 use crate::harness::{LIMIT, Status};
 use crate::nodes::{Node, Place, desktop, python, wait_in_step};
 use crate::pairs;
@@ -74,10 +77,18 @@ fn three_kinds_of_node_play_the_walk_through_and_nothing_is_lost() {
             node.process.kill();
         }
         for (who, last) in last.iter().enumerate() {
+            let text = run(&programs[who], &["export"], places[who].directory());
+            let chain: Vec<Value> = serde_json::from_slice(&text).expect("blocks");
+            let hash = |blocks: usize| chain[blocks - 1]["hash"].as_str();
+            assert_eq!(
+                hash(last.blocks),
+                Some(last.tip.as_str()),
+                "it is all there"
+            );
             let mut node = start(who);
             let now = node.process.status();
-            let is_longer = now.blocks > last.blocks;
-            assert!(is_longer || now.tip == last.tip, "{now:?}, before {last:?}");
+            assert_eq!(now.blocks, chain.len());
+            assert_eq!(hash(now.blocks), Some(now.tip.as_str()));
             assert_eq!(now.key, last.key);
             node.assert_reserved(&["cam-1", "cam-2", "drill", "tripod"]);
             node.process.exit();

@@ -1,7 +1,7 @@
 //! Several places to sit at: the control socket with `blx ctl`, and none at all.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Write};
+use std::io::Write;
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 
 use serde_json::Value;
 
-use super::harness::{Home, LIMIT, Node, PROMPT, Signal, Stream, wait_for};
+use super::harness::{Home, LIMIT, Node, PROMPT, Signal, Stream, cpu, wait_for};
 use super::peer::{Peer, Person, after, block_message, listen};
 use super::runner;
 
@@ -331,13 +331,6 @@ fn wait_for_status(socket: &Path) -> bool {
     (0..100).any(|_| ctl(socket, &["status"]).1 == 0)
 }
 
-/// Time on a processor since it started: nanoseconds.
-fn cpu(id: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{id}/schedstat")).expect("it runs");
-    let first = text.split(' ').next().expect("a word");
-    first.parse().expect("a number")
-}
-
 #[test]
 fn without_an_input_nothing_is_read_said_or_spent() {
     let home = Home::new();
@@ -359,19 +352,16 @@ fn without_an_input_nothing_is_read_said_or_spent() {
     }
     let mut node = home.node().spawn(Stdio::null());
     let end = Instant::now() + LIMIT;
-    let caller = loop {
-        match TcpStream::connect(("127.0.0.1", node.port)) {
-            Ok(caller) => break caller,
-            Err(error) => assert!(Instant::now() < end, "it does not listen: {error}"),
-        }
+    while TcpStream::connect(("127.0.0.1", node.port)).is_err() {
+        assert!(Instant::now() < end, "it does not listen");
         thread::yield_now();
-    };
-    // It listens before it has a chain, and answers when it has.
-    let mut caller = BufReader::new(caller);
-    let ping = b"{\"type\": \"ping\", \"payload\": {}}\n";
-    caller.get_mut().write_all(ping).expect("it listens");
-    let answered = caller.lines().map_while(Result::ok);
-    assert!(answered.take(4).any(|line| line.contains("\"pong\"")));
+    }
+    // It listens before it has a chain, and answers when it has. This one does not say where it
+    // listens, so nobody calls it back.
+    let mut caller = Peer::dial(node.port);
+    caller.say(r#"{"type": "ping", "payload": {}}"#);
+    caller.expect("pong");
+    drop(caller);
     // That caller was work, and in an emulator so was the start.
     let mut before = cpu(node.id());
     loop {

@@ -17,6 +17,13 @@ pub use super::stream::{LIMIT, Stream, wait_for};
 /// What the menu asks at rest.
 pub const PROMPT: &str = "select > ";
 
+/// Time of a process on a processor since it started: nanoseconds.
+pub fn cpu(id: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{id}/schedstat")).expect("it runs");
+    let first = text.split(' ').next().expect("a word");
+    first.parse().expect("a number")
+}
+
 /// A user's home directory, removed at the end.
 pub struct Home(tempfile::TempDir);
 

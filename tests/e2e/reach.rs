@@ -2,9 +2,9 @@
 
 use std::fs;
 use std::net::{IpAddr, Ipv6Addr, TcpListener};
-use std::time::Instant;
+use std::time::{Duration, Instant};
 
-use super::harness::{Home, LIMIT, PROMPT, free_port, wait_for};
+use super::harness::{Home, LIMIT, PROMPT, cpu, free_port, wait_for};
 use super::peer::{Peer, Person, after, block_message, listen};
 
 #[test]
@@ -173,12 +173,14 @@ fn an_idle_node_sleeps_until_it_has_to_ask_whether_its_peer_is_there() {
     node.status();
     let start = Instant::now();
     peer.settle();
-    let before = switches(node.id());
+    let (before, worked) = (switches(node.id()), cpu(node.id()));
     let ping = peer.line().unwrap_or_default();
     let tells = r#"{"type": "ping", "payload": {"length": 1, "tip": ""#;
     assert!(ping.starts_with(tells), "{ping}");
     let (woken, quiet) = (switches(node.id()) - before, start.elapsed());
     assert!(quiet.as_secs() >= 8, "asked after {quiet:?}");
+    let worked = Duration::from_nanos(cpu(node.id()) - worked);
+    assert!(worked < Duration::from_secs(1), "busy for {worked:?}");
     // It may still have been on its way to bed, and the ping takes two; a busy machine adds some.
     assert!(woken <= 12, "woken {woken} times in {quiet:?}");
 }
