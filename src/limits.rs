@@ -24,6 +24,10 @@ pub const WINDOW_BYTES: usize = 32 << 10;
 /// out of order reads half as many others.
 pub const MARK_SPACING: u64 = 64;
 
+/// A block that begins this many bytes behind the last mark, or more, has one too: of long blocks
+/// fewer are read over.
+pub const MARK_BYTES: u64 = 64 << 10;
+
 /// Leading hexadecimal zeros of a block's hash where nothing else is asked for (PROTOCOL.md
 /// section 3). Each one more makes a block 16 times as much work.
 pub const DIFFICULTY_DEFAULT: u8 = 2;
@@ -42,8 +46,22 @@ pub const PART_TEXT_MAX: usize = 256 << 10;
 /// Hashes that are read of a locator: enough for every length of 64 bits. 32 bytes each.
 pub const LOCATOR: usize = 65;
 
-/// Transactions of peers that wait for a block: about 250 bytes and the item's name each.
-pub const POOL: usize = 256;
+/// Transactions of peers that wait for a block, or are looked for in the chain before: bytes of
+/// memory. One with a short name takes some 600.
+pub const POOL_BYTES: usize = 1 << 20;
+
+/// Of these, those that came from one address.
+pub const POOL_BYTES_PER_PEER: usize = POOL_BYTES / 4;
+
+/// Transactions of others that fell out of the chain, or were found in a chain or block that lost:
+/// bytes of memory. What else fell out is read from disk when these have gone into blocks.
+pub const RESTORED_BYTES: usize = 1 << 20;
+
+/// What a waiting transaction costs besides itself, in the tables that find it: bytes.
+pub const POOL_ENTRY_BYTES: usize = 128;
+
+/// Ids of waiting transactions that are told in a greeting: 16 bytes each.
+pub const POOL_IDS: usize = 256;
 
 /// Connections, in both directions, dials included: the one after is refused. Each costs a
 /// megabyte of address space, of which about 40 KiB are in use while messages are short.
@@ -86,14 +104,28 @@ pub const BANISHED_MS: u64 = 600_000;
 /// Signatures checked in one call: about a millisecond on a desktop, twenty on a small Pi.
 pub const SIGNATURES_PER_TURN: usize = 16;
 
+/// Transactions tried on the items that take as long as the check of one signature.
+pub const APPLIED_PER_SIGNATURE: usize = 64;
+
 /// Frames read in one call, if their signatures are not more than [`SIGNATURES_PER_TURN`].
 pub const FRAMES_PER_TURN: usize = 32;
 
-/// Nonces tried in one call.
-pub const NONCES_PER_TURN: u32 = 2_048;
+/// What the search for a nonce hashes in one call: bytes. A block of one transaction has some 500,
+/// all of which are hashed for each nonce.
+pub const WORK_BYTES_PER_TURN: usize = 1 << 20;
 
-/// Blocks of the chain file read or copied in one call.
+/// The text of a block that this node makes: bytes. Less than [`BLOCK_TEXT_MAX`], since its nonce
+/// grows while it is made.
+pub const TEMPLATE_TEXT_MAX: usize = BLOCK_TEXT_MAX - 256;
+
+/// Blocks of the chain file read or copied in one call,
 pub const BLOCKS_PER_TURN: usize = 256;
+
+/// and their bytes, after which no further one is begun.
+pub const BYTES_PER_TURN: u64 = 256 << 10;
+
+/// Bytes of text that are read in one call, after which no further frame is begun.
+pub const TEXT_PER_TURN: usize = 256 << 10;
 
 /// Transactions in a block that this node makes, and items in one request.
 pub const TRANSACTIONS_PER_BLOCK: usize = 200;
@@ -131,9 +163,6 @@ pub const CONSOLES_NAMED: usize = 8;
 /// Items written to a console in one call.
 pub const ITEMS_PER_TURN: usize = 32;
 
-/// Of the transactions of peers that wait for a block, those that one peer may have sent.
-pub const POOL_PER_PEER: usize = POOL / 4;
-
 /// How long such a transaction waits for a block at most: milliseconds.
 pub const POOL_MS: u64 = 600_000;
 
@@ -150,7 +179,8 @@ pub const LOOK_AGAIN_MS: u64 = 100;
 /// before blocks are made of what is not urgent.
 pub const LOOK_AHEAD_MS: u64 = 2_000;
 
-/// Transactions of one losing chain that are taken at once; the rest when it comes again.
+/// Transactions of one losing chain that are taken at once; the rest, and what the pool has no room
+/// for, when it comes again.
 pub const GLEANED_MAX: usize = 4_096;
 
 /// Blocks read in one call to find out whether a transaction is in the chain already.

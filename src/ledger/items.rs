@@ -109,21 +109,41 @@ impl Changes {
     ) -> Result<Before, RuleError> {
         let before = self.get(items, &transaction.uid);
         let reserved = before.is_some_and(|state| state.reserved);
-        match transaction.kind {
-            Kind::Request if reserved => {
-                return Err(RuleError::NotAvailable(transaction.uid.clone()));
-            }
-            Kind::Release if !reserved => {
-                return Err(RuleError::NotReserved(transaction.uid.clone()));
-            }
-            Kind::Request | Kind::Release => {}
-        }
+        allows(reserved, transaction)?;
         let state = ItemState {
             reserved: !reserved,
             since: height,
         };
         self.states.insert(transaction.uid.clone(), Some(state));
         Ok(before.map_or(0, |state| state.since + 1))
+    }
+
+    /// Whether these transactions could be applied one after the other; applies none.
+    pub fn check(&self, items: &Items, transactions: &[Transaction]) -> Result<(), RuleError> {
+        let mut states: BTreeMap<&Uid, bool> = BTreeMap::new();
+        for transaction in transactions {
+            let uid = &transaction.uid;
+            let reserved = states
+                .entry(uid)
+                .or_insert_with(|| self.get(items, uid).is_some_and(|state| state.reserved));
+            allows(*reserved, transaction)?;
+            *reserved = !*reserved;
+        }
+        Ok(())
+    }
+
+    /// Applies these transactions in order, or none of them.
+    pub fn apply_all(
+        &mut self,
+        items: &Items,
+        transactions: &[Transaction],
+        height: u64,
+    ) -> Result<(), RuleError> {
+        self.check(items, transactions)?;
+        for transaction in transactions {
+            self.apply(items, transaction, height)?;
+        }
+        Ok(())
     }
 
     /// Applies a block's transactions in order. On an error some of them are applied, so the
@@ -156,6 +176,15 @@ impl Changes {
                     .insert(transaction.uid.clone(), items.get(&transaction.uid));
             }
         }
+    }
+}
+
+/// Whether an item in this state allows a transaction (PROTOCOL.md section 3).
+fn allows(reserved: bool, transaction: &Transaction) -> Result<(), RuleError> {
+    match transaction.kind {
+        Kind::Request if reserved => Err(RuleError::NotAvailable(transaction.uid.clone())),
+        Kind::Release if !reserved => Err(RuleError::NotReserved(transaction.uid.clone())),
+        Kind::Request | Kind::Release => Ok(()),
     }
 }
 
@@ -199,6 +228,22 @@ mod tests {
         let twice = block(2, &[(Release, "a"), (Release, "a")]);
         assert!(Changes::default().apply_block(&items, &twice).is_err());
         assert_eq!((items.reserved(), items.available()), (1, 0));
+    }
+
+    #[test]
+    fn several_are_applied_together_or_not_at_all() {
+        let mut items = Items::default();
+        commit(&mut items, &block(1, &[(Request, "a")]));
+        let mut changes = Changes::default();
+        let half = block(2, &[(Request, "b"), (Request, "a")]).transactions;
+        let refused = Err(RuleError::NotAvailable("a".into()));
+        assert_eq!(changes.apply_all(&items, &half, 2), refused);
+        assert_eq!(changes.get(&items, &"b".into()), None);
+        let all = block(2, &[(Release, "a"), (Request, "a"), (Request, "b")]).transactions;
+        assert_eq!(changes.check(&items, &all), Ok(()));
+        assert_eq!(changes.apply_all(&items, &all, 2), Ok(()));
+        let refused = Err(RuleError::NotAvailable("b".into()));
+        assert_eq!(changes.check(&items, &all[2..]), refused);
     }
 
     #[test]

@@ -58,6 +58,11 @@ impl Work {
         false
     }
 
+    /// Bytes of text that each try hashes.
+    pub fn text_bytes(&self) -> usize {
+        self.before.len() + self.after.len()
+    }
+
     /// The block as it stands.
     pub fn into_block(self) -> Block {
         self.block

@@ -323,6 +323,7 @@ impl<D: Disk> Node<D> {
     /// Our chain can be made longer, and nothing is on its way that could do that by itself.
     fn is_calm(&self) -> bool {
         let free = self.sync.is_free() && self.log.fault().is_none();
-        free && self.pool.is_empty() && self.inquiries.is_empty()
+        let waits = !self.pool.is_empty() || !self.inquiries.is_empty();
+        free && !waits && self.disconnected.is_empty()
     }
 }

@@ -39,8 +39,14 @@ impl<D: Disk> Node<D> {
         let heard = match peer.reader.next() {
             None => return false,
             Some(Err(error)) => Heard::Unreadable(error),
-            Some(Ok(Frame::Message(text))) => Heard::Line(message::read(text)),
-            Some(Ok(Frame::ChainElement(text))) => Heard::ChainBlock(message::block(text)),
+            Some(Ok(Frame::Message(text))) => {
+                self.read_bytes += text.len();
+                Heard::Line(message::read(text))
+            }
+            Some(Ok(Frame::ChainElement(text))) => {
+                self.read_bytes += text.len();
+                Heard::ChainBlock(message::block(text))
+            }
             Some(Ok(Frame::ChainEnd(text))) => Heard::ChainEnd(message::read(text)),
             Some(Ok(Frame::ChainBroken)) => Heard::ChainBroken,
             Some(Ok(Frame::Skipped)) => Heard::Skipped,
@@ -352,7 +358,8 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Goes on checking a block's signatures.
+    /// Goes on checking a block's signatures. A losing block is of use only for its transactions,
+    /// each of which counts by itself.
     fn check(&mut self, line: usize, held: Held) {
         let Held {
             block,
@@ -369,12 +376,16 @@ impl<D: Disk> Node<D> {
             self.sync.progress(end - next);
         }
         for position in next..end {
-            if !self.verifier.verify(&block.transactions[position]) {
+            let transaction = &block.transactions[position];
+            if !self.verifier.verify(transaction) {
                 let text = invalid(&block, RuleError::WrongSignature(position));
                 return match in_chain {
                     true => self.chain_invalid(line, &text),
                     false => self.strike(line, &text),
                 };
+            }
+            if origin == Origin::Loser {
+                self.glean(transaction, None);
             }
         }
         if end < block.transactions.len() {
@@ -388,7 +399,7 @@ impl<D: Disk> Node<D> {
             Origin::Hole => self.mend(line, &block),
             Origin::NewBlock => self.take_block(line, block),
             Origin::Rival => self.take_rival(line, &block),
-            Origin::Loser => self.glean_block(&block),
+            Origin::Loser => {}
         }
     }
 

@@ -5,15 +5,16 @@
 //! its item was changed, a few in one call. Its time says nothing: clocks on a LAN differ, and a
 //! machine without a battery has none.
 
-use std::collections::VecDeque;
+use std::collections::{BTreeSet, VecDeque};
 
 use super::gossip::menu_name;
 use super::mine::verb;
-use super::pool::{Batch, Origin};
+use super::pool::{Batch, Origin, Pool, Usage, may_stand_alone};
 use super::{Millis, Node};
-use crate::ledger::{Block, Kind, Transaction};
+use crate::ledger::{Changes, Hash, Items, Kind, Tip, Transaction, TransactionId};
 use crate::limits;
 use crate::store::disk::Disk;
+use crate::store::record::StoredBlock;
 use crate::store::waiting;
 use crate::wire::write::Intent;
 
@@ -26,12 +27,108 @@ pub struct Inquiry {
     next: Option<u64>,
 }
 
+/// What is looked for in the chain before it may wait in the pool, in its order.
+#[derive(Default)]
+pub struct Inquiries {
+    list: VecDeque<Inquiry>,
+    ids: BTreeSet<TransactionId>,
+    usage: Usage,
+    news: Option<News>,
+}
+
+/// What the pool, and behind it the first of these, do to the items.
+struct News {
+    /// The chain's last hash, and the pool's version.
+    behind: (Hash, u64),
+    /// How many of the list are in it.
+    count: usize,
+    changes: Changes,
+}
+
+impl Inquiries {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &Inquiry> {
+        self.list.iter()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Whether this transaction is looked for.
+    pub fn knows(&self, id: &TransactionId) -> bool {
+        self.ids.contains(id)
+    }
+
+    /// The memory that they take.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    fn push(&mut self, inquiry: Inquiry) {
+        let ids = inquiry.batch.transactions.iter().map(Transaction::id);
+        self.ids.extend(ids);
+        self.usage.add(&inquiry.batch);
+        self.list.push_back(inquiry);
+    }
+
+    /// Takes out the first one.
+    fn pop(&mut self) -> Option<Inquiry> {
+        let inquiry = self.list.pop_front()?;
+        for transaction in &inquiry.batch.transactions {
+            self.ids.remove(&transaction.id());
+        }
+        self.usage.remove(&inquiry.batch);
+        Some(inquiry)
+    }
+
+    /// Looks for none of these transactions any more.
+    pub fn forget(&mut self, is_known: impl Fn(&Transaction) -> bool) {
+        let known = |i: &Inquiry| i.batch.transactions.iter().any(&is_known);
+        if !self.list.iter().any(known) {
+            return;
+        }
+        for mut inquiry in core::mem::take(self).list {
+            let wanted = &mut inquiry.batch.transactions;
+            wanted.retain(|transaction| !is_known(transaction));
+            if !wanted.is_empty() {
+                self.push(inquiry);
+            }
+        }
+    }
+
+    /// What everything in the pool, and then everything here, does to the items, as far as it is
+    /// possible.
+    fn changes(&mut self, pool: &mut Pool, items: &Items, tip: Tip) -> &Changes {
+        let behind = (tip.hash, pool.version());
+        let known = self.news.take().filter(|news| news.behind == behind);
+        let mut news = known.unwrap_or_else(|| News {
+            behind,
+            count: 0,
+            changes: pool.changes(items, tip).clone(),
+        });
+        for inquiry in self.list.range(news.count..) {
+            // What is impossible now changes nothing.
+            let all = &inquiry.batch.transactions;
+            let _ = news.changes.apply_all(items, all, tip.length);
+        }
+        news.count = self.list.len();
+        &self.news.insert(news).changes
+    }
+
+    /// The first of them went into the pool behind all that was there: together they still do the
+    /// same.
+    fn admitted(&mut self, pool: &Pool) {
+        if let Some(news) = &mut self.news {
+            news.behind.1 = pool.version();
+            news.count = news.count.saturating_sub(1);
+        }
+    }
+}
+
 /// Reads what of our own the last run left undone; what is wrong with it is added to `notices`.
-pub fn open_waiting(
-    disk: &mut impl Disk,
-    now: Millis,
-    notices: &mut Vec<String>,
-) -> VecDeque<Inquiry> {
+pub fn open_waiting(disk: &mut impl Disk, now: Millis, notices: &mut Vec<String>) -> Inquiries {
     let list =
         match waiting::read(disk) {
             Ok((list, aside)) => {
@@ -45,52 +142,71 @@ pub fn open_waiting(
                 Vec::new()
             }
         };
-    let inquiries = list.into_iter().map(|waiting| {
+    let mut inquiries = Inquiries::default();
+    for waiting in list {
         let origin = match waiting.fresh {
             true => Origin::User,
             false => Origin::Own,
         };
         let mut batch = Batch::new(waiting.transactions, origin, now);
         (batch.ended, batch.kept) = (waiting.ended, true);
-        Inquiry {
+        inquiries.push(Inquiry {
             batch,
             relay: None,
             next: None,
-        }
-    });
-    inquiries.collect()
+        });
+    }
+    inquiries
 }
 
 impl<D: Disk> Node<D> {
     /// A peer sent a transaction on its own.
     pub(super) fn new_transaction(&mut self, line: usize, transaction: Transaction) {
-        if self.pool.knows(&transaction) || self.is_asked_about(&transaction) {
-            return;
-        }
-        if !self.verifier.verify(&transaction) {
-            return self.strike(line, "a transaction: its signature does not verify");
-        }
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
         let from = peer.remote.ip();
+        if !may_stand_alone(&transaction) {
+            let most = limits::ITEM_BYTES_MAX;
+            return log::info!(
+                "{from}: a transaction is refused, its item's name has more than {most} bytes"
+            );
+        }
+        if self.is_waiting(&transaction) {
+            return;
+        }
+        self.checked += 1;
+        if !self.verifier.verify(&transaction) {
+            return self.strike(line, "a transaction: its signature does not verify");
+        }
         let (verb, uid) = (verb(&transaction), &transaction.uid);
         let who = menu_name(&transaction.requester.to_string());
         self.notify(&format!("[network 📨] {verb} of {uid} by {who}"));
-        let asked = self.inquiries.iter();
-        let asked = asked.filter(|i| i.batch.origin == Origin::Peer(from));
-        let full = self.inquiries.len() >= limits::POOL
-            || asked.count() >= limits::POOL_PER_PEER
-            || !self.pool.has_room_for(from);
-        if full {
+        let mut batch = Batch::new(vec![transaction], Origin::Peer(from), self.delayed());
+        batch.expires = Some(Millis(self.now.mono.0 + limits::POOL_MS));
+        if !self.has_room_for(&batch) {
             return log::info!("{from}: too many transactions wait, one is dropped");
         }
-        if self.check_news(&transaction).is_ok() {
-            let now = self.now.mono;
-            let mut batch = Batch::new(vec![transaction], Origin::Peer(from), self.delayed());
-            batch.expires = Some(Millis(now.0 + limits::POOL_MS));
+        if self.check_news(&batch) {
             self.inquire_about(batch, Some(line));
         }
+    }
+
+    fn is_waiting(&self, transaction: &Transaction) -> bool {
+        let id = transaction.id();
+        self.pool.knows(&id) || self.inquiries.knows(&id)
+    }
+
+    pub(super) fn has_room_for(&self, batch: &Batch) -> bool {
+        let (waiting, asked) = (self.pool.usage(), self.inquiries.usage());
+        waiting.has_room_beside(asked, batch)
+    }
+
+    /// Whether the items allow a batch behind everything that came before.
+    fn check_news(&mut self, batch: &Batch) -> bool {
+        let (items, tip) = (self.log.items(), self.log.tip());
+        let changes = self.inquiries.changes(&mut self.pool, items, tip);
+        changes.check(items, &batch.transactions).is_ok()
     }
 
     /// What is not our own wish waits so long, if no block comes before.
@@ -101,7 +217,7 @@ impl<D: Disk> Node<D> {
 
     /// Looks for a batch in the chain; if it is not there, takes it into the pool.
     pub(super) fn inquire_about(&mut self, batch: Batch, relay: Option<usize>) {
-        self.inquiries.push_back(Inquiry {
+        self.inquiries.push(Inquiry {
             batch,
             relay,
             next: None,
@@ -109,92 +225,102 @@ impl<D: Disk> Node<D> {
         self.busy = true;
     }
 
-    fn is_asked_about(&self, transaction: &Transaction) -> bool {
-        let mut asked = self.inquiries.iter().flat_map(|i| &i.batch.transactions);
-        asked.any(|other| other.is_same_as(transaction))
-    }
-
-    /// Takes a transaction of a chain or block that lost, if it is still possible; its signature
-    /// has been checked. A release counts only for the reservation that it was made for: `ended`,
-    /// or, where that is not known, one that is not younger than itself.
-    /// True if it is.
+    /// Takes a transaction of a chain or block that lost, if it is still possible and there is room;
+    /// its signature has been checked. A release counts only for the reservation that it was made
+    /// for: `ended`, or, where that is not known, one that is not younger than itself, which shows
+    /// when it is looked for. True if it is taken.
     pub(super) fn glean(&mut self, transaction: &Transaction, ended: Option<&Transaction>) -> bool {
-        let known = self.pool.knows(transaction) || self.is_asked_about(transaction);
-        if known || self.check_news(transaction).is_err() {
+        if self.is_waiting(transaction) {
             return false;
-        }
-        if transaction.kind == Kind::Release && ended.is_none() {
-            let time = transaction.timestamp.seconds();
-            let younger = |holder: &Transaction| holder.timestamp.seconds() > time;
-            if self.holder(transaction).as_ref().is_some_and(younger) {
-                return false;
-            }
         }
         let mut batch = Batch::new(vec![transaction.clone()], Origin::Other, self.delayed());
         batch.ended = ended.cloned();
-        self.inquire_about(batch, None);
-        true
-    }
-
-    /// The transactions of a checked block that has no place in our chain.
-    pub(super) fn glean_block(&mut self, block: &Block) {
-        for transaction in &block.transactions {
-            self.glean(transaction, None);
+        let taken = self.has_room_for(&batch) && self.check_news(&batch);
+        if taken {
+            self.inquire_about(batch, None);
         }
-    }
-
-    /// The request by which a transaction's item is reserved.
-    fn holder(&mut self, transaction: &Transaction) -> Option<Transaction> {
-        let state = self.log.items().get(&transaction.uid)?;
-        let stored = self.log.read(state.since).ok()?;
-        let mut changes = stored.block.transactions;
-        changes.retain(|change| change.uid == transaction.uid);
-        changes.pop().filter(|_| state.reserved)
+        taken
     }
 
     /// The chain has a new end: what is looked for may be there.
     pub(super) fn inquire_anew(&mut self) {
-        for inquiry in &mut self.inquiries {
+        for inquiry in &mut self.inquiries.list {
             inquiry.next = None;
         }
     }
 
     /// Goes on looking for what came; true if there is more to do.
     pub(super) fn inquire(&mut self) -> bool {
-        let Some(mut inquiry) = self.inquiries.pop_front() else {
+        if self.inquiries.is_empty() {
             return false;
+        }
+        match self.look_back() {
+            Found::Unknown(next) => {
+                if let Some(inquiry) = self.inquiries.list.front_mut() {
+                    inquiry.next = Some(next);
+                }
+            }
+            Found::Nothing => self.admit(),
+            Found::There(height) => {
+                if let Some(inquiry) = self.take_inquiry() {
+                    self.is_there(&inquiry.batch, height);
+                }
+            }
+            Found::Useless => {
+                self.take_inquiry();
+            }
+        }
+        true
+    }
+
+    /// The first inquiry comes to its end without going into the pool.
+    fn take_inquiry(&mut self) -> Option<Inquiry> {
+        self.inquiries.news = None;
+        self.inquiries.pop()
+    }
+
+    /// Looks for the first inquiry's transaction in the blocks in which its item was changed, the
+    /// last one first.
+    fn look_back(&mut self) -> Found {
+        let Some(Inquiry { batch, next, .. }) = self.inquiries.list.front() else {
+            return Found::Useless;
         };
-        let Some(wanted) = inquiry.batch.transactions.first().cloned() else {
-            return true;
+        let Some(wanted) = batch.transactions.first() else {
+            return Found::Useless;
         };
+        let budget = self.log.budget();
+        let mut newest = next.is_none();
+        let last = || self.log.items().get(&wanted.uid);
+        let mut next = next.unwrap_or_else(|| last().map_or(0, |state| state.since + 1));
         for _ in 0..limits::HISTORY_PER_TURN {
-            let items = self.log.items();
-            let last = || items.get(&wanted.uid).map_or(0, |state| state.since + 1);
-            let Some(height) = inquiry.next.unwrap_or_else(last).checked_sub(1) else {
-                self.admit(inquiry);
-                return true;
+            let Some(height) = next.checked_sub(1) else {
+                return Found::Nothing;
             };
             let stored = match self.log.read(height) {
                 Ok(stored) => stored,
                 // Nobody can tell whether it is in the chain, so it is not taken.
                 Err(error) => {
                     log::info!("{error}: a transaction is not taken");
-                    return true;
+                    return Found::Useless;
                 }
             };
+            if core::mem::take(&mut newest) && is_older_than_holder(batch, wanted, &stored) {
+                return Found::Useless;
+            }
             let transactions = stored.block.transactions.iter().zip(&stored.befores);
             let mut changes = transactions.filter(|(t, _)| t.uid == wanted.uid);
             let Some((first, before)) = changes.next() else {
-                return true;
+                return Found::Useless;
             };
-            if first.is_same_as(&wanted) || changes.any(|(t, _)| t.is_same_as(&wanted)) {
-                self.is_there(&inquiry.batch, height);
-                return true;
+            if first.is_same_as(wanted) || changes.any(|(t, _)| t.is_same_as(wanted)) {
+                return Found::There(height);
             }
-            inquiry.next = Some(*before);
+            next = *before;
+            if self.log.is_over(budget) {
+                break;
+            }
         }
-        self.inquiries.push_front(inquiry);
-        true
+        Found::Unknown(next)
     }
 
     /// What was looked for is in the chain: our own of the last run came through.
@@ -208,16 +334,49 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    fn admit(&mut self, inquiry: Inquiry) {
-        let Inquiry { batch, relay, .. } = inquiry;
+    /// The first inquiry's batch is not in the chain, and goes into the pool if it is possible.
+    fn admit(&mut self) {
+        let Some(Inquiry { batch, relay, .. }) = self.inquiries.pop() else {
+            return;
+        };
         if !batch.is_own() && self.check_wish(&batch.transactions).is_err() {
+            self.inquiries.news = None;
             return;
         }
-        self.pool.add(batch);
-        if let Some(line) = relay
-            && let Some(added) = self.pool.batches.back()
-        {
-            self.relay(Intent::Transaction(added.number), Some(line));
+        match self.pool.add(batch) {
+            Some(number) => {
+                self.inquiries.admitted(&self.pool);
+                if let Some(line) = relay {
+                    self.relay(Intent::Transaction(number), Some(line));
+                }
+            }
+            None => self.inquiries.news = None,
         }
     }
+}
+
+/// What has come of looking for a transaction.
+enum Found {
+    /// There are more blocks to look into, the next one below this height.
+    Unknown(u64),
+    /// It is not in the chain.
+    Nothing,
+    /// It is in the block at this height.
+    There(u64),
+    /// It is of no use, or nobody can tell.
+    Useless,
+}
+
+/// Whether this is a release of which nobody knows what it ended, and the item is held by a younger
+/// request: `newest` is the block in which it was changed last.
+fn is_older_than_holder(batch: &Batch, wanted: &Transaction, newest: &StoredBlock) -> bool {
+    let unsure = batch.origin == Origin::Other && batch.ended.is_none();
+    if !unsure || wanted.kind != Kind::Release {
+        return false;
+    }
+    let mut changes = newest.block.transactions.iter().rev();
+    let last = changes.find(|change| change.uid == wanted.uid);
+    last.is_some_and(|last| {
+        last.kind == Kind::Request && last.timestamp.seconds() > wanted.timestamp.seconds()
+    })
 }

@@ -96,6 +96,8 @@ pub struct Peer {
     pub deferred: Option<Millis>,
     /// Its chain does not have what is missing in ours.
     pub no_help: bool,
+    /// It has hung up, for this reason; what it said before is still looked at.
+    pub gone: Option<String>,
     /// Broken rules.
     pub strikes: u8,
     /// When it last brought a block that we did not have.
@@ -134,6 +136,7 @@ impl Peer {
             seen: 0,
             deferred: None,
             no_help: false,
+            gone: None,
             strikes: 0,
             brought: None,
             blocks_in: 0,
@@ -255,6 +258,16 @@ impl Peer {
             deadline = deadline.min(since.0 + limits::ANSWER_MAX_MS);
         }
         Millis(deadline)
+    }
+
+    /// Whether something that it said is still to be looked at.
+    pub fn is_unread(&self) -> bool {
+        self.reader.waiting() || self.held.is_some()
+    }
+
+    /// Whether everything for it was sent, or there is nobody to send it to.
+    pub fn is_told(&self) -> bool {
+        self.gone.is_some() || self.writer.is_idle()
     }
 
     /// Keeps a block until its signatures are checked, from the one of its transactions at `next`.

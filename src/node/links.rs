@@ -53,7 +53,8 @@ impl<D: Disk> Node<D> {
             return self.forget_target(line, "that is this node itself");
         }
         let mut peers = self.slots.iter_mut().map(Slot::peer);
-        let there = peers.position(|p| p.is_some_and(|p| p.outbound && p.remote == remote));
+        let there = peers
+            .position(|p| p.is_some_and(|p| p.outbound && p.remote == remote && p.gone.is_none()));
         if let Some(there) = there {
             return self.connected_twice(line, number(there));
         }
@@ -158,18 +159,27 @@ impl<D: Disk> Node<D> {
             return self.console_closed(at, reason);
         }
         let line = usize::from(line.0);
-        self.hear_out(line);
-        self.drop_line(line, reason.unwrap_or("the other end closed"), None);
+        let reason = reason.unwrap_or("the other end closed");
+        match self.slots[line].peer() {
+            // What somebody said before they hung up still counts: a device may send a line and go.
+            Some(peer) if peer.is_unread() => {
+                peer.gone = Some(reason.to_owned());
+                self.busy = true;
+            }
+            _ => self.drop_line(line, reason, None),
+        }
     }
 
-    /// What somebody said before he hung up still counts: a device may send a line and go. It is
-    /// at most [`limits::READ_BYTES_MAX`].
-    fn hear_out(&mut self, line: usize) {
-        let waits = |slot: &mut Slot| {
-            let peer = slot.peer();
-            peer.is_some_and(|peer| peer.reader.waiting() || peer.held.is_some())
-        };
-        while !self.sync.is_settling() && waits(&mut self.slots[line]) && self.read(line) {}
+    /// Ends the connections of those who hung up and whose last words were looked at.
+    pub(super) fn drop_gone(&mut self) {
+        for line in 0..self.slots.len() {
+            if let Some(peer) = self.slots[line].peer()
+                && !peer.is_unread()
+                && let Some(reason) = peer.gone.take()
+            {
+                self.drop_line(line, &reason, None);
+            }
+        }
     }
 
     /// Ends a connection that deserves it.
@@ -250,7 +260,9 @@ impl<D: Disk> Node<D> {
             return false;
         }
         let dialed = |slot: &Slot| match slot {
-            Slot::Open(peer) if matches!(peer.kind, Kind::Ours(other) if other == id) => {
+            Slot::Open(peer)
+                if peer.gone.is_none() && matches!(peer.kind, Kind::Ours(other) if other == id) =>
+            {
                 Some(peer.outbound)
             }
             _ => None,

@@ -1,5 +1,7 @@
 //! Blocks of what waits: which of it goes into the next one, and what is said of it.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use super::gossip::menu_name;
 use super::menu::done;
 use super::pool::{Batch, Origin};
@@ -10,6 +12,7 @@ use crate::ledger::{Block, Changes, Kind, PublicKey, RuleError, Transaction, Uid
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::log::AppendError;
+use crate::wire::text;
 use crate::wire::write::Intent;
 
 /// What a transaction does, as a word.
@@ -30,24 +33,61 @@ struct Winner {
 #[derive(Default)]
 struct Draft {
     transactions: Vec<Transaction>,
+    /// Bytes of text of the block without them, and with them.
+    bare: usize,
+    text: usize,
     changes: Changes,
     /// Items that something changes which has to wait, and until when.
-    waiting: Vec<(Uid, Millis)>,
+    waiting: BTreeMap<Uid, Millis>,
+}
+
+/// What became of a batch that was to go into a draft.
+enum Drawn {
+    /// It is in it.
+    In,
+    /// It waits for a later block.
+    Later,
+    /// It never will be.
+    Never,
 }
 
 impl Draft {
     /// Until when a batch has to wait for others in front of it.
     fn blocks(&self, batch: &Batch) -> Option<Millis> {
-        let before = self.waiting.iter().filter(|(uid, _)| batch.touches(uid));
-        before.map(|(_, until)| *until).max()
+        batch
+            .items()
+            .filter_map(|uid| self.waiting.get(uid))
+            .max()
+            .copied()
     }
 
     /// Nothing behind it may change what it changes.
     fn pass_over(&mut self, batch: &Batch) {
-        let items = batch.transactions.iter();
-        self.waiting
-            .extend(items.map(|t| (t.uid.clone(), batch.due)));
+        for uid in batch.items() {
+            let until = self.waiting.entry(uid.clone()).or_insert(batch.due);
+            *until = batch.due.max(*until);
+        }
     }
+
+    /// Whether nothing more goes in.
+    fn is_full(&self) -> bool {
+        self.transactions.len() >= limits::TRANSACTIONS_PER_BLOCK
+    }
+
+    /// Whether a batch with so much text fits behind what is there: a block that any node would
+    /// have to refuse is not made (PROTOCOL.md section 1). One of more than a block's usual number
+    /// of transactions has a block for itself.
+    fn has_room_for(&self, batch: &Batch, text: usize) -> bool {
+        let count = self.transactions.len() + batch.transactions.len();
+        let few = count <= limits::TRANSACTIONS_PER_BLOCK || self.transactions.is_empty();
+        few && self.text + text <= limits::TEMPLATE_TEXT_MAX
+    }
+}
+
+/// The text that a batch adds to a block's: bytes.
+fn text_bytes(batch: &Batch) -> usize {
+    let all = batch.transactions.iter();
+    all.map(|t| text::transaction_bytes(t) + ", ".len()).sum()
 }
 
 impl<D: Disk> Node<D> {
@@ -77,7 +117,9 @@ impl<D: Disk> Node<D> {
         let Some(work) = &mut self.work else {
             return;
         };
-        if !work.step(limits::NONCES_PER_TURN) {
+        // A nonce stands in front of a block's transactions, so all of them are hashed for each.
+        let tries = limits::WORK_BYTES_PER_TURN / work.text_bytes();
+        if !work.step(u32::try_from(tries.max(1)).unwrap_or(u32::MAX)) {
             // It takes longer than a turn: a wish must survive a restart meanwhile.
             self.pool.keep_wishes();
         } else if let Some(work) = self.work.take() {
@@ -114,91 +156,131 @@ impl<D: Disk> Node<D> {
 
     /// Whether what waits may go into a block now. What fell out of the chain is first left to who
     /// made it; if our user wants the same item, it goes in front of his wish.
-    fn is_ripe(&self, batch: &Batch, wanted: &[Uid]) -> bool {
+    fn is_ripe(&self, batch: &Batch, wanted: &BTreeSet<Uid>) -> bool {
         match batch.origin {
             Origin::User => true,
             _ if self.catching_up().is_some() => false,
             Origin::Own | Origin::Peer(_) => true,
             Origin::Other => {
-                batch.due <= self.now.mono || wanted.iter().any(|uid| batch.touches(uid))
+                batch.due <= self.now.mono || batch.items().any(|uid| wanted.contains(uid))
             }
         }
     }
 
-    /// Starts a block of as much as fits; what is no longer possible is reported.
+    /// Starts a block of as much as fits; what is no longer possible is reported. Where that takes
+    /// much reading, the rest is looked at for the next block.
     fn begin_work(&mut self) {
-        let height = self.log.tip().length;
-        let wanted = self.pool.wishes().flat_map(|wish| &wish.transactions);
-        let wanted: Vec<Uid> = wanted.map(|t| t.uid.clone()).collect();
-        let mut draft = Draft::default();
-        let mut at = 0;
-        while draft.transactions.len() < limits::TRANSACTIONS_PER_BLOCK
-            && let Some(batch) = self.pool.batches.get(at)
-        {
-            let count = draft.transactions.len() + batch.transactions.len();
-            let full = count > limits::TRANSACTIONS_PER_BLOCK && !draft.transactions.is_empty();
-            let blocked = draft.blocks(batch);
-            if full || blocked.is_some() || !self.is_ripe(batch, &wanted) {
-                // Not looked at again before something can have changed.
-                let soon = Millis(self.now.mono.0 + limits::LOOK_AGAIN_MS);
-                let batch = &mut self.pool.batches[at];
-                if !full && batch.due <= self.now.mono {
-                    batch.due = blocked.map_or(soon, |until| until.max(soon));
+        let tip = self.log.tip();
+        let wanted = self.pool.wishes().flat_map(Batch::items);
+        let wanted: BTreeSet<Uid> = wanted.cloned().collect();
+        let mut block = Block::genesis(self.block_time());
+        (block.index, block.prev_hash) = (tip.length, tip.hash);
+        let bare = text::block_bytes(&block);
+        let mut draft = Draft {
+            bare,
+            text: bare,
+            ..Draft::default()
+        };
+        let (budget, mut refused) = (self.log.budget(), 0);
+        let all: Vec<u64> = self.pool.iter().map(|batch| batch.number).collect();
+        let mut left = all.into_iter();
+        while !draft.is_full() && refused < limits::HISTORY_PER_TURN && !self.log.is_over(budget) {
+            let Some(number) = left.next() else { break };
+            match self.draw_up(number, &wanted, &mut draft) {
+                Drawn::In | Drawn::Later => {}
+                Drawn::Never => {
+                    refused += 1;
+                    if let Some(batch) = self.pool.remove(number) {
+                        self.pool.ended(&[batch]);
+                    }
                 }
-                draft.pass_over(batch);
-                at += 1;
-            } else if self.draw_up(at, &mut draft) {
-                at += 1;
-            } else if let Some(batch) = self.pool.batches.remove(at) {
-                self.pool.ended(&[batch]);
             }
         }
-        let lengthen = core::mem::take(&mut self.pool.lengthen);
+        let through = left.next().is_none();
+        let lengthen = through && core::mem::take(&mut self.pool.lengthen);
         if draft.transactions.is_empty() && !lengthen {
             return;
         }
-        let mut block = Block::genesis(self.block_time());
-        block.index = height;
-        block.prev_hash = self.log.tip().hash;
         block.transactions = draft.transactions;
         self.work = Some(Work::new(block, self.log.difficulty()));
     }
 
-    /// Takes a batch into the draft; if that is not possible, says so to whom it concerns.
-    fn draw_up(&mut self, at: usize, draft: &mut Draft) -> bool {
-        let height = self.log.tip().length;
-        let batch = self.pool.batches[at].clone();
-        let several = batch.transactions.len() > 1;
-        let before = several.then(|| draft.changes.clone());
-        let refused = match &batch.ended {
-            Some(ended) if self.is_held_by_another(ended, draft) => {
-                Some((&batch.transactions[0], None))
-            }
-            _ => batch.transactions.iter().find_map(|transaction| {
-                let applied = draft.changes.apply(self.log.items(), transaction, height);
-                applied.err().map(|error| (transaction, Some(error)))
-            }),
+    /// Takes a batch into the draft, if it is its turn and possible.
+    fn draw_up(&mut self, number: u64, wanted: &BTreeSet<Uid>, draft: &mut Draft) -> Drawn {
+        let Some(batch) = self.pool.get(number).cloned() else {
+            return Drawn::Later;
         };
-        let Some((transaction, error)) = refused else {
-            draft.transactions.extend(batch.transactions);
-            return true;
-        };
-        if let Some(before) = before {
-            draft.changes = before;
+        let text = text_bytes(&batch);
+        if draft.bare + text > limits::TEMPLATE_TEXT_MAX {
+            self.cannot_fit(&batch);
+            return Drawn::Never;
         }
+        let full = !draft.has_room_for(&batch, text);
+        let blocked = draft.blocks(&batch);
+        if full || blocked.is_some() || !self.is_ripe(&batch, wanted) {
+            draft.pass_over(&batch);
+            // Not looked at again before something can have changed.
+            let soon = Millis(self.now.mono.0 + limits::LOOK_AGAIN_MS);
+            if !full && batch.due <= self.now.mono {
+                let due = blocked.map_or(soon, |until| until.max(soon));
+                self.pool.postpone(number, due);
+            }
+            return Drawn::Later;
+        }
+        let height = self.log.tip().length;
+        let error = match &batch.ended {
+            Some(ended) if self.is_held_by_another(ended, draft) => None,
+            _ => {
+                let all = &batch.transactions;
+                match draft.changes.apply_all(self.log.items(), all, height) {
+                    Ok(()) => {
+                        draft.text += text;
+                        draft.transactions.extend(batch.transactions);
+                        return Drawn::In;
+                    }
+                    Err(error) => Some(error),
+                }
+            }
+        };
+        self.is_impossible(&batch, error, &draft.transactions);
+        Drawn::Never
+    }
+
+    /// Tells whom it concerns that a batch will not be in the chain: what it breaks, or `None` if
+    /// what it ended is over.
+    fn is_impossible(&mut self, batch: &Batch, error: Option<RuleError>, draft: &[Transaction]) {
         match (batch.origin, error) {
             (Origin::User, Some(error)) if !batch.kept => {
                 self.refuse(batch.asker, &error, &batch.transactions);
             }
             (Origin::Own | Origin::User, error) => {
-                let winner = self.winner(&transaction.uid, &draft.transactions);
+                let Some(first) = batch.transactions.first() else {
+                    return;
+                };
+                let its = |uid: &Uid| batch.transactions.iter().find(|t| t.uid == *uid);
+                let transaction = match &error {
+                    Some(RuleError::NotAvailable(uid) | RuleError::NotReserved(uid)) => its(uid),
+                    _ => None,
+                };
+                let transaction = transaction.unwrap_or(first);
+                let winner = self.winner(&transaction.uid, draft);
                 self.lost_to(transaction, winner, error.as_ref());
                 let text = format!("somebody else was first with {}.", transaction.uid);
                 self.answer_program(batch.asker, &Answer::Refused(text));
             }
             (Origin::Other | Origin::Peer(_), _) => {}
         }
-        false
+    }
+
+    /// No block of ours is long enough for this: it stood in one whose text was a little shorter.
+    fn cannot_fit(&mut self, batch: &Batch) {
+        for transaction in &batch.transactions {
+            if batch.is_own() {
+                self.lost(transaction, "its text fits into no block");
+            } else {
+                log::warn!("a transaction of another node is dropped: its text fits into no block");
+            }
+        }
     }
 
     /// Whether the item that `ended` took is held by another request now, in the chain or the
@@ -291,7 +373,9 @@ impl<D: Disk> Node<D> {
             Ok(()) => {}
             Err(AppendError::Disk(error)) => return self.disk_failed(&error),
             Err(AppendError::Rule(error)) => {
-                unreachable!("a block of ours breaks no rule: {error}")
+                // What waits is looked at again behind the chain as it is now.
+                log::error!("a block of our own was not added: {error}");
+                return self.tip_changed();
             }
         }
         let (count, index) = (block.transactions.len(), block.index);
@@ -345,7 +429,8 @@ impl<D: Disk> Node<D> {
 
     /// Says what the end of the node leaves undone.
     pub(super) fn report_unfinished(&mut self) {
-        let own = self.pool.batches.iter().filter(|b| b.is_own());
+        let later = self.disconnected.iter().flat_map(|rest| rest.own());
+        let own = self.pool.iter().chain(later).filter(|b| b.is_own());
         let told = |batch: &Batch| {
             let texts = batch.transactions.iter().map(|transaction| {
                 let (verb, uid) = (verb(transaction), &transaction.uid);
@@ -359,8 +444,6 @@ impl<D: Disk> Node<D> {
                 self.answer_program(asker, &Answer::Refused(format!("{text}.")));
             }
         }
-        for batch in &mut self.pool.batches {
-            batch.asker = None;
-        }
+        self.pool.forget_askers();
     }
 }

@@ -41,29 +41,29 @@ mod wall;
 
 use core::net::SocketAddr;
 use std::collections::VecDeque;
+use std::rc::Rc;
 
-use crate::ledger::{Identity, Timestamp, Verifier, Work};
+use crate::ledger::{Block, Identity, Timestamp, Verifier, Work};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError, File};
 use crate::store::keys::{self, IdentityError};
 use crate::store::log::Log;
 use crate::store::recover::WAY_OUT;
-use crate::wire::write::Intent;
 use book::Book;
 use chronicle::Chronicle;
 use desktop::Branches;
 pub use event::{
     Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
 };
-use intake::Inquiry;
+use intake::Inquiries;
 use lines::Slot;
 use monitor::Monitor;
+use orphans::Disconnected;
 use peers::{Contact, Target};
 use pool::Pool;
 use progress::Progress;
 use seats::Seats;
 use sync::Sync;
-use view::View;
 
 /// The node.
 pub struct Node<D> {
@@ -85,7 +85,9 @@ pub struct Node<D> {
     branches: Branches,
     pool: Pool,
     /// What is looked for in the chain before it may wait in the pool.
-    inquiries: VecDeque<Inquiry>,
+    inquiries: Inquiries,
+    /// What fell out of the chain and has no room in the pool yet.
+    disconnected: VecDeque<Disconnected>,
     /// The block that is being made.
     work: Option<Work>,
     seats: Seats,
@@ -99,8 +101,14 @@ pub struct Node<D> {
     busy: bool,
     /// The line that is read next.
     turn: usize,
+    /// The line for which bytes are made first.
+    filled: usize,
+    /// The block that was sent last.
+    recent: Option<Rc<Block>>,
     /// Signatures that were checked in this call.
     checked: usize,
+    /// Bytes of text that were understood in this call.
+    read_bytes: usize,
     /// The node ends, at this time at the latest.
     ending: Option<Millis>,
     /// It does so although something is not done.
@@ -156,6 +164,7 @@ impl<D: Disk> Node<D> {
             branches: Branches::default(),
             pool: Pool::default(),
             inquiries,
+            disconnected: VecDeque::new(),
             work: None,
             seats: Seats::default(),
             actions: VecDeque::new(),
@@ -165,7 +174,10 @@ impl<D: Disk> Node<D> {
             early,
             busy: true,
             turn: 0,
+            filled: 0,
+            recent: None,
             checked: 0,
+            read_bytes: 0,
             ending: None,
             gave_up: false,
             monitor,
@@ -222,7 +234,7 @@ impl<D: Disk> Node<D> {
             return seat.map_or(&mut [], |seat| seat.console.typing.space());
         }
         match self.slots[usize::from(line.0)].peer() {
-            Some(peer) if peer.held.is_none() => peer.reader.space(),
+            Some(peer) if peer.held.is_none() && peer.gone.is_none() => peer.reader.space(),
             _ => &mut [],
         }
     }
@@ -234,8 +246,8 @@ impl<D: Disk> Node<D> {
             return seat.map_or(&[], |seat| seat.console.pending());
         }
         match &self.slots[usize::from(line.0)] {
-            Slot::Open(peer) => peer.writer.pending(),
-            Slot::Free | Slot::Dialing => &[],
+            Slot::Open(peer) if peer.gone.is_none() => peer.writer.pending(),
+            Slot::Open(_) | Slot::Free | Slot::Dialing => &[],
         }
     }
 
@@ -317,11 +329,13 @@ impl<D: Disk> Node<D> {
                 self.busy = true;
             }
             self.busy |= self.inquire();
+            self.busy |= self.restore_some();
             self.busy |= self.read_some();
             if self.may_append() && !self.sync.is_settling() {
                 self.mine();
             }
         }
+        self.drop_gone();
         self.busy |= self.take_input();
         // The line just taken may have been a wish.
         self.busy |= self.wants_block() && self.may_append();
@@ -333,7 +347,8 @@ impl<D: Disk> Node<D> {
     /// Reads a frame of each line in turn, until as much was done as goes into one call; true if
     /// there may be more.
     fn read_some(&mut self) -> bool {
-        self.checked = 0;
+        (self.checked, self.read_bytes) = (0, 0);
+        let budget = self.log.budget();
         for _ in 0..limits::FRAMES_PER_TURN {
             let first = self.turn;
             let mut lines = (0..limits::PEERS).map(|step| (first + step) % limits::PEERS);
@@ -341,44 +356,24 @@ impl<D: Disk> Node<D> {
                 return false;
             };
             self.turn = line + 1;
-            if self.checked >= limits::SIGNATURES_PER_TURN || self.sync.is_settling() {
+            self.checked += self.pool.take_applied() / limits::APPLIED_PER_SIGNATURE;
+            if self.checked >= limits::SIGNATURES_PER_TURN
+                || self.read_bytes >= limits::TEXT_PER_TURN
+                || self.log.is_over(budget)
+                || self.sync.is_settling()
+            {
                 break;
             }
         }
         true
     }
 
-    /// Makes bytes for every line that has room.
-    fn fill(&mut self) {
-        let known: Vec<SocketAddr> = self
-            .slots
-            .iter_mut()
-            .filter_map(|slot| slot.peer()?.listening())
-            .collect();
-        for (line, slot) in self.slots.iter_mut().enumerate() {
-            let Slot::Open(peer) = slot else { continue };
-            if peer.writer.pending().is_empty() {
-                peer.flowed = self.now.mono;
-            }
-            let asking = peer.listening().unwrap_or(peer.remote);
-            peer.writer.fill(&mut View {
-                log: &mut self.log,
-                pool: &self.pool,
-                id: self.id,
-                candidate: self.sync.continues(line),
-                known: &known,
-                asking,
-                sender: &self.sender,
-            });
-        }
-        self.fill_consoles();
-    }
-
     /// What the chain file needs now and then, when there is nothing else to do and nothing in it
     /// waits for a later record; true if there is more of it.
     fn upkeep(&mut self) -> bool {
         self.log.checkpoint();
-        if !self.log.wants_compaction() {
+        // What fell out of the chain is still read from the file as it is.
+        if !self.log.wants_compaction() || !self.disconnected.is_empty() {
             return self.scrub();
         }
         let before = self.log.bytes();
@@ -415,27 +410,9 @@ impl<D: Disk> Node<D> {
     /// for may be in it, and it is longer already.
     fn tip_changed(&mut self) {
         (self.work, self.pool.lengthen) = (None, false);
+        // There may be room for what fell out.
+        self.busy |= !self.disconnected.is_empty();
         self.inquire_anew();
-    }
-
-    /// Tells every peer but one. One of ours need not hear the transactions of a block before it;
-    /// a desktop node hears of a block only if that is the next one for it.
-    fn relay(&mut self, intent: Intent, but: Option<usize>) {
-        for (line, slot) in self.slots.iter_mut().enumerate() {
-            let Some(peer) = slot.peer().filter(|_| Some(line) != but) else {
-                continue;
-            };
-            let (ours, asked) = (peer.is_ours(), peer.asked.is_some());
-            match (intent, peer.desktop()) {
-                (Intent::Block(height) | Intent::OwnBlock(height), Some(desktop)) => {
-                    if desktop.takes(height, asked) {
-                        peer.push(intent);
-                    }
-                }
-                (Intent::OwnBlock(height), None) if ours => peer.push(Intent::Block(height)),
-                _ => peer.push(intent),
-            }
-        }
     }
 
     fn stop(&mut self) {
@@ -457,10 +434,10 @@ impl<D: Disk> Node<D> {
         let Some(latest) = self.ending else { return };
         let told = self.seats.are_idle()
             && self.slots.iter().all(|slot| match slot {
-                Slot::Open(peer) => peer.writer.is_idle(),
+                Slot::Open(peer) => peer.is_told(),
                 Slot::Free | Slot::Dialing => true,
             });
-        let done = !self.pool.has_own() && !self.sync.is_settling();
+        let done = !self.has_own() && !self.sync.is_settling();
         let over = self.now.mono >= latest;
         if over && !done && !core::mem::replace(&mut self.gave_up, true) {
             self.pool.keep_wishes();

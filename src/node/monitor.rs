@@ -1,9 +1,11 @@
 //! Looks for damage in the chain file, a little at a time, and sees to its repair.
 
+use core::ops::Range;
+
 use super::lines::Slot;
 use super::wall::date;
 use super::{Millis, Node};
-use crate::ledger::{Hash, Timestamp};
+use crate::ledger::{Block, Hash, Timestamp};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::log::Verified;
@@ -21,6 +23,8 @@ pub struct Monitor {
     /// The next block of this pass, and the hash of the one before.
     next: u64,
     prev_hash: Hash,
+    /// The next of its transactions whose signature is checked.
+    position: usize,
     /// When this pass began.
     pass: Millis,
     /// What is wrong with a block that reads back soundly.
@@ -41,6 +45,7 @@ impl Monitor {
             slice: 1,
             next: 0,
             prev_hash: Hash::ZERO,
+            position: 0,
             pass: now,
             invalid: None,
             told: false,
@@ -75,7 +80,7 @@ impl<D: Disk> Node<D> {
             return None;
         }
         let unrepaired = self.log.damaged().is_some() && !self.monitor.told;
-        let waits = self.log.gap().is_some() && self.pool.has_own();
+        let waits = self.log.gap().is_some() && self.has_own();
         let impatient = waits && self.monitor.patience.is_none();
         let now = (unrepaired || impatient).then_some(self.now.mono);
         let patience = self.monitor.patience;
@@ -122,7 +127,7 @@ impl<D: Disk> Node<D> {
 
     /// A wish waits some time for the repair; if nobody is there who could help, not at all.
     fn lose_patience(&mut self, peers: bool) {
-        if self.log.gap().is_none() || !self.pool.has_own() {
+        if self.log.gap().is_none() || !self.has_own() {
             self.monitor.patience = None;
             return;
         }
@@ -202,7 +207,7 @@ impl<D: Disk> Node<D> {
                 3..=limits::SCRUB_SLICE_MS => self.monitor.slice,
                 _ => (self.monitor.slice / 2).max(1),
             };
-            if self.monitor.next > 0 {
+            if self.monitor.next > 0 || self.monitor.position > 0 {
                 self.monitor.due = Some(Millis(now.0 + took.max(1) * limits::SCRUB_REST));
             }
             return false;
@@ -214,7 +219,7 @@ impl<D: Disk> Node<D> {
             }
             return false;
         }
-        if self.monitor.next == 0 {
+        if self.monitor.next == 0 && self.monitor.position == 0 {
             self.monitor.pass = now;
         }
         self.scrub_slice();
@@ -226,8 +231,8 @@ impl<D: Disk> Node<D> {
     }
 
     fn scrub_slice(&mut self) {
-        let mut left = self.monitor.slice;
-        while left > 0 && self.monitor.next < self.log.tip().length {
+        let (mut left, budget) = (self.monitor.slice, self.log.budget());
+        while left > 0 && self.monitor.next < self.log.tip().length && !self.log.is_over(budget) {
             let height = self.monitor.next;
             // Damage is remembered by the log, and seen to in the next turn.
             let Ok(stored) = self.log.read(height) else {
@@ -236,25 +241,42 @@ impl<D: Disk> Node<D> {
             let block = stored.block;
             if height > 0 && block.prev_hash != self.monitor.prev_hash {
                 // A switch since the last slice: what it brought was verified when it came.
-                (self.monitor.next, self.monitor.prev_hash) = (0, Hash::ZERO);
+                self.begin_pass();
                 return;
             }
-            let mut verdict = block
-                .check_alone(self.log.difficulty())
-                .map_err(|e| e.to_string());
-            for transaction in &block.transactions {
-                if !self.verifier.verify(transaction) {
-                    verdict = Err(format!("the signature of {} is wrong", transaction.uid));
-                }
-            }
-            if let Err(why) = verdict {
+            let from = self.monitor.position.min(block.transactions.len());
+            let end = block.transactions.len().min(from + left);
+            if let Err(why) = self.scrub_block(&block, from..end) {
                 let text = format!("block {height} is invalid: {why}");
                 self.alert(&format!("[monitor ⚠️] corruption detected: {text}."));
                 self.monitor.invalid = Some(text);
+            } else if end < block.transactions.len() {
+                self.monitor.position = end;
+                return;
             }
-            left = left.saturating_sub(1 + block.transactions.len());
+            left = left.saturating_sub(1 + end - from);
+            self.monitor.position = 0;
             (self.monitor.next, self.monitor.prev_hash) = (height + 1, block.hash);
         }
+    }
+
+    /// What is wrong with a block: its hash, its work, or the signatures of some of its
+    /// transactions.
+    fn scrub_block(&mut self, block: &Block, some: Range<usize>) -> Result<(), String> {
+        if some.start == 0 {
+            let alone = block.check_alone(self.log.difficulty());
+            alone.map_err(|error| error.to_string())?;
+        }
+        let mut some = block.transactions[some].iter();
+        match some.find(|transaction| !self.verifier.verify(transaction)) {
+            Some(wrong) => Err(format!("the signature of {} is wrong", wrong.uid)),
+            None => Ok(()),
+        }
+    }
+
+    fn begin_pass(&mut self) {
+        self.monitor.position = 0;
+        (self.monitor.next, self.monitor.prev_hash) = (0, Hash::ZERO);
     }
 
     fn end_pass(&mut self) {
@@ -262,7 +284,7 @@ impl<D: Disk> Node<D> {
             seconds: self.now.wall as f64 / 1e6,
             length: self.monitor.next,
         });
-        (self.monitor.next, self.monitor.prev_hash) = (0, Hash::ZERO);
+        self.begin_pass();
         let next = |every: Millis| Millis(self.monitor.pass.0 + every.0.max(1_000));
         self.monitor.due = self.monitor.every.map(next);
     }

@@ -14,12 +14,14 @@ use crate::store::disk::{Disk, DiskError};
 use crate::store::fallen::Saving;
 use crate::store::record::StoredBlock;
 
-/// What fell out. Costs about 300 bytes for each transaction, until it is known whether the new
-/// chain has it too.
+/// Some of what fell out, at most about [`limits::RESTORED_BYTES`] / 2, until it is known whether the
+/// new chain has it too.
 #[derive(Default)]
 pub struct Lost {
     /// In their order; `None` once the new chain has it.
     batches: Vec<Option<(u64, Batch)>>,
+    /// What they cost in memory.
+    bytes: usize,
     /// Where each is in the list.
     places: BTreeMap<TransactionId, usize>,
     /// The last of those of an item that the new chain has too.
@@ -35,7 +37,13 @@ impl Lost {
         for transaction in &batch.transactions {
             self.places.insert(transaction.id(), self.batches.len());
         }
+        self.bytes += batch.bytes();
         self.batches.push(Some((height, batch)));
+    }
+
+    /// Whether as much is here as is looked at together.
+    fn is_full(&self) -> bool {
+        self.bytes >= limits::RESTORED_BYTES / 2
     }
 
     /// Whether this fell out, and the new chain lacks it.
@@ -63,6 +71,77 @@ impl Lost {
     }
 }
 
+/// What fell out of the chain and is not in the pool yet, because that has no room for more.
+pub struct Disconnected {
+    fallen: Fallen,
+    /// From this height on the chain of today is another one.
+    from: u64,
+    /// The next block of what fell out that is read.
+    next: u64,
+    /// Our own from there on: kept over a restart, which what is others' is not.
+    own: Vec<(u64, Batch)>,
+    lost: Lost,
+    /// The next block of the chain that is compared with `lost`; none while that is gathered.
+    compared: Option<u64>,
+}
+
+impl Disconnected {
+    fn new(fallen: Fallen, from: u64, next: u64) -> Disconnected {
+        Disconnected {
+            fallen,
+            from,
+            next,
+            own: Vec::new(),
+            lost: Lost::default(),
+            compared: None,
+        }
+    }
+
+    /// What of our own is in no pool yet.
+    pub fn own(&self) -> impl Iterator<Item = &Batch> {
+        self.own.iter().map(|(_, batch)| batch)
+    }
+
+    /// The chain is another one from this height on.
+    pub fn switched(&mut self, fork: u64) {
+        self.from = self.from.min(fork);
+        self.compared = self.compared.map(|_| self.from);
+    }
+}
+
+/// What a switch took out, while it is sorted.
+pub struct Sorting {
+    fallen: Fallen,
+    from: u64,
+    next: u64,
+    lost: Lost,
+    /// What waited in the pool when the switch came.
+    waited: Vec<Batch>,
+    /// What the pool has no room for.
+    rest: Option<Disconnected>,
+    alarming: bool,
+}
+
+impl Sorting {
+    /// What fell out from the height `from` on, where the chains begin to differ.
+    fn new(fallen: Fallen, from: u64) -> Sorting {
+        Sorting {
+            fallen,
+            from,
+            next: from,
+            lost: Lost::default(),
+            waited: Vec::new(),
+            rest: None,
+            alarming: false,
+        }
+    }
+
+    /// A transaction or block below this height is deep in the chain that fell out.
+    fn deep(&self) -> u64 {
+        self.fallen.to.saturating_sub(limits::ALARM_DEPTH)
+    }
+}
+
 impl<D: Disk> Node<D> {
     /// Goes on looking for the first block that has not the same transactions in both chains:
     /// beside desktop nodes there is mostly none, since they make blocks of their own of what they
@@ -73,8 +152,17 @@ impl<D: Disk> Node<D> {
         next: u64,
         source: Option<usize>,
     ) -> Stage {
-        let end = fallen.to.min(next + limits::BLOCKS_PER_TURN as u64);
+        let (end, budget) = (
+            fallen.to.min(next + limits::BLOCKS_PER_TURN as u64),
+            self.log.budget(),
+        );
         for height in next..end {
+            if self.log.is_over(budget) {
+                return Stage::Differing {
+                    fallen,
+                    next: height,
+                };
+            }
             let ours = self.log.read_fallen(&fallen, height);
             match (ours, self.log.read(height)) {
                 (Ok(ours), Ok(theirs)) if is_remade(&ours.block, &theirs.block) => {
@@ -85,48 +173,62 @@ impl<D: Disk> Node<D> {
                 }
                 _ => {
                     self.branch(source);
-                    return gather(fallen, height);
+                    return self.begin_sorting(fallen, height);
                 }
             }
         }
         if end < fallen.to {
             return Stage::Differing { fallen, next: end };
         }
-        gather(fallen, end)
+        self.begin_sorting(fallen, end)
     }
 
-    /// Gathers the transactions of the next blocks that fell out.
-    pub(super) fn collect(
-        &mut self,
-        fallen: Fallen,
-        from: u64,
-        next: u64,
-        mut lost: Lost,
-    ) -> Stage {
-        let end = fallen.to.min(next + limits::BLOCKS_PER_TURN as u64);
-        for height in next..end {
-            let found = self.orphans_of(&fallen, height, &mut lost);
-            if let Err(error) = found {
+    /// From `from` on the chains differ.
+    fn begin_sorting(&mut self, fallen: Fallen, from: u64) -> Stage {
+        let mut sorting = Sorting::new(fallen, from);
+        sorting.waited = self.pool.take_others();
+        Stage::Collecting(Box::new(sorting))
+    }
+
+    /// Gathers the transactions of the next blocks that fell out; behind the last one, what waited
+    /// in the pool.
+    pub(super) fn collect(&mut self, mut sorting: Box<Sorting>) -> Stage {
+        let Sorting {
+            fallen, next, lost, ..
+        } = &mut *sorting;
+        if !self.gather(fallen, next, lost) {
+            return Stage::Collecting(sorting);
+        }
+        if *next == fallen.to {
+            for batch in core::mem::take(&mut sorting.waited) {
+                sorting.lost.add(sorting.fallen.to, batch);
+            }
+        }
+        let next = sorting.from;
+        Stage::Comparing { sorting, next }
+    }
+
+    /// Gathers the transactions of some more blocks that fell out, from `next` on; true if as many
+    /// are there as are looked at together.
+    fn gather(&mut self, fallen: &Fallen, next: &mut u64, lost: &mut Lost) -> bool {
+        let budget = self.log.budget();
+        for _ in 0..limits::BLOCKS_PER_TURN {
+            if *next == fallen.to || lost.is_full() {
+                return true;
+            }
+            if self.log.is_over(budget) {
+                break;
+            }
+            let height = *next;
+            if let Err(error) = self.orphans_of(fallen, height, lost) {
                 self.alert(&format!(
                     "[store ❌] block {height} of the chain before cannot be read, \
                      so what was asked for in it is not made again: {error}."
                 ));
             }
+            *next += 1;
         }
-        if end < fallen.to {
-            let next = end;
-            return Stage::Collecting {
-                fallen,
-                from,
-                next,
-                lost,
-            };
-        }
-        for batch in self.pool.take_others() {
-            lost.add(fallen.to, batch);
-        }
-        let next = from;
-        Stage::Comparing { fallen, next, lost }
+        false
     }
 
     fn orphans_of(
@@ -168,20 +270,48 @@ impl<D: Disk> Node<D> {
             stored.block.transactions[..position].to_vec()
         } else if height >= fallen.from {
             self.log.read_fallen(fallen, height)?.block.transactions
-        } else {
+        } else if height < self.log.tip().length {
             self.log.read(height)?.block.transactions
+        } else {
+            Vec::new()
         };
         before.retain(|transaction| transaction.uid == *uid);
         Ok(before.pop())
     }
 
-    /// Strikes off what the new chain has too.
-    pub(super) fn compare(&mut self, fallen: Fallen, next: u64, mut lost: Lost) -> Option<Stage> {
-        let length = self.log.tip().length;
-        let deep = fallen.to.saturating_sub(limits::ALARM_DEPTH);
-        let end = length.min(next + limits::BLOCKS_PER_TURN as u64);
-        for height in next..end {
-            match self.log.read(height) {
+    /// Goes on striking off what the new chain has too.
+    pub(super) fn compare(&mut self, mut sorting: Box<Sorting>, mut next: u64) -> Option<Stage> {
+        let deep = sorting.deep();
+        if !self.strike_off(&mut next, &mut sorting.lost, deep) {
+            return Some(Stage::Comparing { sorting, next });
+        }
+        sorting.alarming |= sorting.lost.is_alarming(deep);
+        self.make_again(&mut sorting);
+        if sorting.next < sorting.fallen.to {
+            return Some(Stage::Collecting(sorting));
+        }
+        let Sorting {
+            fallen,
+            rest,
+            alarming,
+            ..
+        } = *sorting;
+        self.disconnected.extend(rest);
+        alarming.then(|| {
+            let saving = Saving::default();
+            Stage::Saving { fallen, saving }
+        })
+    }
+
+    /// Strikes off what some more blocks of the chain have too, from `next` on; true behind the last
+    /// one.
+    fn strike_off(&mut self, next: &mut u64, lost: &mut Lost, deep: u64) -> bool {
+        let (length, budget) = (self.log.tip().length, self.log.budget());
+        for _ in 0..limits::BLOCKS_PER_TURN {
+            if *next >= length || self.log.is_over(budget) {
+                break;
+            }
+            match self.log.read(*next) {
                 Ok(stored) => {
                     for transaction in &stored.block.transactions {
                         lost.strike_off(transaction, deep);
@@ -190,17 +320,9 @@ impl<D: Disk> Node<D> {
                 }
                 Err(error) => self.alert(&format!("[store ❌] {error}.")),
             }
+            *next += 1;
         }
-        if end < length {
-            let next = end;
-            return Some(Stage::Comparing { fallen, next, lost });
-        }
-        let alarming = lost.is_alarming(deep);
-        self.make_again(lost);
-        alarming.then(|| {
-            let saving = Saving::default();
-            Stage::Saving { fallen, saving }
-        })
+        *next >= length
     }
 
     /// What was called lost, and a block of the chain has it.
@@ -217,34 +339,96 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Puts what is left back into the pool, in its order. Whether its item allows it shows when
-    /// its turn comes.
-    fn make_again(&mut self, lost: Lost) {
+    /// Puts what is left back into the pool, in its order, as far as there is room. Whether its item
+    /// allows it shows when its turn comes.
+    fn make_again(&mut self, sorting: &mut Sorting) {
+        let lost = core::mem::take(&mut sorting.lost);
+        self.forget_gathered(&lost);
+        for (height, batch) in lost.batches.into_iter().flatten() {
+            if self.drop_orphans && !matches!(batch.origin, Origin::Peer(_)) {
+                self.drop_batch(&batch);
+                continue;
+            }
+            let room = batch.origin != Origin::Other || self.has_room_for(&batch);
+            if height == sorting.fallen.to || (room && sorting.rest.is_none()) {
+                self.pool.add(batch);
+                continue;
+            }
+            let rest = sorting.rest.get_or_insert_with(|| {
+                Disconnected::new(sorting.fallen.clone(), sorting.from, height)
+            });
+            if batch.is_own() {
+                rest.own.push((height, batch));
+            }
+        }
+    }
+
+    /// What was gathered and is not in the new chain is not looked for in it any more.
+    fn forget_gathered(&mut self, lost: &Lost) {
         if lost.own_found {
             // Not before all that is left is in the pool: the file must never say less than that.
             self.pool.save_anew();
         }
         // After a start it may be looked for in the chain as well, as what waited in the last run.
-        self.inquiries.retain_mut(|inquiry| {
-            let wanted = &mut inquiry.batch.transactions;
-            wanted.retain(|transaction| !lost.has(transaction));
-            !wanted.is_empty()
-        });
-        for (_, batch) in lost.batches.into_iter().flatten() {
-            let dropped = self.drop_orphans && !matches!(batch.origin, Origin::Peer(_));
-            match (dropped, batch.origin) {
-                (false, _) => self.pool.add(batch),
-                (true, Origin::Own) => {
-                    self.pool.ended(core::slice::from_ref(&batch));
-                    for transaction in &batch.transactions {
-                        let why =
-                            "another chain was longer, and --orphans drop makes nothing again";
-                        self.lost(transaction, why);
-                    }
-                }
-                (true, _) => {}
-            }
+        self.inquiries.forget(|transaction| lost.has(transaction));
+    }
+
+    /// By the user's wish, nothing that fell out is made again.
+    fn drop_batch(&mut self, batch: &Batch) {
+        if batch.origin != Origin::Own {
+            return;
         }
+        self.pool.ended(core::slice::from_ref(batch));
+        for transaction in &batch.transactions {
+            let why = "another chain was longer, and --orphans drop makes nothing again";
+            self.lost(transaction, why);
+        }
+    }
+
+    /// Goes on with what fell out and had no room in the pool; true if there is more to do now.
+    pub(super) fn restore_some(&mut self) -> bool {
+        let room = self.pool.usage().restored() <= limits::RESTORED_BYTES / 2;
+        if !self.may_append() {
+            return false;
+        }
+        let Some(mut rest) = self.disconnected.pop_front() else {
+            return false;
+        };
+        if rest.compared.is_none() && rest.lost.bytes == 0 && !room {
+            self.disconnected.push_front(rest);
+            return false;
+        }
+        if let Some(at) = &mut rest.compared {
+            if self.strike_off(at, &mut rest.lost, 0) {
+                rest.compared = None;
+                self.restore(&mut rest);
+                if rest.next == rest.fallen.to {
+                    return true;
+                }
+            }
+        } else if self.gather(&rest.fallen, &mut rest.next, &mut rest.lost) {
+            rest.compared = Some(rest.from);
+        }
+        self.disconnected.push_front(rest);
+        true
+    }
+
+    /// Puts what was gathered and is not in the chain into the pool.
+    fn restore(&mut self, rest: &mut Disconnected) {
+        let lost = core::mem::take(&mut rest.lost);
+        self.forget_gathered(&lost);
+        for (_, batch) in lost.batches.into_iter().flatten() {
+            self.pool.add(batch);
+        }
+        let next = rest.next;
+        rest.own.retain(|(height, _)| *height >= next);
+        self.pool.save_anew();
+    }
+
+    /// Whether something of our own is in no block yet.
+    pub(super) fn has_own(&self) -> bool {
+        let mut later = self.disconnected.iter().flat_map(Disconnected::own);
+        self.pool.has_own() || later.next().is_some()
     }
 
     /// Keeps the branch that a switch took out, of which something deep is lost, and warns.
@@ -272,16 +456,6 @@ impl<D: Disk> Node<D> {
             tip.hash,
         ));
         None
-    }
-}
-
-/// From `from` on the chains differ.
-fn gather(fallen: Fallen, from: u64) -> Stage {
-    Stage::Collecting {
-        fallen,
-        from,
-        next: from,
-        lost: Lost::default(),
     }
 }
 

@@ -2,11 +2,11 @@
 //! peers sent. They wait here in their order; `mine` makes blocks of them.
 
 use core::net::IpAddr;
-use std::collections::VecDeque;
+use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::seats::Asker;
 use super::{Millis, Node};
-use crate::ledger::{Changes, RuleError, Transaction, TransactionId, Uid};
+use crate::ledger::{Changes, Hash, Items, RuleError, Tip, Transaction, TransactionId, Uid};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::waiting::{self, Waiting};
@@ -70,17 +70,117 @@ impl Batch {
         self.origin == Origin::Own || self.kept
     }
 
-    /// Whether it changes this item.
-    pub fn touches(&self, uid: &Uid) -> bool {
-        self.transactions.iter().any(|t| t.uid == *uid)
+    /// The items that it changes.
+    pub fn items(&self) -> impl Iterator<Item = &Uid> {
+        self.transactions.iter().map(|transaction| &transaction.uid)
     }
+
+    /// What it costs in memory: bytes.
+    pub fn bytes(&self) -> usize {
+        let all = self.transactions.iter().chain(&self.ended);
+        let bytes = |t: &Transaction| size_of::<Transaction>() + t.uid.as_wtf8().len();
+        size_of::<Batch>() + limits::POOL_ENTRY_BYTES + all.map(bytes).sum::<usize>()
+    }
+
+    /// Whether peers take it as a message of its own.
+    fn is_told_alone(&self) -> bool {
+        self.origin != Origin::User && self.transactions.iter().all(may_stand_alone)
+    }
+}
+
+/// Whether a transaction is taken that is not in a block: not with a name that no menu takes, or
+/// some names would fit into no block of ours with others.
+pub(super) fn may_stand_alone(transaction: &Transaction) -> bool {
+    transaction.uid.as_wtf8().len() <= limits::ITEM_BYTES_MAX
+}
+
+/// The memory that batches of others take, by where they came from.
+#[derive(Default)]
+pub struct Usage {
+    by_peer: BTreeMap<IpAddr, usize>,
+    restored: usize,
+}
+
+impl Usage {
+    /// The bytes that count against this origin's share; `None` for what is never refused.
+    fn share(&self, origin: Origin) -> Option<(usize, usize)> {
+        match origin {
+            Origin::Peer(from) => {
+                let his = self.by_peer.get(&from).copied();
+                Some((his.unwrap_or(0), limits::POOL_BYTES_PER_PEER))
+            }
+            Origin::Other => Some((self.restored, limits::RESTORED_BYTES)),
+            Origin::User | Origin::Own => None,
+        }
+    }
+
+    /// What was restored takes: bytes.
+    pub fn restored(&self) -> usize {
+        self.restored
+    }
+
+    /// A batch is there.
+    pub fn add(&mut self, batch: &Batch) {
+        match batch.origin {
+            Origin::Peer(from) => *self.by_peer.entry(from).or_default() += batch.bytes(),
+            Origin::Other => self.restored += batch.bytes(),
+            Origin::User | Origin::Own => {}
+        }
+    }
+
+    /// A batch is gone.
+    pub fn remove(&mut self, batch: &Batch) {
+        match batch.origin {
+            Origin::Peer(from) => {
+                if let Some(his) = self.by_peer.get_mut(&from) {
+                    *his -= batch.bytes();
+                    if *his == 0 {
+                        self.by_peer.remove(&from);
+                    }
+                }
+            }
+            Origin::Other => self.restored -= batch.bytes(),
+            Origin::User | Origin::Own => {}
+        }
+    }
+
+    /// Whether a batch fits in, beside what this and the other waits for.
+    pub fn has_room_beside(&self, other: &Usage, batch: &Batch) -> bool {
+        let shares = [self.share(batch.origin), other.share(batch.origin)];
+        let [Some((here, share)), Some((there, _))] = shares else {
+            return true;
+        };
+        let all = |usage: &Usage| usage.by_peer.values().sum::<usize>();
+        let fits = here + there + batch.bytes() <= share;
+        match batch.origin {
+            Origin::Peer(_) => fits && all(self) + all(other) + batch.bytes() <= limits::POOL_BYTES,
+            _ => fits,
+        }
+    }
+}
+
+/// What the batches up to a number do to the items of a chain that ends in this hash.
+struct Overlay {
+    tip: Hash,
+    last: u64,
+    changes: Changes,
 }
 
 /// What waits.
 #[derive(Default)]
 pub struct Pool {
-    pub(super) batches: VecDeque<Batch>,
+    /// By their numbers, and so in their order.
+    batches: BTreeMap<u64, Batch>,
+    /// Which batch a transaction is in.
+    ids: BTreeMap<TransactionId, u64>,
+    usage: Usage,
     next_number: u64,
+    /// How often something was added or taken out.
+    version: u64,
+    /// What all of it does to the items, as far as it is possible; none while that is not known.
+    overlay: Option<Overlay>,
+    /// Transactions that were applied for that since the last call.
+    applied: usize,
     /// What the user was told to be lost, the last few.
     pub lost: VecDeque<Transaction>,
     /// A block is wanted even if nothing waits.
@@ -90,12 +190,74 @@ pub struct Pool {
 }
 
 impl Pool {
-    /// Adds what waits behind everything else.
-    pub fn add(&mut self, mut batch: Batch) {
+    /// Adds what waits behind everything else; returns its number. What waits already is not added
+    /// again, unless it is our own now.
+    pub fn add(&mut self, mut batch: Batch) -> Option<u64> {
+        let ids: Vec<TransactionId> = batch.transactions.iter().map(Transaction::id).collect();
+        if batch.origin != Origin::User {
+            let known: Vec<u64> = ids
+                .iter()
+                .filter_map(|id| self.ids.get(id).copied())
+                .collect();
+            let own = |number: &u64| self.batches.get(number).is_some_and(Batch::is_own);
+            if known.iter().any(own) || (!known.is_empty() && !batch.is_own()) {
+                return None;
+            }
+            for number in known {
+                self.remove(number);
+            }
+        }
         self.next_number += 1;
-        batch.number = self.next_number;
+        let number = self.next_number;
+        batch.number = number;
         self.unsaved |= batch.is_saved();
-        self.batches.push_back(batch);
+        self.usage.add(&batch);
+        self.ids.extend(ids.into_iter().map(|id| (id, number)));
+        self.batches.insert(number, batch);
+        self.version += 1;
+        Some(number)
+    }
+
+    /// Takes out the batch of this number.
+    pub fn remove(&mut self, number: u64) -> Option<Batch> {
+        let batch = self.batches.remove(&number)?;
+        for transaction in &batch.transactions {
+            let id = transaction.id();
+            if self.ids.get(&id) == Some(&number) {
+                self.ids.remove(&id);
+            }
+        }
+        self.usage.remove(&batch);
+        self.overlay = None;
+        self.version += 1;
+        Some(batch)
+    }
+
+    /// Everything that waits, in its order.
+    pub fn iter(&self) -> impl Iterator<Item = &Batch> {
+        self.batches.values()
+    }
+
+    /// The batch of this number.
+    pub fn get(&self, number: u64) -> Option<&Batch> {
+        self.batches.get(&number)
+    }
+
+    /// A block is made for this batch at another time.
+    pub fn postpone(&mut self, number: u64, due: Millis) {
+        if let Some(batch) = self.batches.get_mut(&number) {
+            batch.due = due;
+        }
+    }
+
+    /// Another number whenever something was added or taken out.
+    pub fn version(&self) -> u64 {
+        self.version
+    }
+
+    /// The memory that it takes.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
     }
 
     /// What waits of our own has changed.
@@ -121,82 +283,85 @@ impl Pool {
 
     /// What our user waits for.
     pub fn wishes(&self) -> impl Iterator<Item = &Batch> {
-        self.batches.iter().filter(|b| b.origin == Origin::User)
+        self.iter().filter(|b| b.origin == Origin::User)
     }
 
     /// Whether something of our own waits.
     pub fn has_own(&self) -> bool {
-        self.batches.iter().any(Batch::is_own)
+        self.iter().any(Batch::is_own)
     }
 
     /// The user was told that it takes a while: from now on it survives a restart.
     pub fn keep_wishes(&mut self) {
-        for batch in &mut self.batches {
+        for batch in self.batches.values_mut() {
             if batch.origin == Origin::User && !core::mem::replace(&mut batch.kept, true) {
                 self.unsaved = true;
             }
         }
     }
 
+    /// Nobody waits for an outcome any more.
+    pub fn forget_askers(&mut self) {
+        for batch in self.batches.values_mut() {
+            batch.asker = None;
+        }
+    }
+
     /// When the first of what waits is due.
     pub fn due(&self) -> Option<Millis> {
         let lengthen = self.lengthen.then_some(Millis(0));
-        self.batches.iter().map(|b| b.due).chain(lengthen).min()
+        self.iter().map(|b| b.due).chain(lengthen).min()
     }
 
     /// The transaction that waits under this number.
     pub fn transaction(&self, number: u64) -> Option<&Transaction> {
-        let at = self.batches.binary_search_by_key(&number, |b| b.number);
-        let batch = &self.batches[at.ok()?];
-        batch.transactions.first()
+        self.get(number)?.transactions.first()
     }
 
     /// Whether it waits already.
-    pub fn knows(&self, transaction: &Transaction) -> bool {
-        let mut all = self.batches.iter().flat_map(|b| &b.transactions);
-        all.any(|waiting| waiting.is_same_as(transaction))
+    pub fn knows(&self, id: &TransactionId) -> bool {
+        self.ids.contains_key(id)
     }
 
     /// The ids of what waits, as far as a greeting tells them.
     pub fn ids(&self) -> Vec<TransactionId> {
-        let all = self.batches.iter().filter(|b| b.origin != Origin::User);
+        let all = self.iter().filter(|b| b.origin != Origin::User);
         let all = all.flat_map(|b| &b.transactions);
-        all.take(limits::POOL).map(Transaction::id).collect()
+        all.take(limits::POOL_IDS).map(Transaction::id).collect()
     }
 
     /// The numbers of what waits and is not among these.
     pub fn lacking(&self, known: &[TransactionId]) -> Vec<u64> {
-        let single = |batch: &&Batch| batch.origin != Origin::User;
+        let known: BTreeSet<&TransactionId> = known.iter().collect();
+        let told = self.iter().filter(|batch| batch.is_told_alone());
         let lacks = |batch: &&Batch| batch.transactions.iter().any(|t| !known.contains(&t.id()));
-        let all = self.batches.iter().filter(single).filter(lacks);
+        let all = told.take(limits::POOL_IDS).filter(lacks);
         all.take(limits::INTENTS / 2).map(|b| b.number).collect()
-    }
-
-    /// Whether another one of this peer has room.
-    pub fn has_room_for(&self, from: IpAddr) -> bool {
-        let sent = |batch: &&Batch| matches!(batch.origin, Origin::Peer(_));
-        let his = |batch: &&Batch| batch.origin == Origin::Peer(from);
-        self.batches.iter().filter(sent).count() < limits::POOL
-            && self.batches.iter().filter(his).count() < limits::POOL_PER_PEER
     }
 
     /// Forgets what has waited too long.
     pub fn expire(&mut self, now: Millis) {
-        self.batches.retain(|b| b.expires.is_none_or(|at| at > now));
+        let over = |batch: &&Batch| batch.expires.is_some_and(|at| at <= now);
+        let over: Vec<u64> = self.iter().filter(over).map(|b| b.number).collect();
+        for number in over {
+            self.remove(number);
+        }
     }
 
     /// When something has waited too long.
     pub fn expires(&self) -> Option<Millis> {
-        self.batches.iter().filter_map(|b| b.expires).min()
+        self.iter().filter_map(|b| b.expires).min()
     }
 
     /// Takes out what a block has now; returns it.
     pub fn take_done(&mut self, transactions: &[Transaction]) -> Vec<Batch> {
         let mut done = Vec::new();
         for transaction in transactions {
-            let same = |b: &Batch| b.transactions.iter().any(|t| t.is_same_as(transaction));
-            if let Some(at) = self.batches.iter().position(same) {
-                done.extend(self.batches.remove(at));
+            if self.ids.is_empty() {
+                break;
+            }
+            if let Some(number) = self.ids.get(&transaction.id()).copied() {
+                done.extend(self.remove(number));
             }
         }
         self.ended(&done);
@@ -205,69 +370,62 @@ impl Pool {
 
     /// Takes out everything but what the user waits for.
     pub fn take_others(&mut self) -> Vec<Batch> {
-        let all = core::mem::take(&mut self.batches).into_iter();
-        let (fresh, others) = all.partition(|b| b.origin == Origin::User);
-        self.batches = fresh;
-        Vec::from(others)
+        let others = self.iter().filter(|b| b.origin != Origin::User);
+        let others: Vec<u64> = others.map(|b| b.number).collect();
+        others.into_iter().filter_map(|n| self.remove(n)).collect()
     }
 
     /// Takes everything out.
     pub fn clear(&mut self) {
-        self.batches.clear();
-        self.lengthen = false;
+        let lost = core::mem::take(&mut self.lost);
+        *self = Pool {
+            lost,
+            next_number: self.next_number,
+            version: self.version + 1,
+            unsaved: self.unsaved,
+            ..Pool::default()
+        };
     }
 
     /// These came to their end, one way or the other.
     pub fn ended(&mut self, batches: &[Batch]) {
         self.unsaved |= batches.iter().any(Batch::is_saved);
     }
+
+    /// What everything that waits does to the items of a chain that ends in `tip`, as far as it is
+    /// possible. Of several at once, one that is impossible will be reported when its turn comes.
+    pub fn changes(&mut self, items: &Items, tip: Tip) -> &Changes {
+        let known = self
+            .overlay
+            .take()
+            .filter(|overlay| overlay.tip == tip.hash);
+        let mut overlay = known.unwrap_or_else(|| Overlay {
+            tip: tip.hash,
+            last: 0,
+            changes: Changes::default(),
+        });
+        for (number, batch) in self.batches.range(overlay.last + 1..) {
+            // What is impossible now changes nothing.
+            let _ = overlay
+                .changes
+                .apply_all(items, &batch.transactions, tip.length);
+            overlay.last = *number;
+            self.applied += batch.transactions.len();
+        }
+        &self.overlay.insert(overlay).changes
+    }
+
+    /// Transactions that were applied for that since this was asked last.
+    pub fn take_applied(&mut self) -> usize {
+        core::mem::take(&mut self.applied)
+    }
 }
 
 impl<D: Disk> Node<D> {
-    /// What everything that waits, and then these batches, do to the items, as far as it is
-    /// possible.
-    fn waiting_changes<'a>(&'a self, more: impl Iterator<Item = &'a Batch>) -> Changes {
-        let height = self.log.tip().length;
-        let mut changes = Changes::default();
-        for batch in self.pool.batches.iter().chain(more) {
-            let all = &batch.transactions;
-            // Of several at once, one that is impossible will be reported when its turn comes.
-            let mut with = match all.len() {
-                1 => core::mem::take(&mut changes),
-                _ => changes.clone(),
-            };
-            let done = all
-                .iter()
-                .all(|t| with.apply(self.log.items(), t, height).is_ok());
-            if done || all.len() == 1 {
-                changes = with;
-            }
-        }
-        changes
-    }
-
     /// Whether the items allow these transactions behind everything that waits already.
-    pub(super) fn check_wish(&self, wish: &[Transaction]) -> Result<(), RuleError> {
-        self.check_behind(core::iter::empty(), wish)
-    }
-
-    /// The same behind what came before them as well, and is still looked for in the chain.
-    pub(super) fn check_news(&self, news: &Transaction) -> Result<(), RuleError> {
-        let asked = self.inquiries.iter().map(|inquiry| &inquiry.batch);
-        self.check_behind(asked, core::slice::from_ref(news))
-    }
-
-    fn check_behind<'a>(
-        &'a self,
-        more: impl Iterator<Item = &'a Batch>,
-        wish: &[Transaction],
-    ) -> Result<(), RuleError> {
-        let mut changes = self.waiting_changes(more);
-        let height = self.log.tip().length;
-        for transaction in wish {
-            changes.apply(self.log.items(), transaction, height)?;
-        }
-        Ok(())
+    pub(super) fn check_wish(&mut self, wish: &[Transaction]) -> Result<(), RuleError> {
+        let (items, tip) = (self.log.items(), self.log.tip());
+        self.pool.changes(items, tip).check(items, wish)
     }
 
     /// Keeps on disk what waits of our own, if that has changed: it must survive a restart.
@@ -276,7 +434,9 @@ impl<D: Disk> Node<D> {
             return;
         }
         let asked = self.inquiries.iter().map(|inquiry| &inquiry.batch);
-        let kept = asked.chain(&self.pool.batches).filter(|b| b.is_saved());
+        let later = self.disconnected.iter().flat_map(|rest| rest.own());
+        let kept = asked.chain(self.pool.iter()).chain(later);
+        let kept = kept.filter(|b| b.is_saved());
         let list: Vec<Waiting> = kept
             .map(|batch| Waiting {
                 transactions: batch.transactions.clone(),

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Node;
 use super::lines::Slot;
-use super::orphans::Lost;
+use super::orphans::Sorting;
 use super::sync::Sync;
 use crate::ledger::items::Before;
 use crate::ledger::{Hash, Kind, Transaction, Uid};
@@ -34,18 +34,9 @@ pub enum Stage {
     /// The two chains are compared block by block, up to where their transactions differ.
     Differing { fallen: Fallen, next: u64 },
     /// What fell out from there on is being read.
-    Collecting {
-        fallen: Fallen,
-        from: u64,
-        next: u64,
-        lost: Lost,
-    },
+    Collecting(Box<Sorting>),
     /// What the new chain has too is being struck off.
-    Comparing {
-        fallen: Fallen,
-        next: u64,
-        lost: Lost,
-    },
+    Comparing { sorting: Box<Sorting>, next: u64 },
     /// The branch that fell out is being kept for `blx export --branch`.
     Saving { fallen: Fallen, saving: Saving },
 }
@@ -88,13 +79,8 @@ impl<D: Disk> Node<D> {
                 self.adopt_step(&mut settling.source, equal)
             }
             Stage::Differing { fallen, next } => Some(self.find_difference(fallen, next, source)),
-            Stage::Collecting {
-                fallen,
-                from,
-                next,
-                lost,
-            } => Some(self.collect(fallen, from, next, lost)),
-            Stage::Comparing { fallen, next, lost } => self.compare(fallen, next, lost),
+            Stage::Collecting(sorting) => Some(self.collect(sorting)),
+            Stage::Comparing { sorting, next } => self.compare(sorting, next),
             Stage::Saving { fallen, saving } => self.save_fallen(fallen, saving),
         };
         match stage {
@@ -143,6 +129,9 @@ impl<D: Disk> Node<D> {
             peer.note_told();
             peer.writer.switched(fallen.from);
         }
+        for rest in &mut self.disconnected {
+            rest.switched(fallen.from);
+        }
         let tip = self.log.tip();
         let length = tip.length;
         let mut ours = fallen.to;
@@ -185,12 +174,15 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Reads on in a chain that lost, for what ours lacks.
+    /// Reads on in a chain that lost, for what ours lacks. What there is no room for is left: whoever
+    /// has that chain makes it again when it takes ours.
     fn glean_step(&mut self, mut gleaning: Gleaning) {
+        let budget = self.log.budget();
         for _ in 0..limits::BLOCKS_PER_TURN {
-            if self.inquiries.len() >= limits::POOL {
-                self.sync = Sync::Gleaning(gleaning);
-                return;
+            if self.inquiries.usage().restored() >= limits::RESTORED_BYTES / 2
+                || self.log.is_over(budget)
+            {
+                break;
             }
             let stored = match self.log.next_staged(&mut gleaning.staged) {
                 Ok(Some(stored)) if gleaning.taken < limits::GLEANED_MAX => stored,

@@ -1,17 +1,84 @@
-//! Where the content of what is sent comes from.
+//! What is sent: to whom it is told, and where its content comes from.
 
 use core::net::SocketAddr;
+use std::rc::Rc;
 
+use super::Node;
+use super::lines::Slot;
 use super::pool::Pool;
 use crate::ledger::{Block, Hash, Tip, Transaction};
+use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::log::Log;
 use crate::wire::extension::{Greeting, Locator};
-use crate::wire::write::Source;
+use crate::wire::write::{Intent, Source};
+
+impl<D: Disk> Node<D> {
+    /// Tells every peer but one. One of ours need not hear the transactions of a block before it;
+    /// a desktop node hears of a block only if that is the next one for it.
+    pub(super) fn relay(&mut self, intent: Intent, but: Option<usize>) {
+        for (line, slot) in self.slots.iter_mut().enumerate() {
+            let Some(peer) = slot.peer().filter(|_| Some(line) != but) else {
+                continue;
+            };
+            let (ours, asked) = (peer.is_ours(), peer.asked.is_some());
+            match (intent, peer.desktop()) {
+                (Intent::Block(height) | Intent::OwnBlock(height), Some(desktop)) => {
+                    if desktop.takes(height, asked) {
+                        peer.push(intent);
+                    }
+                }
+                (Intent::OwnBlock(height), None) if ours => peer.push(Intent::Block(height)),
+                _ => peer.push(intent),
+            }
+        }
+    }
+
+    /// Makes bytes for every line that has room.
+    pub(super) fn fill(&mut self) {
+        let known: Vec<SocketAddr> = self
+            .slots
+            .iter_mut()
+            .filter_map(|slot| slot.peer()?.listening())
+            .collect();
+        let (mut made, budget) = (0, self.log.budget());
+        for step in 0..limits::PEERS {
+            let line = (self.filled + step) % limits::PEERS;
+            let Slot::Open(peer) = &mut self.slots[line] else {
+                continue;
+            };
+            if made >= limits::TEXT_PER_TURN || self.log.is_over(budget) {
+                // The others have their turn in the next call.
+                (self.filled, self.busy) = (line, true);
+                break;
+            }
+            if peer.writer.pending().is_empty() {
+                peer.flowed = self.now.mono;
+            }
+            if peer.gone.is_some() {
+                continue;
+            }
+            let asking = peer.listening().unwrap_or(peer.remote);
+            made += peer.writer.fill(&mut View {
+                log: &mut self.log,
+                recent: &mut self.recent,
+                pool: &self.pool,
+                id: self.id,
+                candidate: self.sync.continues(line),
+                known: &known,
+                asking,
+                sender: &self.sender,
+            });
+        }
+        self.fill_consoles();
+    }
+}
 
 /// What the sending half of a line sees of the node.
 pub struct View<'a, D> {
     pub log: &'a mut Log<D>,
+    /// The block that was sent last: it mostly goes to everybody.
+    pub recent: &'a mut Option<Rc<Block>>,
     pub pool: &'a Pool,
     pub id: u64,
     /// The length and last hash of what the peer has told of its chain, if the rest is wanted.
@@ -26,12 +93,26 @@ impl<D: Disk> Source for View<'_, D> {
         self.log.tip()
     }
 
-    fn block(&mut self, height: u64) -> Option<Block> {
-        if height >= self.log.tip().length {
+    fn block(&mut self, height: u64) -> Option<Rc<Block>> {
+        let tip = self.log.tip();
+        if height >= tip.length {
             return None;
         }
+        let is_tip = height + 1 == tip.length;
+        if let Some(recent) = self.recent
+            && is_tip
+            && recent.hash == tip.hash
+        {
+            return Some(Rc::clone(recent));
+        }
         match self.log.read(height) {
-            Ok(stored) => Some(stored.block),
+            Ok(stored) => {
+                let block = Rc::new(stored.block);
+                if is_tip {
+                    *self.recent = Some(Rc::clone(&block));
+                }
+                Some(block)
+            }
             Err(error) => {
                 log::error!("{error}");
                 None

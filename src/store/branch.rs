@@ -119,7 +119,7 @@ struct Adoption {
 }
 
 /// The blocks that a switch took out of the chain. They can be read until the next switch.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Fallen {
     /// The height of the first one.
     pub from: u64,
@@ -145,9 +145,11 @@ impl<D: Disk> Log<D> {
             .map_or(Ok(Hash::ZERO), |before| self.hash(before))
     }
 
-    /// Takes back at most `blocks` of our blocks in the branch's item table; true when it stands
+    /// Takes back at most `blocks` of our blocks, and no more when [`limits::BYTES_PER_TURN`] were
+    /// read, in the branch's item table; true when it stands
     /// as it did before the fork.
     pub fn unwind(&mut self, blocks: usize) -> Result<bool, DiskError> {
+        let budget = self.budget();
         for _ in 0..blocks {
             let branch = self.branch.as_ref().expect("a branch is open");
             if branch.unwound == branch.fork {
@@ -159,6 +161,9 @@ impl<D: Disk> Log<D> {
             branch.changes.undo_block(&stored.block, &stored.befores);
             branch.fallen += bytes;
             branch.unwound = height;
+            if self.is_over(budget) {
+                break;
+            }
         }
         Ok(false)
     }
@@ -201,7 +206,9 @@ impl<D: Disk> Log<D> {
         if staged.height >= end {
             return Ok(None);
         }
-        staged.read(&mut self.disk).map(Some)
+        let (stored, bytes) = staged.read(&mut self.disk)?;
+        self.count_read(bytes);
+        Ok(Some(stored))
     }
 
     /// Drops the branch without a trace in the chain file.
@@ -215,7 +222,8 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// Copies at most `blocks` of the branch into the chain file. When all are there, makes them
+    /// Copies at most `blocks` of the branch into the chain file, and no more behind
+    /// [`limits::BYTES_PER_TURN`]. When all are there, makes them
     /// durable and switches to them, at once: before that, not even a power cut shows any of it.
     /// Nothing may be appended in the meantime.
     pub fn adopt(&mut self, blocks: usize) -> Result<Option<Fallen>, DiskError> {
@@ -287,10 +295,11 @@ impl<D: Disk> Log<D> {
         self.scratch.clear();
         let start = adoption.end;
         for _ in 0..blocks {
-            if adoption.staged.height == branch.tip.length {
+            let full = self.scratch.len() as u64 >= limits::BYTES_PER_TURN;
+            if adoption.staged.height == branch.tip.length || full {
                 break;
             }
-            let stored = adoption.staged.read(&mut self.disk)?;
+            let (stored, _) = adoption.staged.read(&mut self.disk)?;
             mark(
                 &mut adoption.marks,
                 &stored.block,
@@ -377,8 +386,8 @@ impl Fallen {
 }
 
 impl Staged {
-    /// Reads the next staged block.
-    fn read(&mut self, disk: &mut impl Disk) -> Result<StoredBlock, DiskError> {
+    /// Reads the next staged block; its record's bytes are told besides.
+    fn read(&mut self, disk: &mut impl Disk) -> Result<(StoredBlock, u64), DiskError> {
         let damaged = || DiskError {
             file: File::Candidate,
             action: "read",
@@ -394,9 +403,10 @@ impl Staged {
             .into_block(self.prev_hash, &mut self.keys)
             .filter(|stored| stored.block.index == self.height)
             .ok_or_else(damaged)?;
+        let bytes = next - self.offset;
         self.offset = next;
         self.height += 1;
         self.prev_hash = stored.block.hash;
-        Ok(stored)
+        Ok((stored, bytes))
     }
 }

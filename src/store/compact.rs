@@ -89,6 +89,9 @@ impl<D: Disk> Log<D> {
         let length = self.tip().length;
         let mut bytes = Vec::new();
         for height in into.next..length.min(into.next + blocks as u64) {
+            if bytes.len() as u64 >= limits::BYTES_PER_TURN {
+                break;
+            }
             let stored = self.read(height)?;
             let offset = into.end + bytes.len() as u64;
             mark(&mut into.marks, &stored.block, offset);

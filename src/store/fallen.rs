@@ -48,6 +48,9 @@ impl<D: Disk> Log<D> {
         let mut bytes = Vec::new();
         let first = saving.cursor.map_or(fallen.from, |cursor| cursor.height);
         for height in first..fallen.to.min(first + blocks as u64) {
+            if bytes.len() as u64 >= limits::BYTES_PER_TURN {
+                break;
+            }
             let read = self.read_from(fallen.place(height, saving.cursor), height)?;
             let block = &read.stored.block;
             if height == fallen.from {

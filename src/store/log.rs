@@ -75,9 +75,11 @@ pub(super) struct Read {
     pub after: Mark,
 }
 
-/// Adds the mark of a block if it needs one: the first after a gap, and every so many.
+/// Adds the mark of a block if it needs one: the first after a gap, every so many, and where many
+/// bytes would have to be passed over.
 pub(super) fn mark(marks: &mut Vec<Mark>, block: &Block, offset: u64) {
-    if marks.is_empty() || block.index.is_multiple_of(limits::MARK_SPACING) {
+    let far = |last: &Mark| offset - last.offset > limits::MARK_BYTES;
+    if marks.last().is_none_or(far) || block.index.is_multiple_of(limits::MARK_SPACING) {
         marks.push(Mark {
             height: block.index,
             offset,
@@ -167,6 +169,8 @@ pub struct Log<D> {
     syncs: Syncs,
     /// The record behind the block that was read last.
     cursor: Option<Mark>,
+    /// Bytes of records that were read so far.
+    bytes_read: u64,
     fault: Option<DiskError>,
     /// A block that could not be read back.
     damaged: Option<u64>,
@@ -197,6 +201,7 @@ impl<D: Disk> Log<D> {
             no_compaction: false,
             syncs: Syncs::default(),
             cursor: None,
+            bytes_read: 0,
             fault: None,
             damaged: None,
             difficulty,
@@ -338,6 +343,21 @@ impl<D: Disk> Log<D> {
         error
     }
 
+    /// What [`Log::is_over`] tells of from now on: who reads much in one call stops by it.
+    pub fn budget(&self) -> u64 {
+        self.bytes_read + limits::BYTES_PER_TURN
+    }
+
+    /// Counts a record of another file.
+    pub(super) fn count_read(&mut self, bytes: u64) {
+        self.bytes_read += bytes;
+    }
+
+    /// Whether [`limits::BYTES_PER_TURN`] of records were read since this budget was given.
+    pub fn is_over(&self, budget: u64) -> bool {
+        self.bytes_read >= budget
+    }
+
     /// Reads a block of the chain back.
     pub fn read(&mut self, height: u64) -> Result<StoredBlock, DiskError> {
         Ok(self.read_record(height)?.stored)
@@ -372,6 +392,11 @@ impl<D: Disk> Log<D> {
         if height + 1 == self.state.tip.length {
             return Ok(self.state.tip.hash);
         }
+        let marks = &self.state.marks;
+        let next = marks.binary_search_by_key(&(height + 1), |mark| mark.height);
+        if let Ok(next) = next {
+            return Ok(marks[next].prev_hash);
+        }
         Ok(self.read(height)?.block.hash)
     }
 
@@ -392,6 +417,7 @@ impl<D: Disk> Log<D> {
             let Found::Record { body, next, .. } = found else {
                 return Err(damaged(from.offset));
             };
+            self.bytes_read += next - from.offset;
             match Body::read(body) {
                 Some(Body::Block(body)) if body.index == from.height => {
                     let hash = Hash::new(body.hash);

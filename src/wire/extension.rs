@@ -35,7 +35,7 @@ impl Greeting {
             json::elements(pool, |entry| {
                 let bytes = json::string(entry).and_then(|text| hex::<16>(&text));
                 let bytes = bytes.and_then(|bytes| bytes.as_slice().try_into().ok());
-                if known.len() < limits::POOL {
+                if known.len() < limits::POOL_IDS {
                     known.extend(bytes.map(TransactionId::new));
                 }
                 Ok::<(), ()>(())

@@ -10,7 +10,6 @@ use serde_json::value::RawValue;
 use super::extension::{self, Greeting, Locator};
 use super::json::{self, TextError};
 use super::text;
-use crate::ledger::canonical::Length;
 use crate::ledger::transaction::Kind;
 use crate::ledger::{
     Block, Hash, PublicKey, RuleError, Signature, Timestamp, Tip, Transaction, Uid,
@@ -395,9 +394,7 @@ fn new_transaction(payload: &RawValue) -> Result<Result<Transaction, RuleError>,
         let reason = impossible.0.expect(POSSIBLE);
         return Ok(Err(RuleError::BadField(reason)));
     };
-    let mut length = Length::default();
-    text::transaction(&mut length, &transaction);
-    if length.0 > limits::BLOCK_TEXT_MAX {
+    if text::transaction_bytes(&transaction) > limits::BLOCK_TEXT_MAX {
         return Ok(Err(RuleError::TooLong));
     }
     Ok(Ok(transaction))

@@ -42,6 +42,13 @@ pub fn block(sink: &mut impl Sink, block: &Block) {
     sink.put(b"\"}");
 }
 
+/// The bytes of a transaction's text.
+pub fn transaction_bytes(transaction: &Transaction) -> usize {
+    let mut length = Length::default();
+    self::transaction(&mut length, transaction);
+    length.0
+}
+
 /// The bytes of a block's text.
 pub fn block_bytes(block: &Block) -> usize {
     let mut length = Length::default();

@@ -45,7 +45,7 @@ pub trait Source {
     /// The chain's end.
     fn tip(&self) -> Tip;
     /// The block at a height; `None` if it cannot be read.
-    fn block(&mut self, height: u64) -> Option<Block>;
+    fn block(&mut self, height: u64) -> Option<Rc<Block>>;
     /// A transaction that waits for a block, unless it is gone.
     fn transaction(&self, number: u64) -> Option<Transaction>;
     /// Who we are.
@@ -221,15 +221,17 @@ impl Writer {
     }
 
     /// Makes bytes while there is room and something to say; at most [`limits::WRITE_BYTES`].
-    pub fn fill(&mut self, source: &mut impl Source) {
+    /// Returns how many bytes of text were made for that, those included that were sent already.
+    pub fn fill(&mut self, source: &mut impl Source) -> usize {
+        let mut made = 0;
         if self.start > 0 {
-            return;
+            return made;
         }
         loop {
             let Some((unit, offset)) = &mut self.unit else {
                 match self.next_unit(source) {
                     Some(unit) => self.unit = Some((unit, 0)),
-                    None => return,
+                    None => return made,
                 }
                 continue;
             };
@@ -237,14 +239,16 @@ impl Writer {
                 skip: *offset,
                 out: &mut self.bytes[self.end..],
                 filled: 0,
+                seen: 0,
                 cut: false,
             };
             unit.render(&mut room, source.sender());
             let (filled, cut) = (room.filled, room.cut);
+            made += room.seen;
             self.end += filled;
             *offset += filled;
             if cut {
-                return;
+                return made;
             }
             let (blocks, messages) = unit.counts();
             self.sent.blocks += blocks;
@@ -284,14 +288,13 @@ impl Writer {
                     continue;
                 }
                 Intent::Block(height) => match source.block(height) {
-                    Some(block) => Unit::Block(Rc::new(block)),
+                    Some(block) => Unit::Block(block),
                     None => continue,
                 },
                 Intent::OwnBlock(height) => {
-                    self.progress = source.block(height).map(|block| Progress::OwnBlock {
-                        block: Rc::new(block),
-                        next: 0,
-                    });
+                    self.progress = source
+                        .block(height)
+                        .map(|block| Progress::OwnBlock { block, next: 0 });
                     continue;
                 }
                 Intent::Transaction(number) => match source.transaction(number) {
@@ -318,7 +321,7 @@ impl Writer {
                 };
                 self.progress = Some(Progress::Chain { next: next + 1 });
                 Unit::ChainElement {
-                    block: Rc::new(block),
+                    block,
                     first: next == 0,
                 }
             }
@@ -341,10 +344,7 @@ impl Writer {
                     next: next + 1,
                     room: room.saturating_sub(bytes + 2),
                 });
-                Unit::ChainElement {
-                    block: Rc::new(block),
-                    first,
-                }
+                Unit::ChainElement { block, first }
             }
             Progress::BrokenChain { whole } => {
                 if whole {
@@ -459,11 +459,13 @@ struct Room<'a> {
     skip: usize,
     out: &'a mut [u8],
     filled: usize,
+    seen: usize,
     cut: bool,
 }
 
 impl Sink for Room<'_> {
     fn put(&mut self, piece: &[u8]) {
+        self.seen += piece.len();
         let skipped = self.skip.min(piece.len());
         self.skip -= skipped;
         let piece = &piece[skipped..];

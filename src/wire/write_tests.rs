@@ -27,8 +27,9 @@ impl Source for Chain {
             hashes: vec![self.0[0].hash],
         }
     }
-    fn block(&mut self, height: u64) -> Option<Block> {
-        self.0.get(usize::try_from(height).ok()?).cloned()
+    fn block(&mut self, height: u64) -> Option<Rc<Block>> {
+        let block = self.0.get(usize::try_from(height).ok()?)?;
+        Some(Rc::new(block.clone()))
     }
     fn peers(&self) -> Vec<SocketAddr> {
         vec![
