@@ -118,11 +118,13 @@ impl Inquiries {
     }
 
     /// The first of them went into the pool behind all that was there: together they still do the
-    /// same.
-    fn admitted(&mut self, pool: &Pool) {
+    /// same, if that was known when the pool had this version.
+    fn admitted(&mut self, version: u64, pool: &Pool) {
+        let known = |news: &News| news.behind.1 == version && news.count > 0;
+        self.news = self.news.take().filter(known);
         if let Some(news) = &mut self.news {
             news.behind.1 = pool.version();
-            news.count = news.count.saturating_sub(1);
+            news.count -= 1;
         }
     }
 }
@@ -343,9 +345,10 @@ impl<D: Disk> Node<D> {
             self.inquiries.news = None;
             return;
         }
+        let version = self.pool.version();
         match self.pool.add(batch) {
             Some(number) => {
-                self.inquiries.admitted(&self.pool);
+                self.inquiries.admitted(version, &self.pool);
                 if let Some(line) = relay {
                     self.relay(Intent::Transaction(number), Some(line));
                 }

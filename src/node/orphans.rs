@@ -71,13 +71,37 @@ impl Lost {
     }
 }
 
+/// How far the transactions of what fell out are gathered.
+struct Gathered {
+    /// The next block.
+    next: u64,
+    /// It, if some of its transactions are gathered, and how many.
+    block: Option<StoredBlock>,
+    position: usize,
+}
+
+impl Gathered {
+    /// Up to this height.
+    fn to(next: u64) -> Gathered {
+        Gathered {
+            next,
+            block: None,
+            position: 0,
+        }
+    }
+
+    /// The next block is done with.
+    fn pass(&mut self) {
+        *self = Gathered::to(self.next + 1);
+    }
+}
+
 /// What fell out of the chain and is not in the pool yet, because that has no room for more.
 pub struct Disconnected {
     fallen: Fallen,
     /// From this height on the chain of today is another one.
     from: u64,
-    /// The next block of what fell out that is read.
-    next: u64,
+    gathered: Gathered,
     /// Our own from there on: kept over a restart, which what is others' is not.
     own: Vec<(u64, Batch)>,
     lost: Lost,
@@ -90,7 +114,7 @@ impl Disconnected {
         Disconnected {
             fallen,
             from,
-            next,
+            gathered: Gathered::to(next),
             own: Vec::new(),
             lost: Lost::default(),
             compared: None,
@@ -113,7 +137,7 @@ impl Disconnected {
 pub struct Sorting {
     fallen: Fallen,
     from: u64,
-    next: u64,
+    gathered: Gathered,
     lost: Lost,
     /// What waited in the pool when the switch came.
     waited: Vec<Batch>,
@@ -128,7 +152,7 @@ impl Sorting {
         Sorting {
             fallen,
             from,
-            next: from,
+            gathered: Gathered::to(from),
             lost: Lost::default(),
             waited: Vec::new(),
             rest: None,
@@ -194,12 +218,15 @@ impl<D: Disk> Node<D> {
     /// in the pool.
     pub(super) fn collect(&mut self, mut sorting: Box<Sorting>) -> Stage {
         let Sorting {
-            fallen, next, lost, ..
+            fallen,
+            gathered,
+            lost,
+            ..
         } = &mut *sorting;
-        if !self.gather(fallen, next, lost) {
+        if !self.gather(fallen, gathered, lost) {
             return Stage::Collecting(sorting);
         }
-        if *next == fallen.to {
+        if gathered.next == fallen.to {
             for batch in core::mem::take(&mut sorting.waited) {
                 sorting.lost.add(sorting.fallen.to, batch);
             }
@@ -208,39 +235,47 @@ impl<D: Disk> Node<D> {
         Stage::Comparing { sorting, next }
     }
 
-    /// Gathers the transactions of some more blocks that fell out, from `next` on; true if as many
-    /// are there as are looked at together.
-    fn gather(&mut self, fallen: &Fallen, next: &mut u64, lost: &mut Lost) -> bool {
+    /// Gathers some more transactions of the blocks that fell out; true if as many blocks are there
+    /// as are looked at together.
+    fn gather(&mut self, fallen: &Fallen, at: &mut Gathered, lost: &mut Lost) -> bool {
         let budget = self.log.budget();
         for _ in 0..limits::BLOCKS_PER_TURN {
-            if *next == fallen.to || lost.is_full() {
+            if at.block.is_none() && (at.next == fallen.to || lost.is_full()) {
                 return true;
             }
             if self.log.is_over(budget) {
                 break;
             }
-            let height = *next;
-            if let Err(error) = self.orphans_of(fallen, height, lost) {
+            if let Err(error) = self.gather_block(fallen, at, lost, budget) {
+                let height = at.next;
                 self.alert(&format!(
                     "[store ❌] block {height} of the chain before cannot be read, \
                      so what was asked for in it is not made again: {error}."
                 ));
+                at.pass();
             }
-            *next += 1;
         }
         false
     }
 
-    fn orphans_of(
+    /// Gathers transactions of one block, until the budget is over.
+    fn gather_block(
         &mut self,
         fallen: &Fallen,
-        height: u64,
+        at: &mut Gathered,
         lost: &mut Lost,
+        budget: u64,
     ) -> Result<(), DiskError> {
-        let stored = self.log.read_fallen(fallen, height)?;
+        if at.block.is_none() {
+            at.block = Some(self.log.read_fallen(fallen, at.next)?);
+        }
+        let Some(stored) = &at.block else {
+            return Ok(());
+        };
         let ours = self.identity.public();
         let later = self.delayed();
-        for (position, transaction) in stored.block.transactions.iter().enumerate() {
+        let some = stored.block.transactions.iter().enumerate();
+        for (position, transaction) in some.skip(at.position) {
             let own = transaction.requester == ours;
             let (origin, due) = match own {
                 true => (Origin::Own, self.now.mono),
@@ -248,10 +283,15 @@ impl<D: Disk> Node<D> {
             };
             let mut batch = Batch::new(vec![transaction.clone()], origin, due);
             if transaction.kind == Kind::Release {
-                batch.ended = self.ended_by(fallen, &stored, position)?;
+                batch.ended = self.ended_by(fallen, stored, position)?;
             }
-            lost.add(height, batch);
+            lost.add(at.next, batch);
+            at.position = position + 1;
+            if self.log.is_over(budget) && at.position < stored.block.transactions.len() {
+                return Ok(());
+            }
         }
+        at.pass();
         Ok(())
     }
 
@@ -266,17 +306,17 @@ impl<D: Disk> Node<D> {
         let Some(height) = stored.befores[position].checked_sub(1) else {
             return Ok(None);
         };
-        let mut before = if height == stored.block.index {
-            stored.block.transactions[..position].to_vec()
-        } else if height >= fallen.from {
-            self.log.read_fallen(fallen, height)?.block.transactions
+        if height == stored.block.index {
+            return Ok(last_of(&stored.block.transactions[..position], uid));
+        }
+        let before = if height >= fallen.from {
+            self.log.read_fallen(fallen, height)?
         } else if height < self.log.tip().length {
-            self.log.read(height)?.block.transactions
+            self.log.read(height)?
         } else {
-            Vec::new()
+            return Ok(None);
         };
-        before.retain(|transaction| transaction.uid == *uid);
-        Ok(before.pop())
+        Ok(last_of(&before.block.transactions, uid))
     }
 
     /// Goes on striking off what the new chain has too.
@@ -287,7 +327,7 @@ impl<D: Disk> Node<D> {
         }
         sorting.alarming |= sorting.lost.is_alarming(deep);
         self.make_again(&mut sorting);
-        if sorting.next < sorting.fallen.to {
+        if sorting.gathered.next < sorting.fallen.to {
             return Some(Stage::Collecting(sorting));
         }
         let Sorting {
@@ -402,11 +442,11 @@ impl<D: Disk> Node<D> {
             if self.strike_off(at, &mut rest.lost, 0) {
                 rest.compared = None;
                 self.restore(&mut rest);
-                if rest.next == rest.fallen.to {
+                if rest.gathered.next == rest.fallen.to {
                     return true;
                 }
             }
-        } else if self.gather(&rest.fallen, &mut rest.next, &mut rest.lost) {
+        } else if self.gather(&rest.fallen, &mut rest.gathered, &mut rest.lost) {
             rest.compared = Some(rest.from);
         }
         self.disconnected.push_front(rest);
@@ -420,7 +460,7 @@ impl<D: Disk> Node<D> {
         for (_, batch) in lost.batches.into_iter().flatten() {
             self.pool.add(batch);
         }
-        let next = rest.next;
+        let next = rest.gathered.next;
         rest.own.retain(|(height, _)| *height >= next);
         self.pool.save_anew();
     }
@@ -457,6 +497,12 @@ impl<D: Disk> Node<D> {
         ));
         None
     }
+}
+
+/// The last of these that changes this item.
+pub(super) fn last_of(transactions: &[Transaction], uid: &Uid) -> Option<Transaction> {
+    let mut changes = transactions.iter().rev();
+    changes.find(|change| change.uid == *uid).cloned()
 }
 
 /// Whether two blocks have the same transactions in the same order.

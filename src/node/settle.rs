@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Node;
 use super::lines::Slot;
-use super::orphans::Sorting;
+use super::orphans::{Sorting, last_of};
 use super::sync::Sync;
 use crate::ledger::items::Before;
 use crate::ledger::{Hash, Kind, Transaction, Uid};
@@ -13,6 +13,7 @@ use crate::limits;
 use crate::store::branch::{Fallen, Staged};
 use crate::store::disk::Disk;
 use crate::store::fallen::Saving;
+use crate::store::record::StoredBlock;
 use crate::wire::write::Intent;
 
 /// A switch.
@@ -44,8 +45,12 @@ pub enum Stage {
 /// A chain that lost, while it is read.
 pub struct Gleaning {
     staged: Staged,
-    /// The requests that are open at the end of what was read.
+    /// The block that is being read, and the next of its transactions.
+    block: Option<StoredBlock>,
+    position: usize,
+    /// The requests that are open at the end of what was read, and the bytes of their names.
     open: BTreeMap<Uid, Transaction>,
+    open_bytes: usize,
     /// Transactions that were taken.
     taken: usize,
 }
@@ -55,9 +60,23 @@ impl Gleaning {
     pub fn new(staged: Staged) -> Gleaning {
         Gleaning {
             staged,
+            block: None,
+            position: 0,
             open: BTreeMap::new(),
+            open_bytes: 0,
             taken: 0,
         }
+    }
+
+    /// Whether no more of it is read.
+    fn is_enough(&self) -> bool {
+        self.taken >= limits::GLEANED_MAX || self.open_bytes >= limits::RESTORED_BYTES
+    }
+
+    /// Notes a request, which a release further on may end.
+    fn note(&mut self, request: &Transaction) {
+        self.open_bytes += size_of::<Transaction>() + 2 * request.uid.as_wtf8().len();
+        self.open.insert(request.uid.clone(), request.clone());
     }
 }
 
@@ -184,43 +203,65 @@ impl<D: Disk> Node<D> {
             {
                 break;
             }
-            let stored = match self.log.next_staged(&mut gleaning.staged) {
-                Ok(Some(stored)) if gleaning.taken < limits::GLEANED_MAX => stored,
-                Ok(_) => return self.gleaned(),
-                Err(error) => {
-                    self.alert(&format!("[store ❌] a losing chain was not read: {error}."));
-                    return self.gleaned();
-                }
+            let stored = match gleaning.block.take() {
+                Some(stored) => stored,
+                None if gleaning.is_enough() => return self.gleaned(),
+                None => match self.log.next_staged(&mut gleaning.staged) {
+                    Ok(Some(stored)) => stored,
+                    Ok(None) => return self.gleaned(),
+                    Err(error) => {
+                        self.alert(&format!("[store ❌] a losing chain was not read: {error}."));
+                        return self.gleaned();
+                    }
+                },
             };
-            for (transaction, before) in stored.block.transactions.iter().zip(&stored.befores) {
-                gleaning.taken +=
-                    usize::from(self.glean_staged(transaction, *before, &mut gleaning.open));
+            self.glean_some(&mut gleaning, &stored);
+            match gleaning.position < stored.block.transactions.len() {
+                true => gleaning.block = Some(stored),
+                false => gleaning.position = 0,
             }
         }
         self.sync = Sync::Gleaning(gleaning);
     }
 
-    /// True if it is taken.
-    fn glean_staged(
-        &mut self,
-        transaction: &Transaction,
-        before: Before,
-        open: &mut BTreeMap<Uid, Transaction>,
-    ) -> bool {
-        let uid = &transaction.uid;
-        if transaction.kind == Kind::Request {
-            open.insert(uid.clone(), transaction.clone());
-            return self.glean(transaction, None);
+    /// Takes some of the transactions of a block of a chain that lost.
+    fn glean_some(&mut self, gleaning: &mut Gleaning, stored: &StoredBlock) {
+        let budget = self.log.budget();
+        let all = stored.block.transactions.iter().zip(&stored.befores);
+        let some = all.skip(gleaning.position).take(limits::ITEMS_PER_TURN);
+        for (transaction, before) in some {
+            gleaning.position += 1;
+            let ended = match transaction.kind {
+                Kind::Request => {
+                    gleaning.note(transaction);
+                    None
+                }
+                Kind::Release => {
+                    let ended = gleaning.open.remove(&transaction.uid);
+                    let ended = ended.or_else(|| self.shared_request(transaction, *before));
+                    if ended.is_none() {
+                        // A release of a reservation that nobody can tell is no use.
+                        continue;
+                    }
+                    ended
+                }
+            };
+            gleaning.taken += usize::from(self.glean(transaction, ended.as_ref()));
+            if self.log.is_over(budget) {
+                return;
+            }
         }
-        let ended = open.remove(uid).or_else(|| {
-            // It stands in what the two chains share.
-            let height = before.checked_sub(1)?;
-            let mut changes = self.log.read(height).ok()?.block.transactions;
-            changes.retain(|change| change.uid == *uid);
-            changes.pop()
-        });
-        // A release of a reservation that nobody can tell is no use.
-        ended.is_some_and(|ended| self.glean(transaction, Some(&ended)))
+    }
+
+    /// The request that a release of a losing chain ended, if that stands in what the two chains
+    /// share.
+    fn shared_request(&mut self, release: &Transaction, before: Before) -> Option<Transaction> {
+        let height = before.checked_sub(1)?;
+        if height >= self.log.tip().length {
+            return None;
+        }
+        let stored = self.log.read(height).ok()?;
+        last_of(&stored.block.transactions, &release.uid)
     }
 
     fn gleaned(&mut self) {

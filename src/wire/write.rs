@@ -224,7 +224,7 @@ impl Writer {
     /// Returns how many bytes of text were made for that, those included that were sent already.
     pub fn fill(&mut self, source: &mut impl Source) -> usize {
         let mut made = 0;
-        if self.start > 0 {
+        if self.start > 0 || self.end == self.bytes.len() {
             return made;
         }
         loop {

@@ -172,8 +172,9 @@ fn a_line_is_not_taken_twice_for_its_other_signature() {
 fn one_peer_can_fill_a_quarter_of_the_pool_and_no_more() {
     let mut world = star(5, 2);
     let (many, few) = (world.call(0), world.call(0));
-    for item in 0..100 {
-        let line = sign(Kind::Request, &format!("many-{item}"), 7.5);
+    let kilobyte = "x".repeat(900);
+    for item in 0..300 {
+        let line = sign(Kind::Request, &format!("many-{item}-{kilobyte}"), 7.5);
         world.say(many, &new_transaction(&line));
     }
     world.run(1_000);
@@ -184,12 +185,18 @@ fn one_peer_can_fill_a_quarter_of_the_pool_and_no_more() {
     world.run(10_000);
     let [reserved, _] = Chain::of(&mut world, 0).replay();
     let of = |name: &str| {
-        reserved
-            .iter()
-            .filter(|item| item.starts_with(name))
-            .count()
+        let named = reserved.iter().filter(|item| item.starts_with(name));
+        (named.clone().count(), named.map(String::len).sum::<usize>())
     };
-    assert_eq!((of("many"), of("few")), (64, 10));
+    let ((many_taken, bytes), (few_taken, _)) = (of("many"), of("few"));
+    // With what each costs besides its name: more than half of the share, and not beyond it.
+    assert!(many_taken < 300, "all were taken");
+    let share = blx::limits::POOL_BYTES_PER_PEER;
+    assert!(
+        (share / 2..share).contains(&bytes),
+        "{bytes} bytes of names"
+    );
+    assert_eq!(few_taken, 10);
     world.cut(many);
     world.cut(few);
     oracle::check(&mut world);
