@@ -6,6 +6,7 @@
 
 mod consoles;
 mod events;
+mod flood;
 mod harness;
 mod kill;
 mod menu;

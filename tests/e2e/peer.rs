@@ -54,7 +54,7 @@ impl Peer {
         Peer::of(stream, name)
     }
 
-    fn of(stream: TcpStream, name: String) -> Peer {
+    pub fn of(stream: TcpStream, name: String) -> Peer {
         stream.set_read_timeout(Some(LIMIT)).expect("a time limit");
         stream.set_write_timeout(Some(LIMIT)).expect("a time limit");
         stream.set_nodelay(true).expect("an option");

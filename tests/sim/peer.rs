@@ -62,11 +62,17 @@ pub fn longer(world: &World, mut chain: Vec<Block>, length: usize) -> Vec<Block>
 
 /// Adds a block, in which a stranger requests an item.
 pub fn grow(world: &World, chain: &mut Vec<Block>, item: Option<&str>) {
+    let items: Vec<String> = item.map(str::to_owned).into_iter().collect();
+    grow_by(world, chain, &items);
+}
+
+/// Adds a block, in which a stranger requests these items.
+pub fn grow_by(world: &World, chain: &mut Vec<Block>, items: &[String]) {
     let last = chain.last().expect("a first block");
     let mut block = Block::genesis(last.timestamp);
     (block.index, block.prev_hash) = (last.index + 1, last.hash);
-    let wish = item.map(|item| sign(Kind::Request, item, 0.5));
-    block.transactions.extend(wish);
+    let wishes = items.iter().map(|item| sign(Kind::Request, item, 0.5));
+    block.transactions.extend(wishes);
     let mut work = Work::new(block, world.difficulty);
     while !work.step(1 << 16) {}
     chain.push(work.into_block());

@@ -5,7 +5,7 @@ use blx::limits;
 use blx::store::disk::File;
 
 use crate::oracle::{self, Chain};
-use crate::peer::{PING, chain_of, chain_response, grow, longer};
+use crate::peer::{PING, chain_of, chain_response, grow, grow_by, longer};
 use crate::stories::star;
 use crate::world::World;
 
@@ -234,4 +234,39 @@ fn a_switch_that_loses_something_old_is_an_alarm_and_one_that_keeps_it_all_is_no
         world.cut(call);
         oracle::check(&mut world);
     }
+}
+
+#[test]
+fn what_falls_out_comes_back_however_much_it_is() {
+    const BLOCKS: usize = 50;
+    let mut world = star(4, 1);
+    // Something of our own is among it, at the beginning and at the end.
+    world.type_in(0, "1\nfirst\n");
+    world.run(1_000);
+    let mut chain = chain_of(&mut world, 0);
+    let kilobyte = "x".repeat(1_000);
+    for number in 0..BLOCKS {
+        let items = (0..40).map(|item| format!("{number}-{item}-{kilobyte}"));
+        grow_by(&world, &mut chain, &items.collect::<Vec<_>>());
+    }
+    let call = world.call(0);
+    world.say(call, &chain_response(&chain));
+    let adopted = |length: usize| format!("adopted longer chain ({length} blocks)");
+    let told = |length| move |world: &mut World| world.shown(0).contains(&adopted(length));
+    assert!(world.run_until(600_000, told(BLOCKS + 2)));
+    world.type_in(0, "1\nlast\n");
+    world.run(1_000);
+    let [reserved, _] = Chain::of(&mut world, 0).replay();
+    assert_eq!(reserved.len(), 40 * BLOCKS + 2);
+    let bytes: usize = reserved.iter().map(String::len).sum();
+    assert!(bytes > limits::RESTORED_BYTES, "{bytes} fit into the pool");
+    // Longer, and none of it is in it.
+    let other = longer(&world, Vec::new(), BLOCKS + 10);
+    world.say(call, &chain_response(&other));
+    assert!(world.run_until(600_000, told(BLOCKS + 10)));
+    assert!(Chain::of(&mut world, 0).replay()[0].len() < reserved.len() / 2);
+    world.run(120_000);
+    assert_eq!(Chain::of(&mut world, 0).replay()[0], reserved);
+    world.cut(call);
+    oracle::check(&mut world);
 }

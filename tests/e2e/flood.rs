@@ -1,0 +1,113 @@
+//! What one peer can do with a few megabytes: no more than to be refused.
+
+use std::net::{Ipv4Addr, SocketAddr, TcpStream};
+use std::time::Instant;
+
+use blx::ledger::Transaction;
+use blx::limits;
+use blx::wire::{MessageKind, text};
+use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
+
+use super::harness::{Home, LIMIT, Node};
+use super::peer::{Peer, Person, after, block_message, message};
+
+/// A peer whose address is 127.0.0.`host`: each address has a share of its own in what may wait.
+fn dial_from(host: u8, port: u16) -> Peer {
+    let own = SocketAddr::from((Ipv4Addr::new(127, 0, 0, host), 0));
+    let node = SocketAddr::from((Ipv4Addr::LOCALHOST, port));
+    let socket = socket(AddressFamily::INET, SocketType::STREAM, None).expect("a socket");
+    bind(&socket, &own).expect("an address of this machine");
+    connect(&socket, &node).expect("the node listens");
+    Peer::of(TcpStream::from(socket), own.to_string())
+}
+
+fn transaction_message(transaction: &Transaction) -> String {
+    let mut bytes = Vec::new();
+    text::transaction(&mut bytes, transaction);
+    let text = String::from_utf8(bytes).expect("ASCII");
+    message(MessageKind::NewTransaction, &text)
+}
+
+/// A name of so many control characters, each of which takes six bytes of text, and a number.
+fn name(number: usize, bytes: usize) -> String {
+    format!("{number:04}{}", "\u{1}".repeat(bytes - 4))
+}
+
+/// Waits until both have the same chain, with so many items reserved.
+fn agree(one: &mut Node, other: &mut Node, reserved: u64) {
+    let limit = Instant::now() + LIMIT;
+    loop {
+        let (here, there) = (one.status(), other.status());
+        if here.tip == there.tip && here.reserved == reserved {
+            return;
+        }
+        assert!(Instant::now() < limit, "{:?} {:?}", here.lines, there.lines);
+    }
+}
+
+#[test]
+fn names_longer_than_any_menu_takes_are_refused_and_end_no_node() {
+    let home = Home::new();
+    let mut first = home.node().logging().start();
+    let mut second = home.node().connect(first.port).start();
+    let person = Person::new(9);
+    let mut peer = dial_from(2, first.port);
+    for number in 0..9 {
+        // One that passes as a message and fits into no block, and several that fit one by one.
+        let long = match number {
+            0 => name(number, (limits::BLOCK_TEXT_MAX - 400) / 6),
+            _ => format!("{number}{}", "x".repeat(250_000)),
+        };
+        peer.say(&transaction_message(&person.requests(&long)));
+        first.expect_log("its item's name has more than 1024 bytes");
+    }
+    let longest = "x".repeat(limits::ITEM_BYTES_MAX);
+    for item in [&longest, &format!("{longest}x")] {
+        peer.say(&transaction_message(&person.requests(item)));
+    }
+    peer.settle();
+    agree(&mut first, &mut second, 1);
+    for node in [&mut first, &mut second] {
+        assert_eq!(node.reserved(), [longest.as_str()]);
+    }
+}
+
+#[test]
+fn whatever_waits_is_made_into_blocks_that_every_node_takes() {
+    let home = Home::new();
+    let mut first = home.node().start();
+    let mut second = home.node().connect(first.port).start();
+    let person = Person::new(9);
+    let mut text = 0;
+    for host in 2..6 {
+        let mut peer = dial_from(host, first.port);
+        for number in 0..120 {
+            let name = name(usize::from(host) * 1_000 + number, limits::ITEM_BYTES_MAX);
+            let line = transaction_message(&person.requests(&name));
+            text += line.len();
+            peer.say(&line);
+        }
+        peer.settle();
+    }
+    assert!(
+        text > 2 * limits::BLOCK_TEXT_MAX,
+        "{text} bytes fill no two blocks"
+    );
+    agree(&mut first, &mut second, 4 * 120);
+    let mut late = home.node().connect(second.port).start();
+    agree(&mut first, &mut late, 4 * 120);
+}
+
+#[test]
+fn a_block_counts_whose_sender_hangs_up_while_it_is_checked() {
+    let home = Home::new();
+    let mut node = home.node().start();
+    let (mut peer, chain) = Peer::join(node.port);
+    let person = Person::new(9);
+    let items = (0..2_000).map(|number| person.requests(&format!("item-{number}")));
+    let block = after(&chain[0], items.collect());
+    peer.say(&block_message(&block));
+    drop(peer);
+    node.expect("received and added block #1");
+    assert_eq!(node.status().reserved, 2_000);
+}
