@@ -40,13 +40,15 @@
 //!    may do anything, as a machine without a clock battery has it.
 //! 3. Backpressure is an empty slice: a line whose `rx_space` is empty is not read, and a queue
 //!    holds "block 41", never its bytes.
-//! 4. Work per call is bounded: one frame, some signatures, some nonces. If more is waiting the
-//!    deadline is now, so the menu answers while a long chain comes in.
+//! 4. Work per call is bounded: some frames, some signatures, some nonces, and of each not only how
+//!    many but how long they are. If more is waiting the deadline is now, so the menu answers while a
+//!    long chain comes in.
 //! 5. The disk is called synchronously. A block is applied, shown and told only after its sync
 //!    returned. The first disk error stays: from then on nothing is written, the user knows it,
 //!    and peers are still served. A failed sync is never tried again.
 //! 6. A peer's fault ends its line with a reason; a user's fault becomes one sentence; a disk's
-//!    fault becomes a state of health; a fault of ours is a panic. No input panics.
+//!    fault becomes a state of health; a fault of ours is a panic. No input panics, and no assertion
+//!    speaks of what a peer sent.
 //!
 //! # Where the plan was left
 //!
@@ -60,8 +62,8 @@
 //! - `node` has more rooms than the plan named: what came of the plan's `sync` are the candidate that
 //!   streams in, the switch that settles, and what falls out by it; of its `pool`, what may wait, what
 //!   waits, and the making of blocks. Each is a page or two, and none knows the inside of another.
-//! - What a switch takes out is held in memory until it is in the chain again, so that is the one
-//!   thing beside the plan's three that can grow: with what was lost, not with the chain.
+//! - What a switch takes out is read from the file a part at a time, as the pool has room for it; of
+//!   that only this node's own is held in memory beside, since it has to survive a restart.
 //! - A console is a line like a peer's, and there are several, each with a menu of its own. The line
 //!   discipline of a serial one is in `node`, not in the shell: it is about what bytes mean, and is
 //!   tested there without a device. The shell only opens devices and sockets, and says who is in the

@@ -130,6 +130,10 @@ pub const TEXT_PER_TURN: usize = 256 << 10;
 /// Transactions in a block that this node makes, and items in one request.
 pub const TRANSACTIONS_PER_BLOCK: usize = 200;
 
+// What a user asks for at once fits into one block: a name's byte becomes at most three of text (two
+// bytes of UTF-8 an escape of six), and the rest of a transaction takes less than 400.
+const _: () = assert!(TRANSACTIONS_PER_BLOCK * (3 * ITEM_BYTES_MAX + 400) < TEMPLATE_TEXT_MAX);
+
 /// How long the menu waits for the outcome of what its user asked before it takes the next
 /// question: milliseconds. The outcome is shown whenever it comes.
 pub const ANSWER_MS: u64 = 1_000;
