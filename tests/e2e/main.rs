@@ -5,10 +5,13 @@
 //! node is measured.
 
 mod consoles;
+mod edges;
 mod events;
 mod harness;
 mod kill;
 mod menu;
+#[path = "../numbers.rs"]
+mod numbers;
 mod peer;
 mod reach;
 mod repair;
