@@ -114,6 +114,8 @@ pub fn behind(tip: &Block, item: &str) -> Block {
 /// message, and none of them is of a valid block.
 pub fn lines(tip: &Block) -> Vec<String> {
     let hash = tip.hash;
+    // As many as a locator can have: the last stand at distances that 64 bits do not hold.
+    let locator = vec![format!("\"{hash}\""); 70].join(", ");
     let wish = &behind(tip, "wish");
     let (block, transaction) = (block_text(wish), transaction_text(&wish.transactions[0]));
     let number = |field: &str, text: &str, with: &str| {
@@ -129,7 +131,7 @@ pub fn lines(tip: &Block) -> Vec<String> {
             (MessageKind::Pong, end),
             (
                 MessageKind::RequestChain,
-                format!(r#"{{"length": {n}, "locator": ["{hash}", "{hash}", "{hash}"]}}"#),
+                format!(r#"{{"length": {n}, "locator": [{locator}]}}"#),
             ),
             (
                 MessageKind::PeerList,

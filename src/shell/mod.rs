@@ -78,6 +78,7 @@ impl std::error::Error for Fault {}
 /// either has changed no file of a node.
 pub fn run(settings: Settings) -> Result<(), Fault> {
     let mut disk = SystemDisk::open(&settings.data_dir)?;
+    disk.check_key()?;
     let listener = Listener::bind(settings.listen)?;
     let signals = Signals::catch().map_err(|error| lacking("catch signals", &error))?;
     let choices = settings
