@@ -173,8 +173,11 @@ pub struct Config {
     pub id: u64,
     /// What falls out of the chain is not made again, as desktop nodes have it.
     pub drop_orphans: bool,
-    /// 32 random bytes: the identity's secret if there is none yet, and the seed of all chance.
-    pub random: [u8; 32],
+    /// 32 random bytes: the identity's secret, if there is none yet. Nothing else comes of them.
+    pub secret: [u8; 32],
+    /// A random number that has nothing to do with `secret` or `id`: the seed of the jitter, whose
+    /// numbers show in when this node speaks.
+    pub seed: u64,
 }
 
 /// Why a node cannot start: one sentence with the cause and the way out.

@@ -345,7 +345,7 @@ impl<D: Disk> Node<D> {
     fn is_rival(&mut self, block: &Block) -> bool {
         let tip = self.log.tip();
         let before = tip.length.checked_sub(2);
-        block.index + 1 == tip.length
+        block.index.checked_add(1) == Some(tip.length)
             && self.sync.is_free()
             && before.is_some_and(|at| self.log.hash(at) == Ok(block.prev_hash))
     }

@@ -122,7 +122,7 @@ pub struct Node<D> {
 impl<D: Disk> Node<D> {
     /// Opens the data directory's files, or makes them.
     pub fn open(mut disk: D, clock: Clock, config: Config) -> Result<Node<D>, OpenError> {
-        let identity = keys::identity(&mut disk, &config.random).map_err(|error| {
+        let identity = keys::identity(&mut disk, &config.secret).map_err(|error| {
             let name = File::Identity.name();
             OpenError(match error {
                 IdentityError::Disk(error) => format!("{error}: {WAY_OUT}"),
@@ -144,7 +144,6 @@ impl<D: Disk> Node<D> {
             target.kept = true;
             target
         });
-        let seed = *config.random.first_chunk().expect("32 bytes begin with 8");
         let chronicle = Chronicle::new(clock, log.tip().length, config.unclean_stop);
         let sync = Sync::resume(log.take_last_switch());
         Ok(Node {
@@ -170,7 +169,7 @@ impl<D: Disk> Node<D> {
             actions: VecDeque::new(),
             now: clock,
             // An xorshift generator must not begin with zero.
-            chance: u64::from_le_bytes(seed) | 1,
+            chance: config.seed | 1,
             early,
             busy: true,
             turn: 0,
@@ -390,7 +389,8 @@ impl<D: Disk> Node<D> {
         true
     }
 
-    /// A number that nobody can guess, for jitter.
+    /// A number for jitter. Who sees enough of them can tell the others: no secret is made of them,
+    /// and they are made of none.
     fn random(&mut self) -> u64 {
         self.chance ^= self.chance << 13;
         self.chance ^= self.chance >> 7;
@@ -454,3 +454,6 @@ impl<D: Disk> Node<D> {
         }
     }
 }
+
+#[cfg(test)]
+mod jitter_tests;

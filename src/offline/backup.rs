@@ -17,10 +17,11 @@ use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, Write};
 use std::path::Path;
 
 use super::output::{self, Output};
-use super::snapshot::{Snapshot, open_chain};
+use super::snapshot::{Snapshot, identity_in, open_chain};
 use super::staging::{Staging, sentence};
 use crate::ledger::{PublicKey, Tip};
 use crate::limits;
+use crate::shell::disk::is_shared;
 use crate::shell::reason;
 use crate::store::disk::{Disk, File};
 use crate::store::keys::{self, IdentityError};
@@ -59,7 +60,7 @@ pub struct Saved {
 /// is not in the backup.
 pub fn backup(directory: &Path, file: &Path) -> Result<Saved, String> {
     let (mut log, ending) = open_chain(directory)?;
-    let identity = log.disk().identity().to_vec();
+    let identity = identity_in(directory)?;
     let key = public_key(&identity).map_err(|_| {
         format!(
             "{} in {} is damaged: put a sound copy of it in its place, or move it away to save the \
@@ -164,8 +165,7 @@ pub fn restore(directory: &Path, file: &Path) -> Result<Saved, String> {
         )
     };
     let key = public_key(&identity).map_err(|_| damaged())?;
-    let present = fs::read(directory.join(File::Identity.name()));
-    let kept = key.is_some() && present.is_ok_and(|present| present == identity);
+    let kept = key.is_some() && identity_in(directory)? == identity;
     let mut staging = Staging::open(directory, if kept { &FILES[..1] } else { &FILES })?;
     source.rewind().map_err(failed)?;
     unpack(file, &source, |name, offset, part| match name {
@@ -181,7 +181,13 @@ pub fn restore(directory: &Path, file: &Path) -> Result<Saved, String> {
         log.disk().put(File::Identity, &identity)?;
     }
     log.disk().settle()?;
-    let note = None;
+    let shared = key.is_some() && is_shared(&source).unwrap_or(false);
+    let note = shared.then(|| {
+        let shown = file.display();
+        format!(
+            "{shown} has this node's secret key in it, and others may read it: chmod 600 {shown}"
+        )
+    });
     Ok(Saved { tip, key, note })
 }
 

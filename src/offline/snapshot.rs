@@ -1,11 +1,12 @@
 //! A data directory as it was at one moment: read without its lock, never written.
 
 use std::fs;
-use std::io::{self, ErrorKind};
+use std::io::{self, ErrorKind, Read};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
 use std::time::Duration;
 
+use crate::shell::disk::refuse_shared;
 use crate::shell::reason;
 use crate::store::disk::{Disk, DiskError, File};
 use crate::store::log::Log;
@@ -18,14 +19,13 @@ enum Bytes {
     Memory(Vec<u8>),
 }
 
-/// One file of a data directory, and with a chain file the key beside it. A node may be appending:
-/// what it adds later is not seen. Any other file is empty.
+/// One file of a data directory. A node may be appending: what it adds later is not seen. Any other
+/// file is empty.
 #[derive(Debug)]
 pub struct Snapshot {
     file: File,
     bytes: Bytes,
     size: u64,
-    identity: Vec<u8>,
 }
 
 impl Snapshot {
@@ -39,39 +39,31 @@ impl Snapshot {
             file,
             size: bytes.metadata()?.len(),
             bytes: Bytes::File(bytes),
-            identity: Vec::new(),
         })
     }
 
     /// A chain file's bytes.
     pub fn of_bytes(chain: Vec<u8>) -> Snapshot {
-        Snapshot {
-            file: File::Chain,
-            size: chain.len() as u64,
-            bytes: Bytes::Memory(chain),
-            identity: Vec::new(),
-        }
+        Snapshot::of_memory(File::Chain, chain)
     }
 
     /// An identity file's bytes.
     pub fn of_identity(identity: Vec<u8>) -> Snapshot {
+        Snapshot::of_memory(File::Identity, identity)
+    }
+
+    fn of_memory(file: File, bytes: Vec<u8>) -> Snapshot {
         Snapshot {
-            identity,
-            ..Snapshot::of_bytes(Vec::new())
+            file,
+            size: bytes.len() as u64,
+            bytes: Bytes::Memory(bytes),
         }
     }
 
-    /// A data directory.
+    /// The chain in a data directory.
     pub fn of_directory(path: &Path) -> Result<Snapshot, String> {
         let chain = Snapshot::of_present(path, File::Chain)?;
-        let mut snapshot = chain.ok_or_else(|| absent(path, File::Chain))?;
-        match fs::read(path.join(File::Identity.name())) {
-            Ok(identity) => snapshot.identity = identity,
-            // A chain that was imported has no node's key until a node has run on it.
-            Err(error) if error.kind() == ErrorKind::NotFound => {}
-            Err(error) => return Err(unreadable(path, File::Identity, &error)),
-        }
-        Ok(snapshot)
+        chain.ok_or_else(|| absent(path, File::Chain))
     }
 
     /// The blocks that a switch took out of the chain in a data directory, if it has that file.
@@ -92,11 +84,6 @@ impl Snapshot {
         }
     }
 
-    /// The identity file's bytes; none if there is no such file.
-    pub fn identity(&self) -> &[u8] {
-        &self.identity
-    }
-
     fn refuse(file: File, action: &'static str) -> DiskError {
         DiskError {
             file,
@@ -104,6 +91,21 @@ impl Snapshot {
             reason: "it is only being read".into(),
         }
     }
+}
+
+/// The bytes of the key in a data directory, which nobody else may read; none if there is no such
+/// file. A chain that was imported has no node's key until a node has run on it.
+pub fn identity_in(directory: &Path) -> Result<Vec<u8>, String> {
+    let path = directory.join(File::Identity.name());
+    let failed = |error: io::Error| unreadable(directory, File::Identity, &error);
+    let mut key = match fs::File::open(&path) {
+        Err(error) if error.kind() == ErrorKind::NotFound => return Ok(Vec::new()),
+        opened => opened.map_err(failed)?,
+    };
+    refuse_shared(&key, &path).map_err(|fault| fault.to_string())?;
+    let mut bytes = Vec::new();
+    key.read_to_end(&mut bytes).map_err(failed)?;
+    Ok(bytes)
 }
 
 /// A data directory without a file that is asked for, as a sentence for the user.
@@ -148,7 +150,6 @@ impl Disk for Snapshot {
     fn len(&mut self, file: File) -> Result<u64, DiskError> {
         Ok(match file {
             _ if file == self.file => self.size,
-            File::Identity => self.identity.len() as u64,
             _ => 0,
         })
     }
@@ -159,8 +160,11 @@ impl Disk for Snapshot {
             .len()
             .min(usize::try_from(left).unwrap_or(usize::MAX));
         let buffer = &mut buffer[..count];
+        if file != self.file {
+            return Ok(0);
+        }
         let bytes = match &self.bytes {
-            Bytes::File(source) if file == self.file => {
+            Bytes::File(source) => {
                 let read = source.read_exact_at(buffer, offset);
                 read.map_err(|error| DiskError {
                     file,
@@ -169,8 +173,7 @@ impl Disk for Snapshot {
                 })?;
                 return Ok(count);
             }
-            Bytes::Memory(bytes) if file == self.file => bytes,
-            _ => &self.identity,
+            Bytes::Memory(bytes) => bytes,
         };
         if count > 0 {
             let from = usize::try_from(offset).expect("it lies in memory, as count tells");

@@ -2,7 +2,7 @@
 
 use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};
-use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt};
+use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
 use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
@@ -11,6 +11,7 @@ use super::lock::Lock;
 use super::notify::Opening;
 use super::{Fault, reason};
 use crate::store::disk::{Disk, DiskError, File};
+use crate::store::recover::WAY_OUT;
 
 /// The data directory, locked for as long as this lives.
 #[derive(Debug)]
@@ -57,6 +58,16 @@ impl SystemDisk {
             lock,
             opening: Weak::new(),
         })
+    }
+
+    /// Refuses a key that others may read.
+    pub fn check_key(&mut self) -> Result<(), Fault> {
+        let path = self.path.join(File::Identity.name());
+        let file = self.existing(File::Identity);
+        match file.map_err(|error| Fault(format!("{error}: {WAY_OUT}")))? {
+            Some(key) => refuse_shared(key, &path),
+            None => Ok(()),
+        }
     }
 
     /// From now on `opening` hears of every read and write, as long as it lives.
@@ -220,6 +231,27 @@ impl Disk for SystemDisk {
             .and_then(|()| sync_directory(&self.directory))
             .map_err(failed(file, "set aside the damaged part of"))?;
         Ok(name)
+    }
+}
+
+/// Whether somebody but its owner may read or write a file, by its mode.
+pub fn is_shared(file: &fs::File) -> io::Result<bool> {
+    Ok(file.metadata()?.permissions().mode() & 0o077 != 0)
+}
+
+/// Refuses a key that others may read: whoever has it signs as this node. One that was made here is
+/// its owner's alone, but a copy has the mode that whoever made it gave it.
+pub fn refuse_shared(key: &fs::File, path: &Path) -> Result<(), Fault> {
+    let shown = path.display();
+    match is_shared(key) {
+        Ok(false) => Ok(()),
+        Ok(true) => Err(Fault(format!(
+            "{shown} is this node's secret key, and others may read it: chmod 600 {shown}"
+        ))),
+        Err(error) => Err(Fault(format!(
+            "cannot tell who may read {shown}: {}: {WAY_OUT}",
+            reason(&error)
+        ))),
     }
 }
 

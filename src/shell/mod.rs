@@ -78,6 +78,7 @@ impl std::error::Error for Fault {}
 /// either has changed no file of a node.
 pub fn run(settings: Settings) -> Result<(), Fault> {
     let mut disk = SystemDisk::open(&settings.data_dir)?;
+    disk.check_key()?;
     let listener = Listener::bind(settings.listen)?;
     let signals = Signals::catch().map_err(|error| lacking("catch signals", &error))?;
     let choices = settings
@@ -88,10 +89,8 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         });
     let utf8 = standard::shows_utf8(|name| std::env::var(name).ok());
     let consoles = Consoles::open(choices, utf8)?;
-    let (mut random, mut id) = ([0; 32], [0; 8]);
     let source = SystemRandom::new();
-    let drawn = source.fill(&mut random).and_then(|()| source.fill(&mut id));
-    drawn.map_err(|_| {
+    let drawn = Drawn::of(|bytes| source.fill(bytes)).map_err(|_| {
         Fault(
             "the system gives no random numbers, without which no key can be made: start again \
              when its random source is there"
@@ -108,9 +107,10 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         unclean_stops: disk.unclean_stops(),
         unclean_stop: disk.unclean_stop(),
         built: BUILT_S * 1_000_000,
-        id: u64::from_le_bytes(id),
+        id: drawn.id,
         drop_orphans: settings.drop_orphans,
-        random,
+        secret: drawn.secret,
+        seed: drawn.seed,
     };
     let mut driver = Driver::new(listener, signals, consoles);
     let (manager, service) = service();
@@ -123,6 +123,30 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
     let driven = driver.drive(&mut node);
     journal::finish();
     driven
+}
+
+/// What a start takes of the system's random source. Others see what comes of the id and the seed,
+/// so that these have no byte in common with the secret.
+struct Drawn {
+    /// A new identity's, if there is none yet.
+    secret: [u8; 32],
+    id: u64,
+    /// Of the jitter.
+    seed: u64,
+}
+
+impl Drawn {
+    fn of<E>(mut fill: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<Drawn, E> {
+        let (mut secret, mut id, mut seed) = ([0; 32], [0; 8], [0; 8]);
+        fill(&mut secret)?;
+        fill(&mut id)?;
+        fill(&mut seed)?;
+        Ok(Drawn {
+            secret,
+            id: u64::from_le_bytes(id),
+            seed: u64::from_le_bytes(seed),
+        })
+    }
 }
 
 /// Whoever supervises this process, by its environment.

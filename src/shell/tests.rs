@@ -342,3 +342,26 @@ fn the_watchdog_hears_of_turns_that_were_completed() {
     assert_eq!(heard().as_deref(), Some("STOPPING=1"));
     assert_eq!(heard(), None);
 }
+
+/// A random source whose every byte is another one.
+fn counting() -> impl FnMut(&mut [u8]) -> Result<(), ()> {
+    let mut next = 0;
+    move |bytes| {
+        for byte in bytes {
+            *byte = next;
+            next += 1;
+        }
+        Ok(())
+    }
+}
+
+#[test]
+fn what_others_see_has_no_byte_of_the_secret() {
+    let drawn = Drawn::of(counting()).expect("random bytes");
+    let (id, seed) = (drawn.id.to_le_bytes(), drawn.seed.to_le_bytes());
+    let mut all = [&drawn.secret[..], &id, &seed].concat();
+    all.sort_unstable();
+    let each_once: Vec<u8> = (0..48).collect();
+    assert_eq!(all, each_once);
+    assert!(Drawn::of(|_| Err(())).is_err());
+}

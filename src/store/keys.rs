@@ -84,14 +84,15 @@ impl From<DiskError> for IdentityError {
     }
 }
 
-/// Reads this node's key, or makes it from `random` if there is none yet.
-pub fn identity(disk: &mut impl Disk, random: &[u8; 32]) -> Result<Identity, IdentityError> {
+/// Reads this node's key, or makes it of `secret` if there is none yet. Whoever gives `secret` makes
+/// nothing else of these bytes.
+pub fn identity(disk: &mut impl Disk, secret: &[u8; 32]) -> Result<Identity, IdentityError> {
     let mut bytes = [0; IDENTITY_BYTES];
     let size = disk.len(File::Identity)?;
     if size == 0 {
-        let identity = Identity::from_secret(random).ok_or(IdentityError::BadLuck)?;
+        let identity = Identity::from_secret(secret).ok_or(IdentityError::BadLuck)?;
         bytes[..SECRET_AT].copy_from_slice(&MAGIC);
-        bytes[SECRET_AT..CHECK_AT].copy_from_slice(random);
+        bytes[SECRET_AT..CHECK_AT].copy_from_slice(secret);
         let check = crc32fast::hash(&bytes[..CHECK_AT]);
         bytes[CHECK_AT..].copy_from_slice(&check.to_le_bytes());
         disk.replace(File::Identity, &bytes)?;

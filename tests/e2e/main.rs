@@ -5,11 +5,14 @@
 //! node is measured.
 
 mod consoles;
+mod edges;
 mod events;
 mod flood;
 mod harness;
 mod kill;
 mod menu;
+#[path = "../numbers.rs"]
+mod numbers;
 mod peer;
 mod reach;
 mod repair;

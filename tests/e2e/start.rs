@@ -3,7 +3,8 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::net::TcpListener;
-use std::process::{Output, Stdio};
+use std::os::unix::fs::PermissionsExt;
+use std::process::{Command, Output, Stdio};
 
 use super::harness::{Home, LIMIT, Launch, PROMPT, Signal, Stream, free_port, wait_for};
 use super::peer::{Peer, listen};
@@ -163,10 +164,8 @@ fn a_data_directory_remembers_its_difficulty() {
     assert!(node.status().tip.starts_with("000"));
 }
 
-#[cfg(unix)]
 #[test]
 fn the_key_is_made_once_and_only_its_owner_reads_it() {
-    use std::os::unix::fs::PermissionsExt;
     let home = Home::new();
     let mut node = home.node().start();
     let key = node.status().key;
@@ -179,6 +178,32 @@ fn the_key_is_made_once_and_only_its_owner_reads_it() {
     assert_eq!(modes, vec![0; modes.len()]);
     assert_eq!(home.node().port(node.port).start().status().key, key);
     assert_ne!(home.node().start().status().key, key);
+}
+
+#[test]
+fn a_key_that_others_may_read_is_refused_with_what_mends_it() {
+    let home = Home::new();
+    let mut node = home.node().start();
+    let (port, key) = (node.port, node.status().key);
+    node.kill();
+    let file = home.data(port).join("identity.blx");
+    let before = fs::read(&file).expect("reads");
+    for mode in [0o640, 0o620, 0o610, 0o604, 0o602, 0o601, 0o644] {
+        fs::set_permissions(&file, fs::Permissions::from_mode(mode)).expect("its owner may");
+        let mends = format!("chmod 600 {}", file.display());
+        refused(
+            home.node().port(port),
+            &format!("others may read it: {mends}\n"),
+        );
+        assert_eq!(fs::read(&file).expect("reads"), before);
+        let mended = Command::new("/bin/sh").args(["-c", &mends]).status();
+        assert!(mended.expect("a shell").success());
+        let mut node = home.node().port(port).start();
+        assert_eq!(node.status().key, key);
+        node.kill();
+    }
+    fs::set_permissions(&file, fs::Permissions::from_mode(0o700)).expect("its owner may");
+    assert_eq!(home.node().port(port).start().status().key, key);
 }
 
 #[test]

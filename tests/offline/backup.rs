@@ -175,3 +175,39 @@ fn a_damaged_backup_is_refused_wherever_the_damage_is() {
     refused(&["restore", name(&damaged)], &target, b"");
     done(&["restore", name(&file)], &target, b"");
 }
+
+#[test]
+fn a_key_that_others_may_read_is_neither_saved_nor_taken_for_restored() {
+    let directory = used();
+    let path = directory.path();
+    let (chain, key) = (path.join("chain.blx"), path.join("identity.blx"));
+    let file = path.join("backup");
+    let open = |path: &Path| {
+        let mode = fs::Permissions::from_mode(0o640);
+        fs::set_permissions(path, mode).expect("its owner may");
+    };
+    let mends = |path: &Path| format!("others may read it: chmod 600 {}\n", name(path));
+    let before = done(&["export"], path, b"");
+    done(&["backup", name(&file)], path, b"");
+    open(&key);
+    let fault = refused(&["backup", name(&path.join("other"))], path, b"");
+    assert!(fault.ends_with(&mends(&key)), "{fault}");
+    assert!(!path.join("other").exists());
+    // Whoever only reads the chain has nothing to do with it.
+    assert_eq!(done(&["export"], path, b""), before);
+    fs::remove_file(&chain).expect("was there");
+    let fault = refused(&["restore", name(&file)], path, b"");
+    assert!(fault.ends_with(&mends(&key)), "{fault}");
+    assert!(!chain.exists());
+
+    // A backup has the key too. Where it lies its mode may not be its owner's to choose.
+    open(&file);
+    let target = path.join("card");
+    let (code, _, remark) = blx(&["restore", name(&file)], &target, b"");
+    assert_eq!(code, 0);
+    assert!(remark.ends_with(&mends(&file)), "{remark}");
+    assert_eq!(mode(&target), 0o700);
+    for restored in ["chain.blx", "identity.blx"] {
+        assert_eq!(mode(&target.join(restored)), 0o600);
+    }
+}

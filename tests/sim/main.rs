@@ -6,6 +6,7 @@ mod beside;
 mod clocks;
 mod desktop;
 mod disk;
+mod edges;
 mod events;
 mod hostile;
 mod lines;
@@ -13,6 +14,8 @@ mod long;
 mod machine;
 mod model;
 mod net;
+#[path = "../numbers.rs"]
+mod numbers;
 mod oracle;
 mod peer;
 mod random;

@@ -1,11 +1,11 @@
 //! Scripted runs: one user, and what becomes of what he asks for.
 
-use blx::ledger::{Block, Kind, Timestamp};
+use blx::ledger::Kind;
 use blx::store::disk::File;
 use blx::store::waiting;
 
 use crate::oracle;
-use crate::peer::{chain_of, chain_response, grow, longer, new_block, sign};
+use crate::peer::{chain_of, chain_response, grow, longer, sign};
 use crate::world::World;
 
 /// Hosts that all run, the first of which the others connect to.
@@ -18,17 +18,6 @@ pub fn star(seed: u64, count: usize) -> World {
     }
     world.run(3_000);
     world
-}
-
-#[test]
-fn a_block_at_the_last_height_of_all_is_no_danger() {
-    let mut world = star(1, 1);
-    let call = world.call(0);
-    let mut block = Block::genesis(Timestamp::Integer(0));
-    block.index = u64::MAX;
-    world.say(call, &new_block(&block));
-    world.run(1_000);
-    assert!(world.hosts[0].node.is_some());
 }
 
 #[test]

@@ -50,6 +50,7 @@ pub struct Host {
     pub screen: Screen,
     pub secret: [u8; 32],
     pub connect: Vec<SocketAddr>,
+    pub drop_orphans: bool,
     pub starts: u32,
     /// Its last run has not ended by itself.
     unclean: bool,
@@ -166,6 +167,7 @@ impl World {
             screen: Screen::default(),
             secret: self.random.bytes(),
             connect: connect.iter().map(|to| address(*to)).collect(),
+            drop_orphans: false,
             starts: 0,
             unclean: false,
             lines: [Use::Free; LINES],
@@ -204,11 +206,7 @@ impl World {
     }
 
     fn open(&mut self, at: usize, clock: Clock) -> Machine {
-        let random = match self.hosts[at].starts {
-            0 => self.hosts[at].secret,
-            _ => self.random.bytes(),
-        };
-        let id = self.random.next();
+        let (id, seed) = (self.random.next(), self.random.next());
         let host = &mut self.hosts[at];
         if let Some(saved) = &host.desktop {
             let node = Desktop::open(saved.clone(), &host.secret, self.difficulty, clock);
@@ -224,8 +222,9 @@ impl World {
             unclean_stop: host.unclean,
             built: BUILT,
             id,
-            drop_orphans: false,
-            random,
+            drop_orphans: host.drop_orphans,
+            secret: host.secret,
+            seed,
         };
         let node = Node::open(host.disk.clone(), clock, config).expect("it opens");
         Machine::Ours(Box::new(node))

@@ -1,0 +1,89 @@
+//! Numbers at the edges, in whatever a peer can say. The program is built with checks of its
+//! arithmetic here: one number too many and it is gone.
+
+use blx::ledger::Kind;
+
+use super::harness::{Home, Node};
+use super::numbers::{
+    block_line, edge_block, edges, far_blocks, greeting, lines, stranger, times, transaction_line,
+};
+use super::peer::{PING, Peer};
+
+/// A node that takes every nonce, and a connection to it that says nothing wrong.
+fn started(home: &Home) -> (Node, Peer) {
+    let mut node = home.node().arg("--difficulty=0").start();
+    node.request("saw");
+    let (watch, _) = Peer::join(node.port);
+    (node, watch)
+}
+
+/// Whether a peer's ping is answered; if so, everything before it was understood.
+fn answers(peer: &mut Peer) -> bool {
+    let mut said = peer.try_send(PING.as_bytes()).then(|| peer.line());
+    while let Some(Some(line)) = said {
+        if line.starts_with(r#"{"type": "pong""#) {
+            return true;
+        }
+        said = Some(peer.line());
+    }
+    false
+}
+
+/// Says each line on a connection of its own: as a stranger, as a desktop node, and as one of ours.
+fn say_each(node: &Node, watch: &mut Peer, lines: &[String]) {
+    let ours = greeting("1", &watch.chain()[0]);
+    for line in lines {
+        for first in ["", PING, &ours] {
+            let mut peer = Peer::dial(node.port);
+            peer.try_send(format!("{first}\n{line}").as_bytes());
+            // It may be hung up on.
+            answers(&mut peer);
+            let shown: String = line.chars().take(300).collect();
+            assert!(answers(watch), "the node is gone after {first} and {shown}");
+        }
+    }
+}
+
+#[test]
+fn no_number_in_any_field_of_any_message_ends_the_node() {
+    let home = Home::new();
+    let (mut node, mut watch) = started(&home);
+    let tip = watch.chain().pop().expect("a block");
+    say_each(&node, &mut watch, &lines(&tip));
+    assert_eq!(node.status().blocks, 2);
+    node.request("axe");
+}
+
+#[test]
+fn no_index_of_a_block_that_is_valid_alone_ends_the_node() {
+    let home = Home::new();
+    let (mut node, mut watch) = started(&home);
+    let tip = watch.chain().pop().expect("a block");
+    say_each(&node, &mut watch, &far_blocks(&tip, 0));
+    assert_eq!(node.status().blocks, 2);
+    node.request("axe");
+}
+
+#[test]
+fn no_number_in_what_is_taken_ends_the_node() {
+    let home = Home::new();
+    let (mut node, mut watch) = started(&home);
+    for (number, edge) in edges().into_iter().enumerate() {
+        let tip = watch.chain().pop().expect("a block");
+        let block = edge_block(&tip, &format!("edge-{number}"), edge);
+        watch.say(&block_line(&block));
+        node.expect(&format!("received and added block #{}\n", block.index));
+        // What is signed and made behind it, and what is shown of it.
+        node.request(&format!("ours-{number}"));
+        assert_eq!(node.status().blocks, block.index + 2, "{edge:?}");
+    }
+    assert_eq!(node.reserved().len(), 1 + 2 * edges().len());
+    for (number, time) in times().into_iter().enumerate() {
+        for kind in [Kind::Request, Kind::Release] {
+            let item = format!("waits-{number}").as_str().into();
+            watch.say(&transaction_line(&stranger().sign(kind, item, time)));
+        }
+        assert!(answers(&mut watch), "the node is gone after {time:?}");
+    }
+    node.request("axe");
+}
