@@ -13,7 +13,7 @@
 
 use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
-use super::log::{AppendError, Log, State};
+use super::log::{AppendError, Log, Place, State, tip_of};
 use super::record::{BlockBody, Body, HEADER_BYTES};
 use super::recover::Ending;
 use super::window::Found;
@@ -53,7 +53,7 @@ impl<D: Disk> Log<D> {
     pub fn gap(&self) -> Option<u64> {
         self.gap
             .as_ref()
-            .map(|gap| gap.length.max(self.tip().length + 1))
+            .map(|gap| gap.length.max(self.tip().length.saturating_add(1)))
     }
 
     /// Remembers the hole at the end of the state, behind which something sound stands.
@@ -71,7 +71,7 @@ impl<D: Disk> Log<D> {
                 filling: None,
             });
             if let Some(Body::Block(body)) = Body::read(body) {
-                gap.length = body.index + 1;
+                gap.length = body.index.saturating_add(1);
             }
             from = next;
         }
@@ -104,11 +104,8 @@ impl<D: Disk> Log<D> {
         block.check_link(filling.tip.length, &filling.tip.hash)?;
         let befores = filling.changes.apply_block(&self.state.items, block)?;
         let body = Body::Block(BlockBody::new(block, &befores, &mut filling.keys));
-        filling.check = body.write(filling.check, &mut filling.bytes);
-        filling.tip = Tip {
-            length: block.index + 1,
-            hash: block.hash,
-        };
+        filling.check = body.write(filling.check, &mut filling.bytes)?;
+        filling.tip = tip_of(block);
         let end = self.state.end + filling.bytes.len() as u64;
         if end < gap.next {
             return Ok(Mended::More);
@@ -147,13 +144,27 @@ impl<D: Disk> Log<D> {
 
     /// Gives up what is behind the hole: it is copied into a file beside, whose name this returns,
     /// and cut. The chain can grow again.
+    ///
+    /// Of a branch that is given up from its first block on nothing stays in the file, for a branch
+    /// without a block would have to be closed behind blocks that are no longer the chain's. Until
+    /// a block comes, a start finds the chain that the branch had replaced.
     pub fn give_up(&mut self) -> Result<Option<String>, DiskError> {
         if self.gap.is_none() {
             return Ok(None);
         }
         self.check_writable()?;
-        let name = self.disk.set_aside(File::Chain, self.state.end)?;
+        let end = Place {
+            offset: self.state.end,
+            check: self.state.check,
+        };
+        let empty = self.open_branch.filter(|_| self.state.forked);
+        let Place { offset, check } = empty.unwrap_or(end);
+        let name = self.disk.set_aside(File::Chain, offset)?;
         self.gap = None;
+        (self.state.end, self.state.check) = (offset, check);
+        if empty.is_some() {
+            self.open_branch = None;
+        }
         let cut = self.disk.set_len(File::Chain, self.state.end);
         if let Err(error) = cut.and_then(|()| self.sync()) {
             return Err(self.fail(error));
@@ -170,7 +181,7 @@ impl<D: Disk> Log<D> {
     pub fn reopen(&mut self) -> Result<(), DiskError> {
         self.abandon();
         self.compaction = None;
-        self.open_branch = false;
+        self.open_branch = None;
         self.window.forget();
         self.forget_damage();
         self.state = State::new(HEADER_BYTES as u64, self.first_check);

@@ -5,8 +5,9 @@ use super::disk::memory::MemoryDisk;
 use super::log::Log;
 use super::recover::Ending;
 use super::repair::Mended;
-use super::tests::{NOW, check, open, tip, toggle};
+use super::tests::{NOW, check, open, stage, tip, toggle};
 use super::upkeep_tests::grown;
+use super::window::Found;
 use crate::ledger::Block;
 
 /// What a peer that has the whole chain can tell.
@@ -216,4 +217,53 @@ fn open_again(log: &Log<MemoryDisk>) -> Log<MemoryDisk> {
     assert_eq!(ending, Ending::Gap);
     log.reopen().expect("reads");
     log
+}
+
+/// A chain of which a switch replaced the last five blocks, with a flipped bit in the first block
+/// that it brought; and the offset of the switch's record.
+fn damaged_behind_a_fork(blocks: u64) -> (Log<MemoryDisk>, u64) {
+    let (mut log, _) = open(MemoryDisk::default());
+    for step in 0..blocks {
+        let author = u8::try_from(step % 5 + 1).expect("small");
+        toggle(&mut log, author, &format!("item-{}", step % 17)).expect("appended");
+    }
+    let (length, fork) = (log.tip().length, log.bytes());
+    stage(&mut log, length - 5, 7, "z");
+    while log.adopt(4).expect("adopts").is_none() {}
+    toggle(&mut log, 2, "last").expect("appended");
+    let Found::Record { next, .. } = log.window.record(&mut log.disk, fork).expect("reads") else {
+        panic!("a branch begins there");
+    };
+    let first = usize::try_from(next).expect("small");
+    log.disk.live(File::Chain)[first + 20] ^= 1;
+    (log, fork)
+}
+
+#[test]
+fn the_first_block_of_a_branch_that_nobody_has_takes_nothing_else_with_it() {
+    for blocks in [12, 69, 70, 128] {
+        let (whole, fork) = damaged_behind_a_fork(blocks);
+        let (mut log, ending) = open(whole.disk.clone());
+        assert_eq!(ending, Ending::Gap);
+        let expected = chain(&mut log);
+        log.give_up().expect("copied and cut");
+        assert_eq!(log.bytes(), fork, "no branch without a block is left");
+        assert_eq!(chain(&mut log), expected);
+        // A start before anything else came finds what the switch had replaced.
+        let (mut again, ending) = open(log.disk.clone());
+        assert_eq!((tip(&again).0, ending), (blocks + 1, Ending::Clean));
+        check(&mut again);
+        for name in ["one", "two", "three"] {
+            toggle(&mut log, 3, name).expect("goes on");
+            check(&mut log);
+            let known = chain(&mut log);
+            let (mut again, ending) = open(log.disk.after_power_cut(0));
+            assert_eq!((tip(&again), ending), (tip(&log), Ending::Clean));
+            assert!(
+                chain(&mut again) == known,
+                "{blocks}: old blocks under the right tip"
+            );
+            check(&mut again);
+        }
+    }
 }
