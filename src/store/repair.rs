@@ -15,7 +15,7 @@ use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
 use super::log::{AppendError, Log, Place, State, tip_of};
 use super::record::{BlockBody, Body, HEADER_BYTES};
-use super::recover::Ending;
+use super::recover::{Ending, Opening};
 use super::window::Found;
 use crate::ledger::{Block, Changes, Hash, Tip};
 
@@ -127,7 +127,8 @@ impl<D: Disk> Log<D> {
             return Err(self.stop(error).into());
         }
         self.window.forget();
-        self.take_up()?;
+        // What follows is sound and not known: a block that is added must not be written over it.
+        self.take_up().map_err(|error| self.stop(error))?;
         Ok(Mended::Done)
     }
 
@@ -136,10 +137,15 @@ impl<D: Disk> Log<D> {
         self.gap = None;
         self.forget_cursor();
         let ending = self.replay()?;
-        if ending != Ending::Clean && ending != Ending::Gap {
-            self.cut(ending)?;
+        self.end_reading(ending).map(|_| ())
+    }
+
+    /// Cuts what does not count; says what that was.
+    fn end_reading(&mut self, ending: Ending) -> Result<Option<Opening>, DiskError> {
+        match ending {
+            Ending::Clean | Ending::Gap => Ok(None),
+            ending => self.cut(ending).map(Some),
         }
-        Ok(())
     }
 
     /// Gives up what is behind the hole: it is copied into a file beside, whose name this returns,
@@ -177,17 +183,30 @@ impl<D: Disk> Log<D> {
     }
 
     /// Reads the whole file again, as after a start without a checkpoint: damage that was found
-    /// while running becomes a hole that can be filled.
-    pub fn reopen(&mut self) -> Result<(), DiskError> {
+    /// while running becomes a hole that can be filled. What was cut, because nothing sound stood
+    /// behind the damage, is returned.
+    pub fn reopen(&mut self) -> Result<Option<Opening>, DiskError> {
+        self.check_writable()?;
         self.abandon();
         self.compaction = None;
-        self.open_branch = None;
+        (self.gap, self.open_branch) = (None, None);
         self.window.forget();
+        self.forget_cursor();
         self.forget_damage();
-        self.state = State::new(HEADER_BYTES as u64, self.first_check);
-        self.take_up()?;
+        let begin = State::new(HEADER_BYTES as u64, self.first_check);
+        let before = core::mem::replace(&mut self.state, begin);
+        let cut = match self.replay() {
+            Ok(ending) => self.end_reading(ending).map_err(|error| self.stop(error))?,
+            Err(error) => {
+                // Whatever cannot be read now is there all the same.
+                self.state = before;
+                (self.gap, self.open_branch, self.branch) = (None, None, None);
+                self.forget_cursor();
+                return Err(error);
+            }
+        };
         self.last_switch = None;
-        Ok(())
+        Ok(cut)
     }
 
     /// The hash that a block behind the chain, or behind what fills its hole so far, must name.

@@ -8,6 +8,7 @@ mod disk;
 mod errors;
 mod events;
 mod history;
+mod last_resort;
 
 /// Whether everything is to be tried.
 fn full() -> bool {
