@@ -480,7 +480,9 @@ impl<D: Disk> Log<D> {
                         prev_hash: hash,
                     };
                     if from.height == height {
+                        let keys = self.state.keys.count();
                         let block = body.into_block(from.prev_hash, &mut self.state.keys);
+                        self.state.keys.truncate(keys);
                         return Ok(Read {
                             stored: block.ok_or_else(|| damaged(from.offset))?,
                             bytes: next - from.offset,

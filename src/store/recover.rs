@@ -185,6 +185,7 @@ impl<D: Disk> Log<D> {
         let Found::Record { body, check, next } = found else {
             return self.ending(self.state.end, false).map(Some);
         };
+        let keys = self.state.keys.count();
         let sound = match Body::read(body) {
             Some(Body::Block(body)) if body.index == self.state.tip.length => {
                 let stored = body.into_block(self.state.tip.hash, &mut self.state.keys);
@@ -216,6 +217,8 @@ impl<D: Disk> Log<D> {
         if sound {
             return Ok(None);
         }
+        // A block that is written next would call them by numbers that the file does not explain.
+        self.state.keys.truncate(keys);
         self.ending(self.state.end, false).map(Some)
     }
 

@@ -2,6 +2,7 @@
 //!
 //! `BLX_FAULTS=full` tries everything; without it a share is tried that does not take long.
 
+mod crafted;
 mod crash;
 mod damage;
 mod disk;
