@@ -10,6 +10,8 @@ mod errors;
 mod events;
 mod history;
 mod last_resort;
+#[path = "../records.rs"]
+mod records;
 
 /// Whether everything is to be tried.
 fn full() -> bool {
