@@ -50,6 +50,20 @@ impl Uid {
         Uid(bytes.into_boxed_slice())
     }
 
+    /// A name from bytes that may be anything; `None` if JSON's reader gives no such name.
+    pub fn read_wtf8(bytes: &[u8]) -> Option<Uid> {
+        let mut rest = bytes;
+        while let Err(error) = core::str::from_utf8(rest) {
+            // Two that make a pair are one character, of four bytes.
+            rest = match &rest[error.valid_up_to()..] {
+                [0xed, 0xa0..=0xaf, _, 0xed, 0xb0..=0xbf, ..] => return None,
+                [0xed, 0xa0..=0xbf, 0x80..=0xbf, rest @ ..] => rest,
+                _ => return None,
+            };
+        }
+        Some(Uid::from_wtf8(bytes.to_vec()))
+    }
+
     /// The name's bytes.
     pub fn as_wtf8(&self) -> &[u8] {
         &self.0
@@ -409,6 +423,32 @@ mod tests {
         assert_eq!(PublicKey::from_sec1(&point), None);
         assert_eq!(PublicKey::from_sec1(&[2; 32]), None);
         assert_eq!(PublicKey::from_sec1(&[]), None);
+    }
+
+    #[test]
+    fn a_name_is_what_json_can_spell() {
+        for name in [
+            &b""[..],
+            "na\u{ef}ve 😀\0".as_bytes(),
+            b"x\xed\xa0\xbd",
+            b"\xed\xb0\x80\xed\xa0\x80",
+            b"\xed\xa0\xbdx\xed\xb8\x80",
+        ] {
+            let read = Uid::read_wtf8(name).expect("a name");
+            assert_eq!(read.as_wtf8(), name);
+        }
+        for other in [
+            &b"\xff"[..],
+            b"a\x80",
+            b"\xc0\xaf",
+            b"\xed\xa0",
+            b"\xed\xa0\x20",
+            b"\xed\xa0\xbd\xed\xb8\x80",
+            b"\xf4\x90\x80\x80",
+            b"\xf0\x9f\x98",
+        ] {
+            assert_eq!(Uid::read_wtf8(other), None, "{other:x?}");
+        }
     }
 
     #[test]

@@ -347,6 +347,7 @@ impl<D: Disk> Node<D> {
         let before = tip.length.checked_sub(2);
         block.index.checked_add(1) == Some(tip.length)
             && self.sync.is_free()
+            && self.may_append()
             && before.is_some_and(|at| self.log.hash(at) == Ok(block.prev_hash))
     }
 

@@ -111,6 +111,9 @@ impl<D: Disk> Node<D> {
             }
             return;
         }
+        // The tip may have changed without a block: damage in the last record takes it away.
+        let tip = self.log.tip().hash;
+        self.work = self.work.take().filter(|w| w.block().prev_hash == tip);
         if self.work.is_none() {
             self.begin_work();
         }
@@ -372,11 +375,7 @@ impl<D: Disk> Node<D> {
         match self.log.append(block) {
             Ok(()) => {}
             Err(AppendError::Disk(error)) => return self.disk_failed(&error),
-            Err(AppendError::Rule(error)) => {
-                // What waits is looked at again behind the chain as it is now.
-                log::error!("a block of our own was not added: {error}");
-                return self.tip_changed();
-            }
+            Err(AppendError::Rule(error)) => return self.unfit(block, &error),
         }
         let (count, index) = (block.transactions.len(), block.index);
         let own = self.identity.public();
@@ -398,6 +397,17 @@ impl<D: Disk> Node<D> {
         };
         self.relay(intent(block.index), None);
         self.tip_changed();
+    }
+
+    /// A block that was made is none: what it was made of cannot be tried for ever.
+    fn unfit(&mut self, block: &Block, error: &RuleError) {
+        log::error!("block {} was made in vain: {error}", block.index);
+        for batch in self.pool.take_done(&block.transactions) {
+            for transaction in batch.transactions.iter().filter(|_| batch.is_own()) {
+                self.lost(transaction, &error.to_string());
+                self.answer_program(batch.asker, &Answer::Refused(format!("{error}.")));
+            }
+        }
     }
 
     /// A block is in the chain: what waited and is in it is done, and that is told. True if the

@@ -7,8 +7,9 @@ use super::wall::date;
 use super::{Millis, Node};
 use crate::ledger::{Block, Hash, Timestamp};
 use crate::limits;
-use crate::store::disk::Disk;
+use crate::store::disk::{Disk, DiskError};
 use crate::store::log::Verified;
+use crate::store::recover::Opening;
 
 /// The state of that work.
 pub struct Monitor {
@@ -103,7 +104,9 @@ impl<D: Disk> Node<D> {
             ));
         }
         let peers = self.slots.iter().any(|slot| matches!(slot, Slot::Open(_)));
-        if height.is_some() && self.log.gap().is_none() && peers && self.sync.is_free() {
+        let may_write = self.log.fault().is_none();
+        if height.is_some() && self.log.gap().is_none() && peers && may_write && self.sync.is_free()
+        {
             self.reread();
         }
         self.lose_patience(peers);
@@ -112,17 +115,34 @@ impl<D: Disk> Node<D> {
     /// Somebody is there who may have what is damaged: the file is read again up to the damage,
     /// and the rest comes back when that is filled.
     fn reread(&mut self) {
-        match self.log.reopen() {
-            Ok(()) if self.log.gap().is_some() => {
-                self.tip_changed();
-                for peer in self.slots.iter_mut().filter_map(Slot::peer) {
-                    peer.no_help = false;
-                    peer.ask(self.now.mono);
+        let before = self.log.tip();
+        match self.reopen() {
+            Ok(cut) => {
+                if let Some(notice) = cut.and_then(|opening| opening.notice()) {
+                    self.monitor.told = self.log.gap().is_some();
+                    self.alert(&format!("[monitor ❌] {notice}"));
                 }
+                self.repaired();
             }
-            Ok(()) => self.repaired(),
             Err(error) => self.alert(&format!("[monitor ❌] repair failed: {error}.")),
         }
+        if self.log.gap().is_some() || self.log.tip() != before {
+            self.tip_changed();
+            for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+                peer.no_help = false;
+                peer.ask(self.now.mono);
+            }
+        }
+    }
+
+    /// Reads the file again. Where not even its first block is left, a chain begins.
+    fn reopen(&mut self) -> Result<Option<Opening>, DiskError> {
+        let cut = self.log.reopen()?;
+        if self.log.gap().is_none() {
+            let time = Timestamp::from_micros(self.now.wall);
+            self.log.begin_chain(time)?;
+        }
+        Ok(cut)
     }
 
     /// A wish waits some time for the repair; if nobody is there who could help, not at all.

@@ -6,8 +6,8 @@
 
 use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
-use super::log::{AppendError, Log, Mark, Read, mark};
-use super::record::{BlockBody, Body, HEADER_BYTES, StoredBlock};
+use super::log::{AppendError, Log, Mark, Read, mark, tip_of};
+use super::record::{BlockBody, Body, HEADER_BYTES, StoredBlock, too_long};
 use super::window::{Found, Window};
 use crate::ledger::items::Before;
 use crate::ledger::{Block, Changes, Hash, Items, RuleError, Timestamp, Tip};
@@ -63,10 +63,7 @@ impl Branch {
         assert_eq!(self.unwound, self.fork, "the branch is unwound first");
         block.check_link(self.tip.length, &self.tip.hash)?;
         let befores = self.changes.apply_block(items, block)?;
-        self.tip = Tip {
-            length: block.index + 1,
-            hash: block.hash,
-        };
+        self.tip = tip_of(block);
         self.tip_time = block.timestamp;
         Ok(befores)
     }
@@ -174,13 +171,14 @@ impl<D: Disk> Log<D> {
     }
 
     /// Adds a block to the branch. As in [`Log::append`], the caller has checked its hash, work
-    /// and signatures; not durable, and nothing of it counts yet.
+    /// and signatures; not durable, and nothing of it counts yet. After an error the branch is to
+    /// be abandoned.
     pub fn stage(&mut self, block: &Block) -> Result<(), AppendError> {
         let branch = self.branch.as_mut().expect("a branch is open");
         let befores = branch.extend(&self.state.items, block)?;
         self.scratch.clear();
         let body = Body::Block(BlockBody::new(block, &befores, &mut branch.keys));
-        branch.check = body.write(branch.check, &mut self.scratch);
+        branch.check = body.write(branch.check, &mut self.scratch)?;
         self.disk
             .write(File::Candidate, branch.end, &self.scratch)?;
         branch.end += self.scratch.len() as u64;
@@ -277,6 +275,7 @@ impl<D: Disk> Log<D> {
                 self.scratch.clear();
                 let record = Body::Branch { fork: branch.fork };
                 let check = record.write(self.state.check, &mut self.scratch);
+                let check = check.map_err(too_long(File::Chain))?;
                 self.disk
                     .write(File::Chain, self.state.end, &self.scratch)?;
                 // Before any block of it: else a power cut could leave blocks without the record
@@ -307,7 +306,8 @@ impl<D: Disk> Log<D> {
             );
             let keys = &mut self.state.keys;
             let body = Body::Block(BlockBody::new(&stored.block, &stored.befores, keys));
-            adoption.check = body.write(adoption.check, &mut self.scratch);
+            let check = body.write(adoption.check, &mut self.scratch);
+            adoption.check = check.map_err(too_long(File::Candidate))?;
         }
         self.disk.write(File::Chain, start, &self.scratch)?;
         adoption.end = start + self.scratch.len() as u64;
@@ -315,13 +315,9 @@ impl<D: Disk> Log<D> {
         if done {
             // A closing record that can be read proves that all its blocks were durable.
             self.sync()?;
-            let tip = branch.tip;
-            let body = Body::Close {
-                length: tip.length,
-                tip: *tip.hash.as_bytes(),
-            };
             self.scratch.clear();
-            adoption.check = body.write(adoption.check, &mut self.scratch);
+            let check = Body::close(branch.tip).write(adoption.check, &mut self.scratch);
+            adoption.check = check.map_err(too_long(File::Chain))?;
             self.disk.write(File::Chain, adoption.end, &self.scratch)?;
             adoption.end += self.scratch.len() as u64;
             self.sync()?;
@@ -345,6 +341,7 @@ impl<D: Disk> Log<D> {
             _ => self.state.garbage + branch.fallen,
         };
         self.compaction = None;
+        self.state.forked = added.is_empty();
         let marks = &mut self.state.marks;
         let kept = marks.partition_point(|mark| mark.height < branch.fork);
         let mut old = marks.split_off(kept);

@@ -6,10 +6,10 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, DiskError, File};
 use super::log::{Log, Mark, State, Verified};
-use super::record::{self, Body, CHECK_BYTES};
+use super::record::{self, Body, CHECK_BYTES, HEADER_BYTES};
 use super::sealed::{Seal, Sealed};
 use super::window::{Found, Window};
-use crate::ledger::{Hash, ItemState, PublicKey, Timestamp, Tip, Uid};
+use crate::ledger::{Hash, ItemState, PublicKey, Tip, Uid};
 use crate::limits;
 
 const SEAL: Seal = Seal {
@@ -64,8 +64,11 @@ impl Checkpoint<'_> {
             state.keys.add(key);
         }
         for (uid, reserved, since) in self.items {
+            if since >= self.length {
+                return None;
+            }
             let state_of = ItemState { reserved, since };
-            state.items.restore(Uid::from_wtf8(uid.to_vec()), state_of);
+            state.items.restore(Uid::read_wtf8(uid)?, state_of);
         }
         let marks = self
             .marks
@@ -80,7 +83,7 @@ impl Checkpoint<'_> {
             length: self.length,
             hash: Hash::new(self.tip),
         };
-        state.tip_time = Timestamp::from(self.tip_time);
+        state.tip_time = self.tip_time.timestamp()?;
         state.garbage = self.garbage;
         state.verified = self
             .verified
@@ -101,11 +104,28 @@ pub(super) fn read(disk: &mut impl Disk, window: &mut Window) -> Result<Option<S
     Ok(fits(&state, disk, window)?.then_some(state))
 }
 
+/// Whether some chain file can have brought this about.
+fn is_possible(state: &State) -> bool {
+    let first = state.marks.first();
+    let begins = first.is_some_and(|mark| mark.height == 0 && mark.prev_hash == Hash::ZERO);
+    let heights = state.marks.iter().map(|mark| mark.height);
+    let inside = |mark: &Mark| {
+        (HEADER_BYTES as u64..state.end).contains(&mark.offset) && mark.height < state.tip.length
+    };
+    let verified = state.verified.is_none_or(|v| v.seconds.is_finite());
+    begins
+        && heights.is_sorted_by(|one, next| one < next)
+        && state.marks.iter().all(inside)
+        && state.tip.length.max(state.garbage) <= state.end
+        && verified
+}
+
 /// Whether the chain file has the checkpoint's last record, and a block where the last mark says.
 fn fits(state: &State, disk: &mut impl Disk, window: &mut Window) -> Result<bool, DiskError> {
-    let Some(at) = state.end.checked_sub(CHECK_BYTES as u64) else {
+    if !is_possible(state) {
         return Ok(false);
-    };
+    }
+    let at = state.end - CHECK_BYTES as u64;
     let check = window.get(disk, at, CHECK_BYTES)?;
     if check.len() < CHECK_BYTES || record::le_u32(check) != state.check {
         return Ok(false);
@@ -131,11 +151,14 @@ impl<D: Disk> Log<D> {
     }
 
     pub(super) fn may_checkpoint(&self) -> bool {
-        self.fault().is_none() && self.gap.is_none()
+        self.fault().is_none() && self.gap.is_none() && !self.state.forked
     }
 
-    /// Writes a checkpoint, however little it saves.
+    /// Writes a checkpoint, however little it saves, if the file says all that there is.
     pub fn write_checkpoint(&mut self) {
+        if !self.may_checkpoint() {
+            return;
+        }
         self.checkpointed = self.state.end;
         if let Err(error) = SEAL.write(&mut self.disk, &Checkpoint::of(&self.state)) {
             log::warn!("{error}: the next start reads the whole chain file");

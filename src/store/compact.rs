@@ -7,7 +7,7 @@
 use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
 use super::log::{Log, Mark, mark};
-use super::record::{self, BlockBody, Body, HEADER_BYTES};
+use super::record::{self, BlockBody, Body, HEADER_BYTES, too_long};
 use crate::limits;
 
 /// A file that is being written without its garbage.
@@ -64,7 +64,7 @@ impl<D: Disk> Log<D> {
             self.state.keys = compaction.keys;
             self.state.marks = compaction.marks;
             (self.state.end, self.state.check) = (compaction.end, compaction.check);
-            self.state.garbage = 0;
+            (self.state.garbage, self.state.forked) = (0, false);
             self.checkpointed = HEADER_BYTES as u64;
             self.window.forget();
             self.forget_cursor();
@@ -96,7 +96,8 @@ impl<D: Disk> Log<D> {
             let offset = into.end + bytes.len() as u64;
             mark(&mut into.marks, &stored.block, offset);
             let body = BlockBody::new(&stored.block, &stored.befores, &mut into.keys);
-            into.check = Body::Block(body).write(into.check, &mut bytes);
+            let check = Body::Block(body).write(into.check, &mut bytes);
+            into.check = check.map_err(too_long(File::Compacted))?;
             into.next = height + 1;
         }
         self.disk.write(File::Compacted, into.end, &bytes)?;

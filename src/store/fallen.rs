@@ -13,7 +13,9 @@ use super::branch::Fallen;
 use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
 use super::log::{Log, Mark};
-use super::record::{self, BlockBody, Body, CHECK_BYTES, HEADER_BYTES, Header, StoredBlock};
+use super::record::{
+    self, BlockBody, Body, CHECK_BYTES, HEADER_BYTES, Header, StoredBlock, too_long,
+};
 use super::window::{Found, Window};
 use crate::ledger::{Hash, Tip};
 use crate::limits;
@@ -57,16 +59,17 @@ impl<D: Disk> Log<D> {
                 let header = record::header(self.difficulty());
                 saving.check = record::le_u32(&header[HEADER_BYTES - CHECK_BYTES..]);
                 bytes.extend_from_slice(&header);
-                saving.close(height, block.prev_hash, &mut bytes);
+                saving.close(height, block.prev_hash, &mut bytes)?;
                 self.disk.set_len(File::Fallen, 0)?;
             }
             let body = BlockBody::new(block, &read.stored.befores, &mut saving.keys);
-            saving.check = Body::Block(body).write(saving.check, &mut bytes);
+            let check = Body::Block(body).write(saving.check, &mut bytes);
+            saving.check = check.map_err(too_long(File::Fallen))?;
             saving.cursor = Some(read.after);
         }
         let last = saving.cursor.filter(|cursor| cursor.height == fallen.to);
         if let Some(last) = last {
-            saving.close(last.height, last.prev_hash, &mut bytes);
+            saving.close(last.height, last.prev_hash, &mut bytes)?;
         }
         self.disk.write(File::Fallen, saving.end, &bytes)?;
         saving.end += bytes.len() as u64;
@@ -80,9 +83,10 @@ impl<D: Disk> Log<D> {
 }
 
 impl Saving {
-    fn close(&mut self, length: u64, tip: Hash, bytes: &mut Vec<u8>) {
-        let tip = *tip.as_bytes();
-        self.check = Body::Close { length, tip }.write(self.check, bytes);
+    fn close(&mut self, length: u64, hash: Hash, bytes: &mut Vec<u8>) -> Result<(), DiskError> {
+        let check = Body::close(Tip { length, hash }).write(self.check, bytes);
+        self.check = check.map_err(too_long(File::Fallen))?;
+        Ok(())
     }
 }
 
@@ -147,7 +151,7 @@ impl Saved {
         };
         let Tip { length, hash } = self.before;
         match Body::read(body) {
-            Some(Body::Block(body)) if body.index == length => {
+            Some(Body::Block(body)) if body.index == length && length < u64::MAX => {
                 let stored = body.into_block(hash, &mut self.keys);
                 let stored = stored.ok_or_else(|| not_whole(at))?;
                 self.before = Tip {
@@ -296,8 +300,9 @@ mod tests {
             check: record::le_u32(&bytes[HEADER_BYTES - CHECK_BYTES..]),
             ..Saving::default()
         };
-        saving.close(0, Hash::ZERO, &mut bytes);
-        saving.close(0, Hash::ZERO, &mut bytes);
+        for _ in 0..2 {
+            saving.close(0, Hash::ZERO, &mut bytes).expect("short");
+        }
         let mut disk = MemoryDisk::default();
         *disk.live(File::Fallen) = bytes;
         assert!(saved(disk).is_err());

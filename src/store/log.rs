@@ -10,9 +10,12 @@ use super::branch::{Branch, Fallen};
 use super::compact::Compaction;
 use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
+pub(super) use super::mark::Mark;
+pub(super) use super::mark::{Place, mark, tip_of};
 use super::record::{BlockBody, Body, StoredBlock};
 use super::repair::Gap;
 use super::window::{Found, Window};
+use crate::ledger::items::Before;
 use crate::ledger::{Block, Changes, Hash, Items, RuleError, Timestamp, Tip};
 use crate::limits;
 
@@ -55,17 +58,6 @@ pub struct Verified {
     pub length: u64,
 }
 
-/// Where a block begins. 48 bytes, so less than a byte of memory for a block of the chain.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Mark {
-    /// The block's height.
-    pub height: u64,
-    /// Its record's offset.
-    pub offset: u64,
-    /// The hash of the block before.
-    pub prev_hash: Hash,
-}
-
 /// A block that was read back.
 pub(super) struct Read {
     pub stored: StoredBlock,
@@ -73,19 +65,6 @@ pub(super) struct Read {
     pub bytes: u64,
     /// Where the next record begins.
     pub after: Mark,
-}
-
-/// Adds the mark of a block if it needs one: the first after a gap, every so many, and where many
-/// bytes would have to be passed over.
-pub(super) fn mark(marks: &mut Vec<Mark>, block: &Block, offset: u64) {
-    let far = |last: &Mark| offset - last.offset > limits::MARK_BYTES;
-    if marks.last().is_none_or(far) || block.index.is_multiple_of(limits::MARK_SPACING) {
-        marks.push(Mark {
-            height: block.index,
-            offset,
-            prev_hash: block.prev_hash,
-        });
-    }
 }
 
 /// What the records up to `end` say.
@@ -99,6 +78,9 @@ pub(super) struct State {
     pub tip: Tip,
     pub tip_time: Timestamp,
     pub items: Items,
+    /// The last block is not what stands last in the file: the chain ends at the fork of a branch
+    /// of which no block is left.
+    pub forked: bool,
     /// Bytes of blocks that fell out of the chain.
     pub garbage: u64,
     pub verified: Option<Verified>,
@@ -118,6 +100,7 @@ impl State {
             },
             tip_time: Timestamp::Integer(0),
             items: Items::default(),
+            forked: false,
             garbage: 0,
             verified: None,
         }
@@ -125,13 +108,13 @@ impl State {
 
     /// Takes the next block, whose record lies from `self.end` to `end`.
     pub fn extend(&mut self, block: &Block, changes: Changes, end: u64, check: u32) {
-        assert_eq!(block.prev_hash, self.tip.hash, "a block extends the tip");
         self.items.commit(changes);
-        mark(&mut self.marks, block, self.end);
-        self.tip = Tip {
-            length: block.index + 1,
-            hash: block.hash,
-        };
+        match core::mem::take(&mut self.forked) {
+            // From the mark before, reading would go on to what the branch replaced.
+            true => self.marks.push(Mark::of(block, self.end)),
+            false => mark(&mut self.marks, block, self.end),
+        }
+        self.tip = tip_of(block);
         self.tip_time = block.timestamp;
         (self.end, self.check) = (end, check);
     }
@@ -155,8 +138,9 @@ pub struct Log<D> {
     pub(super) branch: Option<Branch>,
     pub(super) last_switch: Option<Fallen>,
     pub(super) gap: Option<Gap>,
-    /// The last branch was taken in without its closing record, for there is a hole in it.
-    pub(super) open_branch: bool,
+    /// The last branch was taken in without its closing record, for there is a hole in it: where
+    /// it begins.
+    pub(super) open_branch: Option<Place>,
     /// Replaying passed over damage in what had fallen out of the chain.
     pub(super) passed: bool,
     /// What the first record's check begins with.
@@ -194,7 +178,7 @@ impl<D: Disk> Log<D> {
             branch: None,
             last_switch: None,
             gap: None,
-            open_branch: false,
+            open_branch: None,
             passed: false,
             first_check,
             compaction: None,
@@ -291,8 +275,8 @@ impl<D: Disk> Log<D> {
 
     /// Adds a block to the chain. It is durable when this returns.
     ///
-    /// The caller has checked what can be told of the block alone, and its signatures; its place
-    /// and what it does to the items are checked here.
+    /// The caller has checked what can be told of the block alone, and its signatures; its place,
+    /// its size ([`limits::RECORD_BODY_MAX`]) and what it does to the items are checked here.
     pub fn append(&mut self, block: &Block) -> Result<(), AppendError> {
         assert!(
             self.branch
@@ -307,20 +291,59 @@ impl<D: Disk> Log<D> {
         self.check_writable()?;
         self.scratch.clear();
         let keys_before = self.state.keys.count();
-        let body = Body::Block(BlockBody::new(block, &befores, &mut self.state.keys));
-        let check = body.write(self.state.check, &mut self.scratch);
-        let end = self.state.end + self.scratch.len() as u64;
-        let written = self.disk.write(File::Chain, self.state.end, &self.scratch);
-        if let Err(error) = written.and_then(|()| self.sync()) {
-            self.state.keys.truncate(keys_before);
-            return Err(self.fail(error).into());
-        }
+        let written = self.write_block(block, &befores);
+        let (start, check) = match written {
+            Ok(written) => written,
+            Err(error) => {
+                self.state.keys.truncate(keys_before);
+                return Err(match error {
+                    AppendError::Disk(error) => self.fail(error).into(),
+                    rule => rule,
+                });
+            }
+        };
         if let Some(branch) = &mut self.branch {
             branch.shield_from(&self.state.items, block, self.scratch.len() as u64);
         }
+        let end = self.state.end + self.scratch.len() as u64;
+        self.state.end += start;
         self.state.extend(block, changes, end, check);
         self.scratch.shrink_to(limits::WINDOW_BYTES);
         Ok(())
+    }
+
+    /// Writes a block's record behind the last one, durably. At a fork that the file does not tell
+    /// of, it is a branch of one block. Returns where the record begins in what was written, which
+    /// stays in `scratch`, and the last check.
+    fn write_block(
+        &mut self,
+        block: &Block,
+        befores: &[Before],
+    ) -> Result<(u64, u32), AppendError> {
+        let (mut check, forked) = (self.state.check, self.state.forked);
+        let mut ends = Vec::with_capacity(3);
+        if forked {
+            let fork = self.state.tip.length;
+            check = Body::Branch { fork }.write(check, &mut self.scratch)?;
+            ends.push(self.scratch.len());
+        }
+        let start = self.scratch.len() as u64;
+        let body = Body::Block(BlockBody::new(block, befores, &mut self.state.keys));
+        check = body.write(check, &mut self.scratch)?;
+        ends.push(self.scratch.len());
+        if forked {
+            check = Body::close(tip_of(block)).write(check, &mut self.scratch)?;
+            ends.push(self.scratch.len());
+        }
+        let mut from = 0;
+        // One after the other, as in a switch: each record proves that those before it are there.
+        for end in ends {
+            let at = self.state.end + from as u64;
+            self.disk.write(File::Chain, at, &self.scratch[from..end])?;
+            self.sync()?;
+            from = end;
+        }
+        Ok((start, check))
     }
 
     pub(super) fn check_writable(&self) -> Result<(), DiskError> {
@@ -365,7 +388,13 @@ impl<D: Disk> Log<D> {
 
     /// Reads a block of the chain back, with the place of its record.
     pub(super) fn read_record(&mut self, height: u64) -> Result<Read, DiskError> {
-        assert!(height < self.state.tip.length, "the chain is shorter");
+        if height >= self.state.tip.length {
+            return Err(DiskError {
+                file: File::Chain,
+                action: "read",
+                reason: format!("it has no block {height}"),
+            });
+        }
         let at = self
             .state
             .marks
@@ -378,7 +407,18 @@ impl<D: Disk> Log<D> {
         {
             from = cursor;
         }
-        let read = self.read_from(from, height);
+        let named = match self.state.marks.get(at) {
+            _ if height + 1 == self.state.tip.length => Some(self.state.tip.hash),
+            Some(next) if next.height == height + 1 => Some(next.prev_hash),
+            _ => None,
+        };
+        let read = self.read_from(from, height).and_then(|read| {
+            // Known without reading, so what is handed out ends where the next part begins.
+            match named.is_none_or(|hash| hash == read.stored.block.hash) {
+                true => Ok(read),
+                false => Err(damaged(height, from.offset)),
+            }
+        });
         if read.is_err() {
             self.damaged.get_or_insert(height);
         }
@@ -407,11 +447,7 @@ impl<D: Disk> Log<D> {
 
     /// Reads on from a mark to the block at `height`; also returns the mark behind it.
     pub(super) fn read_from(&mut self, mut from: Mark, height: u64) -> Result<Read, DiskError> {
-        let damaged = |offset| DiskError {
-            file: File::Chain,
-            action: "read",
-            reason: format!("block {height} is damaged at byte {offset}"),
-        };
+        let damaged = |offset| damaged(height, offset);
         loop {
             let found = self.window.record(&mut self.disk, from.offset)?;
             let Found::Record { body, next, .. } = found else {
@@ -427,7 +463,9 @@ impl<D: Disk> Log<D> {
                         prev_hash: hash,
                     };
                     if from.height == height {
+                        let keys = self.state.keys.count();
                         let block = body.into_block(from.prev_hash, &mut self.state.keys);
+                        self.state.keys.truncate(keys);
                         return Ok(Read {
                             stored: block.ok_or_else(|| damaged(from.offset))?,
                             bytes: next - from.offset,
@@ -436,9 +474,18 @@ impl<D: Disk> Log<D> {
                     }
                     from = after;
                 }
-                Some(Body::Branch { .. } | Body::Close { .. }) => from.offset = next,
+                // Where a branch begins there is a mark.
+                Some(Body::Close { .. }) => from.offset = next,
                 _ => return Err(damaged(from.offset)),
             }
         }
+    }
+}
+
+fn damaged(height: u64, offset: u64) -> DiskError {
+    DiskError {
+        file: File::Chain,
+        action: "read",
+        reason: format!("block {height} is damaged at byte {offset}"),
     }
 }

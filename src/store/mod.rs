@@ -1,6 +1,6 @@
 //! The chain file: append-only, every block durable before anybody hears of it.
 //!
-//! `record` is one record as bytes, `window` reads them, `log` appends and reads back, `branch`
+//! `record` is one record as bytes, `window` reads them, `mark` says where they are, `log` appends and reads back, `branch`
 //! takes another chain, `recover` opens the file whatever happened to it, `repair` fills its holes;
 //! `checkpoint` makes that fast, `compact` keeps the file small, and `fallen` saves what an alarming
 //! switch took out. `book` and `waiting` are what a node remembers over a restart beside the chain;
@@ -16,6 +16,7 @@ pub mod events;
 pub mod fallen;
 pub mod keys;
 pub mod log;
+mod mark;
 mod opening;
 pub mod record;
 pub mod recover;

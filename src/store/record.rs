@@ -18,9 +18,12 @@
 
 use serde::{Deserialize, Serialize};
 
+use super::disk::{DiskError, File};
 use super::keys::KeyTable;
 use crate::ledger::items::Before;
-use crate::ledger::{Block, Hash, Kind, PublicKey, Signature, Timestamp, Transaction, Uid};
+use crate::ledger::{
+    Block, Hash, Kind, PublicKey, RuleError, Signature, Timestamp, Tip, Transaction, Uid,
+};
 use crate::limits;
 
 /// The first bytes of a chain file: not text, and broken by whatever alters line ends.
@@ -52,7 +55,8 @@ pub enum Header {
     },
     /// A chain file of a later format.
     Newer(u16),
-    /// A chain file whose header fails its check.
+    /// A chain file whose header fails its check, or asks for more work than
+    /// [`limits::DIFFICULTY_MAX`].
     Damaged,
     /// Something else.
     Foreign,
@@ -83,6 +87,8 @@ pub fn read_header(bytes: &[u8]) -> Header {
         Header::Damaged
     } else if version > VERSION {
         Header::Newer(version)
+    } else if bytes[DIFFICULTY_AT] > limits::DIFFICULTY_MAX {
+        Header::Damaged
     } else {
         Header::Ours {
             difficulty: bytes[DIFFICULTY_AT],
@@ -190,11 +196,12 @@ impl From<Timestamp> for Time {
     }
 }
 
-impl From<Time> for Timestamp {
-    fn from(time: Time) -> Timestamp {
-        match time {
-            Time::Float(value) => Timestamp::Float(value),
-            Time::Integer(value) => Timestamp::Integer(value),
+impl Time {
+    /// The time; `None` if it is not a number or infinite, which no text can spell.
+    pub fn timestamp(self) -> Option<Timestamp> {
+        match self {
+            Time::Float(value) => value.is_finite().then_some(Timestamp::Float(value)),
+            Time::Integer(value) => Some(Timestamp::Integer(value)),
         }
     }
 }
@@ -235,11 +242,15 @@ impl<'a> BlockBody<'a> {
     }
 
     /// The block behind `prev_hash`. Keys it brings are added to `keys`; `None` if it calls a key
-    /// by a number that is not known or not the next.
+    /// by a number that is not known or not the next, or has a value that no block has: a record
+    /// may have been made by anybody, with all its checks.
     pub fn into_block(self, prev_hash: Hash, keys: &mut KeyTable) -> Option<StoredBlock> {
         let mut befores = Vec::with_capacity(self.transactions.len());
         let mut transactions = Vec::with_capacity(self.transactions.len());
         for stored in self.transactions {
+            if stored.before.checked_sub(1) > Some(self.index) {
+                return None;
+            }
             befores.push(stored.before);
             transactions.push(Transaction {
                 requester: match stored.author {
@@ -250,13 +261,13 @@ impl<'a> BlockBody<'a> {
                         key
                     }
                 },
-                uid: Uid::from_wtf8(stored.uid.to_vec()),
+                uid: Uid::read_wtf8(stored.uid)?,
                 kind: if stored.release {
                     Kind::Release
                 } else {
                     Kind::Request
                 },
-                timestamp: stored.timestamp.into(),
+                timestamp: stored.timestamp.timestamp()?,
                 signature: Signature::from_halves(stored.r, stored.s),
             });
         }
@@ -265,7 +276,7 @@ impl<'a> BlockBody<'a> {
             prev_hash,
             transactions,
             nonce: self.nonce,
-            timestamp: self.timestamp.into(),
+            timestamp: self.timestamp.timestamp()?,
             hash: Hash::new(self.hash),
         };
         Some(StoredBlock { block, befores })
@@ -290,25 +301,44 @@ impl<'a> Body<'a> {
         }
     }
 
+    /// The record that makes a branch count, with which the chain ends so.
+    pub fn close(tip: Tip) -> Body<'a> {
+        Body::Close {
+            length: tip.length,
+            tip: *tip.hash.as_bytes(),
+        }
+    }
+
     /// Adds the record of this body to `out` and returns its check. `before` is the check of the
-    /// record in front of it.
-    pub fn write(&self, before: u32, out: &mut Vec<u8>) -> u32 {
+    /// record in front of it. A body above [`limits::RECORD_BODY_MAX`] is refused as too long, and
+    /// `out` is as it was.
+    pub fn write(&self, before: u32, out: &mut Vec<u8>) -> Result<u32, RuleError> {
         let start = out.len();
         out.extend_from_slice(&[0; PREFIX_BYTES]);
         let mut bytes =
             postcard::to_extend(self, core::mem::take(out)).expect("memory takes every record");
         let body = bytes.len() - start - PREFIX_BYTES;
-        assert!(
-            body <= limits::RECORD_BODY_MAX,
-            "a block's text bounds its record"
-        );
+        if body > limits::RECORD_BODY_MAX {
+            bytes.truncate(start);
+            *out = bytes;
+            return Err(RuleError::TooLong);
+        }
         let length = u32::try_from(body).expect("a body is small").to_le_bytes();
         bytes[start..][..LENGTH_CHECK_AT].copy_from_slice(&length);
         bytes[start + LENGTH_CHECK_AT..][..2].copy_from_slice(&length_check(length));
         let check = check(before, &bytes[start..]);
         bytes.extend_from_slice(&check.to_le_bytes());
         *out = bytes;
-        check
+        Ok(check)
+    }
+}
+
+/// What a record that cannot be written is to whoever writes a file of blocks that are known.
+pub(super) fn too_long(file: File) -> impl Fn(RuleError) -> DiskError {
+    move |_| DiskError {
+        file,
+        action: "write",
+        reason: "a block is too long for a record".into(),
     }
 }
 
@@ -335,7 +365,8 @@ mod tests {
         let mut keys = KeyTable::default();
         keys.add(block.transactions[0].requester);
         let mut out = Vec::new();
-        Body::Block(BlockBody::new(&block, &[999_999], &mut keys)).write(0, &mut out);
+        let body = Body::Block(BlockBody::new(&block, &[999_999], &mut keys));
+        body.write(0, &mut out).expect("short");
         assert!(out.len() <= 150, "{} bytes", out.len());
     }
 
@@ -346,7 +377,8 @@ mod tests {
         let (mut writing, mut reading) = (KeyTable::default(), KeyTable::default());
         for _ in 0..2 {
             let mut out = Vec::new();
-            let check = Body::Block(BlockBody::new(&block, &[3], &mut writing)).write(9, &mut out);
+            let body = Body::Block(BlockBody::new(&block, &[3], &mut writing));
+            let check = body.write(9, &mut out).expect("short");
             let prefix = out.first_chunk().expect("long enough");
             assert_eq!(
                 body_length(prefix),
@@ -373,7 +405,8 @@ mod tests {
     #[test]
     fn every_flipped_bit_and_every_other_place_is_noticed() {
         let mut out = Vec::new();
-        Body::Branch { fork: 77 }.write(1, &mut out);
+        let written = Body::Branch { fork: 77 }.write(1, &mut out);
+        written.expect("short");
         assert!(open(&out, 1).is_some());
         assert!(open(&out, 2).is_none());
         for bit in 0..out.len() * 8 {

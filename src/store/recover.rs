@@ -22,10 +22,10 @@
 use super::branch::Branch;
 use super::checkpoint;
 use super::disk::{Disk, DiskError, File};
-use super::log::{AppendError, Log, Mark, State, mark};
+use super::log::{AppendError, Log, Mark, Place, State, mark};
 use super::opening::Stop;
 pub use super::opening::{Ending, OpenError, Opening, WAY_OUT};
-use super::record::{self, Body, CHECK_BYTES, HEADER_BYTES, Header};
+use super::record::{self, Body, CHECK_BYTES, HEADER_BYTES, Header, StoredBlock, too_long};
 use super::window::{Found, Window};
 use crate::ledger::{Block, Changes, Hash, Timestamp};
 
@@ -103,6 +103,9 @@ impl<D: Disk> Log<D> {
         if log.tip().length == 0 {
             // Without a first block there is no chain that could be mended.
             log.give_up()?;
+            if log.state.forked {
+                log.reopen()?;
+            }
         }
         log.begin_chain(now)?;
         opening.passed = log.passed;
@@ -117,7 +120,11 @@ impl<D: Disk> Log<D> {
         self.append(&Block::genesis(now))
             .map_err(|error| match error {
                 AppendError::Disk(error) => error,
-                AppendError::Rule(_) => unreachable!("a first block breaks no rule"),
+                AppendError::Rule(error) => DiskError {
+                    file: File::Chain,
+                    action: "begin",
+                    reason: error.to_string(),
+                },
             })
     }
 
@@ -178,10 +185,11 @@ impl<D: Disk> Log<D> {
         let Found::Record { body, check, next } = found else {
             return self.ending(self.state.end, false).map(Some);
         };
+        let keys = self.state.keys.count();
         let sound = match Body::read(body) {
             Some(Body::Block(body)) if body.index == self.state.tip.length => {
                 let stored = body.into_block(self.state.tip.hash, &mut self.state.keys);
-                stored.is_some_and(|stored| {
+                stored.filter(names_its_place).is_some_and(|stored| {
                     let mut changes = Changes::default();
                     let befores = changes.apply_block(&self.state.items, &stored.block);
                     let sound = befores == Ok(stored.befores);
@@ -196,11 +204,11 @@ impl<D: Disk> Log<D> {
                 return self.take_branch(fork, next);
             }
             // Of a branch that was taken in although there was a hole in it.
-            Some(Body::Close { length, tip }) if self.open_branch => {
+            Some(Body::Close { length, tip }) if self.open_branch.is_some() => {
                 let fits = length == self.state.tip.length && Hash::new(tip) == self.state.tip.hash;
                 if fits {
                     (self.state.end, self.state.check) = (next, check);
-                    self.open_branch = false;
+                    self.open_branch = None;
                 }
                 fits
             }
@@ -209,6 +217,8 @@ impl<D: Disk> Log<D> {
         if sound {
             return Ok(None);
         }
+        // A block that is written next would call them by numbers that the file does not explain.
+        self.state.keys.truncate(keys);
         self.ending(self.state.end, false).map(Some)
     }
 
@@ -220,26 +230,17 @@ impl<D: Disk> Log<D> {
         match replayed {
             Replayed::Closed => return Ok(None),
             Replayed::Unfit => {}
-            Replayed::Unfinished {
-                mut marks,
-                end,
-                check,
-            } => {
+            Replayed::Unfinished { marks, end, check } => {
                 let ending = self.ending(end, true)?;
                 if ending == Ending::Gap
                     && self.behind(end)?.closed
                     && let Some(branch) = self.branch.take()
                 {
-                    if marks.is_empty() {
-                        // Its first block, when that is there again, is elsewhere than ours was.
-                        marks.push(Mark {
-                            height: fork,
-                            offset: end,
-                            prev_hash: branch.tip().hash,
-                        });
-                    }
+                    self.open_branch = Some(Place {
+                        offset: self.state.end,
+                        check: self.state.check,
+                    });
                     self.switch(branch, marks, end, check);
-                    self.open_branch = true;
                     return Ok(Some(Ending::Gap));
                 }
                 self.branch = None;
@@ -275,7 +276,7 @@ impl<D: Disk> Log<D> {
             match Body::read(body) {
                 Some(Body::Block(body)) => {
                     let stored = body.into_block(branch.tip().hash, &mut self.state.keys);
-                    let Some(stored) = stored else {
+                    let Some(stored) = stored.filter(names_its_place) else {
                         return Ok(Replayed::Unfit);
                     };
                     let befores = branch.extend(&self.state.items, &stored.block);
@@ -289,7 +290,7 @@ impl<D: Disk> Log<D> {
                 {
                     let branch = self.branch.take().expect("it was opened above");
                     self.last_switch = Some(self.switch(branch, marks, next, check));
-                    self.open_branch = false;
+                    self.open_branch = None;
                     return Ok(Replayed::Closed);
                 }
                 _ => return Ok(Replayed::Unfit),
@@ -332,24 +333,21 @@ impl<D: Disk> Log<D> {
         Ok(false)
     }
 
-    /// Closes a branch whose hole is filled and that never came to its closing record.
+    /// Closes a branch whose hole is filled and that never came to its closing record. One without
+    /// a block is never closed.
     pub(super) fn close_branch(&mut self) -> Result<(), DiskError> {
-        if !self.open_branch {
+        if self.open_branch.is_none() || self.state.forked {
             return Ok(());
         }
-        let tip = self.state.tip;
-        let body = Body::Close {
-            length: tip.length,
-            tip: *tip.hash.as_bytes(),
-        };
         self.scratch.clear();
-        let check = body.write(self.state.check, &mut self.scratch);
+        let check = Body::close(self.state.tip).write(self.state.check, &mut self.scratch);
+        let check = check.map_err(too_long(File::Chain))?;
         self.disk
             .write(File::Chain, self.state.end, &self.scratch)?;
         self.sync()?;
         self.state.end += self.scratch.len() as u64;
         self.state.check = check;
-        self.open_branch = false;
+        self.open_branch = None;
         Ok(())
     }
 
@@ -411,6 +409,12 @@ impl<D: Disk> Log<D> {
             passed: self.passed,
         })
     }
+}
+
+/// Whether a block's hash is that of its content, and so of the block before it, which its record
+/// leaves out.
+fn names_its_place(stored: &StoredBlock) -> bool {
+    stored.block.check_alone(0).is_ok()
 }
 
 fn read_header(disk: &mut impl Disk) -> Result<Header, DiskError> {

@@ -13,9 +13,9 @@
 
 use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
-use super::log::{AppendError, Log, State};
+use super::log::{AppendError, Log, Place, State, tip_of};
 use super::record::{BlockBody, Body, HEADER_BYTES};
-use super::recover::Ending;
+use super::recover::{Ending, Opening};
 use super::window::Found;
 use crate::ledger::{Block, Changes, Hash, Tip};
 
@@ -53,7 +53,7 @@ impl<D: Disk> Log<D> {
     pub fn gap(&self) -> Option<u64> {
         self.gap
             .as_ref()
-            .map(|gap| gap.length.max(self.tip().length + 1))
+            .map(|gap| gap.length.max(self.tip().length.saturating_add(1)))
     }
 
     /// Remembers the hole at the end of the state, behind which something sound stands.
@@ -71,7 +71,7 @@ impl<D: Disk> Log<D> {
                 filling: None,
             });
             if let Some(Body::Block(body)) = Body::read(body) {
-                gap.length = body.index + 1;
+                gap.length = body.index.saturating_add(1);
             }
             from = next;
         }
@@ -104,11 +104,8 @@ impl<D: Disk> Log<D> {
         block.check_link(filling.tip.length, &filling.tip.hash)?;
         let befores = filling.changes.apply_block(&self.state.items, block)?;
         let body = Body::Block(BlockBody::new(block, &befores, &mut filling.keys));
-        filling.check = body.write(filling.check, &mut filling.bytes);
-        filling.tip = Tip {
-            length: block.index + 1,
-            hash: block.hash,
-        };
+        filling.check = body.write(filling.check, &mut filling.bytes)?;
+        filling.tip = tip_of(block);
         let end = self.state.end + filling.bytes.len() as u64;
         if end < gap.next {
             return Ok(Mended::More);
@@ -130,7 +127,8 @@ impl<D: Disk> Log<D> {
             return Err(self.stop(error).into());
         }
         self.window.forget();
-        self.take_up()?;
+        // What follows is sound and not known: a block that is added must not be written over it.
+        self.take_up().map_err(|error| self.stop(error))?;
         Ok(Mended::Done)
     }
 
@@ -139,21 +137,40 @@ impl<D: Disk> Log<D> {
         self.gap = None;
         self.forget_cursor();
         let ending = self.replay()?;
-        if ending != Ending::Clean && ending != Ending::Gap {
-            self.cut(ending)?;
+        self.end_reading(ending).map(|_| ())
+    }
+
+    /// Cuts what does not count; says what that was.
+    fn end_reading(&mut self, ending: Ending) -> Result<Option<Opening>, DiskError> {
+        match ending {
+            Ending::Clean | Ending::Gap => Ok(None),
+            ending => self.cut(ending).map(Some),
         }
-        Ok(())
     }
 
     /// Gives up what is behind the hole: it is copied into a file beside, whose name this returns,
     /// and cut. The chain can grow again.
+    ///
+    /// Of a branch that is given up from its first block on nothing stays in the file, for a branch
+    /// without a block would have to be closed behind blocks that are no longer the chain's. Until
+    /// a block comes, a start finds the chain that the branch had replaced.
     pub fn give_up(&mut self) -> Result<Option<String>, DiskError> {
         if self.gap.is_none() {
             return Ok(None);
         }
         self.check_writable()?;
-        let name = self.disk.set_aside(File::Chain, self.state.end)?;
+        let end = Place {
+            offset: self.state.end,
+            check: self.state.check,
+        };
+        let empty = self.open_branch.filter(|_| self.state.forked);
+        let Place { offset, check } = empty.unwrap_or(end);
+        let name = self.disk.set_aside(File::Chain, offset)?;
         self.gap = None;
+        (self.state.end, self.state.check) = (offset, check);
+        if empty.is_some() {
+            self.open_branch = None;
+        }
         let cut = self.disk.set_len(File::Chain, self.state.end);
         if let Err(error) = cut.and_then(|()| self.sync()) {
             return Err(self.fail(error));
@@ -166,17 +183,30 @@ impl<D: Disk> Log<D> {
     }
 
     /// Reads the whole file again, as after a start without a checkpoint: damage that was found
-    /// while running becomes a hole that can be filled.
-    pub fn reopen(&mut self) -> Result<(), DiskError> {
+    /// while running becomes a hole that can be filled. What was cut, because nothing sound stood
+    /// behind the damage, is returned.
+    pub fn reopen(&mut self) -> Result<Option<Opening>, DiskError> {
+        self.check_writable()?;
         self.abandon();
         self.compaction = None;
-        self.open_branch = false;
+        (self.gap, self.open_branch) = (None, None);
         self.window.forget();
+        self.forget_cursor();
         self.forget_damage();
-        self.state = State::new(HEADER_BYTES as u64, self.first_check);
-        self.take_up()?;
+        let begin = State::new(HEADER_BYTES as u64, self.first_check);
+        let before = core::mem::replace(&mut self.state, begin);
+        let cut = match self.replay() {
+            Ok(ending) => self.end_reading(ending).map_err(|error| self.stop(error))?,
+            Err(error) => {
+                // Whatever cannot be read now is there all the same.
+                self.state = before;
+                (self.gap, self.open_branch, self.branch) = (None, None, None);
+                self.forget_cursor();
+                return Err(error);
+            }
+        };
         self.last_switch = None;
-        Ok(())
+        Ok(cut)
     }
 
     /// The hash that a block behind the chain, or behind what fills its hole so far, must name.

@@ -2,12 +2,15 @@
 
 use super::disk::File;
 use super::disk::memory::MemoryDisk;
+use super::keys::KeyTable;
 use super::log::Log;
+use super::record::{self, BlockBody, Body};
 use super::recover::Ending;
 use super::repair::Mended;
-use super::tests::{NOW, check, open, tip, toggle};
+use super::tests::{NOW, check, open, stage, tip, toggle};
 use super::upkeep_tests::grown;
-use crate::ledger::Block;
+use super::window::Found;
+use crate::ledger::{Block, Changes, Items};
 
 /// What a peer that has the whole chain can tell.
 fn chain(log: &mut Log<MemoryDisk>) -> Vec<Block> {
@@ -216,4 +219,150 @@ fn open_again(log: &Log<MemoryDisk>) -> Log<MemoryDisk> {
     assert_eq!(ending, Ending::Gap);
     log.reopen().expect("reads");
     log
+}
+
+/// A chain of which a switch replaced the last five blocks, with a flipped bit in the first block
+/// that it brought; and the offset of the switch's record.
+fn damaged_behind_a_fork(blocks: u64) -> (Log<MemoryDisk>, u64) {
+    let (mut log, _) = open(MemoryDisk::default());
+    for step in 0..blocks {
+        let author = u8::try_from(step % 5 + 1).expect("small");
+        toggle(&mut log, author, &format!("item-{}", step % 17)).expect("appended");
+    }
+    let (length, fork) = (log.tip().length, log.bytes());
+    stage(&mut log, length - 5, 7, "z");
+    while log.adopt(4).expect("adopts").is_none() {}
+    toggle(&mut log, 2, "last").expect("appended");
+    let Found::Record { next, .. } = log.window.record(&mut log.disk, fork).expect("reads") else {
+        panic!("a branch begins there");
+    };
+    let first = usize::try_from(next).expect("small");
+    log.disk.live(File::Chain)[first + 20] ^= 1;
+    (log, fork)
+}
+
+#[test]
+fn the_first_block_of_a_branch_that_nobody_has_takes_nothing_else_with_it() {
+    for blocks in [12, 69, 70, 128] {
+        let (whole, fork) = damaged_behind_a_fork(blocks);
+        let (mut log, ending) = open(whole.disk.clone());
+        assert_eq!(ending, Ending::Gap);
+        let expected = chain(&mut log);
+        log.give_up().expect("copied and cut");
+        assert_eq!(log.bytes(), fork, "no branch without a block is left");
+        assert_eq!(chain(&mut log), expected);
+        // A start before anything else came finds what the switch had replaced.
+        let (mut again, ending) = open(log.disk.clone());
+        assert_eq!((tip(&again).0, ending), (blocks + 1, Ending::Clean));
+        check(&mut again);
+        for name in ["one", "two", "three"] {
+            toggle(&mut log, 3, name).expect("goes on");
+            check(&mut log);
+            let known = chain(&mut log);
+            let (mut again, ending) = open(log.disk.after_power_cut(0));
+            assert_eq!((tip(&again), ending), (tip(&log), Ending::Clean));
+            assert!(
+                chain(&mut again) == known,
+                "{blocks}: old blocks under the right tip"
+            );
+            check(&mut again);
+        }
+    }
+}
+
+/// A node whose chain ends at a fork that its file does not tell of.
+fn at_a_fork() -> Log<MemoryDisk> {
+    let (mut log, _) = open(damaged_behind_a_fork(70).0.disk);
+    log.give_up().expect("copied and cut");
+    log
+}
+
+#[test]
+fn a_checkpoint_does_not_know_more_than_the_file() {
+    let mut log = at_a_fork();
+    log.write_checkpoint();
+    log.checkpoint();
+    let (mut again, _) = open(log.disk.after_power_cut(0));
+    toggle(&mut again, 3, "one").expect("goes on");
+    let expected = chain(&mut again);
+    let mut disk = again.disk.after_power_cut(0);
+    disk.live(File::Checkpoint).clear();
+    let (mut slow, ending) = open(disk);
+    assert_eq!((tip(&slow), ending), (tip(&again), Ending::Clean));
+    assert!(chain(&mut slow) == expected);
+}
+
+#[test]
+fn a_compaction_at_a_fork_leaves_a_file_that_tells_of_it() {
+    let mut log = at_a_fork();
+    let expected = chain(&mut log);
+    while !log.compact(20).expect("compacts") {}
+    let (mut again, ending) = open(log.disk.after_power_cut(0));
+    assert_eq!((tip(&again), ending), (tip(&log), Ending::Clean));
+    assert!(chain(&mut again) == expected);
+    for log in [&mut log, &mut again] {
+        toggle(log, 3, "one").expect("goes on");
+        check(log);
+    }
+    assert!(log.disk.live(File::Chain) == again.disk.live(File::Chain));
+}
+
+#[test]
+fn the_branch_that_comes_after_the_last_resort_is_the_chain() {
+    for back in [0, 3] {
+        let mut log = at_a_fork();
+        let fork = log.tip().length - back;
+        stage(&mut log, fork, back + 2, "other");
+        while log.adopt(1).expect("adopts").is_none() {}
+        check(&mut log);
+        let expected = chain(&mut log);
+        let (mut again, ending) = open(log.disk.after_power_cut(0));
+        assert_eq!((tip(&again), ending), (tip(&log), Ending::Clean));
+        assert!(chain(&mut again) == expected);
+    }
+}
+
+/// What a file of these blocks looks like, whether they follow each other or not.
+fn file_of(blocks: &[Block]) -> MemoryDisk {
+    let mut bytes = record::header(2).to_vec();
+    let mut check = record::le_u32(&bytes[bytes.len() - 4..]);
+    let (mut keys, mut items) = (KeyTable::default(), Items::default());
+    for block in blocks {
+        let mut changes = Changes::default();
+        let befores = changes.apply_block(&items, block).expect("fits");
+        items.commit(changes);
+        let body = Body::Block(BlockBody::new(block, &befores, &mut keys));
+        check = body.write(check, &mut bytes).expect("short");
+    }
+    let mut disk = MemoryDisk::default();
+    *disk.live(File::Chain) = bytes;
+    disk
+}
+
+#[test]
+fn a_block_behind_another_one_than_it_names_is_damage() {
+    let mut old = grown(20);
+    let mut new = open(old.disk.clone()).0;
+    let fork = old.tip().length - 3;
+    toggle(&mut old, 1, "old").expect("appended");
+    stage(&mut new, fork, 4, "new");
+    while new.adopt(9).expect("adopts").is_none() {}
+    let (old, mut mixed) = (chain(&mut old), chain(&mut new));
+    assert_eq!(tip(&open(file_of(&mixed)).0), tip(&new));
+    let last = mixed.len() - 1;
+    mixed[last] = old[last].clone();
+    let (mut log, ending) = open(file_of(&mixed));
+    assert_eq!((tip(&log).0, ending), (last as u64, Ending::Damaged));
+    check(&mut log);
+}
+
+#[test]
+fn a_read_that_ends_elsewhere_than_the_chain_does_is_damage() {
+    let mut log = grown(40);
+    let last = log.tip().length - 1;
+    toggle(&mut log, 2, "more").expect("appended");
+    log.forget_cursor();
+    log.state.marks.pop();
+    assert!(log.read(last + 1).is_err(), "an old block, or none");
+    assert_eq!(log.damaged(), Some(last + 1));
 }

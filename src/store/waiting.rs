@@ -62,12 +62,12 @@ impl TransactionBody<'_> {
     fn into_transaction(self) -> Option<Transaction> {
         Some(Transaction {
             requester: PublicKey::from_parts(self.sign, self.x)?,
-            uid: Uid::from_wtf8(self.uid.to_vec()),
+            uid: Uid::read_wtf8(self.uid)?,
             kind: match self.release {
                 true => Kind::Release,
                 false => Kind::Request,
             },
-            timestamp: self.timestamp.into(),
+            timestamp: self.timestamp.timestamp()?,
             signature: Signature::from_halves(self.r, self.s),
         })
     }

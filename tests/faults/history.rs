@@ -187,7 +187,11 @@ pub enum Broken {
     Step(Box<Log<SimDisk>>, AppendError),
 }
 
-fn perform(log: &mut Log<SimDisk>, step: &Step, compacting: &mut bool) -> Result<(), AppendError> {
+pub fn perform(
+    log: &mut Log<SimDisk>,
+    step: &Step,
+    compacting: &mut bool,
+) -> Result<(), AppendError> {
     match step {
         Step::Append(block) => log.append(block)?,
         Step::Begin(fork) => {

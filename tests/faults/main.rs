@@ -2,12 +2,16 @@
 //!
 //! `BLX_FAULTS=full` tries everything; without it a share is tried that does not take long.
 
+mod crafted;
 mod crash;
 mod damage;
 mod disk;
 mod errors;
 mod events;
 mod history;
+mod last_resort;
+#[path = "../records.rs"]
+mod records;
 
 /// Whether everything is to be tried.
 fn full() -> bool {

@@ -14,7 +14,10 @@ use serde_json::value::RawValue;
 mod backup;
 mod branch;
 mod compact;
+mod crafted;
 mod events;
+#[path = "../records.rs"]
+mod records;
 #[path = "../runner.rs"]
 mod runner;
 mod transfer;

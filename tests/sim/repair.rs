@@ -110,3 +110,49 @@ fn the_last_resort_keeps_the_rest_in_a_file_and_goes_on() {
     let length = oracle::Chain::of(&mut world, 0).length();
     assert!((10..20).contains(&length), "{length}");
 }
+
+#[test]
+fn a_last_block_that_rots_while_the_next_one_is_made_is_followed_by_none() {
+    let mut world = World::new(5);
+    // So that a block takes hundreds of turns.
+    world.difficulty = 5;
+    world.add(&[]);
+    world.hosts[0].turn = 5;
+    world.start(0);
+    let requested = |item: &'static str| {
+        let text = format!("✅ requested {item}");
+        move |world: &mut World| world.shown(0).contains(&text)
+    };
+    world.type_in(0, "1\nlamp\n");
+    assert!(world.run_until(600_000, requested("lamp")));
+    let last = world.hosts[0].disk.live(File::Chain).len() - 10;
+    world.hosts[0].disk.rot(File::Chain, last);
+    world.type_in(0, "1\ndrill\n");
+    let call = world.call(0);
+    world.run(100);
+    assert!(!requested("drill")(&mut world), "it is still being made");
+    world.say(call, b"{\"type\": \"request_chain\", \"payload\": {}}\n");
+    assert!(world.run_until(600_000, requested("drill")));
+    let shown = world.shown(0);
+    assert!(shown.contains("corruption detected at block 1"), "{shown}");
+    assert!(shown.contains("kept as chain.blx.damaged-"), "{shown}");
+    assert!(!shown.contains("repair completed"), "{shown}");
+    assert_eq!(oracle::Chain::of(&mut world, 0).length(), 2);
+}
+
+#[test]
+fn a_first_block_that_rots_is_made_anew_where_it_was_all() {
+    let mut world = World::new(6);
+    world.add(&[]);
+    world.start(0);
+    world.hosts[0].disk.rot(File::Chain, 40);
+    let call = world.call(0);
+    world.say(call, b"{\"type\": \"request_chain\", \"payload\": {}}\n");
+    world.run(2_000);
+    let shown = world.shown(0);
+    assert!(shown.contains("kept as chain.blx.damaged-"), "{shown}");
+    world.type_in(0, "1\ndrill\n");
+    world.run(2_000);
+    assert!(world.shown(0).contains("✅ requested drill"), "{shown}");
+    assert_eq!(oracle::Chain::of(&mut world, 0).length(), 2);
+}
