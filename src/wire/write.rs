@@ -11,7 +11,7 @@ use super::extension::{Greeting, Locator, put_tip};
 use super::message::MessageKind;
 use super::text;
 use crate::ledger::canonical::{self, Sink};
-use crate::ledger::{Block, Tip, Transaction};
+use crate::ledger::{Block, Tip, Transaction, tally};
 use crate::limits;
 
 /// A thing to send.
@@ -238,8 +238,10 @@ impl Writer {
                 out: &mut self.bytes[self.end..],
                 filled: 0,
                 cut: false,
+                rendered: 0,
             };
             unit.render(&mut room, source.sender());
+            tally::count(|done| done.rendered += tally::bytes(room.rendered));
             let (filled, cut) = (room.filled, room.cut);
             self.end += filled;
             *offset += filled;
@@ -460,10 +462,13 @@ struct Room<'a> {
     out: &'a mut [u8],
     filled: usize,
     cut: bool,
+    /// Bytes of text, whether they were taken or not.
+    rendered: usize,
 }
 
 impl Sink for Room<'_> {
     fn put(&mut self, piece: &[u8]) {
+        self.rendered += piece.len();
         let skipped = self.skip.min(piece.len());
         self.skip -= skipped;
         let piece = &piece[skipped..];
