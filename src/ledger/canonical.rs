@@ -4,6 +4,7 @@
 use sha2::{Digest, Sha256};
 
 use super::block::{Block, Hash};
+use super::tally;
 use super::transaction::Transaction;
 
 /// Takes text piece by piece.
@@ -12,9 +13,25 @@ pub trait Sink {
     fn put(&mut self, piece: &[u8]);
 }
 
-impl Sink for Sha256 {
+/// Hashes text, and counts it.
+#[derive(Default)]
+pub struct Digester {
+    sha: Sha256,
+    length: usize,
+}
+
+impl Digester {
+    /// The SHA-256 of the text.
+    pub fn finish(self) -> [u8; 32] {
+        tally::count(|done| done.hashed += tally::bytes(self.length));
+        self.sha.finalize().into()
+    }
+}
+
+impl Sink for Digester {
     fn put(&mut self, piece: &[u8]) {
-        self.update(piece);
+        self.sha.update(piece);
+        self.length += piece.len();
     }
 }
 
@@ -162,9 +179,9 @@ pub fn block_after_nonce(sink: &mut impl Sink, block: &Block) {
 
 /// The SHA-256 of a block's text: what its `hash` must be.
 pub fn block_hash(block: &Block) -> Hash {
-    let mut sha = Sha256::new();
-    self::block(&mut sha, block);
-    Hash::new(sha.finalize().into())
+    let mut text = Digester::default();
+    self::block(&mut text, block);
+    Hash::new(text.finish())
 }
 
 #[cfg(test)]

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::block::{Block, RuleError};
+use super::tally;
 use super::transaction::{Kind, Transaction, Uid};
 
 /// What the chain says of an item it has seen.
@@ -107,6 +108,7 @@ impl Changes {
         transaction: &Transaction,
         height: u64,
     ) -> Result<Before, RuleError> {
+        tally::count(|done| done.applied += 1);
         let before = self.get(items, &transaction.uid);
         let reserved = before.is_some_and(|state| state.reserved);
         allows(reserved, transaction)?;
@@ -158,6 +160,7 @@ impl Changes {
     /// Takes back a block that was applied to the table or in these changes, the last one first.
     pub fn undo_block(&mut self, block: &Block, befores: &[Before]) {
         assert_eq!(block.transactions.len(), befores.len());
+        tally::count(|done| done.applied += tally::bytes(befores.len()));
         for (transaction, before) in block.transactions.iter().zip(befores).rev() {
             let state = before.checked_sub(1).map(|since| ItemState {
                 reserved: transaction.kind == Kind::Release,

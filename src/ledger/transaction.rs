@@ -5,9 +5,9 @@ use core::fmt;
 use p256::ecdsa::signature::Signer;
 use p256::elliptic_curve::sec1::ToSec1Point;
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
-use sha2::{Digest, Sha256};
 
 use super::canonical;
+use super::tally;
 use super::timestamp::Timestamp;
 use crate::limits;
 
@@ -226,14 +226,15 @@ pub struct Transaction {
 impl Transaction {
     /// What tells it from every other one.
     pub fn id(&self) -> TransactionId {
-        let mut sha = Sha256::new();
-        canonical::transaction(&mut sha, self);
-        let digest: [u8; 32] = sha.finalize().into();
+        let mut text = canonical::Digester::default();
+        canonical::transaction(&mut text, self);
+        let digest = text.finish();
         TransactionId(*digest.first_chunk().expect("32 bytes begin with 16"))
     }
 
     /// Whether the two have the same id, without hashing them.
     pub fn is_same_as(&self, other: &Transaction) -> bool {
+        tally::count(|done| done.compared += 1);
         self.uid == other.uid
             && self.requester == other.requester
             && self.kind == other.kind
@@ -279,11 +280,13 @@ impl Default for Verifier {
 impl Verifier {
     /// Whether the transaction's signature is its requester's.
     pub fn verify(&mut self, transaction: &Transaction) -> bool {
+        tally::count(|done| done.signatures += 1);
         let Some(point) = self.point(&transaction.requester) else {
             return false;
         };
         self.text.clear();
         canonical::transaction(&mut self.text, transaction);
+        tally::count(|done| done.hashed += tally::bytes(self.text.len()));
         let verdict = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
             .verify(&self.text, &transaction.signature.0);
         self.text.shrink_to(limits::ITEM_BYTES_MAX);

@@ -1,9 +1,7 @@
 //! Proof of work, in slices: whoever drives it decides how long a slice may take.
 
-use sha2::{Digest, Sha256};
-
 use super::block::{Block, Hash};
-use super::canonical;
+use super::canonical::{self, Digester, Sink};
 
 /// Whether a hash begins with `difficulty` hexadecimal zeros.
 pub fn meets(hash: &Hash, difficulty: u8) -> bool {
@@ -44,11 +42,11 @@ impl Work {
     /// Tries the next `tries` nonces; true when the block is found.
     pub fn step(&mut self, tries: u32) -> bool {
         for _ in 0..tries {
-            let mut sha = Sha256::new();
-            sha.update(&self.before);
-            canonical::number(&mut sha, self.block.nonce);
-            sha.update(&self.after);
-            let hash = Hash::new(sha.finalize().into());
+            let mut text = Digester::default();
+            text.put(&self.before);
+            canonical::number(&mut text, self.block.nonce);
+            text.put(&self.after);
+            let hash = Hash::new(text.finish());
             if meets(&hash, self.difficulty) {
                 self.block.hash = hash;
                 return true;

@@ -43,7 +43,7 @@ use core::net::SocketAddr;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::ledger::{Block, Identity, Timestamp, Verifier, Work};
+use crate::ledger::{Block, Identity, Tally, Timestamp, Verifier, Work, tally};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError, File};
 use crate::store::keys::{self, IdentityError};
@@ -117,6 +117,8 @@ pub struct Node<D> {
     unclean_stops: u32,
     chronicle: Chronicle,
     built: u64,
+    /// What the last call of `handle` did.
+    tally: Tally,
 }
 
 impl<D: Disk> Node<D> {
@@ -183,12 +185,25 @@ impl<D: Disk> Node<D> {
             unclean_stops: config.unclean_stops,
             chronicle,
             built: config.built,
+            tally: Tally::default(),
         })
     }
 
     /// Tells what happened. Does a bounded piece of work: one event, one frame of one line, some
     /// signatures, some nonces. Bad input never panics.
     pub fn handle(&mut self, clock: Clock, event: Event<'_>) {
+        let before = tally::total();
+        self.take_in(clock, event);
+        self.tally = tally::total() - before;
+    }
+
+    /// What the last call of [`Node::handle`] did. However long a peer's frames are, none of it
+    /// grows beyond what a small machine does in a fraction of a second.
+    pub fn tally(&self) -> Tally {
+        self.tally
+    }
+
+    fn take_in(&mut self, clock: Clock, event: Event<'_>) {
         assert!(clock.mono >= self.now.mono, "mono never goes back");
         // Our disk, or the system, kept us from looking after the time.
         let due = self.deadline().unwrap_or(clock.mono);

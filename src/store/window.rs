@@ -2,6 +2,7 @@
 
 use super::disk::{Disk, DiskError, File};
 use super::record::{self, CHECK_BYTES, PREFIX_BYTES};
+use crate::ledger::tally;
 use crate::limits;
 
 /// What stands at an offset.
@@ -111,6 +112,7 @@ impl Window {
         if bytes.len() < CHECK_BYTES + size {
             return Ok(Found::Torn);
         }
+        tally::count(|done| done.read += tally::bytes(size));
         Ok(match record::open(&bytes[CHECK_BYTES..], before) {
             Some((body, check)) => Found::Record {
                 body,

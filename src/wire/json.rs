@@ -9,6 +9,8 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
+use crate::ledger::tally;
+
 /// Why text is no JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) enum TextError {
@@ -18,6 +20,7 @@ pub(super) enum TextError {
 
 /// The one value that `text` is; all of its syntax is checked here.
 pub(super) fn value(text: &[u8]) -> Result<&RawValue, TextError> {
+    tally::count(|done| done.parsed += tally::bytes(text.len()));
     let text = str::from_utf8(text).map_err(|_| TextError::NotUtf8)?;
     serde_json::from_str(text).map_err(|_| TextError::NotJson)
 }

@@ -11,7 +11,7 @@ use super::extension::{Greeting, Locator, put_tip};
 use super::message::MessageKind;
 use super::text;
 use crate::ledger::canonical::{self, Sink};
-use crate::ledger::{Block, Tip, Transaction};
+use crate::ledger::{Block, Tip, Transaction, tally};
 use crate::limits;
 
 /// A thing to send.
@@ -239,12 +239,13 @@ impl Writer {
                 skip: *offset,
                 out: &mut self.bytes[self.end..],
                 filled: 0,
-                seen: 0,
                 cut: false,
+                rendered: 0,
             };
             unit.render(&mut room, source.sender());
+            tally::count(|done| done.rendered += tally::bytes(room.rendered));
             let (filled, cut) = (room.filled, room.cut);
-            made += room.seen;
+            made += room.rendered;
             self.end += filled;
             *offset += filled;
             if cut {
@@ -459,13 +460,14 @@ struct Room<'a> {
     skip: usize,
     out: &'a mut [u8],
     filled: usize,
-    seen: usize,
     cut: bool,
+    /// Bytes of text, whether they were taken or not.
+    rendered: usize,
 }
 
 impl Sink for Room<'_> {
     fn put(&mut self, piece: &[u8]) {
-        self.seen += piece.len();
+        self.rendered += piece.len();
         let skipped = self.skip.min(piece.len());
         self.skip -= skipped;
         let piece = &piece[skipped..];

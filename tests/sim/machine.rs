@@ -1,5 +1,6 @@
 //! What runs on a host: a node of ours or a desktop node, driven by the same law.
 
+use blx::ledger::Tally;
 use blx::node::{Action, Clock, Event, Line, Millis, Node};
 
 use crate::desktop::Desktop;
@@ -29,6 +30,14 @@ impl Machine {
         match self {
             Machine::Ours(node) => node.tx_pending(line),
             Machine::Desktop(node) => node.tx_pending(line),
+        }
+    }
+
+    /// What the last call of a node of ours did.
+    pub fn tally(&self) -> Tally {
+        match self {
+            Machine::Ours(node) => node.tally(),
+            Machine::Desktop(_) => Tally::default(),
         }
     }
 

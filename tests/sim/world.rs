@@ -7,7 +7,7 @@ use std::collections::VecDeque;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use blx::ledger::{Identity, Timestamp};
+use blx::ledger::{Identity, Tally, Timestamp};
 use blx::node::{Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, Node};
 
 use crate::desktop::{Desktop, Saved};
@@ -120,6 +120,8 @@ pub struct World {
     pub capacity: usize,
     pub trace: u64,
     pub steps: u64,
+    /// The most of each kind of work that one call of a node of ours did.
+    pub most: Tally,
 }
 
 pub fn address(host: usize) -> SocketAddr {
@@ -155,6 +157,7 @@ impl World {
             capacity,
             trace: 0xcbf2_9ce4_8422_2325,
             steps: 0,
+            most: Tally::default(),
         }
     }
 
@@ -547,6 +550,7 @@ impl World {
         };
         let node = self.hosts[at].node.as_mut().expect("it runs");
         node.handle(clock, event);
+        self.most = self.most.max(node.tally());
         while let Some(node) = &mut self.hosts[at].node
             && let Some(action) = node.poll()
         {
