@@ -106,17 +106,12 @@ impl Launch {
         self
     }
 
-    /// Starts it and waits for its prompt. A port that somebody else took meanwhile is changed
-    /// for another one, if none was asked for.
+    /// Starts it and waits for its prompt.
     pub fn start(&self) -> Node {
-        loop {
-            let mut node = self.spawn(Stdio::piped());
-            if node.await_out(PROMPT) {
-                return node;
-            }
-            let clash = self.port.is_none() && node.err.text().contains("is in use");
-            assert!(clash, "the node ended before it asked anything");
-        }
+        let mut node = self.spawn(Stdio::piped());
+        let asks = node.await_out(PROMPT);
+        assert!(asks, "the node ended before it asked anything");
+        node
     }
 
     /// Starts it with `input` and waits for nothing.

@@ -10,6 +10,7 @@ mod harness;
 mod kill;
 mod menu;
 mod peer;
+mod pty;
 mod reach;
 mod repair;
 #[path = "../runner.rs"]
