@@ -27,15 +27,15 @@ prepare() {
 # Runs these parts one after the other, all of them, even if one fails. What a part says is kept in
 # target/parts/NAME.log and shown when it ends, so that it can be read if others run beside it.
 lane() {
-    local name start code failed=0
+    local name code failed=0 took TIMEFORMAT="%0R s, %0U + %0S s of processors"
     for name in "$@"; do
         echo "==== $name begins"
-        start=$SECONDS code=0
-        "$self" --part "$name" >"target/parts/$name.log" 2>&1 </dev/null || code=$?
+        code=0
+        took=$({ time "$self" --part "$name" >"target/parts/$name.log" 2>&1 </dev/null; } 2>&1) || code=$?
         {
             flock 9
             cat "target/parts/$name.log"
-            echo "==== $name: $((SECONDS - start)) s, exit code $code" | tee -a target/parts/summary
+            echo "==== $name: $took, exit code $code" | tee -a target/parts/summary
         } 9>target/parts/lock
         [ "$code" -eq 0 ] || failed=1
     done

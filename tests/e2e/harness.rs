@@ -24,6 +24,16 @@ pub fn cpu(id: u32) -> u64 {
     first.parse().expect("a number")
 }
 
+/// How often a process has gone to sleep by itself.
+pub fn switches(process: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells");
+    let counts = text.lines().filter_map(|line| {
+        let (name, count) = line.split_once(':')?;
+        (name == "voluntary_ctxt_switches").then(|| count.trim().parse::<u64>().expect("a number"))
+    });
+    counts.sum()
+}
+
 /// A user's home directory, removed at the end.
 pub struct Home(tempfile::TempDir);
 
