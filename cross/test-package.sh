@@ -18,8 +18,9 @@ fail() {
 
 step() { echo "== $1"; }
 
-# No port that a node of somebody is likely to have.
-PORT=36127
+# No ports that a node of somebody is likely to have, or that the system gives to connections. Both
+# kinds may be tried at the same time.
+PORT=30127 EMULATED_PORT=30128
 
 emulated() {
     local arch=$1
@@ -37,7 +38,7 @@ emulated() {
     step "its program, emulated"
     $BLX_RUNNER "$scratch/root/usr/bin/blx" --version
     python3 cross/ready.py $BLX_RUNNER "$scratch/root/usr/bin/blx" \
-        --data-dir "$scratch/data" --bind 127.0.0.1 --headless "$PORT"
+        --data-dir "$scratch/data" --bind 127.0.0.1 --headless "$EMULATED_PORT"
     [ -s "$scratch/data/chain.blx" ] || fail "the node has no chain"
 }
 

@@ -2,9 +2,9 @@
 # Builds and runs the tests for another processor: cross/test.sh TARGET [cargo test arguments]
 #
 # On Debian 12 without Docker and rustup; packages that are missing are installed. The targets are
-# those of cross/toolchain.sh. The tests and all the nodes that they start run in an emulator. The
-# tests of tests/cross put such a node beside a native one, which BLX_NATIVE names; if it does not,
-# one is built with the cargo in the path.
+# those of cross/toolchain.sh. The tests and all the nodes that they start run in an emulator; only
+# those for i686 are run by this machine itself. The tests of tests/cross put such a node beside a
+# native one, which BLX_NATIVE names; if it does not, one is built with the cargo in the path.
 #
 # Emulated code is 10 to 20 times as slow, so 20 seeds are run in the simulated world and not 500:
 # on another processor a seed takes the same course, and what counts is that some take it.

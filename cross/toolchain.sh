@@ -7,7 +7,7 @@
 #   options      what every call of it gets behind its sub-command (an array); the standard library
 #                comes as source, so -Zbuild-std is given besides
 #   binutils     what the names of the binary utilities begin with
-#   BLX_RUNNER   the emulator with its options
+#   BLX_RUNNER   the emulator with its options; not set where this machine runs such programs itself
 #
 # What is emulated is the smallest processor that the target is for.
 
@@ -109,6 +109,12 @@ toolchain() {
         prefix=arm-linux-gnueabihf emulator=qemu-arm processor=cortex-a7
         packages=(gcc-arm-linux-gnueabihf libc6-dev-armhf-cross)
         ;;
+    i686-unknown-linux-gnu)
+        # For the sizes of 32 bits at the speed of this machine. gcc-multilib, which would do as
+        # well, is in conflict with the compilers for ARM.
+        prefix=i686-linux-gnu emulator=qemu-i386 processor=max
+        packages=(gcc-i686-linux-gnu libc6-dev-i386-cross)
+        ;;
     aarch64-unknown-linux-gnu | aarch64-unknown-linux-musl)
         prefix=aarch64-linux-gnu emulator=qemu-aarch64 processor=cortex-a53
         packages=(gcc-aarch64-linux-gnu libc6-dev-arm64-cross)
@@ -120,10 +126,17 @@ toolchain() {
     esac
     need rustc-web cargo-web rust-web-src gcc libc6-dev "${packages[@]}"
 
-    local name=${target//-/_} compiler=$prefix-gcc root
-    emulator=$(emulator "$emulator")
-    export BLX_RUNNER="$emulator -cpu $processor"
-    if [[ $target == *musl* ]]; then
+    local name=${target//-/_} compiler=$prefix-gcc root lib=/usr/$prefix/lib
+    if [[ $target == i686-* ]] && "$lib/ld-linux.so.2" --version >/dev/null 2>&1; then
+        unset BLX_RUNNER
+    else
+        emulator=$(emulator "$emulator")
+        export BLX_RUNNER="$emulator -cpu $processor"
+    fi
+    if [[ $target == i686-* ]]; then
+        # Its libraries are not where the system looks for them.
+        export "CARGO_TARGET_${name^^}_RUSTFLAGS=-C link-arg=-Wl,--dynamic-linker=$lib/ld-linux.so.2 -C link-arg=-Wl,-rpath=$lib"
+    elif [[ $target == *musl* ]]; then
         root=$PWD/target/musl/$target
         musl "$root" "$prefix" "${options_for_c[@]}"
         compiler=$root/bin/musl-gcc
@@ -133,7 +146,10 @@ toolchain() {
     fi
     export "CC_$name=$compiler" "AR_$name=$prefix-ar"
     name=${name^^}
-    export "CARGO_TARGET_${name}_LINKER=$compiler" "CARGO_TARGET_${name}_RUNNER=$BLX_RUNNER"
+    export "CARGO_TARGET_${name}_LINKER=$compiler"
+    [ -z "${BLX_RUNNER:-}" ] || export "CARGO_TARGET_${name}_RUNNER=$BLX_RUNNER"
+    # Nobody looks at these programs with a debugger, and what it would show takes time to make.
+    export CARGO_PROFILE_DEV_DEBUG=false CARGO_INCREMENTAL=0
     # -Zbuild-std is unstable.
     export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
     binutils=$prefix

@@ -2,10 +2,11 @@
 //! ports for it.
 
 use std::env;
-use std::net::TcpListener;
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, TcpStream, UdpSocket};
 use std::path::Path;
 use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
+use std::sync::{Mutex, PoisonError};
 
 use blx::shell::resolve::{RUNNER, starting};
 
@@ -30,11 +31,14 @@ pub fn environment() -> Option<(&'static str, String)> {
     Some((RUNNER, env::var(RUNNER).ok()?))
 }
 
-/// Below the ports that the system gives to connections, so that a node that is started again
-/// finds its port free.
+/// Those that were given out, claimed for as long as this process lives.
+static CLAIMS: Mutex<Vec<UdpSocket>> = Mutex::new(Vec::new());
 static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 
-/// A port that nobody has now.
+/// A port that nobody listens on and no other test gets, in this process or another one: its
+/// claim is the UDP port of the same number, which nothing here uses and which ends with the
+/// process. All are below the ports that the system gives to connections, so that a node that is
+/// started again finds its own free.
 #[allow(dead_code)]
 pub fn free_port() -> u16 {
     const FIRST: u32 = 10_000;
@@ -44,7 +48,17 @@ pub fn free_port() -> u16 {
     loop {
         let step = u32::from(NEXT_PORT.fetch_add(1, Ordering::Relaxed));
         let port = (FIRST + start.wrapping_add(step) % COUNT) as u16;
-        if TcpListener::bind(("127.0.0.1", port)).is_ok() {
+        let Ok(claim) = UdpSocket::bind((Ipv4Addr::LOCALHOST, port)) else {
+            continue;
+        };
+        // Not by listening: a process that is just being started would have a copy of that.
+        let hosts: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        if hosts
+            .iter()
+            .all(|host| TcpStream::connect((*host, port)).is_err())
+        {
+            let mut claims = CLAIMS.lock().unwrap_or_else(PoisonError::into_inner);
+            claims.push(claim);
             return port;
         }
     }

@@ -58,16 +58,9 @@ pub fn desktop_from(python: &str, name: &str, chain: Option<&Path>) -> Node {
     if let Some(chain) = chain {
         command.arg("--chain").arg(chain);
     }
-    let process = Process::start(name, command.args(["--bind", HOST, "0"]));
-    let start = format!("listening on {HOST}:");
+    let port = runner::free_port();
+    let process = Process::start(name, command.args(["--bind", HOST, &port.to_string()]));
     process.wait_for("select > ");
-    let said = process.said();
-    let line = said
-        .lines()
-        .next()
-        .and_then(|line| line.strip_prefix(&start));
-    let port = line.and_then(|port| port.parse().ok());
-    let port = port.unwrap_or_else(|| panic!("no port in {said:?}"));
     Node { process, port }
 }
 

@@ -11,6 +11,8 @@ use std::thread;
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
+use crate::runner::free_port;
+
 /// The wire. Dropping it cuts it for good.
 pub struct Relay {
     address: SocketAddrV4,
@@ -49,7 +51,7 @@ impl Relay {
     fn new(caller: Option<u16>, target: u16) -> Relay {
         static LAST: AtomicU8 = AtomicU8::new(0);
         let host = Ipv4Addr::new(127, 1, 0, LAST.fetch_add(1, Ordering::Relaxed) % 250 + 1);
-        let listener = TcpListener::bind((host, 0)).expect("a free port");
+        let listener = TcpListener::bind((host, free_port())).expect("a free port");
         let port = listener.local_addr().expect("an address").port();
         let line = Arc::new(Line {
             caller,

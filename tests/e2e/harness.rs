@@ -24,6 +24,16 @@ pub fn cpu(id: u32) -> u64 {
     first.parse().expect("a number")
 }
 
+/// How often a process has gone to sleep by itself.
+pub fn switches(process: u32) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells");
+    let counts = text.lines().filter_map(|line| {
+        let (name, count) = line.split_once(':')?;
+        (name == "voluntary_ctxt_switches").then(|| count.trim().parse::<u64>().expect("a number"))
+    });
+    counts.sum()
+}
+
 /// A user's home directory, removed at the end.
 pub struct Home(tempfile::TempDir);
 
@@ -106,17 +116,12 @@ impl Launch {
         self
     }
 
-    /// Starts it and waits for its prompt. A port that somebody else took meanwhile is changed
-    /// for another one, if none was asked for.
+    /// Starts it and waits for its prompt.
     pub fn start(&self) -> Node {
-        loop {
-            let mut node = self.spawn(Stdio::piped());
-            if node.await_out(PROMPT) {
-                return node;
-            }
-            let clash = self.port.is_none() && node.err.text().contains("is in use");
-            assert!(clash, "the node ended before it asked anything");
-        }
+        let mut node = self.spawn(Stdio::piped());
+        let asks = node.await_out(PROMPT);
+        assert!(asks, "the node ended before it asked anything");
+        node
     }
 
     /// Starts it with `input` and waits for nothing.

@@ -1,7 +1,7 @@
 //! The real binary, with real processes, sockets, files and terminals.
 //!
 //! Nothing here sleeps to wait: every wait is for something a process says, with a limit that only a
-//! failure reaches. What sleeps is the pace of a slow serial line, and the minute in which an idle
+//! failure reaches. What sleeps is the pace of a slow serial line, and the seconds in which an idle
 //! node is measured.
 
 mod consoles;
@@ -14,6 +14,7 @@ mod menu;
 #[path = "../numbers.rs"]
 mod numbers;
 mod peer;
+mod pty;
 mod reach;
 mod repair;
 #[path = "../runner.rs"]

@@ -10,6 +10,7 @@ use serde::Deserialize;
 use serde_json::value::RawValue;
 
 use super::harness::LIMIT;
+use super::runner::free_port;
 
 /// Leading zeros of the blocks that are made here: what nodes ask for when nothing else is said.
 pub const DIFFICULTY: u8 = 2;
@@ -23,9 +24,10 @@ pub struct Peer {
     pub name: String,
 }
 
-/// Listens where nobody else does, on loopback only.
+/// Listens where nobody else does, on loopback only, and where no node of another test calls that
+/// has not heard yet that its peer is gone.
 pub fn listen() -> TcpListener {
-    TcpListener::bind("127.0.0.1:0").expect("a free port")
+    TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())).expect("a free port")
 }
 
 impl Peer {

@@ -1,10 +1,9 @@
 //! Who can be reached, how many, and when a node calls again.
 
-use std::fs;
 use std::net::{IpAddr, Ipv6Addr, TcpListener};
 use std::time::{Duration, Instant};
 
-use super::harness::{Home, LIMIT, PROMPT, cpu, free_port, wait_for};
+use super::harness::{Home, LIMIT, PROMPT, cpu, free_port, switches, wait_for};
 use super::peer::{Peer, Person, after, block_message, listen};
 
 #[test]
@@ -153,16 +152,6 @@ fn the_list_of_peers_counts_blocks_and_messages() {
     // In: request_chain, the answer, two pings, a block. Out: the same way round.
     let counts = "blocks 2 in 1 out, messages 5 in 4 out\n";
     assert!(list.contains(counts), "{list}");
-}
-
-/// How often a process has gone to sleep by itself.
-fn switches(process: u32) -> u64 {
-    let text = fs::read_to_string(format!("/proc/{process}/status")).expect("Linux tells");
-    let counts = text.lines().filter_map(|line| {
-        let (name, count) = line.split_once(':')?;
-        (name == "voluntary_ctxt_switches").then(|| count.trim().parse::<u64>().expect("a number"))
-    });
-    counts.sum()
 }
 
 #[test]

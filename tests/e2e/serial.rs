@@ -1,9 +1,8 @@
 //! The menu on a serial line: a pseudo-terminal, at whose other end the test sits with no more than
 //! what a plain terminal has.
 
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{Read, Write};
-use std::os::fd::OwnedFd;
 use std::os::unix::fs::symlink;
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -11,11 +10,11 @@ use std::thread;
 use std::time::{Duration, Instant};
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
 use rustix::termios::{Action, InputModes, LocalModes, Termios, tcflow, tcgetattr};
 
 use super::harness::{Home, LIMIT, Launch, Node, PROMPT, Signal};
 use super::peer::{Peer, Person, after, block_message, block_of};
+use super::pty;
 
 /// A byte at 1,200 bits a second: start and stop bit make it ten.
 const BYTE_AT_1200: Duration = Duration::from_micros(1_000_000 * 10 / 1_200);
@@ -30,14 +29,10 @@ struct Wire {
 
 impl Wire {
     fn new() -> Wire {
-        let flags = OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC;
-        let end: OwnedFd = openpt(flags).expect("a terminal");
-        grantpt(&end).expect("it is ours");
-        unlockpt(&end).expect("it is ours");
-        let name = ptsname(&end, Vec::new()).expect("its name");
+        let (end, name) = pty::terminal();
         Wire {
-            end: File::from(end),
-            name: name.to_str().expect("ASCII").into(),
+            end,
+            name,
             shown: String::new(),
             read: 0,
         }
@@ -94,8 +89,7 @@ impl Wire {
 
     /// The other end, opened so that the line keeps its settings when a node closes it.
     fn other_end(&self) -> File {
-        let other = OpenOptions::new().read(true).write(true).open(&self.name);
-        other.expect("opens")
+        pty::other_side(&self.name)
     }
 }
 

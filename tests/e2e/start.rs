@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{Read, Write};
-use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt;
 use std::process::{Command, Output, Stdio};
 
@@ -83,7 +82,7 @@ fn wrong_usage_is_exit_code_2_and_one_sentence() {
 #[test]
 fn a_port_in_use_is_named() {
     let home = Home::new();
-    let other = TcpListener::bind("127.0.0.1:0").expect("a free port");
+    let other = listen();
     let port = other.local_addr().expect("an address").port();
     refused(
         home.node().port(port),

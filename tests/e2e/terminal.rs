@@ -1,22 +1,13 @@
 //! The menu on a pseudo-terminal, as a person sees it.
 
-use std::fs::{File, OpenOptions};
-
-use rustix::pty::{OpenptFlags, grantpt, openpt, ptsname, unlockpt};
-
 use super::harness::{Home, Launch, Node, PROMPT};
 use super::peer::{Peer, Person, after, block_message, block_of, chain_message};
+use super::pty;
 
 /// A node on a terminal of its own, at its first prompt.
 fn on_terminal(launch: Launch) -> Node {
-    let master = openpt(OpenptFlags::RDWR | OpenptFlags::NOCTTY | OpenptFlags::CLOEXEC);
-    let master = master.expect("a terminal");
-    grantpt(&master).expect("it is ours");
-    unlockpt(&master).expect("it is ours");
-    let name = ptsname(&master, Vec::new()).expect("its name");
-    let name = name.to_str().expect("ASCII").to_owned();
-    let terminal = OpenOptions::new().read(true).write(true).open(name);
-    let mut node = launch.spawn_on(terminal.expect("opens"), File::from(master));
+    let (master, name) = pty::terminal();
+    let mut node = launch.spawn_on(pty::other_side(&name), master);
     node.expect("select > ");
     node
 }

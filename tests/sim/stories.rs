@@ -1,6 +1,7 @@
 //! Scripted runs: one user, and what becomes of what he asks for.
 
 use blx::ledger::Kind;
+use blx::limits;
 use blx::store::disk::File;
 use blx::store::waiting;
 
@@ -18,6 +19,17 @@ pub fn star(seed: u64, count: usize) -> World {
     }
     world.run(3_000);
     world
+}
+
+#[test]
+#[test]
+fn a_node_alone_does_nothing_until_it_checks_its_chain() {
+    let mut world = star(1, 1);
+    let steps = world.steps;
+    world.run(limits::SCRUB_FIRST_MS - 10_000);
+    assert_eq!(world.steps, steps);
+    world.run(20_000);
+    assert!(world.steps > steps, "what it does is counted");
 }
 
 #[test]

@@ -1,0 +1,43 @@
+# shellcheck shell=bash
+# Sourced, not run: what .ci/run and tests/nightly have in common.
+#
+# A part is a function of the script that sources this; the script, which is $self, runs it when it is
+# called with --part NAME. So a part is a process of its own, which ends at the first command that fails.
+
+# shellcheck source=../cross/toolchain.sh
+source cross/toolchain.sh
+
+# Installs what is missing for all parts, before any of them runs, since two that install at the same
+# time are in each other's way. The arguments are the targets that are built for.
+prepare() {
+    need gcc libc6-dev python3 python3-venv python3-pip mandoc strace
+    local target venv=target/desktop-venv
+    for target in "$@"; do
+        (toolchain "$target")
+    done
+    # The stand-in desktop node needs Python's cryptography; without it, and without strace, tests
+    # would be skipped, and here a skip is a failure.
+    [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
+    "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/desktop/requirements.txt
+    export BLX_PYTHON="$PWD/$venv/bin/python" BLX_REQUIRE_DESKTOP=1 BLX_REQUIRE_STRACE=1
+    mkdir -p target/parts
+    : >target/parts/summary
+}
+
+# Runs these parts one after the other, all of them, even if one fails. What a part says is kept in
+# target/parts/NAME.log and shown when it ends, so that it can be read if others run beside it.
+lane() {
+    local name code failed=0 took TIMEFORMAT="%0R s, %0U + %0S s of processors"
+    for name in "$@"; do
+        echo "==== $name begins"
+        code=0
+        took=$({ time "$self" --part "$name" >"target/parts/$name.log" 2>&1 </dev/null; } 2>&1) || code=$?
+        {
+            flock 9
+            cat "target/parts/$name.log"
+            echo "==== $name: $took, exit code $code" | tee -a target/parts/summary
+        } 9>target/parts/lock
+        [ "$code" -eq 0 ] || failed=1
+    done
+    return "$failed"
+}
