@@ -5,8 +5,9 @@
 //! and ends connections, `peers` is whom to dial and `places` who is let in, by what `book`
 //! remembers; `view` is what their sending halves see. `gossip` understands what peers say; `sync` is
 //! another chain, `candidate` looks at its blocks, `settle` takes it, `orphans` are what ours loses
-//! by it; `desktop` is what a desktop node's user need not do. `pool` is what waits for a block, `intake` what of peers may
-//! wait there, `mine` makes the blocks. `monitor` looks for damage in the chain file and sees to its
+//! by it, `disconnected` those of them that have to wait outside the pool; `desktop` is what a
+//! desktop node's user need not do. `pool` is what waits for a block, `intake` what of peers may wait
+//! there, `mine` makes the blocks. `monitor` looks for damage in the chain file and sees to its
 //! repair. `seats` are the consoles: `typing` and `console` a user's stream in and out, `menu` takes
 //! his lines, `control` those of a program, `report` answers them, `progress` tells what takes long.
 //! `chronicle` keeps what happened for who was not there, and `wall` is all that the time of day is
@@ -18,6 +19,7 @@ mod chronicle;
 mod console;
 mod control;
 mod desktop;
+mod disconnected;
 mod event;
 mod gossip;
 mod intake;
@@ -52,13 +54,13 @@ use crate::store::recover::WAY_OUT;
 use book::Book;
 use chronicle::Chronicle;
 use desktop::Branches;
+use disconnected::Disconnected;
 pub use event::{
     Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
 };
 use intake::Inquiries;
 use lines::Slot;
 use monitor::Monitor;
-use orphans::Disconnected;
 use peers::{Contact, Target};
 use pool::Pool;
 use progress::Progress;

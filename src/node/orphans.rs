@@ -4,6 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Node;
+use super::disconnected::Disconnected;
 use super::mine::verb;
 use super::pool::{Batch, Origin};
 use super::settle::Stage;
@@ -41,6 +42,16 @@ impl Lost {
         self.batches.push(Some((height, batch)));
     }
 
+    /// Whether nothing was gathered.
+    pub fn is_empty(&self) -> bool {
+        self.batches.is_empty()
+    }
+
+    /// What the new chain lacks, in its order, each with the height at which it stood.
+    pub fn into_lacking(self) -> impl Iterator<Item = (u64, Batch)> {
+        self.batches.into_iter().flatten()
+    }
+
     /// Whether as much is here as is looked at together.
     fn is_full(&self) -> bool {
         self.bytes >= limits::RESTORED_BYTES / 2
@@ -72,7 +83,7 @@ impl Lost {
 }
 
 /// How far the transactions of what fell out are gathered.
-struct Gathered {
+pub struct Gathered {
     /// The next block.
     next: u64,
     /// It, if some of its transactions are gathered, and how many.
@@ -82,7 +93,7 @@ struct Gathered {
 
 impl Gathered {
     /// Up to this height.
-    fn to(next: u64) -> Gathered {
+    pub fn to(next: u64) -> Gathered {
         Gathered {
             next,
             block: None,
@@ -90,46 +101,14 @@ impl Gathered {
         }
     }
 
+    /// The height of the next block that is gathered, or goes on being so.
+    pub fn next(&self) -> u64 {
+        self.next
+    }
+
     /// The next block is done with.
     fn pass(&mut self) {
         *self = Gathered::to(self.next + 1);
-    }
-}
-
-/// What fell out of the chain and is not in the pool yet, because that has no room for more.
-pub struct Disconnected {
-    fallen: Fallen,
-    /// From this height on the chain of today is another one.
-    from: u64,
-    gathered: Gathered,
-    /// Our own from there on: kept over a restart, which what is others' is not.
-    own: Vec<(u64, Batch)>,
-    lost: Lost,
-    /// The next block of the chain that is compared with `lost`; none while that is gathered.
-    compared: Option<u64>,
-}
-
-impl Disconnected {
-    fn new(fallen: Fallen, from: u64, next: u64) -> Disconnected {
-        Disconnected {
-            fallen,
-            from,
-            gathered: Gathered::to(next),
-            own: Vec::new(),
-            lost: Lost::default(),
-            compared: None,
-        }
-    }
-
-    /// What of our own is in no pool yet.
-    pub fn own(&self) -> impl Iterator<Item = &Batch> {
-        self.own.iter().map(|(_, batch)| batch)
-    }
-
-    /// The chain is another one from this height on.
-    pub fn switched(&mut self, fork: u64) {
-        self.from = self.from.min(fork);
-        self.compared = self.compared.map(|_| self.from);
     }
 }
 
@@ -237,7 +216,7 @@ impl<D: Disk> Node<D> {
 
     /// Gathers some more transactions of the blocks that fell out; true if as many blocks are there
     /// as are looked at together.
-    fn gather(&mut self, fallen: &Fallen, at: &mut Gathered, lost: &mut Lost) -> bool {
+    pub(super) fn gather(&mut self, fallen: &Fallen, at: &mut Gathered, lost: &mut Lost) -> bool {
         let budget = self.log.budget();
         for _ in 0..limits::BLOCKS_PER_TURN {
             if at.block.is_none() && (at.next == fallen.to || lost.is_full()) {
@@ -345,7 +324,7 @@ impl<D: Disk> Node<D> {
 
     /// Strikes off what some more blocks of the chain have too, from `next` on; true behind the last
     /// one.
-    fn strike_off(&mut self, next: &mut u64, lost: &mut Lost, deep: u64) -> bool {
+    pub(super) fn strike_off(&mut self, next: &mut u64, lost: &mut Lost, deep: u64) -> bool {
         let (length, budget) = (self.log.tip().length, self.log.budget());
         for _ in 0..limits::BLOCKS_PER_TURN {
             if *next >= length || self.log.is_over(budget) {
@@ -384,7 +363,7 @@ impl<D: Disk> Node<D> {
     fn make_again(&mut self, sorting: &mut Sorting) {
         let lost = core::mem::take(&mut sorting.lost);
         self.forget_gathered(&lost);
-        for (height, batch) in lost.batches.into_iter().flatten() {
+        for (height, batch) in lost.into_lacking() {
             if self.drop_orphans && !matches!(batch.origin, Origin::Peer(_)) {
                 self.drop_batch(&batch);
                 continue;
@@ -398,13 +377,13 @@ impl<D: Disk> Node<D> {
                 Disconnected::new(sorting.fallen.clone(), sorting.from, height)
             });
             if batch.is_own() {
-                rest.own.push((height, batch));
+                rest.keep_own(height, batch);
             }
         }
     }
 
     /// What was gathered and is not in the new chain is not looked for in it any more.
-    fn forget_gathered(&mut self, lost: &Lost) {
+    pub(super) fn forget_gathered(&mut self, lost: &Lost) {
         if lost.own_found {
             // Not before all that is left is in the pool: the file must never say less than that.
             self.pool.save_anew();
@@ -423,52 +402,6 @@ impl<D: Disk> Node<D> {
             let why = "another chain was longer, and --orphans drop makes nothing again";
             self.lost(transaction, why);
         }
-    }
-
-    /// Goes on with what fell out and had no room in the pool; true if there is more to do now.
-    pub(super) fn restore_some(&mut self) -> bool {
-        let room = self.pool.usage().restored() <= limits::RESTORED_BYTES / 2;
-        if !self.may_append() {
-            return false;
-        }
-        let Some(mut rest) = self.disconnected.pop_front() else {
-            return false;
-        };
-        if rest.compared.is_none() && rest.lost.bytes == 0 && !room {
-            self.disconnected.push_front(rest);
-            return false;
-        }
-        if let Some(at) = &mut rest.compared {
-            if self.strike_off(at, &mut rest.lost, 0) {
-                rest.compared = None;
-                self.restore(&mut rest);
-                if rest.gathered.next == rest.fallen.to {
-                    return true;
-                }
-            }
-        } else if self.gather(&rest.fallen, &mut rest.gathered, &mut rest.lost) {
-            rest.compared = Some(rest.from);
-        }
-        self.disconnected.push_front(rest);
-        true
-    }
-
-    /// Puts what was gathered and is not in the chain into the pool.
-    fn restore(&mut self, rest: &mut Disconnected) {
-        let lost = core::mem::take(&mut rest.lost);
-        self.forget_gathered(&lost);
-        for (_, batch) in lost.batches.into_iter().flatten() {
-            self.pool.add(batch);
-        }
-        let next = rest.gathered.next;
-        rest.own.retain(|(height, _)| *height >= next);
-        self.pool.save_anew();
-    }
-
-    /// Whether something of our own is in no block yet.
-    pub(super) fn has_own(&self) -> bool {
-        let mut later = self.disconnected.iter().flat_map(Disconnected::own);
-        self.pool.has_own() || later.next().is_some()
     }
 
     /// Keeps the branch that a switch took out, of which something deep is lost, and warns.
