@@ -15,6 +15,7 @@ mod backup;
 mod branch;
 mod compact;
 mod crafted;
+mod durable;
 mod events;
 #[path = "../records.rs"]
 mod records;
