@@ -7,6 +7,7 @@ pub mod block;
 pub mod canonical;
 pub mod choice;
 pub mod items;
+pub mod table;
 pub mod timestamp;
 pub mod transaction;
 pub mod work;
@@ -14,6 +15,7 @@ pub mod work;
 pub use block::{Block, Hash, RuleError};
 pub use choice::Tip;
 pub use items::{Changes, ItemState, Items};
+pub use table::ItemKey;
 pub use timestamp::Timestamp;
 pub use transaction::{
     Identity, Kind, PublicKey, Signature, Transaction, TransactionId, Uid, Verifier,

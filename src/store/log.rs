@@ -311,7 +311,7 @@ impl<D: Disk> Log<D> {
             return Err(self.fail(error).into());
         }
         if let Some(branch) = &mut self.branch {
-            branch.shield_from(&self.state.items, block, self.scratch.len() as u64);
+            branch.shield_from(&self.state.items, &changes, self.scratch.len() as u64);
         }
         self.state.extend(block, changes, end, check);
         self.scratch.shrink_to(limits::WINDOW_BYTES);
