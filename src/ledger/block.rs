@@ -120,6 +120,8 @@ pub enum RuleError {
     NotAvailable(Uid),
     /// It releases an item that is not reserved.
     NotReserved(Uid),
+    /// It has an item that the chain does not know, which knows as many as this node follows.
+    TooManyItems(usize),
     /// The signature of the transaction at this position does not verify.
     WrongSignature(usize),
     /// A field has the right type and a value that no valid block has.
@@ -146,6 +148,9 @@ impl fmt::Display for RuleError {
                 write!(f, "it requests {uid}, which is reserved")
             }
             RuleError::NotReserved(uid) => write!(f, "it releases {uid}, which is not reserved"),
+            RuleError::TooManyItems(max) => {
+                write!(f, "this node follows no chain of more than {max} items")
+            }
             RuleError::WrongSignature(position) => {
                 write!(f, "the signature of transaction {position} does not verify")
             }

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::block::{Block, RuleError};
+use super::table::{ItemKey, Table};
 use super::tally;
 use super::transaction::{Kind, Transaction, Uid};
 
@@ -15,17 +16,44 @@ pub struct ItemState {
     pub since: u64,
 }
 
-/// Every item in the chain. Costs about 80 bytes and the name for each.
-#[derive(Debug, Default, PartialEq)]
+/// Every item in the chain. Costs at most 64 bytes for each, however long its name is.
+#[derive(Debug)]
 pub struct Items {
-    states: BTreeMap<Uid, ItemState>,
+    states: Table,
     reserved: usize,
+    max: usize,
+}
+
+impl Default for Items {
+    fn default() -> Items {
+        Items {
+            states: Table::default(),
+            reserved: 0,
+            max: usize::MAX,
+        }
+    }
+}
+
+/// Two tables are the same if they say the same.
+impl PartialEq for Items {
+    fn eq(&self, other: &Items) -> bool {
+        self.states == other.states
+    }
 }
 
 impl Items {
     /// What is known of an item.
     pub fn get(&self, uid: &Uid) -> Option<ItemState> {
-        self.states.get(uid).copied()
+        self.look_up(&ItemKey::of(uid))
+    }
+
+    fn look_up(&self, key: &ItemKey) -> Option<ItemState> {
+        self.states.get(key).flatten()
+    }
+
+    /// The number of items.
+    pub fn count(&self) -> usize {
+        self.states.len()
     }
 
     /// The number of reserved items.
@@ -38,33 +66,41 @@ impl Items {
         self.states.len() - self.reserved
     }
 
-    /// Items in the order of their names, behind `last` where it is given.
-    pub fn after(&self, last: Option<&Uid>) -> impl Iterator<Item = (&Uid, &ItemState)> {
-        use core::ops::Bound::{Excluded, Unbounded};
-        let from = last.map_or(Unbounded, Excluded);
-        self.states.range::<Uid, _>((from, Unbounded))
+    /// From now on [`Changes::apply`] refuses a new item where so many are there. What is there
+    /// already stays, and stays of use. Without this there is no limit.
+    pub fn set_max(&mut self, max: usize) {
+        self.max = max;
+    }
+
+    /// Items in the order of their keys, behind `last` where it is given.
+    pub fn after(&self, last: Option<&ItemKey>) -> impl Iterator<Item = (&ItemKey, ItemState)> {
+        let rows = self.states.after(last);
+        rows.filter_map(|(key, state)| Some((key, state?)))
     }
 
     /// Puts an item into the table as it was there before: for a table that is read back.
-    pub fn restore(&mut self, uid: Uid, state: ItemState) {
-        let mut changes = Changes::default();
-        changes.states.insert(uid, Some(state));
-        self.commit(changes);
+    pub fn restore(&mut self, key: ItemKey, state: ItemState) {
+        self.put(key, Some(state));
     }
 
-    /// Makes the changes part of the table.
+    fn put(&mut self, key: ItemKey, state: Option<ItemState>) {
+        let now = state.is_some_and(|state| state.reserved);
+        let before = match state {
+            Some(_) => self.states.insert(key, state),
+            None => self.states.remove(&key),
+        };
+        let before = before.flatten().is_some_and(|state| state.reserved);
+        self.reserved = self.reserved + usize::from(now) - usize::from(before);
+    }
+
+    /// Makes the changes part of the table. No more memory is needed for it than both have now:
+    /// the changes give theirs back as they go over.
     pub fn commit(&mut self, changes: Changes) {
         if changes.from_nothing {
-            *self = Items::default();
+            (self.states, self.reserved) = (Table::default(), 0);
         }
-        for (uid, state) in changes.states {
-            let now = state.is_some_and(|state| state.reserved);
-            let before = match state {
-                Some(state) => self.states.insert(uid, state),
-                None => self.states.remove(&uid),
-            };
-            let before = before.is_some_and(|state| state.reserved);
-            self.reserved = self.reserved + usize::from(now) - usize::from(before);
+        for (key, state) in changes.states.into_rows() {
+            self.put(key, state);
         }
     }
 }
@@ -74,12 +110,15 @@ impl Items {
 pub type Before = u64;
 
 /// What blocks do to the item table, kept beside it: a new block is checked here before it is
-/// durable, and another chain's state is built here while ours stays in force.
+/// durable, and another chain's state is built here while ours stays in force. Costs at most 64
+/// bytes for each item that is mentioned.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// The table beneath counts as empty: the other chain shares no block with ours.
     from_nothing: bool,
-    states: BTreeMap<Uid, Option<ItemState>>,
+    states: Table,
+    /// So many items more than the table beneath.
+    added: i64,
 }
 
 impl Changes {
@@ -87,21 +126,43 @@ impl Changes {
     pub fn from_nothing() -> Changes {
         Changes {
             from_nothing: true,
-            states: BTreeMap::new(),
+            ..Changes::default()
         }
+    }
+
+    /// Whether the table beneath counts as empty.
+    pub fn is_from_nothing(&self) -> bool {
+        self.from_nothing
+    }
+
+    /// The number of items that are mentioned.
+    pub fn mentioned(&self) -> usize {
+        self.states.len()
+    }
+
+    /// The number of items with these changes laid over `items`.
+    pub fn count(&self, items: &Items) -> usize {
+        let beneath = if self.from_nothing { 0 } else { items.count() };
+        let count = i64::try_from(beneath).map_or(i64::MAX, |count| count + self.added);
+        usize::try_from(count).unwrap_or(0)
     }
 
     /// What is known of an item with these changes laid over `items`.
     pub fn get(&self, items: &Items, uid: &Uid) -> Option<ItemState> {
-        match self.states.get(uid) {
-            Some(state) => *state,
+        self.look_up(items, &ItemKey::of(uid))
+    }
+
+    fn look_up(&self, items: &Items, key: &ItemKey) -> Option<ItemState> {
+        match self.states.get(key) {
+            Some(state) => state,
             None if self.from_nothing => None,
-            None => items.get(uid),
+            None => items.look_up(key),
         }
     }
 
     /// Applies one transaction of the block at `height`, if the item allows it: a request only of
-    /// an item that is not reserved, a release only of one that is (PROTOCOL.md section 3).
+    /// an item that is not reserved, a release only of one that is (PROTOCOL.md section 3). A new
+    /// item is refused where there are as many as `items` may have.
     pub fn apply(
         &mut self,
         items: &Items,
@@ -109,27 +170,43 @@ impl Changes {
         height: u64,
     ) -> Result<Before, RuleError> {
         tally::count(|done| done.applied += 1);
-        let before = self.get(items, &transaction.uid);
+        let key = ItemKey::of(&transaction.uid);
+        let before = self.look_up(items, &key);
         let reserved = before.is_some_and(|state| state.reserved);
         allows(reserved, transaction)?;
+        if before.is_none() {
+            if self.count(items) >= items.max {
+                return Err(RuleError::TooManyItems(items.max));
+            }
+            self.added += 1;
+        }
         let state = ItemState {
             reserved: !reserved,
             since: height,
         };
-        self.states.insert(transaction.uid.clone(), Some(state));
+        self.states.insert(key, Some(state));
         Ok(before.map_or(0, |state| state.since + 1))
     }
 
     /// Whether these transactions could be applied one after the other; applies none.
     pub fn check(&self, items: &Items, transactions: &[Transaction]) -> Result<(), RuleError> {
         let mut states: BTreeMap<&Uid, bool> = BTreeMap::new();
+        let mut count = self.count(items);
         for transaction in transactions {
             let uid = &transaction.uid;
-            let reserved = states
-                .entry(uid)
-                .or_insert_with(|| self.get(items, uid).is_some_and(|state| state.reserved));
-            allows(*reserved, transaction)?;
-            *reserved = !*reserved;
+            let reserved = match states.get(uid) {
+                Some(reserved) => *reserved,
+                None => {
+                    let before = self.get(items, uid);
+                    count += usize::from(before.is_none());
+                    before.is_some_and(|state| state.reserved)
+                }
+            };
+            allows(reserved, transaction)?;
+            if count > items.max {
+                return Err(RuleError::TooManyItems(items.max));
+            }
+            states.insert(uid, !reserved);
         }
         Ok(())
     }
@@ -166,17 +243,23 @@ impl Changes {
                 reserved: transaction.kind == Kind::Release,
                 since,
             });
-            self.states.insert(transaction.uid.clone(), state);
+            if state.is_none() {
+                self.added -= 1;
+            }
+            self.states.insert(ItemKey::of(&transaction.uid), state);
         }
     }
 
-    /// Keeps these changes true while a block is added to the table beneath them: what they do
-    /// not mention stays as it was before that block.
-    pub fn shield_from(&mut self, items: &Items, block: &Block) {
-        for transaction in &block.transactions {
-            if !self.from_nothing && !self.states.contains_key(&transaction.uid) {
-                self.states
-                    .insert(transaction.uid.clone(), items.get(&transaction.uid));
+    /// Keeps these changes true while `own`, the changes that a block of our chain makes, are added
+    /// to the table beneath them: what they do not mention stays as it was before that block.
+    pub fn shield_from(&mut self, items: &Items, own: &Changes) {
+        if self.from_nothing {
+            return;
+        }
+        self.added -= own.added;
+        for (key, _) in own.states.after(None) {
+            if self.states.get(key).is_none() {
+                self.states.insert(*key, items.look_up(key));
             }
         }
     }
@@ -277,10 +360,50 @@ mod tests {
         commit(&mut items, &block(1, &[(Request, "a")]));
         let branch = &mut Changes::default();
         let added = block(2, &[(Release, "a"), (Request, "b")]);
-        branch.shield_from(&items, &added);
-        commit(&mut items, &added);
+        let mut own = Changes::default();
+        own.apply_block(&items, &added).expect("valid");
+        branch.shield_from(&items, &own);
+        items.commit(own);
         assert_eq!(branch.get(&items, &"b".into()), None);
+        assert_eq!((branch.count(&items), items.count()), (1, 2));
         let held = branch.get(&items, &"a".into()).expect("known");
         assert!(held.reserved);
+    }
+
+    #[test]
+    fn a_new_item_is_refused_where_there_are_enough() {
+        let mut items = Items::default();
+        commit(&mut items, &block(1, &[(Request, "a"), (Request, "b")]));
+        items.set_max(2);
+        let new = block(2, &[(Request, "c")]);
+        let refused = Changes::default().apply_block(&items, &new);
+        assert_eq!(refused, Err(RuleError::TooManyItems(2)));
+        let refused = Changes::default().check(&items, &new.transactions);
+        assert_eq!(refused, Err(RuleError::TooManyItems(2)));
+        // Those that are there stay of use, and a release of none is what it was.
+        commit(&mut items, &block(2, &[(Release, "a"), (Request, "a")]));
+        let refused = Changes::default().apply_block(&items, &block(3, &[(Release, "c")]));
+        assert_eq!(refused, Err(RuleError::NotReserved("c".into())));
+        // Another chain may have other ones, as many.
+        let mut other = Changes::default();
+        other.undo_block(&block(1, &[(Request, "b")]), &[0]);
+        other
+            .apply_block(&items, &block(1, &[(Request, "c")]))
+            .expect("one has gone");
+        assert_eq!(other.count(&items), 2);
+        let refused = other.apply_block(&items, &block(2, &[(Request, "b")]));
+        assert_eq!(refused, Err(RuleError::TooManyItems(2)));
+        let mut new = Changes::from_nothing();
+        new.apply_block(&items, &block(0, &[(Request, "x"), (Request, "y")]))
+            .expect("no item is there yet");
+        let refused = new.apply_block(&items, &block(1, &[(Request, "z")]));
+        assert_eq!(refused, Err(RuleError::TooManyItems(2)));
+        // A table that has more already goes on.
+        items.set_max(1);
+        commit(&mut items, &block(3, &[(Release, "a")]));
+        items.commit(new.clone());
+        assert_eq!((items.count(), items.reserved()), (2, 2));
+        let refused = Changes::default().apply_block(&items, &block(4, &[(Request, "z")]));
+        assert_eq!(refused, Err(RuleError::TooManyItems(1)));
     }
 }

@@ -7,6 +7,7 @@ pub mod block;
 pub mod canonical;
 pub mod choice;
 pub mod items;
+pub mod table;
 pub mod tally;
 pub mod timestamp;
 pub mod transaction;
@@ -15,6 +16,7 @@ pub mod work;
 pub use block::{Block, Hash, RuleError};
 pub use choice::Tip;
 pub use items::{Changes, ItemState, Items};
+pub use table::ItemKey;
 pub use tally::Tally;
 pub use timestamp::Timestamp;
 pub use transaction::{

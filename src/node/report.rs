@@ -11,7 +11,7 @@ use super::lines::{Kind as PeerKind, Peer, Slot};
 use super::peers::{Contact, Target};
 use super::wall::date;
 use super::{Node, Summary};
-use crate::ledger::Uid;
+use crate::ledger::ItemKey;
 use crate::limits;
 use crate::store::disk::Disk;
 
@@ -243,7 +243,7 @@ pub struct Listing {
     /// Reserved items, else available ones.
     pub reserved: bool,
     /// The last item that was looked at.
-    pub last: Option<Uid>,
+    pub last: Option<ItemKey>,
 }
 
 impl<D: Disk> Node<D> {
@@ -378,20 +378,20 @@ impl<D: Disk> Node<D> {
     /// Writes the next items of a list.
     pub(super) fn go_on_listing(&mut self, at: usize, listing: Listing) {
         let Listing { reserved, mut last } = listing;
-        let before = last.clone();
+        let before = last;
         let mut found = Vec::new();
         let items = self.log.items().after(before.as_ref());
-        for (uid, state) in items.take(limits::BLOCKS_PER_TURN) {
-            last = Some(uid.clone());
+        for (key, state) in items.take(limits::BLOCKS_PER_TURN) {
+            last = Some(*key);
             if state.reserved == reserved {
-                found.push((uid.clone(), state.since));
+                found.push((*key, state.since));
             }
             if found.len() == limits::ITEMS_PER_TURN {
                 break;
             }
         }
-        for (uid, since) in found {
-            let item = self.describe(&uid, reserved, since);
+        for (key, since) in found {
+            let item = self.describe(&key, reserved, since);
             self.say(at, &item);
         }
         if let Some(seat) = self.seats.at_mut(at).filter(|_| last != before) {
@@ -399,9 +399,10 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    fn describe(&mut self, uid: &Uid, reserved: bool, since: u64) -> ItemReport {
+    /// A long name is read from the block that changed the item last.
+    fn describe(&mut self, key: &ItemKey, reserved: bool, since: u64) -> ItemReport {
         let mut report = ItemReport {
-            item: uid.to_string(),
+            item: key.beginning().to_string(),
             reserved,
             block: since,
             time: None,
@@ -412,8 +413,9 @@ impl<D: Disk> Node<D> {
         match self.log.read(since) {
             Ok(stored) => {
                 let mut changes = stored.block.transactions.iter().rev();
-                let last = changes.find(|transaction| transaction.uid == *uid);
+                let last = changes.find(|change| ItemKey::of(&change.uid) == *key);
                 if let Some(change) = last {
+                    report.item = change.uid.to_string();
                     report.time = Some(change.timestamp.seconds());
                     report.by = Some(change.requester.to_string());
                     report.this_node = change.requester == self.identity.public();

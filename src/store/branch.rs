@@ -78,9 +78,10 @@ impl Branch {
         self.adoption.is_some()
     }
 
-    /// Our chain takes `block`, a record of `bytes`; the branch does not.
-    pub fn shield_from(&mut self, items: &Items, block: &Block, bytes: u64) {
-        self.changes.shield_from(items, block);
+    /// Our chain takes a block, a record of `bytes` that makes the changes `own`; the branch does
+    /// not.
+    pub fn shield_from(&mut self, items: &Items, own: &Changes, bytes: u64) {
+        self.changes.shield_from(items, own);
         self.fallen += bytes;
     }
 }

@@ -24,11 +24,13 @@ pub enum File {
     Fallen,
     /// What this node lived through, as lines of text.
     Events,
+    /// A checkpoint while it is written; worthless after a restart.
+    Draft,
 }
 
 impl File {
     /// How many there are.
-    pub const COUNT: usize = 9;
+    pub const COUNT: usize = 10;
 
     /// Its name in the data directory.
     pub fn name(self) -> &'static str {
@@ -42,6 +44,7 @@ impl File {
             File::Waiting => "waiting.blx",
             File::Fallen => "fallen.blx",
             File::Events => "events.blx",
+            File::Draft => "checkpoint.blx.new",
         }
     }
 }

@@ -303,7 +303,7 @@ impl<D: Disk> Log<D> {
             }
         };
         if let Some(branch) = &mut self.branch {
-            branch.shield_from(&self.state.items, block, self.scratch.len() as u64);
+            branch.shield_from(&self.state.items, &changes, self.scratch.len() as u64);
         }
         let end = self.state.end + self.scratch.len() as u64;
         self.state.end += start;

@@ -93,7 +93,7 @@ pub(super) fn check(log: &mut Log<MemoryDisk>) {
     let table: BTreeMap<_, _> = log
         .items()
         .after(None)
-        .map(|(uid, state)| (uid.clone(), state.reserved))
+        .map(|(key, state)| (key.name().expect("a short one"), state.reserved))
         .collect();
     assert_eq!(table, items);
     assert_eq!(

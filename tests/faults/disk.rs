@@ -19,6 +19,7 @@ const FILES: [File; File::COUNT] = [
     File::Waiting,
     File::Fallen,
     File::Events,
+    File::Draft,
 ];
 
 #[derive(Clone, Default)]

@@ -223,7 +223,12 @@ pub fn read_all(log: &mut Log<SimDisk>) -> Result<Chain, blx::store::disk::DiskE
 pub fn own_table(log: &Log<SimDisk>) -> Table {
     let items = log.items().after(None);
     let table: Table = items
-        .map(|(uid, state)| (uid.clone(), (state.reserved, state.since)))
+        .map(|(key, state)| {
+            (
+                key.name().expect("a short one"),
+                (state.reserved, state.since),
+            )
+        })
         .collect();
     let held = table.values().filter(|state| state.0).count();
     assert_eq!(log.items().reserved(), held);
