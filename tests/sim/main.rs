@@ -27,4 +27,5 @@ mod scenario;
 mod splits;
 mod stories;
 mod switches;
+mod work;
 mod world;
