@@ -373,7 +373,7 @@ fn a_read_that_ends_elsewhere_than_the_next_mark_says_is_damage() {
 
 #[test]
 fn the_last_height_of_all_behind_a_hole_is_no_danger() {
-    let mut blocks = chain(&mut grown(3));
+    let mut blocks = chain(&mut grown(6));
     blocks.truncate(2);
     let mut last = blocks[1].clone();
     (last.index, last.transactions) = (u64::MAX, Vec::new());

@@ -241,10 +241,8 @@ fn check(calls: &[Call]) {
                 }
             }
             Told => {
-                let chain = before.iter().rev().find_map(|call| match call {
-                    Written(path) | Synced(path) if path.ends_with("chain.blx") => Some(call),
-                    _ => None,
-                });
+                let on_chain = |call: &&Call| matches!(call, Written(path) | Synced(path) if path.ends_with("chain.blx"));
+                let chain = before.iter().rfind(on_chain);
                 assert!(
                     !matches!(chain, Some(Written(_))),
                     "told too early: {before:?}"
