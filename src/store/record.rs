@@ -403,6 +403,40 @@ mod tests {
     }
 
     #[test]
+    fn values_that_no_text_can_spell_are_no_block() {
+        let alterations: [fn(&mut Block, &mut Before); 6] = [
+            |block, _| block.timestamp = Timestamp::Float(f64::NAN),
+            |block, _| block.timestamp = Timestamp::Float(f64::INFINITY),
+            |block, _| block.transactions[0].timestamp = Timestamp::Float(f64::NEG_INFINITY),
+            |block, _| block.transactions[0].uid = Uid::from_wtf8(vec![0xff]),
+            |block, before| *before = block.index + 2,
+            |_, before| *before = u64::MAX,
+        ];
+        for (number, alter) in alterations.iter().enumerate() {
+            let (mut block, mut before) = (sample(), 1_000_001);
+            for sound in [true, false] {
+                let (mut writing, mut reading) = (KeyTable::default(), KeyTable::default());
+                let body = BlockBody::new(&block, &[before], &mut writing);
+                let read = body.into_block(block.prev_hash, &mut reading);
+                assert_eq!(read.is_some(), sound, "alteration {number}");
+                alter(&mut block, &mut before);
+            }
+        }
+    }
+
+    #[test]
+    fn a_body_that_is_too_long_is_refused_and_nothing_is_written() {
+        let identity = Identity::from_secret(&[7; 32]).expect("a key");
+        let mut block = sample();
+        let long = Uid::from("x".repeat(limits::RECORD_BODY_MAX).as_str());
+        block.transactions[0] = identity.sign(Kind::Request, long, Timestamp::Integer(1));
+        let mut out = vec![1, 2, 3];
+        let body = Body::Block(BlockBody::new(&block, &[0], &mut KeyTable::default()));
+        assert_eq!(body.write(0, &mut out), Err(RuleError::TooLong));
+        assert_eq!(out, [1, 2, 3]);
+    }
+
+    #[test]
     fn every_flipped_bit_and_every_other_place_is_noticed() {
         let mut out = Vec::new();
         let written = Body::Branch { fork: 77 }.write(1, &mut out);

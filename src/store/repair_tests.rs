@@ -3,14 +3,15 @@
 use super::disk::File;
 use super::disk::memory::MemoryDisk;
 use super::keys::KeyTable;
-use super::log::Log;
+use super::log::{AppendError, Log};
 use super::record::{self, BlockBody, Body};
 use super::recover::Ending;
 use super::repair::Mended;
 use super::tests::{NOW, check, open, stage, tip, toggle};
 use super::upkeep_tests::grown;
 use super::window::Found;
-use crate::ledger::{Block, Changes, Items};
+use crate::ledger::{Block, Changes, Items, Kind, RuleError};
+use crate::limits;
 
 /// What a peer that has the whole chain can tell.
 fn chain(log: &mut Log<MemoryDisk>) -> Vec<Block> {
@@ -357,12 +358,49 @@ fn a_block_behind_another_one_than_it_names_is_damage() {
 }
 
 #[test]
-fn a_read_that_ends_elsewhere_than_the_chain_does_is_damage() {
-    let mut log = grown(40);
-    let last = log.tip().length - 1;
-    toggle(&mut log, 2, "more").expect("appended");
+fn a_read_that_ends_elsewhere_than_the_next_mark_says_is_damage() {
+    let mut log = grown(65);
+    assert!(log.read(63).is_ok());
     log.forget_cursor();
-    log.state.marks.pop();
-    assert!(log.read(last + 1).is_err(), "an old block, or none");
-    assert_eq!(log.damaged(), Some(last + 1));
+    let fork = log.state.marks.remove(1);
+    assert_eq!(
+        fork.height, 61,
+        "in front of what it names an old block stands"
+    );
+    assert!(log.read(63).is_err());
+    assert_eq!(log.damaged(), Some(63));
+}
+
+#[test]
+fn the_last_height_of_all_behind_a_hole_is_no_danger() {
+    let mut blocks = chain(&mut grown(6));
+    blocks.truncate(2);
+    let mut last = blocks[1].clone();
+    (last.index, last.transactions) = (u64::MAX, Vec::new());
+    let mut disk = file_of(&[blocks[0].clone(), blocks[1].clone(), last]);
+    disk.live(File::Chain)[120] ^= 1;
+    let (log, ending) = open(disk);
+    assert_eq!((tip(&log).0, ending), (1, Ending::Gap));
+    assert_eq!(log.gap(), Some(u64::MAX));
+}
+
+#[test]
+fn a_block_that_is_too_long_for_a_record_is_refused_and_leaves_no_trace() {
+    let mut log = grown(10);
+    let before = (tip(&log), log.disk.live(File::Chain).clone());
+    let long = "x".repeat(limits::RECORD_BODY_MAX);
+    let refused = toggle(&mut log, 77, &long);
+    assert_eq!(refused, Err(AppendError::Rule(RuleError::TooLong)));
+    let (length, hash) = before.0;
+    log.begin(length).expect("begins");
+    while !log.unwind(9).expect("unwinds") {}
+    let block = super::tests::block((length, hash), 77, &[(Kind::Request, &long)]);
+    assert_eq!(
+        log.stage(&block),
+        Err(AppendError::Rule(RuleError::TooLong))
+    );
+    log.abandon();
+    assert!(before == (tip(&log), log.disk.live(File::Chain).clone()));
+    toggle(&mut log, 77, "short").expect("goes on");
+    check(&mut open(log.disk.clone()).0);
 }

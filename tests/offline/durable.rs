@@ -241,10 +241,8 @@ fn check(calls: &[Call]) {
                 }
             }
             Told => {
-                let chain = before.iter().rev().find_map(|call| match call {
-                    Written(path) | Synced(path) if path.ends_with("chain.blx") => Some(call),
-                    _ => None,
-                });
+                let on_chain = |call: &&Call| matches!(call, Written(path) | Synced(path) if path.ends_with("chain.blx"));
+                let chain = before.iter().rfind(on_chain);
                 assert!(
                     !matches!(chain, Some(Written(_))),
                     "told too early: {before:?}"
@@ -345,9 +343,10 @@ fn a_wish_that_waits_is_durable() {
     }
     let (_folder, path, _) = places();
     let mut node = Traced::start(&path, &["--difficulty", "16"]);
-    node.stdin.write_all(b"1\nlamp\n").expect("reads");
+    node.ask("1\nlamp\n", "that takes a while");
+    // Without that it would go on until the wish is done.
+    node.stdin.write_all(b"10\n").expect("reads");
     let file = path.join("waiting.blx");
-    wait_for(|| file.exists());
     let calls = node.end();
     check(&calls);
     assert!(placed(&calls, &file) > 0);
