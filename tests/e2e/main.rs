@@ -8,6 +8,7 @@ mod consoles;
 mod edges;
 mod events;
 mod harness;
+mod health;
 mod kill;
 mod menu;
 #[path = "../numbers.rs"]
