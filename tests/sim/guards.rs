@@ -85,6 +85,9 @@ fn who_is_named_keeps_its_place() {
     world.add(&[]);
     world.add_desktop();
     (0..2).for_each(|host| world.start(host));
+    // What the other has is nothing to us: who brings blocks keeps its place for that.
+    world.type_in(0, "1\nsaw\n");
+    world.run(500);
     let idlers: Vec<usize> = (1..limits::PEERS).map(|_| world.call(0)).collect();
     for call in &idlers {
         world.say(*call, PING);
