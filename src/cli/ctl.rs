@@ -32,14 +32,15 @@ pub const USAGE: &str = "       blx ctl [--socket PATH] [--json] [COMMAND]\n";
 /// Its meaning.
 pub const MEANING: &str = "
 blx ctl asks a running node at its control socket (/run/blx/blx.sock), and without COMMAND opens its
-menu. Exit code 0: done; 1: refused, with the reason. --json prints an object for each thing.
+menu. Exit code 0: done; 1: refused, with the reason; 3: the status of a node that is not OK. --json
+prints an object for each thing.
   request ITEM ...     takes these items: all or none
   release ITEM ...     gives them back
   reserved, available  lists items
   peers                lists connections
   connect HOST:PORT    dials a peer, and keeps dialing it once it was reached
   sync                 asks every peer for its chain
-  status               tells the node's state
+  status               tells the node's state; exit code 3: it writes nothing, or there is damage
   events               lists what happened lately
 ";
 

@@ -179,6 +179,13 @@ impl Book {
         self.note(address, now);
     }
 
+    /// Not dialed again before `ms` milliseconds have gone by.
+    pub fn rest(&mut self, address: SocketAddr, now: Millis, ms: u64) {
+        if let Some(known) = self.find(plain(address)) {
+            known.due = Millis(now.0 + ms);
+        }
+    }
+
     /// The address leads back to this node: it is forgotten and not learned again in this run.
     pub fn is_ours(&mut self, address: SocketAddr, now: Millis) {
         let address = plain(address);

@@ -18,6 +18,8 @@ pub struct Asked {
     pub utf8: bool,
     /// Something of it is impossible.
     pub refused: bool,
+    /// The answer is that the node is not OK.
+    pub not_ok: bool,
     /// It is done only if somebody says so.
     pub needs_answer: bool,
     /// The end of the answer has not been told.
@@ -46,6 +48,7 @@ impl<D: Disk> Node<D> {
             json,
             utf8,
             refused: false,
+            not_ok: false,
             needs_answer: matches!(
                 ask,
                 Command::Request(_) | Command::Release(_) | Command::Connect(..)

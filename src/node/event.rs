@@ -119,6 +119,8 @@ pub struct Summary {
     pub peers: usize,
     /// It has begun to end.
     pub ending: bool,
+    /// Blocks are written, and all of them can be read.
+    pub ok: bool,
 }
 
 /// The first console's line; those of the others follow.

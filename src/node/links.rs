@@ -200,6 +200,9 @@ impl<D: Disk> Node<D> {
         log::info!("{}: connection closed: {reason}", peer.remote);
         self.left(&peer);
         let now = self.now.mono;
+        if let Some(ms) = rest {
+            self.book.rest(peer.remote, now, ms);
+        }
         for at in 0..self.targets.len() {
             if self.targets[at].line() != Some(number(line)) {
                 continue;

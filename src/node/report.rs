@@ -8,6 +8,7 @@ use serde::Serialize;
 
 use super::gossip::menu_name;
 use super::lines::{Kind as PeerKind, Peer, Slot};
+use super::menu::Mode;
 use super::peers::{Contact, Target};
 use super::wall::date;
 use super::{Node, Summary};
@@ -66,6 +67,10 @@ impl fmt::Display for Answer {
 /// The node's state.
 #[derive(Serialize)]
 struct Status {
+    /// Blocks are written, and all of them can be read.
+    ok: bool,
+    /// Why nothing is written any more.
+    writing_stopped: Option<String>,
     /// What is wrong with the chain file.
     damage: Option<String>,
     blocks: u64,
@@ -83,15 +88,20 @@ struct Status {
     clock_not_set: Option<String>,
     unclean_stops: u32,
     key: String,
-    /// Why nothing is written any more.
-    writing_stopped: Option<String>,
 }
 
 impl fmt::Display for Status {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        if let Some(fault) = &self.writing_stopped {
+            writeln!(
+                f,
+                "[status] ❌ nothing is written any more: {fault}; start blx again when that is mended"
+            )?;
+        }
         match &self.damage {
-            None => writeln!(f, "[status] blockchain is A-OK! 😁")?,
             Some(damage) => writeln!(f, "[status] blockchain is CORRUPTED! ⚠️ {damage}")?,
+            None if self.ok => writeln!(f, "[status] blockchain is A-OK! 😁")?,
+            None => {}
         }
         writeln!(f, "[status] block count: {}", self.blocks)?;
         writeln!(f, "[status] reserved items: {}", self.reserved)?;
@@ -118,11 +128,7 @@ impl fmt::Display for Status {
         if let Some(why) = &self.clock_not_set {
             writeln!(f, "[status] clock not set: {why}")?;
         }
-        write!(f, "[status] node key: {}", self.key)?;
-        match &self.writing_stopped {
-            Some(fault) => write!(f, "\n[status] writing stopped: {fault}"),
-            None => Ok(()),
-        }
+        write!(f, "[status] node key: {}", self.key)
     }
 }
 
@@ -253,7 +259,13 @@ impl<D: Disk> Node<D> {
             height: self.log.tip().length.saturating_sub(1),
             peers: self.peer_count(),
             ending: self.ending.is_some(),
+            ok: self.is_ok(),
         }
+    }
+
+    /// Whether blocks are written, and all of them can be read.
+    fn is_ok(&self) -> bool {
+        self.log.fault().is_none() && self.damage().is_none()
     }
 
     fn peer_count(&self) -> usize {
@@ -265,6 +277,8 @@ impl<D: Disk> Node<D> {
     pub(super) fn report(&mut self, at: usize) {
         let (tip, items, syncs) = (self.log.tip(), self.log.items(), self.log.syncs());
         let status = Status {
+            ok: self.is_ok(),
+            writing_stopped: self.log.fault().map(ToString::to_string),
             damage: self.damage(),
             blocks: tip.length,
             reserved: items.reserved(),
@@ -279,9 +293,13 @@ impl<D: Disk> Node<D> {
             clock_not_set: self.clock_doubt(),
             unclean_stops: self.unclean_stops,
             key: self.identity.public().to_string(),
-            writing_stopped: self.log.fault().map(ToString::to_string),
         };
         self.say(at, &status);
+        if let Some(seat) = self.seats.at_mut(at)
+            && let Mode::Control(asked) = &mut seat.menu.mode
+        {
+            asked.not_ok = !status.ok;
+        }
     }
 
     fn say(&mut self, at: usize, report: &impl Report) {

@@ -86,7 +86,12 @@ impl Seat {
             self.say(&Answer::Refused("it came to nothing.".into()));
         }
         if let Mode::Control(asked) = &self.menu.mode {
-            self.console.say_raw(&control::exit(asked.refused));
+            let code = match (asked.refused, asked.not_ok) {
+                (true, _) => control::REFUSED,
+                (false, true) => control::NOT_OK,
+                (false, false) => control::DONE,
+            };
+            self.console.say_raw(&control::exit(code));
         }
     }
 

@@ -198,7 +198,12 @@ impl Schedule {
         if self.status_due().is_some_and(|due| due <= now) {
             self.told = Some((summary, after(STATUS_SPACING_MS)));
             let Summary { height, peers, .. } = summary;
-            lines.push(format!("STATUS=height {height}, {peers} peers"));
+            let but = if summary.ok {
+                ""
+            } else {
+                ", NOT OK: ask blx ctl status"
+            };
+            lines.push(format!("STATUS=height {height}, {peers} peers{but}"));
         }
         if self.fed_by.is_some_and(|due| due <= now) {
             self.fed_by = self.every.map(after);
@@ -216,7 +221,10 @@ impl Schedule {
         match self.told {
             None => Some(Millis(0)),
             Some((told, next)) => {
-                let same = (told.height, told.peers) == (self.seen.height, self.seen.peers);
+                let same = Summary {
+                    ending: told.ending,
+                    ..self.seen
+                } == told;
                 (!same).then_some(next)
             }
         }
@@ -243,6 +251,7 @@ mod tests {
             height,
             peers,
             ending: false,
+            ok: true,
         }
     }
 
@@ -258,6 +267,13 @@ mod tests {
         assert_eq!(at(6_001, summary(3, 1)), "STATUS=height 3, 1 peers");
         assert_eq!(at(6_002, summary(4, 1)), "");
         assert_eq!(at(9_000, summary(3, 1)), "", "as it was told");
+        let ok = false;
+        let ill = Summary {
+            ok,
+            ..summary(3, 1)
+        };
+        let told = "STATUS=height 3, 1 peers, NOT OK: ask blx ctl status";
+        assert_eq!(at(9_001, ill), told);
     }
 
     #[test]

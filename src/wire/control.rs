@@ -51,9 +51,17 @@ pub enum Reply<'a> {
     /// To be printed: a string, or an object if JSON was asked for.
     #[serde(borrow)]
     Out(&'a RawValue),
-    /// The end of the answer: 0 done, 1 refused.
+    /// The end of the answer: [`DONE`], [`REFUSED`] or [`NOT_OK`].
     Exit(u8),
 }
+
+/// What was asked for is done, or told.
+pub const DONE: u8 = 0;
+/// It is not, and why was told.
+pub const REFUSED: u8 = 1;
+/// The node's state was told: it writes nothing any more, or its chain file is damaged. 2 is wrong
+/// usage, which no node hears of.
+pub const NOT_OK: u8 = 3;
 
 impl Ask {
     /// The line to send.
@@ -76,8 +84,8 @@ pub fn out(thing: &impl Serialize) -> String {
 }
 
 /// The line that ends an answer.
-pub fn exit(refused: bool) -> String {
-    line(&Reply::Exit(u8::from(refused)))
+pub fn exit(code: u8) -> String {
+    line(&Reply::Exit(code))
 }
 
 fn line(reply: &Reply<'_>) -> String {
@@ -104,7 +112,7 @@ mod tests {
         assert_eq!((short.json, short.utf8), (false, false));
         assert!(Ask::read("{\"ask\":\"dance\"}").is_err());
         assert_eq!(out(&"one\ntwo"), r#"{"out":"one\ntwo"}"#);
-        assert_eq!(exit(true), r#"{"exit":1}"#);
+        assert_eq!(exit(REFUSED), r#"{"exit":1}"#);
         let reply: Reply<'_> = serde_json::from_str(r#"{"out":{"item":"a"}}"#).expect("a reply");
         assert!(matches!(reply, Reply::Out(value) if value.get() == r#"{"item":"a"}"#));
     }

@@ -277,11 +277,12 @@ fn on_a_full_disk_a_node_says_so_refuses_what_is_new_and_goes_on_serving() {
     let status = node.status();
     let count = items.len() as u64;
     assert_eq!((status.blocks, status.reserved), (count + 1, count));
-    let last = status.lines.last().expect("lines");
+    let first = &status.lines[0];
     assert!(
-        last.starts_with(&format!("writing stopped: {cause}")),
-        "{last}"
+        first.starts_with(&format!("❌ nothing is written any more: {cause}")),
+        "{first}"
     );
+    assert!(!status.lines.iter().any(|line| line.contains("A-OK")));
     node.ask(&["1", "small"], "❌ nothing was changed: ");
 
     // Others are served, and what they have is not taken.

@@ -9,6 +9,7 @@ mod edges;
 mod events;
 mod flood;
 mod harness;
+mod health;
 mod kill;
 mod menu;
 #[path = "../numbers.rs"]

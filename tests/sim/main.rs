@@ -19,6 +19,7 @@ mod net;
 mod numbers;
 mod oracle;
 mod peer;
+mod promises;
 mod random;
 mod reach;
 mod repair;

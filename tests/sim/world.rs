@@ -60,7 +60,7 @@ pub struct Host {
     /// What a turn of its work takes: milliseconds.
     pub turn: u64,
     /// It works until then.
-    works: u64,
+    pub works: u64,
 }
 
 impl Host {
