@@ -24,4 +24,5 @@ mod scenario;
 mod splits;
 mod stories;
 mod switches;
+mod work;
 mod world;
