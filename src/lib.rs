@@ -40,7 +40,8 @@
 //!    may do anything, as a machine without a clock battery has it.
 //! 3. Backpressure is an empty slice: a line whose `rx_space` is empty is not read, and a queue
 //!    holds "block 41", never its bytes.
-//! 4. Work per call is bounded: one frame, some signatures, some nonces. If more is waiting the
+//! 4. Work per call is bounded: one frame, some signatures, some nonces; [`ledger::tally`] counts it,
+//!    and `tests/sim/work.rs` holds it against the bounds. If more is waiting the
 //!    deadline is now, so the menu answers while a long chain comes in.
 //! 5. The disk is called synchronously. A block is applied, shown and told only after its sync
 //!    returned. The first disk error stays: from then on nothing is written, the user knows it,
