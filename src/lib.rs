@@ -41,8 +41,9 @@
 //! 3. Backpressure is an empty slice: a line whose `rx_space` is empty is not read, and a queue
 //!    holds "block 41", never its bytes.
 //! 4. Work per call is bounded: some frames, some signatures, some nonces, and of each not only how
-//!    many but how long they are. If more is waiting the deadline is now, so the menu answers while a
-//!    long chain comes in.
+//!    many but how long they are. [`ledger::tally`] counts it, and `tests/sim/work.rs` holds it
+//!    against bounds. If more is waiting the deadline is now, so the menu answers while a long chain
+//!    comes in.
 //! 5. The disk is called synchronously. A block is applied, shown and told only after its sync
 //!    returned. The first disk error stays: from then on nothing is written, the user knows it,
 //!    and peers are still served. A failed sync is never tried again.

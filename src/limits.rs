@@ -112,7 +112,7 @@ pub const FRAMES_PER_TURN: usize = 32;
 
 /// What the search for a nonce hashes in one call: bytes. A block of one transaction has some 500,
 /// all of which are hashed for each nonce.
-pub const WORK_BYTES_PER_TURN: usize = 1 << 20;
+pub const WORK_BYTES_PER_TURN: usize = 512 << 10;
 
 /// The text of a block that this node makes: bytes. Less than [`BLOCK_TEXT_MAX`], since its nonce
 /// grows while it is made.

@@ -67,8 +67,7 @@ impl Inquiries {
     }
 
     fn push(&mut self, inquiry: Inquiry) {
-        let ids = inquiry.batch.transactions.iter().map(Transaction::id);
-        self.ids.extend(ids);
+        self.ids.extend(&inquiry.batch.ids);
         self.usage.add(&inquiry.batch);
         self.list.push_back(inquiry);
     }
@@ -76,23 +75,21 @@ impl Inquiries {
     /// Takes out the first one.
     fn pop(&mut self) -> Option<Inquiry> {
         let inquiry = self.list.pop_front()?;
-        for transaction in &inquiry.batch.transactions {
-            self.ids.remove(&transaction.id());
+        for id in &inquiry.batch.ids {
+            self.ids.remove(id);
         }
         self.usage.remove(&inquiry.batch);
         Some(inquiry)
     }
 
     /// Looks for none of these transactions any more.
-    pub fn forget(&mut self, is_known: impl Fn(&Transaction) -> bool) {
-        let known = |i: &Inquiry| i.batch.transactions.iter().any(&is_known);
-        if !self.list.iter().any(known) {
+    pub fn forget(&mut self, is_known: impl Fn(&TransactionId) -> bool) {
+        if !self.ids.iter().any(&is_known) {
             return;
         }
         for mut inquiry in core::mem::take(self).list {
-            let wanted = &mut inquiry.batch.transactions;
-            wanted.retain(|transaction| !is_known(transaction));
-            if !wanted.is_empty() {
+            inquiry.batch.forget(&is_known);
+            if !inquiry.batch.transactions.is_empty() {
                 self.push(inquiry);
             }
         }
@@ -174,17 +171,21 @@ impl<D: Disk> Node<D> {
                 "{from}: a transaction is refused, its item's name has more than {most} bytes"
             );
         }
-        if self.is_waiting(&transaction) {
+        let mut batch = Batch::new(vec![transaction], Origin::Peer(from), self.now.mono);
+        if self.is_waiting(&batch) {
             return;
         }
         self.checked += 1;
-        if !self.verifier.verify(&transaction) {
+        let [transaction] = &batch.transactions[..] else {
+            return;
+        };
+        if !self.verifier.verify(transaction) {
             return self.strike(line, "a transaction: its signature does not verify");
         }
-        let (verb, uid) = (verb(&transaction), &transaction.uid);
+        let (verb, uid) = (verb(transaction), &transaction.uid);
         let who = menu_name(&transaction.requester.to_string());
         self.notify(&format!("[network 📨] {verb} of {uid} by {who}"));
-        let mut batch = Batch::new(vec![transaction], Origin::Peer(from), self.delayed());
+        batch.due = self.delayed();
         batch.expires = Some(Millis(self.now.mono.0 + limits::POOL_MS));
         if !self.has_room_for(&batch) {
             return log::info!("{from}: too many transactions wait, one is dropped");
@@ -194,9 +195,9 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    fn is_waiting(&self, transaction: &Transaction) -> bool {
-        let id = transaction.id();
-        self.pool.knows(&id) || self.inquiries.knows(&id)
+    fn is_waiting(&self, batch: &Batch) -> bool {
+        let waits = |id| self.pool.knows(id) || self.inquiries.knows(id);
+        batch.ids.iter().any(waits)
     }
 
     pub(super) fn has_room_for(&self, batch: &Batch) -> bool {
@@ -232,12 +233,10 @@ impl<D: Disk> Node<D> {
     /// for: `ended`, or, where that is not known, one that is not younger than itself, which shows
     /// when it is looked for. True if it is taken.
     pub(super) fn glean(&mut self, transaction: &Transaction, ended: Option<&Transaction>) -> bool {
-        if self.is_waiting(transaction) {
-            return false;
-        }
         let mut batch = Batch::new(vec![transaction.clone()], Origin::Other, self.delayed());
         batch.ended = ended.cloned();
-        let taken = self.has_room_for(&batch) && self.check_news(&batch);
+        let waits = self.is_waiting(&batch);
+        let taken = !waits && self.has_room_for(&batch) && self.check_news(&batch);
         if taken {
             self.inquire_about(batch, None);
         }

@@ -35,8 +35,8 @@ pub struct Lost {
 
 impl Lost {
     fn add(&mut self, height: u64, batch: Batch) {
-        for transaction in &batch.transactions {
-            self.places.insert(transaction.id(), self.batches.len());
+        for id in &batch.ids {
+            self.places.insert(*id, self.batches.len());
         }
         self.bytes += batch.bytes();
         self.batches.push(Some((height, batch)));
@@ -58,8 +58,8 @@ impl Lost {
     }
 
     /// Whether this fell out, and the new chain lacks it.
-    fn has(&self, transaction: &Transaction) -> bool {
-        self.places.contains_key(&transaction.id())
+    fn has(&self, id: &TransactionId) -> bool {
+        self.places.contains_key(id)
     }
 
     /// The new chain has this too.
@@ -389,7 +389,7 @@ impl<D: Disk> Node<D> {
             self.pool.save_anew();
         }
         // After a start it may be looked for in the chain as well, as what waited in the last run.
-        self.inquiries.forget(|transaction| lost.has(transaction));
+        self.inquiries.forget(|id| lost.has(id));
     }
 
     /// By the user's wish, nothing that fell out is made again.

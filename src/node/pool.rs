@@ -29,6 +29,8 @@ pub enum Origin {
 pub struct Batch {
     /// They, in order: one, or what our user asked for at once.
     pub transactions: Vec<Transaction>,
+    /// Their ids.
+    pub ids: Vec<TransactionId>,
     /// Whose.
     pub origin: Origin,
     /// Who waits for the outcome, if that is known.
@@ -49,6 +51,7 @@ impl Batch {
     /// A batch that waits for nothing.
     pub fn new(transactions: Vec<Transaction>, origin: Origin, due: Millis) -> Batch {
         Batch {
+            ids: transactions.iter().map(Transaction::id).collect(),
             transactions,
             origin,
             asker: None,
@@ -58,6 +61,13 @@ impl Batch {
             number: 0,
             kept: false,
         }
+    }
+
+    /// Takes these transactions out of it.
+    pub fn forget(&mut self, is_known: impl Fn(&TransactionId) -> bool) {
+        let mut known = self.ids.iter().map(&is_known);
+        self.transactions.retain(|_| known.next() == Some(false));
+        self.ids.retain(|id| !is_known(id));
     }
 
     /// Whether it is our user's.
@@ -193,12 +203,9 @@ impl Pool {
     /// Adds what waits behind everything else; returns its number. What waits already is not added
     /// again, unless it is our own now.
     pub fn add(&mut self, mut batch: Batch) -> Option<u64> {
-        let ids: Vec<TransactionId> = batch.transactions.iter().map(Transaction::id).collect();
         if batch.origin != Origin::User {
-            let known: Vec<u64> = ids
-                .iter()
-                .filter_map(|id| self.ids.get(id).copied())
-                .collect();
+            let known = batch.ids.iter().filter_map(|id| self.ids.get(id).copied());
+            let known: Vec<u64> = known.collect();
             let own = |number: &u64| self.batches.get(number).is_some_and(Batch::is_own);
             if known.iter().any(own) || (!known.is_empty() && !batch.is_own()) {
                 return None;
@@ -212,7 +219,7 @@ impl Pool {
         batch.number = number;
         self.unsaved |= batch.is_saved();
         self.usage.add(&batch);
-        self.ids.extend(ids.into_iter().map(|id| (id, number)));
+        self.ids.extend(batch.ids.iter().map(|id| (*id, number)));
         self.batches.insert(number, batch);
         self.version += 1;
         Some(number)
@@ -221,10 +228,9 @@ impl Pool {
     /// Takes out the batch of this number.
     pub fn remove(&mut self, number: u64) -> Option<Batch> {
         let batch = self.batches.remove(&number)?;
-        for transaction in &batch.transactions {
-            let id = transaction.id();
-            if self.ids.get(&id) == Some(&number) {
-                self.ids.remove(&id);
+        for id in &batch.ids {
+            if self.ids.get(id) == Some(&number) {
+                self.ids.remove(id);
             }
         }
         self.usage.remove(&batch);
@@ -326,15 +332,17 @@ impl Pool {
     /// The ids of what waits, as far as a greeting tells them.
     pub fn ids(&self) -> Vec<TransactionId> {
         let all = self.iter().filter(|b| b.origin != Origin::User);
-        let all = all.flat_map(|b| &b.transactions);
-        all.take(limits::POOL_IDS).map(Transaction::id).collect()
+        all.flat_map(|b| &b.ids)
+            .take(limits::POOL_IDS)
+            .copied()
+            .collect()
     }
 
     /// The numbers of what waits and is not among these.
     pub fn lacking(&self, known: &[TransactionId]) -> Vec<u64> {
         let known: BTreeSet<&TransactionId> = known.iter().collect();
         let told = self.iter().filter(|batch| batch.is_told_alone());
-        let lacks = |batch: &&Batch| batch.transactions.iter().any(|t| !known.contains(&t.id()));
+        let lacks = |batch: &&Batch| batch.ids.iter().any(|id| !known.contains(id));
         let all = told.take(limits::POOL_IDS).filter(lacks);
         all.take(limits::INTENTS / 2).map(|b| b.number).collect()
     }

@@ -8,6 +8,7 @@ mod desktop;
 mod disk;
 mod edges;
 mod events;
+mod foe;
 mod guards;
 mod hostile;
 mod lines;
