@@ -201,6 +201,19 @@ impl Changes {
             .collect()
     }
 
+    /// Applies a block that our chain has, whose rules were checked when it came.
+    pub fn apply_known(&mut self, block: &Block) {
+        for transaction in &block.transactions {
+            let state = ItemState {
+                reserved: transaction.kind == Kind::Request,
+                since: block.index,
+            };
+            let key = ItemKey::of(&transaction.uid);
+            let before = self.states.insert(key, Some(state));
+            self.added += i64::from(before.flatten().is_none());
+        }
+    }
+
     /// Takes back a block that was applied to the table or in these changes, the last one first.
     pub fn undo_block(&mut self, block: &Block, befores: &[Before]) {
         assert_eq!(block.transactions.len(), befores.len());

@@ -46,7 +46,7 @@ use crate::ledger::{Identity, Timestamp, Verifier, Work};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError, File};
 use crate::store::keys::{self, IdentityError};
-use crate::store::log::Log;
+use crate::store::log::{Bounds, Log};
 use crate::store::recover::WAY_OUT;
 use crate::wire::write::Intent;
 use book::Book;
@@ -81,6 +81,8 @@ pub struct Node<D> {
     /// Nobody who was learned is dialed before this time.
     next_learned: Millis,
     sync: Sync,
+    /// When the user was told last that a chain is not followed.
+    unfollowed: Option<Millis>,
     progress: Progress,
     branches: Branches,
     pool: Pool,
@@ -128,6 +130,14 @@ impl<D: Disk> Node<D> {
         let (mut log, opening) = Log::open(disk, config.difficulty, time)
             .map_err(|error| OpenError(error.to_string()))?;
         let mut early: Vec<String> = opening.notice().into_iter().collect();
+        let (items, staging) = (config.items_max, config.staging_max);
+        log.set_bounds(Bounds { items, staging });
+        if log.items().count() > items {
+            let count = log.items().count();
+            early.push(format!(
+                "the chain has {count} items, more than --items-max {items}: they stay, and no new ones are taken."
+            ));
+        }
         let book = places::open_book(log.disk(), &mut early);
         let inquiries = intake::open_waiting(log.disk(), clock.mono, &mut early);
         let monitor = Monitor::new(clock.mono, config.scrub_every);
@@ -152,6 +162,7 @@ impl<D: Disk> Node<D> {
             book,
             next_learned: clock.mono,
             sync,
+            unfollowed: None,
             progress: Progress::default(),
             branches: Branches::default(),
             pool: Pool::default(),

@@ -22,7 +22,10 @@ pub(super) struct Branch {
     unwound: u64,
     tip: Tip,
     tip_time: Timestamp,
-    changes: Changes,
+    pub(super) changes: Changes,
+    /// Where taking back would change too many items, our blocks up to the fork are applied to an
+    /// empty table instead: those below this height are.
+    rebuilt: u64,
     /// The staging file's records: where the next goes, the last one's check, their keys.
     end: u64,
     check: u32,
@@ -50,6 +53,7 @@ impl Branch {
             } else {
                 Changes::default()
             },
+            rebuilt: fork,
             end: HEADER_BYTES as u64,
             check: 0,
             keys: KeyTable::default(),
@@ -60,7 +64,8 @@ impl Branch {
 
     /// Takes the next block into the item table.
     pub fn extend(&mut self, items: &Items, block: &Block) -> Result<Vec<Before>, RuleError> {
-        assert_eq!(self.unwound, self.fork, "the branch is unwound first");
+        let unwound = (self.unwound, self.rebuilt) == (self.fork, self.fork);
+        assert!(unwound, "the branch is unwound first");
         block.check_link(self.tip.length, &self.tip.hash)?;
         let befores = self.changes.apply_block(items, block)?;
         self.tip = Tip {
@@ -148,18 +153,34 @@ impl<D: Disk> Log<D> {
 
     /// Takes back at most `blocks` of our blocks in the branch's item table; true when it stands
     /// as it did before the fork.
+    ///
+    /// What is taken back of more than half of all items would, with those that the branch brings,
+    /// be more than a table of its own: then the blocks up to the fork are read again instead.
     pub fn unwind(&mut self, blocks: usize) -> Result<bool, DiskError> {
+        let most = self.bounds.items.min(limits::ITEMS_MAX) / 2;
         for _ in 0..blocks {
             let branch = self.branch.as_ref().expect("a branch is open");
-            if branch.unwound == branch.fork {
-                return Ok(true);
-            }
-            let height = branch.unwound - 1;
+            let down = branch.unwound > branch.fork;
+            let height = match down {
+                true => branch.unwound - 1,
+                false if branch.rebuilt < branch.fork => branch.rebuilt,
+                false => return Ok(true),
+            };
             let Read { stored, bytes, .. } = self.read_record(height)?;
             let branch = self.branch.as_mut().expect("a branch is open");
-            branch.changes.undo_block(&stored.block, &stored.befores);
+            if !down {
+                branch.changes.apply_known(&stored.block);
+                branch.rebuilt += 1;
+                continue;
+            }
             branch.fallen += bytes;
             branch.unwound = height;
+            if !branch.changes.is_from_nothing() {
+                branch.changes.undo_block(&stored.block, &stored.befores);
+                if branch.changes.mentioned() > most {
+                    (branch.changes, branch.rebuilt) = (Changes::from_nothing(), 0);
+                }
+            }
         }
         Ok(false)
     }
@@ -170,16 +191,22 @@ impl<D: Disk> Log<D> {
     }
 
     /// Adds a block to the branch. As in [`Log::append`], the caller has checked its hash, work
-    /// and signatures; not durable, and nothing of it counts yet.
+    /// and signatures; not durable, and nothing of it counts yet. After an error that is a rule the
+    /// branch can only be abandoned.
     pub fn stage(&mut self, block: &Block) -> Result<(), AppendError> {
         let branch = self.branch.as_mut().expect("a branch is open");
         let befores = branch.extend(&self.state.items, block)?;
         self.scratch.clear();
         let body = Body::Block(BlockBody::new(block, &befores, &mut branch.keys));
-        branch.check = body.write(branch.check, &mut self.scratch);
+        let check = body.write(branch.check, &mut self.scratch);
+        let end = branch.end + self.scratch.len() as u64;
+        if end > self.bounds.staging {
+            return Err(RuleError::ChainTooLong(self.bounds.staging).into());
+        }
         self.disk
             .write(File::Candidate, branch.end, &self.scratch)?;
-        branch.end += self.scratch.len() as u64;
+        (branch.check, branch.end) = (check, end);
+        self.scratch.shrink_to(limits::WINDOW_BYTES);
         Ok(())
     }
 
@@ -216,7 +243,7 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// Copies at most `blocks` of the branch into the chain file. When all are there, makes them
+    /// Copies at most `blocks` of the branch, or [`limits::COPY_BYTES`], into the chain file. When all are there, makes them
     /// durable and switches to them, at once: before that, not even a power cut shows any of it.
     /// Nothing may be appended in the meantime.
     pub fn adopt(&mut self, blocks: usize) -> Result<Option<Fallen>, DiskError> {
@@ -288,7 +315,8 @@ impl<D: Disk> Log<D> {
         self.scratch.clear();
         let start = adoption.end;
         for _ in 0..blocks {
-            if adoption.staged.height == branch.tip.length {
+            let enough = self.scratch.len() >= limits::COPY_BYTES;
+            if enough || adoption.staged.height == branch.tip.length {
                 break;
             }
             let stored = adoption.staged.read(&mut self.disk)?;

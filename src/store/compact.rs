@@ -95,6 +95,9 @@ impl<D: Disk> Log<D> {
             let body = BlockBody::new(&stored.block, &stored.befores, &mut into.keys);
             into.check = Body::Block(body).write(into.check, &mut bytes);
             into.next = height + 1;
+            if bytes.len() >= limits::COPY_BYTES {
+                break;
+            }
         }
         self.disk.write(File::Compacted, into.end, &bytes)?;
         into.end += bytes.len() as u64;

@@ -60,6 +60,9 @@ impl<D: Disk> Log<D> {
             let body = BlockBody::new(block, &read.stored.befores, &mut saving.keys);
             saving.check = Body::Block(body).write(saving.check, &mut bytes);
             saving.cursor = Some(read.after);
+            if bytes.len() >= limits::COPY_BYTES {
+                break;
+            }
         }
         let last = saving.cursor.filter(|cursor| cursor.height == fallen.to);
         if let Some(last) = last {

@@ -1,7 +1,7 @@
 //! The chain as it is stored: append, read back, and what can be told without reading.
 //!
 //! The file only grows. In memory stays what grows slowly: the items, the keys, and a mark for
-//! every [`limits::MARK_SPACING`] blocks that says where they begin.
+//! every [`limits::MARK_BYTES`] of blocks that says where they begin.
 
 use core::fmt;
 use core::time::Duration;
@@ -55,6 +55,23 @@ pub struct Verified {
     pub length: u64,
 }
 
+/// What this node holds of chains at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Items in a chain.
+    pub items: usize,
+    /// Bytes of a chain that is compared with ours.
+    pub staging: u64,
+}
+
+impl Bounds {
+    /// Whatever comes is held: for what a user brings himself.
+    pub const NONE: Bounds = Bounds {
+        items: usize::MAX,
+        staging: u64::MAX,
+    };
+}
+
 /// Where a block begins. 48 bytes, so less than a byte of memory for a block of the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Mark {
@@ -75,9 +92,10 @@ pub(super) struct Read {
     pub after: Mark,
 }
 
-/// Adds the mark of a block if it needs one: the first after a gap, and every so many.
+/// Adds the mark of a block if it needs one: the first after a gap, and one every so many bytes.
 pub(super) fn mark(marks: &mut Vec<Mark>, block: &Block, offset: u64) {
-    if marks.is_empty() || block.index.is_multiple_of(limits::MARK_SPACING) {
+    let far = |last: &Mark| offset.saturating_sub(last.offset) >= limits::MARK_BYTES;
+    if marks.last().is_none_or(far) {
         marks.push(Mark {
             height: block.index,
             offset,
@@ -164,6 +182,7 @@ pub struct Log<D> {
     pub(super) no_compaction: bool,
     /// The end of what the checkpoint file knows.
     pub(super) checkpointed: u64,
+    pub(super) bounds: Bounds,
     syncs: Syncs,
     /// The record behind the block that was read last.
     cursor: Option<Mark>,
@@ -195,6 +214,7 @@ impl<D: Disk> Log<D> {
             first_check,
             compaction: None,
             no_compaction: false,
+            bounds: Bounds::NONE,
             syncs: Syncs::default(),
             cursor: None,
             fault: None,
@@ -216,6 +236,12 @@ impl<D: Disk> Log<D> {
     /// Who holds what.
     pub fn items(&self) -> &Items {
         &self.state.items
+    }
+
+    /// From now on what goes beyond these bounds is refused. What the file has stays.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+        self.state.items.set_max(bounds.items);
     }
 
     /// Leading hexadecimal zeros of a block's hash; fixed when the file was made.

@@ -150,8 +150,15 @@ impl<D: Disk> Log<D> {
         Ok((log, ending))
     }
 
-    /// Takes every sound record in, and says why it stopped.
+    /// Takes every sound record in, however many items that are, and says why it stopped.
     pub(super) fn replay(&mut self) -> Result<Ending, DiskError> {
+        self.state.items.set_max(usize::MAX);
+        let ending = self.replay_all();
+        self.state.items.set_max(self.bounds.items);
+        ending
+    }
+
+    fn replay_all(&mut self) -> Result<Ending, DiskError> {
         loop {
             let stopped = match self.replay_record()? {
                 None => continue,

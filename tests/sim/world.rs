@@ -51,6 +51,9 @@ pub struct Host {
     pub secret: [u8; 32],
     pub connect: Vec<SocketAddr>,
     pub starts: u32,
+    /// What the next start is told to follow at most.
+    pub items_max: usize,
+    pub staging_max: u64,
     /// Its last run has not ended by itself.
     unclean: bool,
     pub lines: [Use; LINES],
@@ -167,6 +170,8 @@ impl World {
             secret: self.random.bytes(),
             connect: connect.iter().map(|to| address(*to)).collect(),
             starts: 0,
+            items_max: 200_000,
+            staging_max: 256 << 20,
             unclean: false,
             lines: [Use::Free; LINES],
             wall: WALL + self.random.below(20_000_000),
@@ -225,6 +230,8 @@ impl World {
             built: BUILT,
             id,
             drop_orphans: false,
+            items_max: host.items_max,
+            staging_max: host.staging_max,
             random,
         };
         let node = Node::open(host.disk.clone(), clock, config).expect("it opens");
