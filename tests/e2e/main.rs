@@ -8,6 +8,7 @@ mod consoles;
 mod events;
 mod harness;
 mod kill;
+mod memory;
 mod menu;
 mod peer;
 mod reach;
