@@ -24,6 +24,11 @@ pub const WINDOW_BYTES: usize = 32 << 10;
 /// A mark costs 48 bytes; reading a block out of order reads half as many bytes before it.
 pub const MARK_BYTES: u64 = 16 << 10;
 
+/// Keys that a chain file calls by number; whoever comes later has his key in each of his
+/// transactions, which takes 33 bytes more. About 100 bytes each, in one table for the chain and one
+/// for each file that is read or written beside it.
+pub const KEYS_MAX: usize = 4_096;
+
 /// Items in a chain that this node follows, where nothing else is asked for: at most 64 bytes each,
 /// once for our chain and once for another one while it is compared with ours.
 pub const ITEMS_MAX: usize = 200_000;
