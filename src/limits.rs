@@ -20,13 +20,26 @@ pub const RECORD_BODY_MAX: usize = MESSAGE_TEXT_MAX;
 /// How much of a file is read at once: bytes, kept in memory once for each file that is read.
 pub const WINDOW_BYTES: usize = 32 << 10;
 
-/// Blocks from one mark of the height index to the next. A mark costs 48 bytes; reading a block
-/// out of order reads half as many others.
-pub const MARK_SPACING: u64 = 64;
+/// Bytes of records from one mark of the height index to the next, or one record if that is longer.
+/// A mark costs 48 bytes; reading a block out of order reads half as many bytes before it.
+pub const MARK_BYTES: u64 = 16 << 10;
 
-/// A block that begins this many bytes behind the last mark, or more, has one too: of long blocks
-/// fewer are read over.
-pub const MARK_BYTES: u64 = 64 << 10;
+/// Keys that a chain file calls by number; whoever comes later has his key in each of his
+/// transactions, which takes 33 bytes more. About 100 bytes each, in one table for the chain and one
+/// for each file that is read or written beside it.
+pub const KEYS_MAX: usize = 4_096;
+
+/// Items in a chain that this node follows, where nothing else is asked for: at most 64 bytes each,
+/// once for our chain and once for another one while it is compared with ours.
+pub const ITEMS_MAX: usize = 200_000;
+
+/// Another chain that waits on disk until it is complete, where nothing else is asked for: MiB. As
+/// much again is appended to the chain file when it wins.
+pub const STAGING_MIB: u64 = 256;
+
+/// A peer whose chain is not followed, since it is beyond one of these two, is not asked for it
+/// again for so many milliseconds, and the user hears of none for as long.
+pub const UNFOLLOWED_MS: u64 = 3_600_000;
 
 /// Leading hexadecimal zeros of a block's hash where nothing else is asked for (PROTOCOL.md
 /// section 3). Each one more makes a block 16 times as much work.

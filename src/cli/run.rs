@@ -7,19 +7,21 @@ use lexopt::prelude::{Long, Short, Value};
 
 use super::{Command, PORT_DEFAULT, Usage};
 use super::{default_data_dir, parse_difficulty, parse_directory, sentence, text};
-use crate::limits::CONSOLES_NAMED;
+use crate::limits::{CONSOLES_NAMED, ITEMS_MAX, STAGING_MIB};
 use crate::shell::Settings;
 use crate::shell::console::{Choice, serial};
 use crate::wire::address::{digits, parse_host_port, parse_port, unbracketed};
 
 /// The options as `--help` shows them: names, two spaces or more, meaning.
-pub const OPTIONS: [&str; 10] = [
+pub const OPTIONS: [&str; 12] = [
     "    --bind ADDR          IP address to listen on (0.0.0.0)",
     "    --connect HOST:PORT  dial this peer at start and keep dialing it; may be repeated",
     "    --data-dir DIR       where the files lie (~/.databox/material/PORT/)",
     "    --difficulty N       leading hex zeros of a block's hash (2, or the data directory's own)",
     "    --scrub HOURS        time from one check of the chain file to the next, or off (24)",
     "    --orphans WHAT       what falls out of the chain when a longer one comes: remake, or drop",
+    "    --items-max N        a chain with more items than this is not followed (200000)",
+    "    --staging-max MIB    a longer chain is not compared with ours (256)",
     "    --console PLACE      where the menu is; may be repeated",
     "    --headless           the same as --console none",
     "-h, --help               print this",
@@ -43,6 +45,7 @@ pub fn parse(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Comman
     let mut scrub_hours = Some(24);
     let mut consoles: Option<Vec<Choice>> = None;
     let mut drop_orphans = false;
+    let (mut items_max, mut staging_mib) = (ITEMS_MAX, STAGING_MIB);
     while let Some(argument) = parser.next().map_err(sentence)? {
         match argument {
             Short('h') | Long("help") => return Ok(Command::Help),
@@ -56,6 +59,8 @@ pub fn parse(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Comman
             Long("difficulty") => difficulty = Some(parse_difficulty(&text(&mut parser)?)?),
             Long("scrub") => scrub_hours = parse_scrub(&text(&mut parser)?)?,
             Long("orphans") => drop_orphans = parse_orphans(&text(&mut parser)?)?,
+            Long("items-max") => items_max = parse_items_max(&text(&mut parser)?)?,
+            Long("staging-max") => staging_mib = parse_staging_max(&text(&mut parser)?)?,
             Long("headless") => consoles = Some(consoles.unwrap_or_default()),
             Long("console") => {
                 let choice = parse_console(&text(&mut parser)?)?;
@@ -78,6 +83,8 @@ pub fn parse(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Comman
         scrub_hours,
         consoles,
         drop_orphans,
+        items_max,
+        staging_mib,
     }))
 }
 
@@ -103,6 +110,24 @@ fn parse_orphans(text: &str) -> Usage<bool> {
         "drop" => Ok(true),
         "remake" => Ok(false),
         _ => Err(format!("--orphans must be remake or drop, not {text:?}")),
+    }
+}
+
+fn parse_items_max(text: &str) -> Usage<usize> {
+    match digits(text).map(usize::try_from) {
+        Some(Ok(items @ 1..=100_000_000)) => Ok(items),
+        _ => Err(format!(
+            "--items-max must be a number of items from 1 to 100000000, not {text:?}"
+        )),
+    }
+}
+
+fn parse_staging_max(text: &str) -> Usage<u64> {
+    match digits(text) {
+        Some(mib @ 1..=1_000_000) => Ok(mib),
+        _ => Err(format!(
+            "--staging-max must be a number of MiB from 1 to 1000000, not {text:?}"
+        )),
     }
 }
 
@@ -181,6 +206,8 @@ mod tests {
             scrub_hours: Some(24),
             consoles: None,
             drop_orphans: false,
+            items_max: 200_000,
+            staging_mib: 256,
         };
         assert_eq!(settings(&[]), expected);
     }
@@ -198,6 +225,9 @@ mod tests {
             "--difficulty",
             "3",
             "--orphans=drop",
+            "--items-max=20",
+            "--staging-max",
+            "64",
             "--headless",
         ];
         let expected = Settings {
@@ -208,6 +238,8 @@ mod tests {
             scrub_hours: Some(24),
             consoles: Some(Vec::new()),
             drop_orphans: true,
+            items_max: 20,
+            staging_mib: 64,
         };
         assert_eq!(settings(&words), expected);
     }
@@ -242,6 +274,12 @@ mod tests {
         assert_eq!(settings(&["--difficulty", "0"]).difficulty, Some(0));
         assert_eq!(settings(&["--difficulty", "16"]).difficulty, Some(16));
         refused(&["--orphans", "keep"]);
+        for text in ["0", "-1", "all", "", "99999999999999999999"] {
+            let error = refused(&[&format!("--items-max={text}")]);
+            assert!(error.contains("from 1 to 100000000"), "{error}");
+            let error = refused(&[&format!("--staging-max={text}")]);
+            assert!(error.contains("from 1 to 1000000"), "{error}");
+        }
         for text in ["17", "-1", "two", "", "256"] {
             let error = refused(&[&format!("--difficulty={text}")]);
             assert!(error.contains("from 0 to 16"), "{error}");

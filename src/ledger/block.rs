@@ -122,12 +122,25 @@ pub enum RuleError {
     NotReserved(Uid),
     /// It has an item that the chain does not know, which knows as many as this node follows.
     TooManyItems(usize),
+    /// With it, its chain takes more of the disk than this node gives for one that it compares with
+    /// its own: bytes.
+    ChainTooLong(u64),
     /// The signature of the transaction at this position does not verify.
     WrongSignature(usize),
     /// A field has the right type and a value that no valid block has.
     BadField(&'static str),
     /// Its text is longer than [`crate::limits::BLOCK_TEXT_MAX`].
     TooLong,
+}
+
+impl RuleError {
+    /// Whether this is a limit of this node, and nobody's fault.
+    pub fn is_limit(&self) -> bool {
+        matches!(
+            self,
+            RuleError::TooManyItems(_) | RuleError::ChainTooLong(_)
+        )
+    }
 }
 
 impl fmt::Display for RuleError {
@@ -151,6 +164,11 @@ impl fmt::Display for RuleError {
             RuleError::TooManyItems(max) => {
                 write!(f, "this node follows no chain of more than {max} items")
             }
+            RuleError::ChainTooLong(max) => write!(
+                f,
+                "this node compares no chain with its own that takes more than {} KiB",
+                max >> 10
+            ),
             RuleError::WrongSignature(position) => {
                 write!(f, "the signature of transaction {position} does not verify")
             }

@@ -53,7 +53,7 @@ impl Items {
 
     /// The number of items.
     pub fn count(&self) -> usize {
-        self.states.len()
+        self.states.count()
     }
 
     /// The number of reserved items.
@@ -63,7 +63,7 @@ impl Items {
 
     /// The number of items that the chain has seen and nobody holds.
     pub fn available(&self) -> usize {
-        self.states.len() - self.reserved
+        self.states.count() - self.reserved
     }
 
     /// From now on [`Changes::apply`] refuses a new item where so many are there. What is there
@@ -137,7 +137,7 @@ impl Changes {
 
     /// The number of items that are mentioned.
     pub fn mentioned(&self) -> usize {
-        self.states.len()
+        self.states.count()
     }
 
     /// The number of items with these changes laid over `items`.
@@ -232,6 +232,19 @@ impl Changes {
         transactions
             .map(|transaction| self.apply(items, transaction, block.index))
             .collect()
+    }
+
+    /// Applies a block that our chain has, whose rules were checked when it came.
+    pub fn apply_known(&mut self, block: &Block) {
+        for transaction in &block.transactions {
+            let state = ItemState {
+                reserved: transaction.kind == Kind::Request,
+                since: block.index,
+            };
+            let key = ItemKey::of(&transaction.uid);
+            let before = self.states.insert(key, Some(state));
+            self.added += i64::from(before.flatten().is_none());
+        }
     }
 
     /// Takes back a block that was applied to the table or in these changes, the last one first.

@@ -84,6 +84,10 @@ impl<D: Disk> Node<D> {
         let Some(peer) = self.slots[line].peer() else {
             return false;
         };
+        if peer.unfollowed.is_some() {
+            peer.skip();
+            return false;
+        }
         if busy {
             // It is not kept waiting: while it is not read it cannot answer, nor be answered.
             peer.skip();
@@ -192,6 +196,9 @@ impl<D: Disk> Node<D> {
                 candidate.advance(&block);
             }
             (Ok(()), _) => unreachable!("a staged block belongs to a candidate"),
+            (Err(AppendError::Rule(error)), _) if error.is_limit() => {
+                self.not_followed(line, &error);
+            }
             (Err(AppendError::Rule(error)), _) => {
                 self.chain_invalid(line, &invalid(&block, error));
             }

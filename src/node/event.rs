@@ -175,6 +175,10 @@ pub struct Config {
     pub id: u64,
     /// What falls out of the chain is not made again, as desktop nodes have it.
     pub drop_orphans: bool,
+    /// Items in a chain that this node follows.
+    pub items_max: usize,
+    /// Bytes of a chain that waits on disk until it is complete.
+    pub staging_max: u64,
     /// 32 random bytes: the identity's secret, if there is none yet. Nothing else comes of them.
     pub secret: [u8; 32],
     /// A random number that has nothing to do with `secret` or `id`: the seed of the jitter, whose

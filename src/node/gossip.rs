@@ -206,6 +206,7 @@ impl<D: Disk> Node<D> {
         };
         if let Some(end) = tip
             && peer.is_ours()
+            && peer.unfollowed.is_none()
         {
             peer.tip = tip;
             match peer.is_ahead_of(&ours) {
@@ -289,7 +290,7 @@ impl<D: Disk> Node<D> {
             verdict = items.map(|_| ());
         }
         if let Err(error) = verdict {
-            return self.strike(line, &invalid(&block, error));
+            return self.refuse_block(line, &block, &error);
         }
         let origin = match (links, loses) {
             (true, _) => Origin::NewBlock,
@@ -426,7 +427,7 @@ impl<D: Disk> Node<D> {
             }
             Err(AppendError::Rule(error)) => {
                 self.log.abandon();
-                self.strike(line, &invalid(block, error));
+                self.refuse_block(line, block, &error);
             }
             Err(AppendError::Disk(error)) => {
                 self.log.abandon();
@@ -462,8 +463,16 @@ impl<D: Disk> Node<D> {
                 self.relay(Intent::Block(block.index), Some(line));
                 self.tip_changed();
             }
-            Err(AppendError::Rule(error)) => self.strike(line, &invalid(&block, error)),
+            Err(AppendError::Rule(error)) => self.refuse_block(line, &block, &error),
             Err(AppendError::Disk(error)) => self.disk_failed(&error),
+        }
+    }
+
+    /// A block breaks a rule, or is beyond what this node follows.
+    fn refuse_block(&mut self, line: usize, block: &Block, error: &RuleError) {
+        match error.is_limit() {
+            true => self.not_followed(line, error),
+            false => self.strike(line, &invalid(block, error.clone())),
         }
     }
 

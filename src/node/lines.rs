@@ -94,6 +94,8 @@ pub struct Peer {
     /// Its chain came while another one was being looked at, and was skipped: it is asked for
     /// again when there is time for it, at this time at the latest.
     pub deferred: Option<Millis>,
+    /// Its chain is beyond what this node follows: until then it is left alone with it.
+    pub unfollowed: Option<Millis>,
     /// Its chain does not have what is missing in ours.
     pub no_help: bool,
     /// It has hung up, for this reason; what it said before is still looked at.
@@ -135,6 +137,7 @@ impl Peer {
             from: None,
             seen: 0,
             deferred: None,
+            unfollowed: None,
             no_help: false,
             gone: None,
             strikes: 0,
@@ -157,9 +160,10 @@ impl Peer {
         }
     }
 
-    /// Whether a chain of it would win against one that ends in `tip`, as far as it has told.
+    /// Whether a chain of it would win against one that ends in `tip`, as far as it has told, and
+    /// is followed if it does.
     pub fn is_ahead_of(&self, tip: &Tip) -> bool {
-        self.tip.is_some_and(|theirs| theirs.beats(tip))
+        self.unfollowed.is_none() && self.tip.is_some_and(|theirs| theirs.beats(tip))
     }
 
     /// The length of its chain, as far as it is known.
@@ -201,9 +205,12 @@ impl Peer {
         }
     }
 
-    /// Asks for its chain, unless the answer is on its way already. Whoever is still sending an
+    /// Asks for its chain, unless the answer is on its way already or is not followed. Whoever is still sending an
     /// answer that is not wanted any more would not hear another question.
     pub fn ask(&mut self, now: Millis) {
+        if self.unfollowed.is_some() {
+            return;
+        }
         if self.reader.is_skipping() {
             self.again = true;
         } else if self.asked.is_none() {

@@ -361,6 +361,7 @@ impl<D: Disk> Node<D> {
         };
         let mut names = Vec::new();
         for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+            peer.unfollowed = None;
             if !peer.asked_by.contains(&seat.asker) {
                 peer.asked_by.push(seat.asker);
             }

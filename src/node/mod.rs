@@ -49,7 +49,7 @@ use crate::ledger::{Block, Identity, Tally, Timestamp, Verifier, Work, tally};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError, File};
 use crate::store::keys::{self, IdentityError};
-use crate::store::log::Log;
+use crate::store::log::{Bounds, Log};
 use crate::store::recover::WAY_OUT;
 use book::Book;
 use chronicle::Chronicle;
@@ -83,6 +83,8 @@ pub struct Node<D> {
     /// Nobody who was learned is dialed before this time.
     next_learned: Millis,
     sync: Sync,
+    /// When the user was told last that a chain is not followed.
+    unfollowed: Option<Millis>,
     progress: Progress,
     branches: Branches,
     pool: Pool,
@@ -140,6 +142,14 @@ impl<D: Disk> Node<D> {
         let (mut log, opening) = Log::open(disk, config.difficulty, time)
             .map_err(|error| OpenError(error.to_string()))?;
         let mut early: Vec<String> = opening.notice().into_iter().collect();
+        let (items, staging) = (config.items_max, config.staging_max);
+        log.set_bounds(Bounds { items, staging });
+        if log.items().count() > items {
+            let count = log.items().count();
+            early.push(format!(
+                "the chain has {count} items, more than --items-max {items}: they stay, and no new ones are taken."
+            ));
+        }
         let book = places::open_book(log.disk(), &mut early);
         let inquiries = intake::open_waiting(log.disk(), clock.mono, &mut early);
         let monitor = Monitor::new(clock.mono, config.scrub_every);
@@ -163,6 +173,7 @@ impl<D: Disk> Node<D> {
             book,
             next_learned: clock.mono,
             sync,
+            unfollowed: None,
             progress: Progress::default(),
             branches: Branches::default(),
             pool: Pool::default(),

@@ -408,9 +408,16 @@ impl<D: Disk> Node<D> {
                 break;
             }
         }
-        for (key, since) in found {
+        let mut found = found.into_iter().peekable();
+        while let Some((key, since)) = found.next() {
             let item = self.describe(&key, reserved, since);
             self.say(at, &item);
+            let full = self.seats.at(at).is_some_and(|s| !s.console.has_room());
+            if full && found.peek().is_some() {
+                // A name can be as long as a block: the others wait until this one is written.
+                last = Some(key);
+                break;
+            }
         }
         if let Some(seat) = self.seats.at_mut(at).filter(|_| last != before) {
             seat.menu.listing = Some(Listing { reserved, last });

@@ -10,7 +10,7 @@ use super::candidate::Candidate;
 use super::lines::Slot;
 use super::settle::{Gleaning, Settling, Stage};
 use super::{Millis, Node};
-use crate::ledger::Hash;
+use crate::ledger::{Hash, RuleError};
 use crate::limits;
 use crate::store::branch::Fallen;
 use crate::store::disk::{Disk, DiskError};
@@ -97,6 +97,9 @@ impl<D: Disk> Node<D> {
     /// skipped.
     pub(super) fn tend_sync(&mut self) {
         let now = self.now.mono;
+        for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+            peer.unfollowed = peer.unfollowed.filter(|until| now < *until);
+        }
         match &mut self.sync {
             Sync::Settling(_) => self.excuse_peers(u64::from(u32::MAX)),
             Sync::Candidate(candidate) if now.0 >= candidate.since.0 + limits::STALL_MS => {
@@ -305,6 +308,30 @@ impl<D: Disk> Node<D> {
             "[consensus ❌] peer chain failed validation: {reason}"
         ));
         self.strike(line, reason);
+    }
+
+    /// A chain, or a block, is beyond what this node follows, through no fault of the peer.
+    pub(super) fn not_followed(&mut self, line: usize, limit: &RuleError) {
+        let now = self.now.mono;
+        let whole = self.sync.line() == Some(line);
+        self.drop_candidate(line, Some(&format!("its chain is not followed: {limit}")));
+        let until = Some(Millis(now.0 + limits::UNFOLLOWED_MS));
+        if let Some(peer) = self.slots[line].peer() {
+            if whole {
+                peer.skip();
+            }
+            (peer.deferred, peer.unfollowed) = (None, until);
+        }
+        if self.unfollowed.is_none_or(|told| now >= told) {
+            self.unfollowed = until;
+            let option = match limit {
+                RuleError::TooManyItems(_) => "--items-max",
+                _ => "--staging-max",
+            };
+            self.alert(&format!(
+                "[consensus ⚠️] a peer's chain is not followed: {limit} (see {option})."
+            ));
+        }
     }
 
     /// A chain could not be looked at, through no fault of the peer.

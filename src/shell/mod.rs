@@ -58,6 +58,10 @@ pub struct Settings {
     pub consoles: Option<Vec<console::Choice>>,
     /// What falls out of the chain is not made again.
     pub drop_orphans: bool,
+    /// Items in a chain that is followed.
+    pub items_max: usize,
+    /// MiB of a chain that waits on disk until it is complete.
+    pub staging_mib: u64,
 }
 
 /// Why a node cannot start or go on: one sentence with the cause and the way out.
@@ -109,6 +113,8 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         built: BUILT_S * 1_000_000,
         id: drawn.id,
         drop_orphans: settings.drop_orphans,
+        items_max: settings.items_max,
+        staging_max: settings.staging_mib << 20,
         secret: drawn.secret,
         seed: drawn.seed,
     };

@@ -22,7 +22,10 @@ pub(super) struct Branch {
     unwound: u64,
     tip: Tip,
     tip_time: Timestamp,
-    changes: Changes,
+    pub(super) changes: Changes,
+    /// Where taking back would change too many items, our blocks up to the fork are applied to an
+    /// empty table instead: those below this height are.
+    rebuilt: u64,
     /// The staging file's records: where the next goes, the last one's check, their keys.
     end: u64,
     check: u32,
@@ -50,6 +53,7 @@ impl Branch {
             } else {
                 Changes::default()
             },
+            rebuilt: fork,
             end: HEADER_BYTES as u64,
             check: 0,
             keys: KeyTable::default(),
@@ -60,12 +64,24 @@ impl Branch {
 
     /// Takes the next block into the item table.
     pub fn extend(&mut self, items: &Items, block: &Block) -> Result<Vec<Before>, RuleError> {
-        assert_eq!(self.unwound, self.fork, "the branch is unwound first");
+        let unwound = (self.unwound, self.rebuilt) == (self.fork, self.fork);
+        assert!(unwound, "the branch is unwound first");
         block.check_link(self.tip.length, &self.tip.hash)?;
         let befores = self.changes.apply_block(items, block)?;
         self.tip = tip_of(block);
         self.tip_time = block.timestamp;
         Ok(befores)
+    }
+
+    /// Takes a block of ours back, while not more than `most` items are mentioned by that.
+    fn take_back(&mut self, stored: &StoredBlock, most: usize) {
+        if self.changes.is_from_nothing() {
+            return;
+        }
+        self.changes.undo_block(&stored.block, &stored.befores);
+        if self.changes.mentioned() > most {
+            (self.changes, self.rebuilt) = (Changes::from_nothing(), 0);
+        }
     }
 
     /// The branch's length and last hash.
@@ -144,21 +160,31 @@ impl<D: Disk> Log<D> {
     }
 
     /// Takes back at most `blocks` of our blocks, and no more when [`limits::BYTES_PER_TURN`] were
-    /// read, in the branch's item table; true when it stands
-    /// as it did before the fork.
+    /// read, in the branch's item table; true when it stands as it did before the fork.
+    ///
+    /// What is taken back of more than half of all items would, with those that the branch brings,
+    /// be more than a table of its own: then the blocks up to the fork are read again instead.
     pub fn unwind(&mut self, blocks: usize) -> Result<bool, DiskError> {
+        let most = self.bounds.items.min(limits::ITEMS_MAX) / 2;
         let budget = self.budget();
         for _ in 0..blocks {
             let branch = self.branch.as_ref().expect("a branch is open");
-            if branch.unwound == branch.fork {
-                return Ok(true);
-            }
-            let height = branch.unwound - 1;
+            let down = branch.unwound > branch.fork;
+            let height = match down {
+                true => branch.unwound - 1,
+                false if branch.rebuilt < branch.fork => branch.rebuilt,
+                false => return Ok(true),
+            };
             let Read { stored, bytes, .. } = self.read_record(height)?;
             let branch = self.branch.as_mut().expect("a branch is open");
-            branch.changes.undo_block(&stored.block, &stored.befores);
-            branch.fallen += bytes;
-            branch.unwound = height;
+            if !down {
+                branch.changes.apply_known(&stored.block);
+                branch.rebuilt += 1;
+            } else {
+                branch.fallen += bytes;
+                branch.unwound = height;
+                branch.take_back(&stored, most);
+            }
             if self.is_over(budget) {
                 break;
             }
@@ -172,17 +198,22 @@ impl<D: Disk> Log<D> {
     }
 
     /// Adds a block to the branch. As in [`Log::append`], the caller has checked its hash, work
-    /// and signatures; not durable, and nothing of it counts yet. After an error the branch is to
+    /// and signatures; not durable, and nothing of it counts yet. After an error the branch can only
     /// be abandoned.
     pub fn stage(&mut self, block: &Block) -> Result<(), AppendError> {
         let branch = self.branch.as_mut().expect("a branch is open");
         let befores = branch.extend(&self.state.items, block)?;
         self.scratch.clear();
         let body = Body::Block(BlockBody::new(block, &befores, &mut branch.keys));
-        branch.check = body.write(branch.check, &mut self.scratch)?;
+        let check = body.write(branch.check, &mut self.scratch)?;
+        let end = branch.end + self.scratch.len() as u64;
+        if end > self.bounds.staging {
+            return Err(RuleError::ChainTooLong(self.bounds.staging).into());
+        }
         self.disk
             .write(File::Candidate, branch.end, &self.scratch)?;
-        branch.end += self.scratch.len() as u64;
+        (branch.check, branch.end) = (check, end);
+        self.scratch.shrink_to(limits::WINDOW_BYTES);
         Ok(())
     }
 
@@ -221,8 +252,8 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// Copies at most `blocks` of the branch into the chain file, and no more behind
-    /// [`limits::BYTES_PER_TURN`]. When all are there, makes them
+    /// Copies at most `blocks` of the branch, and no more behind [`limits::BYTES_PER_TURN`], into the
+    /// chain file. When all are there, makes them
     /// durable and switches to them, at once: before that, not even a power cut shows any of it.
     /// Nothing may be appended in the meantime.
     pub fn adopt(&mut self, blocks: usize) -> Result<Option<Fallen>, DiskError> {

@@ -96,6 +96,9 @@ fn number(row: &mut &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(*number))
 }
 
+/// Puts a row into its table; `None` if it cannot be one.
+type Take = fn(&mut State, &[u8]) -> Option<()>;
+
 fn take_key(state: &mut State, row: &[u8]) -> Option<()> {
     let key = PublicKey::from_sec1(row)?;
     if state.keys.number(&key).is_some() {
@@ -149,7 +152,7 @@ impl<D: Disk> Reading<'_, D> {
         count: u64,
         bytes: usize,
         state: &mut State,
-        take: fn(&mut State, &[u8]) -> Option<()>,
+        take: Take,
     ) -> Result<Option<()>, DiskError> {
         for _ in 0..count {
             let row = self.next(bytes)?;
@@ -190,7 +193,7 @@ impl<D: Disk> Reading<'_, D> {
         let Some(head) = head.and_then(|head| postcard::from_bytes::<Head>(head).ok()) else {
             return Ok(None);
         };
-        let tables: [(u64, usize, fn(&mut State, &[u8]) -> Option<()>); 3] = [
+        let tables: [(u64, usize, Take); 3] = [
             (head.keys, KEY_BYTES, take_key),
             (head.marks, MARK_BYTES, take_mark),
             (head.items, ITEM_BYTES, take_item),

@@ -19,6 +19,8 @@ pub(super) struct Compaction {
     marks: Vec<Mark>,
     end: u64,
     check: u32,
+    /// What the first record's check begins with.
+    first_check: u32,
     /// The end of what was synced.
     synced: u64,
 }
@@ -63,6 +65,7 @@ impl<D: Disk> Log<D> {
             }
             self.state.keys = compaction.keys;
             self.state.marks = compaction.marks;
+            self.first_check = compaction.first_check;
             (self.state.end, self.state.check) = (compaction.end, compaction.check);
             (self.state.garbage, self.state.forked) = (0, false);
             self.checkpointed = HEADER_BYTES as u64;
@@ -78,9 +81,11 @@ impl<D: Disk> Log<D> {
         let header = record::header(self.difficulty());
         self.disk.set_len(File::Compacted, 0)?;
         self.disk.write(File::Compacted, 0, &header)?;
+        let check = record::le_u32(&header[HEADER_BYTES - record::CHECK_BYTES..]);
         Ok(Compaction {
             end: HEADER_BYTES as u64,
-            check: record::le_u32(&header[HEADER_BYTES - record::CHECK_BYTES..]),
+            check,
+            first_check: check,
             ..Compaction::default()
         })
     }

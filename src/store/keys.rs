@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use super::disk::{Disk, DiskError, File};
 use crate::ledger::{Identity, PublicKey};
+use crate::limits;
 
-/// The keys that a chain file calls by number, in the order in which they first appear.
-/// About 100 bytes a key.
+/// The keys that a chain file calls by number, in the order in which they first appear. About 100
+/// bytes a key, and no more than [`limits::KEYS_MAX`] but for what a file of format 1 may bring.
 #[derive(Clone, Debug, Default)]
 pub struct KeyTable {
     keys: Vec<PublicKey>,
@@ -27,6 +28,15 @@ impl KeyTable {
     /// The key with this number.
     pub fn key(&self, number: u32) -> Option<PublicKey> {
         self.keys.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// What a record is to say of this key, which is added if it is new and there is room.
+    pub fn number_or_add(&mut self, key: PublicKey) -> Numbered {
+        match self.number(&key) {
+            Some(number) => Numbered::Known(number),
+            None if self.keys.len() < limits::KEYS_MAX => Numbered::New(self.add(key)),
+            None => Numbered::Unnumbered,
+        }
     }
 
     /// The number of this key.
@@ -59,6 +69,16 @@ impl KeyTable {
             self.numbers.remove(&key);
         }
     }
+}
+
+/// What a record is to say of a key.
+pub enum Numbered {
+    /// Only this number.
+    Known(u32),
+    /// The key, and this number for it from now on.
+    New(u32),
+    /// The key: the table is full.
+    Unnumbered,
 }
 
 /// The first bytes of an identity file; behind them the secret and a CRC-32 of both.

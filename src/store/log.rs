@@ -1,7 +1,7 @@
 //! The chain as it is stored: append, read back, and what can be told without reading.
 //!
 //! The file only grows. In memory stays what grows slowly: the items, the keys, and a mark for
-//! every [`limits::MARK_SPACING`] blocks that says where they begin.
+//! every [`limits::MARK_BYTES`] of blocks that says where they begin.
 
 use core::fmt;
 use core::time::Duration;
@@ -56,6 +56,23 @@ pub struct Verified {
     pub seconds: f64,
     /// The chain's length then.
     pub length: u64,
+}
+
+/// What this node holds of chains at most.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Bounds {
+    /// Items in a chain.
+    pub items: usize,
+    /// Bytes of a chain that is compared with ours.
+    pub staging: u64,
+}
+
+impl Bounds {
+    /// Whatever comes is held: for what a user brings himself.
+    pub const NONE: Bounds = Bounds {
+        items: usize::MAX,
+        staging: u64::MAX,
+    };
 }
 
 /// A block that was read back.
@@ -150,6 +167,7 @@ pub struct Log<D> {
     pub(super) no_compaction: bool,
     /// The end of what the checkpoint file knows.
     pub(super) checkpointed: u64,
+    pub(super) bounds: Bounds,
     syncs: Syncs,
     /// The record behind the block that was read last.
     cursor: Option<Mark>,
@@ -183,6 +201,7 @@ impl<D: Disk> Log<D> {
             first_check,
             compaction: None,
             no_compaction: false,
+            bounds: Bounds::NONE,
             syncs: Syncs::default(),
             cursor: None,
             bytes_read: 0,
@@ -205,6 +224,12 @@ impl<D: Disk> Log<D> {
     /// Who holds what.
     pub fn items(&self) -> &Items {
         &self.state.items
+    }
+
+    /// From now on what goes beyond these bounds is refused. What the file has stays.
+    pub fn set_bounds(&mut self, bounds: Bounds) {
+        self.bounds = bounds;
+        self.state.items.set_max(bounds.items);
     }
 
     /// Leading hexadecimal zeros of a block's hash; fixed when the file was made.

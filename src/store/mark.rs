@@ -33,11 +33,10 @@ pub(super) fn tip_of(block: &Block) -> Tip {
     }
 }
 
-/// Adds the mark of a block if it needs one: the first after a gap, every so many, and where many
-/// bytes would have to be passed over.
+/// Adds the mark of a block if it needs one: the first after a gap, and one every so many bytes.
 pub(super) fn mark(marks: &mut Vec<Mark>, block: &Block, offset: u64) {
-    let far = |last: &Mark| offset - last.offset > limits::MARK_BYTES;
-    if marks.last().is_none_or(far) || block.index.is_multiple_of(limits::MARK_SPACING) {
+    let far = |last: &Mark| offset.saturating_sub(last.offset) >= limits::MARK_BYTES;
+    if marks.last().is_none_or(far) {
         marks.push(Mark::of(block, offset));
     }
 }

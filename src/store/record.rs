@@ -14,12 +14,13 @@
 //!
 //! Bodies are postcard: variable-length integers, nothing between the fields. A block's body
 //! leaves out what the file knows already: the previous hash is the record's before, a key is
-//! written once and then called by its number, a signature is r and s.
+//! written once and then called by its number, a signature is r and s. When a file has numbers for
+//! [`limits::KEYS_MAX`] keys, every other one stands in full wherever it is needed.
 
 use serde::{Deserialize, Serialize};
 
 use super::disk::{DiskError, File};
-use super::keys::KeyTable;
+use super::keys::{KeyTable, Numbered};
 use crate::ledger::items::Before;
 use crate::ledger::{
     Block, Hash, Kind, PublicKey, RuleError, Signature, Timestamp, Tip, Transaction, Uid,
@@ -29,7 +30,9 @@ use crate::limits;
 /// The first bytes of a chain file: not text, and broken by whatever alters line ends.
 const MAGIC: [u8; 8] = *b"\x89BLX\r\n\x1a\n";
 /// The format this program writes, and the newest it reads.
-pub const VERSION: u16 = 1;
+pub const VERSION: u16 = 2;
+/// The first one. Its files differ only in that none of their keys stands in full.
+pub const VERSION_FIRST: u16 = 1;
 
 const VERSION_AT: usize = MAGIC.len();
 const DIFFICULTY_AT: usize = VERSION_AT + 2;
@@ -64,9 +67,14 @@ pub enum Header {
 
 /// The header of a new file.
 pub fn header(difficulty: u8) -> [u8; HEADER_BYTES] {
+    header_of(VERSION, difficulty)
+}
+
+/// The header of a file of this format.
+pub fn header_of(version: u16, difficulty: u8) -> [u8; HEADER_BYTES] {
     let mut bytes = [0; HEADER_BYTES];
     bytes[..VERSION_AT].copy_from_slice(&MAGIC);
-    bytes[VERSION_AT..DIFFICULTY_AT].copy_from_slice(&VERSION.to_le_bytes());
+    bytes[VERSION_AT..DIFFICULTY_AT].copy_from_slice(&version.to_le_bytes());
     bytes[DIFFICULTY_AT] = difficulty;
     let check = crc32fast::hash(&bytes[..HEADER_CHECK_AT]);
     bytes[HEADER_CHECK_AT..].copy_from_slice(&check.to_le_bytes());
@@ -185,6 +193,19 @@ pub(super) enum Time {
 enum Author {
     Known(u32),
     New { number: u32, sign: u8, x: [u8; 32] },
+    Unnumbered { sign: u8, x: [u8; 32] },
+}
+
+impl Author {
+    /// What a record says of a key; `keys` may learn it.
+    fn of(key: PublicKey, keys: &mut KeyTable) -> Author {
+        let (sign, x) = key.parts();
+        match keys.number_or_add(key) {
+            Numbered::Known(number) => Author::Known(number),
+            Numbered::New(number) => Author::New { number, sign, x },
+            Numbered::Unnumbered => Author::Unnumbered { sign, x },
+        }
+    }
 }
 
 impl From<Timestamp> for Time {
@@ -213,17 +234,7 @@ impl<'a> BlockBody<'a> {
         let transactions = transactions.map(|(transaction, before)| {
             let (r, s) = transaction.signature.halves();
             TransactionBody {
-                author: match keys.number(&transaction.requester) {
-                    Some(number) => Author::Known(number),
-                    None => {
-                        let (sign, x) = transaction.requester.parts();
-                        Author::New {
-                            number: keys.add(transaction.requester),
-                            sign,
-                            x,
-                        }
-                    }
-                },
+                author: Author::of(transaction.requester, keys),
                 release: transaction.kind == Kind::Release,
                 uid: transaction.uid.as_wtf8(),
                 before: *before,
@@ -260,6 +271,7 @@ impl<'a> BlockBody<'a> {
                         keys.learn(number, key)?;
                         key
                     }
+                    Author::Unnumbered { sign, x } => PublicKey::from_parts(sign, x)?,
                 },
                 uid: Uid::read_wtf8(stored.uid)?,
                 kind: if stored.release {
@@ -425,6 +437,31 @@ mod tests {
     }
 
     #[test]
+    fn a_file_has_numbers_for_so_many_keys_and_reads_all() {
+        let (mut writing, mut reading) = (KeyTable::default(), KeyTable::default());
+        for number in 0..limits::KEYS_MAX + 3 {
+            // Whether a point lies on the curve is not asked before its first signature.
+            let mut x = [0; 32];
+            x[..8].copy_from_slice(&number.to_le_bytes());
+            let mut block = sample();
+            block.transactions[0].requester = PublicKey::from_parts(2, x).expect("a key");
+            for _ in 0..2 {
+                let mut out = Vec::new();
+                let body = Body::Block(BlockBody::new(&block, &[3], &mut writing));
+                body.write(9, &mut out).expect("short");
+                let (body, _) = open(&out, 9).expect("sound");
+                let Some(Body::Block(body)) = Body::read(body) else {
+                    panic!("a block")
+                };
+                let stored = body.into_block(block.prev_hash, &mut reading);
+                assert_eq!(stored.expect("its key").block, block, "{number}");
+            }
+            let count = (number + 1).min(limits::KEYS_MAX);
+            assert_eq!((writing.count(), reading.count()), (count, count));
+        }
+    }
+
+    #[test]
     fn a_body_that_is_too_long_is_refused_and_nothing_is_written() {
         let identity = Identity::from_secret(&[7; 32]).expect("a key");
         let mut block = sample();
@@ -462,6 +499,11 @@ mod tests {
         assert!(matches!(
             read_header(&ours),
             Header::Ours { difficulty: 3, .. }
+        ));
+        let first = header_of(VERSION_FIRST, 4);
+        assert!(matches!(
+            read_header(&first),
+            Header::Ours { difficulty: 4, .. }
         ));
         assert_eq!(read_header(b"{\"index\": 0}"), Header::Foreign);
         assert_eq!(read_header(&ours[..12]), Header::Damaged);

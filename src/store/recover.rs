@@ -157,8 +157,15 @@ impl<D: Disk> Log<D> {
         Ok((log, ending))
     }
 
-    /// Takes every sound record in, and says why it stopped.
+    /// Takes every sound record in, however many items that are, and says why it stopped.
     pub(super) fn replay(&mut self) -> Result<Ending, DiskError> {
+        self.state.items.set_max(usize::MAX);
+        let ending = self.replay_all();
+        self.state.items.set_max(self.bounds.items);
+        ending
+    }
+
+    fn replay_all(&mut self) -> Result<Ending, DiskError> {
         loop {
             let stopped = match self.replay_record()? {
                 None => continue,
@@ -426,8 +433,13 @@ fn read_header(disk: &mut impl Disk) -> Result<Header, DiskError> {
 /// The header that a file with a damaged one had: the one that its first record is chained to.
 fn lost_header(disk: &mut impl Disk) -> Result<Option<[u8; HEADER_BYTES]>, DiskError> {
     let mut window = Window::new(File::Chain);
-    for difficulty in 0..=crate::limits::DIFFICULTY_MAX {
-        let header = record::header(difficulty);
+    let difficulties = 0..=crate::limits::DIFFICULTY_MAX;
+    let versions = record::VERSION_FIRST..=record::VERSION;
+    let headers = versions.flat_map(|version| {
+        let of = move |difficulty| record::header_of(version, difficulty);
+        difficulties.clone().map(of)
+    });
+    for header in headers {
         let check = record::le_u32(&header[HEADER_BYTES - CHECK_BYTES..]);
         if window.follows(disk, HEADER_BYTES as u64, check)? {
             return Ok(Some(header));

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use super::disk::memory::MemoryDisk;
 use super::disk::{Disk, File};
-use super::log::{AppendError, Log};
+use super::log::{AppendError, Bounds, Log};
 use super::recover::Ending;
 use crate::ledger::{Block, Hash, Identity, Kind, Timestamp, Uid, Work};
 
@@ -336,5 +336,40 @@ fn damage_is_set_aside_and_never_blessed() {
         }
         check(&mut log);
         toggle(&mut log, 1, "e").expect("goes on");
+    }
+}
+
+#[test]
+fn a_deep_switch_needs_no_more_than_two_tables() {
+    for items_max in [4, 10, 1_000] {
+        let (mut log, _) = open(MemoryDisk::default());
+        for step in 0..10 {
+            toggle(&mut log, 1, &format!("item-{}", step % 10)).expect("appended");
+        }
+        log.set_bounds(Bounds {
+            items: items_max,
+            staging: u64::MAX,
+        });
+        for fork in [8, 5, 2, 1, 0] {
+            log.begin(fork).expect("begins");
+            while !log.unwind(3).expect("unwinds") {}
+            let branch = log.branch.as_ref().expect("open");
+            let left = usize::try_from(fork).expect("small").saturating_sub(1);
+            assert_eq!(branch.changes.count(&log.state.items), left, "{fork}");
+            let beneath = match branch.changes.is_from_nothing() {
+                true => left,
+                false => items_max / 2,
+            };
+            assert!(
+                branch.changes.mentioned() <= beneath,
+                "{fork} of {items_max}"
+            );
+            for item in 0..10 {
+                let name = format!("item-{item}");
+                let state = branch.changes.get(&log.state.items, &name.as_str().into());
+                assert_eq!(state.is_some(), item < left, "{item} before {fork}");
+            }
+            log.abandon();
+        }
     }
 }

@@ -11,6 +11,7 @@ mod flood;
 mod harness;
 mod health;
 mod kill;
+mod memory;
 mod menu;
 #[path = "../numbers.rs"]
 mod numbers;

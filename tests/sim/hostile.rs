@@ -1,8 +1,9 @@
 //! Scripted runs: peers that lie, and disks that fail.
 
 use crate::oracle::{self, Chain};
-use crate::peer::{chain_of, chain_response, grow, longer, new_block};
+use crate::peer::{chain_of, chain_response, grow, longer, new_block, new_transaction, sign};
 use crate::stories::star;
+use blx::ledger::Kind;
 
 #[test]
 fn lines_that_are_mangled_anywhere_do_no_harm() {
@@ -88,5 +89,120 @@ fn a_peer_that_asks_and_never_listens_harms_itself_only() {
     }
     world.run(40_000);
     assert!(world.is_over(call));
+    oracle::check(&mut world);
+}
+
+/// A world of two in which the first follows no more than 20 items and stages no more than 64 KiB.
+fn small(seed: u64) -> crate::world::World {
+    let mut world = star(seed, 2);
+    world.stop(0, true);
+    (world.hosts[0].items_max, world.hosts[0].staging_max) = (20, 64 << 10);
+    world.start(0);
+    world.run(2_000);
+    world
+}
+
+fn told(world: &mut crate::world::World, text: &str) -> usize {
+    world.shown(0).matches(text).count()
+}
+
+#[test]
+fn a_chain_with_too_many_items_is_not_followed_and_its_peer_not_blamed() {
+    for seed in 0..4 {
+        let mut world = small(seed);
+        let ours = chain_of(&mut world, 0);
+        let mut chain = longer(&world, ours.clone(), 3);
+        for item in 0..21 {
+            grow(&world, &mut chain, Some(&format!("item-{item}")));
+        }
+        let call = world.call(0);
+        for length in [chain.len(), chain.len() - 1, chain.len()] {
+            world.say(call, &chain_response(&chain[..length]));
+            world.run(2_000);
+        }
+        assert!(!world.is_over(call), "no strikes");
+        assert_eq!(told(&mut world, "is not followed"), 1);
+        assert_eq!(chain_of(&mut world, 0).len(), ours.len());
+        // From somebody who has said nothing of the kind, up to the last item that fits.
+        let other = world.call(0);
+        world.say(other, &chain_response(&chain[..chain.len() - 1]));
+        world.run(5_000);
+        assert!(chain_of(&mut world, 0).len() >= chain.len() - 1);
+        assert_eq!(told(&mut world, "is not followed"), 1);
+        // Nor is one block more taken, nor a transaction, nor a wish of the user.
+        let more = world.call(0);
+        let mut longer = chain_of(&mut world, 0);
+        grow(&world, &mut longer, Some("one-more"));
+        let block = new_block(longer.last().expect("a block"));
+        for _ in 0..5 {
+            world.say(more, &block);
+            world.say(
+                more,
+                &new_transaction(&sign(Kind::Request, "two-more", 0.5)),
+            );
+        }
+        world.type_in(0, "1\nthree-more\n");
+        world.run(20_000);
+        assert!(!world.is_over(more), "no strikes");
+        let refused = "this node follows no chain of more than 20 items";
+        assert!(told(&mut world, refused) >= 1, "{}", world.shown(0));
+        let text = format!("{:?}", chain_of(&mut world, 0));
+        assert!(!text.contains("-more"), "{text}");
+        // What is there stays of use.
+        world.type_in(0, "2\nitem-3\n");
+        world.run(20_000);
+        assert!(
+            world.shown(0).contains("released item-3"),
+            "{}",
+            world.shown(0)
+        );
+    }
+}
+
+#[test]
+fn a_chain_file_with_more_items_than_are_followed_opens_all_the_same() {
+    let mut world = star(3, 1);
+    let items: Vec<String> = (0..30).map(|item| format!("item-{item}")).collect();
+    world.type_in(0, &format!("5\n{}\n", items.join(",")));
+    world.run(20_000);
+    let before = chain_of(&mut world, 0);
+    world.stop(0, true);
+    world.hosts[0].items_max = 20;
+    world.start(0);
+    world.run(1_000);
+    assert_eq!(chain_of(&mut world, 0), before);
+    assert!(
+        world
+            .shown(0)
+            .contains("30 items, more than --items-max 20")
+    );
+    world.type_in(0, "2\nitem-7\n1\nitem-7\n1\nnew\n");
+    world.run(20_000);
+    let shown = world.shown(0);
+    assert!(shown.contains("released item-7"), "{shown}");
+    assert!(!shown.contains("requested new"), "{shown}");
+    oracle::check(&mut world);
+}
+
+#[test]
+fn a_chain_that_takes_too_much_of_the_disk_is_not_followed() {
+    let mut world = small(5);
+    let ours = chain_of(&mut world, 0);
+    let mut chain = ours.clone();
+    let name = "x".repeat(9_000);
+    for item in 0..8 {
+        grow(&world, &mut chain, Some(&format!("{name}{item}")));
+    }
+    let call = world.call(0);
+    // It takes as much as may be staged, and 1 block more.
+    world.say(call, &chain_response(&chain));
+    world.run(5_000);
+    assert!(!world.is_over(call), "no strikes");
+    assert_eq!(told(&mut world, "takes more than 64 KiB"), 1);
+    assert_eq!(chain_of(&mut world, 0).len(), ours.len());
+    let other = world.call(0);
+    world.say(other, &chain_response(&chain[..chain.len() - 1]));
+    world.run(5_000);
+    assert!(chain_of(&mut world, 0).len() >= chain.len() - 1);
     oracle::check(&mut world);
 }

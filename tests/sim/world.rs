@@ -52,6 +52,9 @@ pub struct Host {
     pub connect: Vec<SocketAddr>,
     pub drop_orphans: bool,
     pub starts: u32,
+    /// What the next start is told to follow at most.
+    pub items_max: usize,
+    pub staging_max: u64,
     /// Its last run has not ended by itself.
     unclean: bool,
     pub lines: [Use; LINES],
@@ -172,6 +175,8 @@ impl World {
             connect: connect.iter().map(|to| address(*to)).collect(),
             drop_orphans: false,
             starts: 0,
+            items_max: 200_000,
+            staging_max: 256 << 20,
             unclean: false,
             lines: [Use::Free; LINES],
             wall: WALL + self.random.below(20_000_000),
@@ -226,6 +231,8 @@ impl World {
             built: BUILT,
             id,
             drop_orphans: host.drop_orphans,
+            items_max: host.items_max,
+            staging_max: host.staging_max,
             secret: host.secret,
             seed,
         };
