@@ -1,7 +1,7 @@
 //! The chain as it is stored: append, read back, and what can be told without reading.
 //!
 //! The file only grows. In memory stays what grows slowly: the items, the keys, and a mark for
-//! every [`limits::MARK_BYTES`] of blocks that says where they begin.
+//! every [`limits::MARK_SPACING`] blocks that says where they begin.
 
 use core::fmt;
 use core::time::Duration;
@@ -92,10 +92,11 @@ pub(super) struct Read {
     pub after: Mark,
 }
 
-/// Adds the mark of a block if it needs one: the first after a gap, and one every so many bytes.
+/// Adds the mark of a block if it needs one: the first after a gap, and one every so many blocks or bytes.
 pub(super) fn mark(marks: &mut Vec<Mark>, block: &Block, offset: u64) {
     let far = |last: &Mark| offset.saturating_sub(last.offset) >= limits::MARK_BYTES;
-    if marks.last().is_none_or(far) {
+    let due = block.index.is_multiple_of(limits::MARK_SPACING);
+    if due || marks.last().is_none_or(far) {
         marks.push(Mark {
             height: block.index,
             offset,
