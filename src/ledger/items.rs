@@ -50,7 +50,7 @@ impl Items {
 
     /// The number of items.
     pub fn count(&self) -> usize {
-        self.states.len()
+        self.states.count()
     }
 
     /// The number of reserved items.
@@ -60,7 +60,7 @@ impl Items {
 
     /// The number of items that the chain has seen and nobody holds.
     pub fn available(&self) -> usize {
-        self.states.len() - self.reserved
+        self.states.count() - self.reserved
     }
 
     /// From now on [`Changes::apply`] refuses a new item where so many are there. What is there
@@ -134,7 +134,7 @@ impl Changes {
 
     /// The number of items that are mentioned.
     pub fn mentioned(&self) -> usize {
-        self.states.len()
+        self.states.count()
     }
 
     /// The number of items with these changes laid over `items`.

@@ -129,7 +129,7 @@ pub struct Table {
 
 impl Table {
     /// The number of rows.
-    pub fn len(&self) -> usize {
+    pub fn count(&self) -> usize {
         self.len
     }
 
@@ -321,7 +321,7 @@ mod tests {
                 assert_eq!(table.remove(&key), model.remove(&key));
                 assert_eq!(table.remove(&key), None);
             }
-            assert_eq!(table.len(), model.len());
+            assert_eq!(table.count(), model.len());
         }
         assert!(table.after(None).eq(model.iter().map(|(k, s)| (k, *s))));
         assert!(table.clone().into_rows().eq(model));
@@ -330,7 +330,13 @@ mod tests {
     #[test]
     fn an_item_costs_at_most_64_bytes_in_whatever_order_items_come() {
         let count = 20_011;
-        let inward = |n: u64| if n % 2 == 0 { n / 2 } else { count - n / 2 };
+        let inward = |n: u64| {
+            if n.is_multiple_of(2) {
+                n / 2
+            } else {
+                count - n / 2
+            }
+        };
         let orders: [Vec<u64>; 4] = [
             (0..count).collect(),
             (0..count).rev().collect(),
@@ -342,12 +348,12 @@ mod tests {
             for number in order {
                 table.insert(key(&format!("{number:0200}")), state(number));
                 table.insert(key(&format!("{number:06}")), state(number));
-                let most = 64 * table.len() + 2 * PIECE * size_of::<Row>();
-                let each = bytes(&table) / table.len();
+                let most = 64 * table.count() + 2 * PIECE * size_of::<Row>();
+                let each = bytes(&table) / table.count();
                 assert!(
                     bytes(&table) <= most,
                     "{} rows of {each} bytes",
-                    table.len()
+                    table.count()
                 );
             }
         }

@@ -89,6 +89,9 @@ fn item_row(key: &ItemKey, state: ItemState) -> [u8; ITEM_BYTES] {
     row
 }
 
+/// Puts what a row says into a state; `None` if it says nothing.
+type Take = fn(&mut State, &[u8]) -> Option<()>;
+
 /// Takes a number off the front of a row.
 fn number(row: &mut &[u8]) -> Option<u64> {
     let (number, rest) = row.split_first_chunk()?;
@@ -143,7 +146,7 @@ impl<D: Disk> Reading<'_, D> {
         count: u64,
         bytes: usize,
         state: &mut State,
-        take: fn(&mut State, &[u8]) -> Option<()>,
+        take: Take,
     ) -> Result<Option<()>, DiskError> {
         for _ in 0..count {
             let row = self.next(bytes)?;
@@ -184,7 +187,7 @@ impl<D: Disk> Reading<'_, D> {
         let Some(head) = head.and_then(|head| postcard::from_bytes::<Head>(head).ok()) else {
             return Ok(None);
         };
-        let tables: [(u64, usize, fn(&mut State, &[u8]) -> Option<()>); 3] = [
+        let tables: [(u64, usize, Take); 3] = [
             (head.keys, KEY_BYTES, take_key),
             (head.marks, MARK_BYTES, take_mark),
             (head.items, ITEM_BYTES, take_item),
