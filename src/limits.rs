@@ -20,8 +20,11 @@ pub const RECORD_BODY_MAX: usize = MESSAGE_TEXT_MAX;
 /// How much of a file is read at once: bytes, kept in memory once for each file that is read.
 pub const WINDOW_BYTES: usize = 32 << 10;
 
-/// Bytes of records from one mark of the height index to the next, or one record if that is longer.
-/// A mark costs 48 bytes; reading a block out of order reads half as many bytes before it.
+/// Blocks from one mark of the height index to the next. A mark costs 48 bytes; reading a block
+/// out of order reads half as many others,
+pub const MARK_SPACING: u64 = 64;
+
+/// but of large ones no more than so many bytes, and one block.
 pub const MARK_BYTES: u64 = 16 << 10;
 
 /// Keys that a chain file calls by number; whoever comes later has his key in each of his

@@ -20,7 +20,8 @@ _blx() {
     *)
         case $command in
         '')
-            words='--bind --connect --console --data-dir --difficulty --scrub --orphans --headless'
+            words='--bind --connect --console --data-dir --difficulty --scrub --orphans --items-max --staging-max
+                --headless'
             words+=' -h --help -V --version'
             ((COMP_CWORD > 1)) || words+=" $commands"
             ;;

@@ -19,6 +19,8 @@ complete -c blx -n $none -l connect -x -a '(__fish_print_hostnames):' -d 'Peer t
 complete -c blx -n $none -l console -x -a 'stdio none unix: /dev/serial0' -d 'Where the menu is'
 complete -c blx -n $none -l data-dir -x -a '(__fish_complete_directories)' -d 'Where the files lie'
 complete -c blx -n $none -l difficulty -x -d 'Leading hex zeros of a hash'
+complete -c blx -n $none -l items-max -x -d 'Items in a chain that is followed'
+complete -c blx -n $none -l staging-max -x -d 'MiB of a chain that is compared'
 complete -c blx -n $none -l scrub -x -a off -d 'Hours between checks, or off'
 complete -c blx -n $none -l orphans -x -a 'remake drop' -d 'What falls out of the chain'
 complete -c blx -n $none -l headless -d 'No menu'

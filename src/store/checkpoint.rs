@@ -89,6 +89,9 @@ fn item_row(key: &ItemKey, state: ItemState) -> [u8; ITEM_BYTES] {
     row
 }
 
+/// Puts what a row says into a state; `None` if it says nothing.
+type Take = fn(&mut State, &[u8]) -> Option<()>;
+
 /// Takes a number off the front of a row.
 fn number(row: &mut &[u8]) -> Option<u64> {
     let (number, rest) = row.split_first_chunk()?;

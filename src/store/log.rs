@@ -1,7 +1,7 @@
 //! The chain as it is stored: append, read back, and what can be told without reading.
 //!
 //! The file only grows. In memory stays what grows slowly: the items, the keys, and a mark for
-//! every [`limits::MARK_BYTES`] of blocks that says where they begin.
+//! every [`limits::MARK_SPACING`] blocks that says where they begin.
 
 use core::fmt;
 use core::time::Duration;

@@ -33,10 +33,12 @@ pub(super) fn tip_of(block: &Block) -> Tip {
     }
 }
 
-/// Adds the mark of a block if it needs one: the first after a gap, and one every so many bytes.
+/// Adds the mark of a block if it needs one: the first after a gap, and one every so many blocks or
+/// bytes.
 pub(super) fn mark(marks: &mut Vec<Mark>, block: &Block, offset: u64) {
     let far = |last: &Mark| offset.saturating_sub(last.offset) >= limits::MARK_BYTES;
-    if marks.last().is_none_or(far) {
+    let due = block.index.is_multiple_of(limits::MARK_SPACING);
+    if due || marks.last().is_none_or(far) {
         marks.push(Mark::of(block, offset));
     }
 }
