@@ -7,6 +7,7 @@ mod clocks;
 mod desktop;
 mod disk;
 mod events;
+mod foe;
 mod guards;
 mod hostile;
 mod lines;
