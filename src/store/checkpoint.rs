@@ -99,9 +99,6 @@ fn number(row: &mut &[u8]) -> Option<u64> {
     Some(u64::from_le_bytes(*number))
 }
 
-/// Puts a row into its table; `None` if it cannot be one.
-type Take = fn(&mut State, &[u8]) -> Option<()>;
-
 fn take_key(state: &mut State, row: &[u8]) -> Option<()> {
     let key = PublicKey::from_sec1(row)?;
     if state.keys.number(&key).is_some() {

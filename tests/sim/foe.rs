@@ -236,7 +236,8 @@ impl Foe {
                 block.hash = canonical::block_hash(block);
             }
             6 => {
-                block.timestamp = Timestamp::Integer(i128::MAX);
+                // The model of a desktop node reads no greater one without a loss.
+                block.timestamp = Timestamp::Integer(u64::MAX.into());
                 *block = mined(block.clone(), 1);
             }
             _ => {}
