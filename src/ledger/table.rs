@@ -57,9 +57,14 @@ impl ItemKey {
         Some(Uid::from_wtf8(name.to_vec()))
     }
 
-    /// A key from its bytes, which are its own if `bytes` came from [`ItemKey::as_bytes`].
-    pub fn from_bytes(bytes: [u8; INLINE_MAX + 1]) -> ItemKey {
-        ItemKey(bytes)
+    /// A key from its bytes; `None` if [`ItemKey::as_bytes`] gives no such bytes.
+    pub fn read(bytes: [u8; INLINE_MAX + 1]) -> Option<ItemKey> {
+        let key = ItemKey(bytes);
+        match bytes.get(..usize::from(bytes[INLINE_MAX])) {
+            Some(name) => Some(key)
+                .filter(|key| Uid::read_wtf8(name).is_some_and(|uid| ItemKey::of(&uid) == *key)),
+            None => (bytes[INLINE_MAX] == LONG).then_some(key),
+        }
     }
 
     /// The key's bytes.

@@ -14,8 +14,9 @@
 use core::ops::Range;
 
 use super::lines::{Kind, Peer, Slot};
+use super::orphans::is_remade;
 use super::{Millis, Node};
-use crate::ledger::{Hash, Tip};
+use crate::ledger::{Block, Hash, Tip};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::write::Intent;
@@ -297,6 +298,45 @@ impl<D: Disk> Node<D> {
         if differs && self.branches.know(end.hash) {
             self.branch(None);
         }
+    }
+
+    /// One of ours has made a block that loses against ours. A desktop node beside both of us may
+    /// have taken that one and passed over ours, which it does not say.
+    pub(super) fn note_rival(&mut self, block: &Block) {
+        if block.index >= self.log.tip().length {
+            return;
+        }
+        let Ok(ours) = self.log.read(block.index) else {
+            return;
+        };
+        let new = self.branches.know(block.hash);
+        if new && !is_remade(&ours.block, block) {
+            self.branch(None);
+        }
+    }
+
+    /// Notes what a block tells of a desktop node; false if we have that very block.
+    pub(super) fn desktop_block(&mut self, line: usize, block: &Block) -> bool {
+        let length = self.log.tip().length;
+        let ours = match block.index < length {
+            true => self.log.read(block.index).ok(),
+            false => None,
+        };
+        if ours
+            .as_ref()
+            .is_some_and(|ours| ours.block.hash == block.hash)
+        {
+            return false;
+        }
+        let same = match &ours {
+            Some(ours) => is_remade(&ours.block, block),
+            None => block.index == length,
+        };
+        if let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) {
+            let before = desktop.in_step && desktop.length == Some(block.index);
+            desktop.has(block.index.saturating_add(1), before && same);
+        }
+        true
     }
 
     /// There is a branch with another content than our chain, or was until now: no desktop node is

@@ -2,7 +2,6 @@
 
 use super::desktop::Desktop;
 use super::lines::{Held, Kind, Origin};
-use super::orphans::is_remade;
 use super::settle::{Settling, Stage};
 use super::sync::Sync;
 use super::{Millis, Node};
@@ -301,45 +300,6 @@ impl<D: Disk> Node<D> {
         if let Some(peer) = self.slots[line].peer() {
             peer.hold(block, origin, 0);
         }
-    }
-
-    /// One of ours has made a block that loses against ours. A desktop node beside both of us may
-    /// have taken that one and passed over ours, which it does not say.
-    fn note_rival(&mut self, block: &Block) {
-        if block.index >= self.log.tip().length {
-            return;
-        }
-        let Ok(ours) = self.log.read(block.index) else {
-            return;
-        };
-        let new = self.branches.know(block.hash);
-        if new && !is_remade(&ours.block, block) {
-            self.branch(None);
-        }
-    }
-
-    /// Notes what a block tells of a desktop node; false if we have that very block.
-    fn desktop_block(&mut self, line: usize, block: &Block) -> bool {
-        let length = self.log.tip().length;
-        let ours = match block.index < length {
-            true => self.log.read(block.index).ok(),
-            false => None,
-        };
-        if ours
-            .as_ref()
-            .is_some_and(|ours| ours.block.hash == block.hash)
-        {
-            return false;
-        }
-        let same = match &ours {
-            Some(ours) => is_remade(&ours.block, block),
-            None => block.index == length,
-        };
-        if let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) {
-            let before = desktop.in_step && desktop.length == Some(block.index);
-            desktop.has(block.index.saturating_add(1), before && same);
-        }
-        true
     }
 
     /// Whether a block could stand in the place of our last one, now.

@@ -47,9 +47,10 @@ use std::rc::Rc;
 
 use crate::ledger::{Block, Identity, Tally, Timestamp, Verifier, Work, tally};
 use crate::limits;
+use crate::store::bounds::Bounds;
 use crate::store::disk::{Disk, DiskError, File};
 use crate::store::keys::{self, IdentityError};
-use crate::store::log::{Bounds, Log};
+use crate::store::log::Log;
 use crate::store::recover::WAY_OUT;
 use book::Book;
 use chronicle::Chronicle;

@@ -15,7 +15,7 @@ use super::disk::{Disk, DiskError, File};
 use super::log::{Log, Mark, State, Verified};
 use super::record::{self, Body, CHECK_BYTES, HEADER_BYTES};
 use super::window::{Found, Window};
-use crate::ledger::{Hash, ItemKey, ItemState, PublicKey, Tip, Uid};
+use crate::ledger::{Hash, ItemKey, ItemState, PublicKey, Tip};
 use crate::limits;
 
 /// The last byte is the format's number.
@@ -121,12 +121,9 @@ fn take_item(state: &mut State, mut row: &[u8]) -> Option<()> {
     let since = number(&mut row)?;
     let (reserved, key) = row.split_first()?;
     let reserved = *reserved != 0;
-    let key = ItemKey::from_bytes(key.try_into().ok()?);
+    let key = ItemKey::read(key.try_into().ok()?)?;
     if since >= state.tip.length {
         return None;
-    }
-    if let Some(name) = key.name() {
-        Uid::read_wtf8(name.as_wtf8())?;
     }
     state.items.restore(key, ItemState { reserved, since });
     Some(())

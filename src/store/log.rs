@@ -6,6 +6,7 @@
 use core::fmt;
 use core::time::Duration;
 
+use super::bounds::Bounds;
 use super::branch::{Branch, Fallen};
 use super::compact::Compaction;
 use super::disk::{Disk, DiskError, File};
@@ -56,23 +57,6 @@ pub struct Verified {
     pub seconds: f64,
     /// The chain's length then.
     pub length: u64,
-}
-
-/// What this node holds of chains at most.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Bounds {
-    /// Items in a chain.
-    pub items: usize,
-    /// Bytes of a chain that is compared with ours.
-    pub staging: u64,
-}
-
-impl Bounds {
-    /// Whatever comes is held: for what a user brings himself.
-    pub const NONE: Bounds = Bounds {
-        items: usize::MAX,
-        staging: u64::MAX,
-    };
 }
 
 /// A block that was read back.

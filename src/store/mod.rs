@@ -1,13 +1,14 @@
 //! The chain file: append-only, every block durable before anybody hears of it.
 //!
-//! `record` is one record as bytes, `window` reads them, `mark` says where they are, `log` appends and reads back, `branch`
-//! takes another chain, `recover` opens the file whatever happened to it, `repair` fills its holes;
-//! `checkpoint` makes that fast, `compact` keeps the file small, and `fallen` saves what an alarming
+//! `record` is one record as bytes, `window` reads them, `mark` says where they are, `log` appends
+//! and reads back, `branch` takes another chain within `bounds`, `recover` opens the file whatever
+//! happened to it, `repair` fills its holes; `checkpoint` makes that fast, `compact` keeps the file small, and `fallen` saves what an alarming
 //! switch took out. `book` and `waiting` are what a node remembers over a restart beside the chain;
 //! small files like these are `sealed`. `events` is what a person may read of its past. `disk` is
 //! all that is asked of the system.
 
 pub mod book;
+pub mod bounds;
 pub mod branch;
 mod checkpoint;
 mod compact;

@@ -2,9 +2,10 @@
 
 use std::collections::BTreeMap;
 
+use super::bounds::Bounds;
 use super::disk::memory::MemoryDisk;
 use super::disk::{Disk, File};
-use super::log::{AppendError, Bounds, Log};
+use super::log::{AppendError, Log};
 use super::recover::Ending;
 use crate::ledger::{Block, Hash, Identity, Kind, Timestamp, Uid, Work};
 

@@ -129,7 +129,7 @@ fn a_chain_file_of_another_kind_is_refused_untouched() {
     let table = [
         (
             newer,
-            "chain.blx has format 9 and this blx reads 1: update blx",
+            "chain.blx has format 9 and this blx reads 2: update blx",
         ),
         (
             b"[{\"index\": 0}]\n".to_vec(),
