@@ -194,17 +194,17 @@ impl Changes {
         let mut count = self.count(items);
         for transaction in transactions {
             let uid = &transaction.uid;
-            let reserved = match states.get(uid) {
-                Some(reserved) => *reserved,
-                None => {
-                    let before = self.get(items, uid);
-                    count += usize::from(before.is_none());
-                    before.is_some_and(|state| state.reserved)
-                }
+            let before = match states.get(uid) {
+                Some(reserved) => Some(*reserved),
+                None => self.get(items, uid).map(|state| state.reserved),
             };
+            let reserved = before == Some(true);
             allows(reserved, transaction)?;
-            if count > items.max {
-                return Err(RuleError::TooManyItems(items.max));
+            if before.is_none() {
+                if count >= items.max {
+                    return Err(RuleError::TooManyItems(items.max));
+                }
+                count += 1;
             }
             states.insert(uid, !reserved);
         }

@@ -205,8 +205,10 @@ impl Console {
         self.start += count;
         // Whoever reads has come to what says that something is missing.
         self.cut = (0, 0);
-        if self.start == self.output.len() {
-            self.output.clear();
+        // Who reads all the time may never have read everything.
+        if self.start == self.output.len() || self.start >= self.room {
+            self.output.drain(..self.start);
+            self.output.shrink_to(self.room);
             self.start = 0;
         }
     }

@@ -122,9 +122,17 @@ impl Stream {
 
     /// Waits for `text` behind `from` and says where it ends; `None` if it never comes.
     pub fn await_text(&self, from: usize, text: &str) -> Option<usize> {
-        let found = wait_for(LIMIT, || match self.find(from, text) {
-            Some(at) => Some(Some(at)),
-            None => self.ended().then_some(None),
+        // What was searched is not searched again: megabytes may come in pieces of a page.
+        let mut searched = from;
+        let found = wait_for(LIMIT, || {
+            let ended = self.ended();
+            match self.find(searched, text) {
+                Some(at) => Some(Some(at)),
+                None => {
+                    searched = searched.max(self.len().saturating_sub(text.len()));
+                    ended.then_some(None)
+                }
+            }
         });
         found.flatten()
     }

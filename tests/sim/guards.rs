@@ -333,19 +333,14 @@ fn the_scrubber_finds_nothing_wrong_with_a_good_file() {
 }
 
 #[test]
-fn the_scrubber_looks_at_signatures_hashes_and_work() {
+fn the_scrubber_looks_at_signatures_and_work() {
     let wish = sign(Kind::Request, "drill", 0.5);
     let bad = forged(&wish);
     let signature = |world: &World, chain: &[Block]| mined(world, chain, vec![bad.clone()], None);
-    let hash = |world: &World, chain: &[Block]| {
-        let mut block = mined(world, chain, vec![wish.clone()], None);
-        block.nonce += 1;
-        block
-    };
     type Make<'a> = &'a dyn Fn(&World, &[Block]) -> Block;
-    let cases: [(Make<'_>, &str); 3] = [
+    // A wrong hash does not get so far: a start takes such a block as damage.
+    let cases: [(Make<'_>, &str); 2] = [
         (&signature, "the signature of drill is wrong"),
-        (&hash, "hash is not the hash of its content"),
         (&without_work, "no proof of work"),
     ];
     for (make, told) in cases {
