@@ -9,7 +9,8 @@ use std::collections::{BTreeSet, VecDeque};
 
 use super::gossip::menu_name;
 use super::mine::verb;
-use super::pool::{Batch, Origin, Pool, Usage, may_stand_alone};
+use super::pool::{Batch, Origin, Pool, may_stand_alone};
+use super::usage::Usage;
 use super::{Millis, Node};
 use crate::ledger::{Changes, Hash, Items, Kind, Tip, Transaction, TransactionId};
 use crate::limits;

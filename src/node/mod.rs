@@ -6,8 +6,8 @@
 //! remembers; `view` is what their sending halves see. `gossip` understands what peers say; `sync` is
 //! another chain, `candidate` looks at its blocks, `settle` takes it, `orphans` are what ours loses
 //! by it, `disconnected` those of them that have to wait outside the pool; `desktop` is what a
-//! desktop node's user need not do. `pool` is what waits for a block, `intake` what of peers may wait
-//! there, `mine` makes the blocks. `monitor` looks for damage in the chain file and sees to its
+//! desktop node's user need not do. `pool` is what waits for a block and `usage` what it costs,
+//! `intake` what of peers may wait there, `mine` makes the blocks. `monitor` looks for damage in the chain file and sees to its
 //! repair. `seats` are the consoles: `typing` and `console` a user's stream in and out, `menu` takes
 //! his lines, `control` those of a program, `report` answers them, `progress` tells what takes long.
 //! `chronicle` keeps what happened for who was not there, and `wall` is all that the time of day is
@@ -38,6 +38,7 @@ mod seats;
 mod settle;
 mod sync;
 mod typing;
+mod usage;
 mod view;
 mod wall;
 

@@ -5,6 +5,7 @@ use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
 use super::seats::Asker;
+use super::usage::Usage;
 use super::{Millis, Node};
 use crate::ledger::{Changes, Hash, Items, RuleError, Tip, Transaction, TransactionId, Uid};
 use crate::limits;
@@ -102,71 +103,6 @@ impl Batch {
 /// some names would fit into no block of ours with others.
 pub(super) fn may_stand_alone(transaction: &Transaction) -> bool {
     transaction.uid.as_wtf8().len() <= limits::ITEM_BYTES_MAX
-}
-
-/// The memory that batches of others take, by where they came from.
-#[derive(Default)]
-pub struct Usage {
-    by_peer: BTreeMap<IpAddr, usize>,
-    restored: usize,
-}
-
-impl Usage {
-    /// The bytes that count against this origin's share; `None` for what is never refused.
-    fn share(&self, origin: Origin) -> Option<(usize, usize)> {
-        match origin {
-            Origin::Peer(from) => {
-                let his = self.by_peer.get(&from).copied();
-                Some((his.unwrap_or(0), limits::POOL_BYTES_PER_PEER))
-            }
-            Origin::Other => Some((self.restored, limits::RESTORED_BYTES)),
-            Origin::User | Origin::Own => None,
-        }
-    }
-
-    /// What was restored takes: bytes.
-    pub fn restored(&self) -> usize {
-        self.restored
-    }
-
-    /// A batch is there.
-    pub fn add(&mut self, batch: &Batch) {
-        match batch.origin {
-            Origin::Peer(from) => *self.by_peer.entry(from).or_default() += batch.bytes(),
-            Origin::Other => self.restored += batch.bytes(),
-            Origin::User | Origin::Own => {}
-        }
-    }
-
-    /// A batch is gone.
-    pub fn remove(&mut self, batch: &Batch) {
-        match batch.origin {
-            Origin::Peer(from) => {
-                if let Some(his) = self.by_peer.get_mut(&from) {
-                    *his -= batch.bytes();
-                    if *his == 0 {
-                        self.by_peer.remove(&from);
-                    }
-                }
-            }
-            Origin::Other => self.restored -= batch.bytes(),
-            Origin::User | Origin::Own => {}
-        }
-    }
-
-    /// Whether a batch fits in, beside what this and the other waits for.
-    pub fn has_room_beside(&self, other: &Usage, batch: &Batch) -> bool {
-        let shares = [self.share(batch.origin), other.share(batch.origin)];
-        let [Some((here, share)), Some((there, _))] = shares else {
-            return true;
-        };
-        let all = |usage: &Usage| usage.by_peer.values().sum::<usize>();
-        let fits = here + there + batch.bytes() <= share;
-        match batch.origin {
-            Origin::Peer(_) => fits && all(self) + all(other) + batch.bytes() <= limits::POOL_BYTES,
-            _ => fits,
-        }
-    }
 }
 
 /// What the batches up to a number do to the items of a chain that ends in this hash.

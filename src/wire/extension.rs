@@ -18,7 +18,7 @@ pub struct Greeting {
     pub id: Option<u64>,
     /// Its chain's end.
     pub tip: Option<Tip>,
-    /// The transactions that it has and no block has, at most [`limits::POOL`].
+    /// The transactions that it has and no block has, at most [`limits::POOL_IDS`].
     pub pool: Vec<TransactionId>,
 }
 
