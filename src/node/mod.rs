@@ -127,19 +127,24 @@ pub struct Node<D> {
     tally: Tally,
 }
 
+/// Reads this node's key, or makes one of this secret.
+fn open_identity(disk: &mut impl Disk, secret: &[u8; 32]) -> Result<Identity, OpenError> {
+    let name = File::Identity.name();
+    keys::identity(disk, secret).map_err(|error| {
+        OpenError(match error {
+            IdentityError::Disk(error) => format!("{error}: {WAY_OUT}"),
+            IdentityError::Damaged => format!(
+                "{name} is damaged: put a copy of it back, or move it away to get a new key"
+            ),
+            IdentityError::BadLuck => "no key could be made: start again".into(),
+        })
+    })
+}
+
 impl<D: Disk> Node<D> {
     /// Opens the data directory's files, or makes them.
     pub fn open(mut disk: D, clock: Clock, config: Config) -> Result<Node<D>, OpenError> {
-        let identity = keys::identity(&mut disk, &config.secret).map_err(|error| {
-            let name = File::Identity.name();
-            OpenError(match error {
-                IdentityError::Disk(error) => format!("{error}: {WAY_OUT}"),
-                IdentityError::Damaged => format!(
-                    "{name} is damaged: put a copy of it back, or move it away to get a new key"
-                ),
-                IdentityError::BadLuck => "no key could be made: start again".into(),
-            })
-        })?;
+        let identity = open_identity(&mut disk, &config.secret)?;
         let time = Timestamp::from_micros(clock.wall);
         let (mut log, opening) = Log::open(disk, config.difficulty, time)
             .map_err(|error| OpenError(error.to_string()))?;

@@ -86,7 +86,7 @@ fn a_file_has_numbers_for_so_many_keys_and_reads_all() {
     for number in 0..limits::KEYS_MAX + 3 {
         // Whether a point lies on the curve is not asked before its first signature.
         let mut x = [0; 32];
-        x[..8].copy_from_slice(&number.to_le_bytes());
+        x[..8].copy_from_slice(&(number as u64).to_le_bytes());
         let mut block = sample();
         block.transactions[0].requester = PublicKey::from_parts(2, x).expect("a key");
         for _ in 0..2 {
