@@ -218,9 +218,15 @@ impl Changes {
         transactions: &[Transaction],
         height: u64,
     ) -> Result<(), RuleError> {
-        self.check(items, transactions)?;
+        let mut befores = Vec::with_capacity(transactions.len());
         for transaction in transactions {
-            self.apply(items, transaction, height)?;
+            match self.apply(items, transaction, height) {
+                Ok(before) => befores.push(before),
+                Err(error) => {
+                    self.undo(&transactions[..befores.len()], &befores);
+                    return Err(error);
+                }
+            }
         }
         Ok(())
     }
@@ -250,8 +256,12 @@ impl Changes {
     /// Takes back a block that was applied to the table or in these changes, the last one first.
     pub fn undo_block(&mut self, block: &Block, befores: &[Before]) {
         assert_eq!(block.transactions.len(), befores.len());
+        self.undo(&block.transactions, befores);
+    }
+
+    fn undo(&mut self, transactions: &[Transaction], befores: &[Before]) {
         tally::count(|done| done.applied += tally::bytes(befores.len()));
-        for (transaction, before) in block.transactions.iter().zip(befores).rev() {
+        for (transaction, before) in transactions.iter().zip(befores).rev() {
             let state = before.checked_sub(1).map(|since| ItemState {
                 reserved: transaction.kind == Kind::Release,
                 since,

@@ -4,12 +4,12 @@
 
 use std::sync::OnceLock;
 
-use blx::ledger::{Block, Hash, Kind, Signature, Timestamp, Transaction, Work, canonical};
+use blx::ledger::{Block, Hash, Kind, Signature, Timestamp, Transaction, canonical};
 use blx::limits::BLOCK_TEXT_MAX;
 use blx::store::log::Log;
 use blx::wire::text;
 
-use crate::peer::{chain_response, longer, new_block, new_transaction, sign};
+use crate::peer::{chain_response, longer, mined, new_block, new_transaction, sign};
 use crate::random::Random;
 use crate::world::World;
 
@@ -293,12 +293,6 @@ impl Foe {
 
 fn said(kind: &str, payload: &str) -> Vec<u8> {
     format!("{{\"type\": \"{kind}\", \"payload\": {payload}}}\n").into_bytes()
-}
-
-fn mined(block: Block, difficulty: u8) -> Block {
-    let mut work = Work::new(block, difficulty);
-    while !work.step(1 << 10) {}
-    work.into_block()
 }
 
 /// The chain of a host, as its disk has it.

@@ -1,12 +1,12 @@
 //! What no peer may bring into the chain, whichever way it comes, and what nobody says unasked.
 
-use blx::ledger::{Block, Hash, Kind, Signature, Timestamp, Transaction, Work, canonical};
+use blx::ledger::{Block, Hash, Kind, Signature, Timestamp, Transaction, canonical};
 use blx::limits;
 use blx::store::disk::File;
 use blx::store::log::Log;
 
 use crate::oracle::{self, Chain};
-use crate::peer::{PING, chain_of, chain_response, grow, longer, new_block, sign};
+use crate::peer::{self, PING, behind, chain_of, chain_response, grow, longer, new_block, sign};
 use crate::stories::star;
 use crate::world::World;
 
@@ -21,19 +21,12 @@ fn forged(transaction: &Transaction) -> Transaction {
 
 /// A block of these behind a chain, with a lower hash than `below`.
 fn mined(world: &World, chain: &[Block], wishes: Vec<Transaction>, below: Option<Hash>) -> Block {
-    let last = chain.last().expect("a first block");
-    let mut block = Block::genesis(last.timestamp);
-    (block.index, block.prev_hash) = (last.index + 1, last.hash);
-    block.transactions = wishes;
-    loop {
-        let mut work = Work::new(block, world.difficulty);
-        while !work.step(1 << 16) {}
-        block = work.into_block();
-        if below.is_none_or(|below| block.hash < below) {
-            return block;
-        }
+    let mut block = behind(world, chain, wishes);
+    while below.is_some_and(|below| block.hash >= below) {
         block.nonce += 1;
+        block = peer::mined(block, world.difficulty);
     }
+    block
 }
 
 /// A block whose hash is right and was no work.

@@ -68,14 +68,25 @@ pub fn grow(world: &World, chain: &mut Vec<Block>, item: Option<&str>) {
 
 /// Adds a block, in which a stranger requests these items.
 pub fn grow_by(world: &World, chain: &mut Vec<Block>, items: &[String]) {
+    let wishes = items.iter().map(|item| sign(Kind::Request, item, 0.5));
+    let block = behind(world, chain, wishes.collect());
+    chain.push(block);
+}
+
+/// The block of these transactions behind a chain.
+pub fn behind(world: &World, chain: &[Block], transactions: Vec<Transaction>) -> Block {
     let last = chain.last().expect("a first block");
     let mut block = Block::genesis(last.timestamp);
     (block.index, block.prev_hash) = (last.index + 1, last.hash);
-    let wishes = items.iter().map(|item| sign(Kind::Request, item, 0.5));
-    block.transactions.extend(wishes);
-    let mut work = Work::new(block, world.difficulty);
+    block.transactions = transactions;
+    mined(block, world.difficulty)
+}
+
+/// The block with the first nonce, from its own on, that is work enough, and with its hash.
+pub fn mined(block: Block, difficulty: u8) -> Block {
+    let mut work = Work::new(block, difficulty);
     while !work.step(1 << 16) {}
-    chain.push(work.into_block());
+    work.into_block()
 }
 
 /// The chain of a host, asked for on a connection of its own.

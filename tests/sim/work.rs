@@ -3,13 +3,13 @@
 
 use std::sync::OnceLock;
 
-use blx::ledger::{Block, Hash, Kind, Signature, Tally, Timestamp, Tip, Transaction, Work};
+use blx::ledger::{Block, Hash, Kind, Signature, Tally, Timestamp, Tip, Transaction};
 use blx::limits::{self, BLOCK_TEXT_MAX, MESSAGE_TEXT_MAX};
 use blx::node::{Event, Line};
 use blx::store::log::Log;
 use blx::wire::text;
 
-use crate::peer::{PING, chain_of, chain_response, new_block, new_transaction, sign};
+use crate::peer::{self, PING, chain_of, chain_response, new_block, new_transaction, sign};
 use crate::world::{Use, World};
 
 /// What a call may do: some twenty milliseconds of a desktop at the very most. A signature takes
@@ -101,15 +101,9 @@ fn long(mark: char) -> Transaction {
     )
 }
 
-/// The block of these transactions behind a chain.
+/// The block of these transactions behind a chain, which is about as large as a block may be.
 fn behind(world: &World, chain: &[Block], transactions: Vec<Transaction>) -> Block {
-    let last = chain.last().expect("a first block");
-    let mut block = Block::genesis(last.timestamp);
-    (block.index, block.prev_hash) = (last.index + 1, last.hash);
-    block.transactions = transactions;
-    let mut work = Work::new(block, world.difficulty);
-    while !work.step(1 << 10) {}
-    let block = work.into_block();
+    let block = peer::behind(world, chain, transactions);
     let bytes = text::block_bytes(&block);
     assert!(
         bytes <= BLOCK_TEXT_MAX && bytes > BLOCK_TEXT_MAX * 9 / 10,
