@@ -1,11 +1,11 @@
 //! Promises that nothing else here would miss: to peers, to who was named, and about the times of
 //! blocks.
 
-use blx::ledger::{Block, Timestamp, Work};
+use blx::ledger::{Block, Timestamp};
 use blx::limits;
 
 use crate::oracle::{self, Chain};
-use crate::peer::{PING, chain_of, chain_response, grow, longer, new_block};
+use crate::peer::{PING, chain_of, chain_response, grow, longer, mined, new_block};
 use crate::scenario::connect;
 use crate::stories::star;
 use crate::world::{WALL, World, address};
@@ -171,9 +171,7 @@ fn the_time_of_a_block_follows_the_tip_that_a_switch_put_in_place() {
         let mut last = Block::genesis(Timestamp::Float(time));
         let tip = &chain[length - 2];
         (last.index, last.prev_hash) = (tip.index + 1, tip.hash);
-        let mut work = Work::new(last, world.difficulty);
-        while !work.step(1 << 16) {}
-        chain.push(work.into_block());
+        chain.push(mined(last, world.difficulty));
         chain
     };
     let mut made = |item: &str, length: usize, time: f64| {

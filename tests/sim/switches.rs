@@ -2,12 +2,12 @@
 
 use std::collections::BTreeSet;
 
-use blx::ledger::{Block, Work};
+use blx::ledger::Block;
 use blx::limits;
 use blx::store::disk::File;
 
 use crate::oracle::{self, Chain};
-use crate::peer::{PING, chain_of, chain_response, grow, grow_by, longer};
+use crate::peer::{PING, behind, chain_of, chain_response, grow_by, longer};
 use crate::stories::star;
 use crate::world::World;
 
@@ -196,13 +196,8 @@ fn a_restart_in_the_middle_of_a_switch_has_the_one_chain_or_the_other() {
 fn remade(world: &World, ours: &[Block]) -> Vec<Block> {
     let mut chain = longer(world, Vec::new(), 2);
     for block in &ours[1..] {
-        grow(world, &mut chain, None);
-        let last = chain.pop().expect("just made");
-        let mut block_of_its_own = last;
-        block_of_its_own.transactions = block.transactions.clone();
-        let mut work = Work::new(block_of_its_own, world.difficulty);
-        while !work.step(1 << 16) {}
-        chain.push(work.into_block());
+        let block_of_its_own = behind(world, &chain, block.transactions.clone());
+        chain.push(block_of_its_own);
     }
     chain
 }
