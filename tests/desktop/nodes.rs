@@ -170,7 +170,9 @@ impl Node {
     pub fn was_taken(&self, item: &str) -> bool {
         let got = format!("✅ requested {item}\n");
         let refused = format!("❌ item {item} is not available.\n");
-        self.process.wait_for_any(&[&got, &refused]) == 0
+        // In these words if its block took so long that the wish was kept for the next start.
+        let lost = format!("[consensus] your request of {item} lost to ");
+        self.process.wait_for_any(&[&got, &refused, &lost]) == 0
     }
 
     pub fn request_all(&mut self, items: &[&str]) {
