@@ -365,7 +365,6 @@ impl<D: Disk> Log<D> {
         if let Err(second) = self.disk.set_len(File::Chain, self.state.end) {
             log::error!("{second}");
         }
-        self.window.forget();
         self.stop(error)
     }
 

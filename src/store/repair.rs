@@ -123,7 +123,6 @@ impl<D: Disk> Log<D> {
         let written = self.disk.write(File::Chain, self.state.end, &bytes);
         if let Err(error) = written.and_then(|()| self.sync()) {
             // Nothing is cut: what is behind the hole is sound.
-            self.window.forget();
             return Err(self.stop(error).into());
         }
         self.window.forget();

@@ -4,7 +4,7 @@ use super::disk::File;
 use super::disk::memory::MemoryDisk;
 use super::keys::KeyTable;
 use super::log::{AppendError, Log};
-use super::record::{self, BlockBody, Body};
+use super::record::{self, BlockBody, Body, HEADER_BYTES, VERSION_FIRST};
 use super::recover::Ending;
 use super::repair::Mended;
 use super::tests::{NOW, check, open, stage, tip, toggle};
@@ -309,6 +309,55 @@ fn a_compaction_at_a_fork_leaves_a_file_that_tells_of_it() {
 }
 
 #[test]
+fn a_file_that_was_compacted_can_be_read_again_without_a_start() {
+    let blocks = chain(&mut grown(80));
+    for header in [record::header(2), record::header_of(VERSION_FIRST, 2)] {
+        let (mut log, _) = open(file_behind(header, &blocks));
+        while !log.compact(20).expect("compacts") {}
+        assert_eq!(log.reopen(), Ok(None));
+        assert!(chain(&mut log) == blocks);
+        check(&mut log);
+        toggle(&mut log, 3, "one").expect("goes on");
+        let (mut again, ending) = open(log.disk.after_power_cut(0));
+        assert_eq!((tip(&again), ending), (tip(&log), Ending::Clean));
+        check(&mut again);
+
+        // Of all blocks nothing is left, and what comes then has only the header before it.
+        log.disk.live(File::Chain)[HEADER_BYTES..].fill(0);
+        let cut = log.reopen().expect("reads").expect("damage");
+        assert_eq!((tip(&log).0, cut.ending), (0, Ending::Damaged));
+        toggle(&mut log, 3, "first").expect("goes on");
+        let (mut again, ending) = open(log.disk.after_power_cut(0));
+        assert_eq!((tip(&again), ending), (tip(&log), Ending::Clean));
+        check(&mut again);
+    }
+}
+
+#[test]
+fn a_compaction_copies_nothing_that_a_reopening_cut() {
+    let mut log = grown(80);
+    assert_eq!(log.compact(60), Ok(false));
+    // Of all blocks but the first few nothing is left.
+    let bytes = log.disk.live(File::Chain);
+    for byte in bytes.iter_mut().skip(4_000) {
+        *byte = !*byte;
+    }
+    let cut = log.reopen().expect("reads").expect("damage");
+    assert_eq!(cut.ending, Ending::Damaged);
+    assert!(log.tip().length < 60, "{:?}", log.tip());
+    for step in 0..80 {
+        toggle(&mut log, 9, &format!("other-{}", step % 7)).expect("appended");
+    }
+    let expected = chain(&mut log);
+    while !log.compact(20).expect("compacts") {}
+    assert!(chain(&mut log) == expected);
+    let (mut again, ending) = open(log.disk.after_power_cut(0));
+    assert_eq!((tip(&again), ending), (tip(&log), Ending::Clean));
+    assert!(chain(&mut again) == expected);
+    check(&mut again);
+}
+
+#[test]
 fn the_branch_that_comes_after_the_last_resort_is_the_chain() {
     for back in [0, 3] {
         let mut log = at_a_fork();
@@ -325,7 +374,11 @@ fn the_branch_that_comes_after_the_last_resort_is_the_chain() {
 
 /// What a file of these blocks looks like, whether they follow each other or not.
 fn file_of(blocks: &[Block]) -> MemoryDisk {
-    let mut bytes = record::header(2).to_vec();
+    file_behind(record::header(2), blocks)
+}
+
+fn file_behind(header: [u8; HEADER_BYTES], blocks: &[Block]) -> MemoryDisk {
+    let mut bytes = header.to_vec();
     let mut check = record::le_u32(&bytes[bytes.len() - 4..]);
     let (mut keys, mut items) = (KeyTable::default(), Items::default());
     for block in blocks {
