@@ -134,7 +134,6 @@ impl<D: Disk> Log<D> {
     /// Goes on reading behind the state's end.
     fn take_up(&mut self) -> Result<(), DiskError> {
         self.gap = None;
-        self.forget_cursor();
         let ending = self.replay()?;
         self.end_reading(ending).map(|_| ())
     }

@@ -334,6 +334,23 @@ fn a_file_that_was_compacted_can_be_read_again_without_a_start() {
 }
 
 #[test]
+fn a_chain_that_grows_again_after_a_reopening_is_read_from_its_own_places() {
+    let (mut log, _) = open(MemoryDisk::default());
+    for step in 0..60 {
+        toggle(&mut log, 1, &format!("item-{}", step % 7)).expect("appended");
+    }
+    log.read(49).expect("reads");
+    log.disk.live(File::Chain)[4_000..].fill(0);
+    log.reopen().expect("reads").expect("damage");
+    assert!(log.tip().length < 40, "{:?}", log.tip());
+    for step in 0..60 {
+        toggle(&mut log, 2, &format!("longer-name-{}", step % 7)).expect("appended");
+    }
+    assert_eq!(log.read(55).expect("reads").block.index, 55);
+    check(&mut log);
+}
+
+#[test]
 fn a_compaction_copies_nothing_that_a_reopening_cut() {
     let mut log = grown(80);
     assert_eq!(log.compact(60), Ok(false));

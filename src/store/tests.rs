@@ -374,3 +374,31 @@ fn a_deep_switch_needs_no_more_than_two_tables() {
         }
     }
 }
+
+#[test]
+fn a_block_in_the_place_of_half_a_copy_is_the_one_that_is_read() {
+    let (mut log, _) = open(MemoryDisk::default());
+    for step in 0..40 {
+        toggle(&mut log, 1, &format!("item-{}", step % 7)).expect("appended");
+    }
+    let before = tip(&log);
+    // More than a window shows.
+    stage(&mut log, before.0 - 2, 100, &"x".repeat(1_000));
+    assert!(log.adopt(3).expect("copies").is_none());
+    // A look at the last block reads on into what was copied so far.
+    log.window.forget();
+    log.read(before.0 - 1).expect("reads");
+    log.disk.live(File::Candidate).clear();
+    let lost = loop {
+        match log.adopt(9) {
+            Ok(done) => assert!(done.is_none(), "nothing is left to copy"),
+            Err(error) => break error,
+        }
+    };
+    assert_eq!(lost.file, File::Candidate);
+    assert_eq!((tip(&log), log.fault()), (before, None));
+    toggle(&mut log, 2, "item-1").expect("goes on");
+    let last = log.read(before.0).expect("reads").block;
+    assert_eq!((last.index, last.hash), (before.0, log.tip().hash));
+    check(&mut log);
+}

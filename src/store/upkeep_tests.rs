@@ -122,6 +122,10 @@ fn compaction_keeps_the_chain_and_drops_the_rest() {
     }
     assert!(steps > 3);
     assert_eq!((tip(&log), log.garbage()), (before, 0));
+    // It does not stand where it would in the old file.
+    toggle(&mut log, 2, "next").expect("goes on");
+    let next = log.read(before.0).expect("reads").block;
+    assert_eq!((next.index, next.hash), (before.0, log.tip().hash));
     assert!(log.bytes() < bytes * 6 / 10, "{} of {bytes}", log.bytes());
     check(&mut log);
     toggle(&mut log, 2, "after").expect("goes on");
