@@ -89,6 +89,10 @@ pub struct Gathered {
     /// It, if some of its transactions are gathered, and how many.
     block: Option<StoredBlock>,
     position: usize,
+    /// Where among these each item was changed last.
+    earlier: BTreeMap<Uid, usize>,
+    /// The block in which what a release ended was looked up last.
+    ended: Option<Looked>,
 }
 
 impl Gathered {
@@ -98,6 +102,8 @@ impl Gathered {
             next,
             block: None,
             position: 0,
+            earlier: BTreeMap::new(),
+            ended: None,
         }
     }
 
@@ -108,7 +114,41 @@ impl Gathered {
 
     /// The next block is done with.
     fn pass(&mut self) {
-        *self = Gathered::to(self.next + 1);
+        *self = Gathered {
+            ended: self.ended.take(),
+            ..Gathered::to(self.next + 1)
+        };
+    }
+}
+
+/// A block that was read because of an item, kept for the next one: the releases of a block tend to
+/// end requests of one other block, which may be large.
+pub struct Looked {
+    height: u64,
+    transactions: Vec<Transaction>,
+    /// Where among them each item is changed last.
+    last: BTreeMap<Uid, usize>,
+}
+
+impl Looked {
+    /// At a block.
+    pub fn at(block: Block) -> Looked {
+        let names = block.transactions.iter().map(|t| t.uid.clone());
+        Looked {
+            height: block.index,
+            last: names.zip(0..).collect(),
+            transactions: block.transactions,
+        }
+    }
+
+    /// Whether it was at this height.
+    pub fn is_at(&self, height: u64) -> bool {
+        self.height == height
+    }
+
+    /// The block's last change of an item.
+    pub fn last(&self, uid: &Uid) -> Option<Transaction> {
+        Some(self.transactions[*self.last.get(uid)?].clone())
     }
 }
 
@@ -245,16 +285,14 @@ impl<D: Disk> Node<D> {
         lost: &mut Lost,
         budget: u64,
     ) -> Result<(), DiskError> {
-        if at.block.is_none() {
-            at.block = Some(self.log.read_fallen(fallen, at.next)?);
-        }
-        let Some(stored) = &at.block else {
-            return Ok(());
+        let stored = match at.block.take() {
+            Some(stored) => stored,
+            None => self.log.read_fallen(fallen, at.next)?,
         };
         let ours = self.identity.public();
         let later = self.delayed();
-        let some = stored.block.transactions.iter().enumerate();
-        for (position, transaction) in some.skip(at.position) {
+        let all = &stored.block.transactions;
+        while let Some(transaction) = all.get(at.position) {
             let own = transaction.requester == ours;
             let (origin, due) = match own {
                 true => (Origin::Own, self.now.mono),
@@ -262,11 +300,13 @@ impl<D: Disk> Node<D> {
             };
             let mut batch = Batch::new(vec![transaction.clone()], origin, due);
             if transaction.kind == Kind::Release {
-                batch.ended = self.ended_by(fallen, stored, position)?;
+                batch.ended = self.ended_by(fallen, &stored, at)?;
             }
             lost.add(at.next, batch);
-            at.position = position + 1;
-            if self.log.is_over(budget) && at.position < stored.block.transactions.len() {
+            at.earlier.insert(transaction.uid.clone(), at.position);
+            at.position += 1;
+            if self.log.is_over(budget) && at.position < all.len() {
+                at.block = Some(stored);
                 return Ok(());
             }
         }
@@ -274,28 +314,32 @@ impl<D: Disk> Node<D> {
         Ok(())
     }
 
-    /// The request that the release at `position` ended, in the chain before.
+    /// The request that the release which is gathered next ended, in the chain before.
     fn ended_by(
         &mut self,
         fallen: &Fallen,
         stored: &StoredBlock,
-        position: usize,
+        at: &mut Gathered,
     ) -> Result<Option<Transaction>, DiskError> {
-        let uid = &stored.block.transactions[position].uid;
-        let Some(height) = stored.befores[position].checked_sub(1) else {
+        let all = &stored.block.transactions;
+        let uid = &all[at.position].uid;
+        let Some(height) = stored.befores[at.position].checked_sub(1) else {
             return Ok(None);
         };
         if height == stored.block.index {
-            return Ok(last_of(&stored.block.transactions[..position], uid));
+            return Ok(at.earlier.get(uid).map(|position| all[*position].clone()));
         }
-        let before = if height >= fallen.from {
-            self.log.read_fallen(fallen, height)?
-        } else if height < self.log.tip().length {
-            self.log.read(height)?
-        } else {
-            return Ok(None);
-        };
-        Ok(last_of(&before.block.transactions, uid))
+        if !at.ended.as_ref().is_some_and(|looked| looked.is_at(height)) {
+            let read = if height >= fallen.from {
+                self.log.read_fallen(fallen, height)?
+            } else if height < self.log.tip().length {
+                self.log.read(height)?
+            } else {
+                return Ok(None);
+            };
+            at.ended = Some(Looked::at(read.block));
+        }
+        Ok(at.ended.as_ref().and_then(|looked| looked.last(uid)))
     }
 
     /// Goes on striking off what the new chain has too.
@@ -430,12 +474,6 @@ impl<D: Disk> Node<D> {
         ));
         None
     }
-}
-
-/// The last of these that changes this item.
-pub(super) fn last_of(transactions: &[Transaction], uid: &Uid) -> Option<Transaction> {
-    let mut changes = transactions.iter().rev();
-    changes.find(|change| change.uid == *uid).cloned()
 }
 
 /// Whether two blocks have the same transactions in the same order.

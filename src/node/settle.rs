@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use super::Node;
 use super::lines::Slot;
-use super::orphans::{Sorting, last_of};
+use super::orphans::{Looked, Sorting};
 use super::sync::Sync;
 use crate::ledger::items::Before;
 use crate::ledger::{Hash, Kind, Transaction, Uid};
@@ -51,6 +51,8 @@ pub struct Gleaning {
     /// The requests that are open at the end of what was read, and the bytes of their names.
     open: BTreeMap<Uid, Transaction>,
     open_bytes: usize,
+    /// The block of our chain in which what a release ended was looked up last.
+    looked: Option<Looked>,
     /// Transactions that were taken.
     taken: usize,
 }
@@ -64,6 +66,7 @@ impl Gleaning {
             position: 0,
             open: BTreeMap::new(),
             open_bytes: 0,
+            looked: None,
             taken: 0,
         }
     }
@@ -238,7 +241,9 @@ impl<D: Disk> Node<D> {
                 }
                 Kind::Release => {
                     let ended = gleaning.open.remove(&transaction.uid);
-                    let ended = ended.or_else(|| self.shared_request(transaction, *before));
+                    let ended = ended.or_else(|| {
+                        self.shared_request(&mut gleaning.looked, transaction, *before)
+                    });
                     if ended.is_none() {
                         // A release of a reservation that nobody can tell is no use.
                         continue;
@@ -255,13 +260,20 @@ impl<D: Disk> Node<D> {
 
     /// The request that a release of a losing chain ended, if that stands in what the two chains
     /// share.
-    fn shared_request(&mut self, release: &Transaction, before: Before) -> Option<Transaction> {
+    fn shared_request(
+        &mut self,
+        looked: &mut Option<Looked>,
+        release: &Transaction,
+        before: Before,
+    ) -> Option<Transaction> {
         let height = before.checked_sub(1)?;
         if height >= self.log.tip().length {
             return None;
         }
-        let stored = self.log.read(height).ok()?;
-        last_of(&stored.block.transactions, &release.uid)
+        if !looked.as_ref().is_some_and(|looked| looked.is_at(height)) {
+            *looked = Some(Looked::at(self.log.read(height).ok()?.block));
+        }
+        looked.as_ref()?.last(&release.uid)
     }
 
     fn gleaned(&mut self) {
