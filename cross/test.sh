@@ -26,4 +26,6 @@ export BLX_NATIVE BLX_REQUIRE_NATIVE=1 BLX_SEEDS="${BLX_SEEDS:-20}"
 # Warnings are judged where the compiler is the one of the house.
 unset RUSTFLAGS RUSTDOCFLAGS
 toolchain "$target"
-"${cargo[@]}" test "${options[@]}" -Zbuild-std=std,panic_unwind,test "$@"
+# Without what prints the trace of a panic, which takes as long to build as it is big.
+"${cargo[@]}" test "${options[@]}" -Zbuild-std=std,panic_unwind,test \
+    -Zbuild-std-features=panic-unwind "$@"
