@@ -125,30 +125,28 @@ impl Gathered {
 /// end requests of one other block, which may be large.
 pub struct Looked {
     height: u64,
-    transactions: Vec<Transaction>,
-    /// Where among them each item is changed last.
-    last: BTreeMap<Uid, usize>,
+    /// Its last change of each item.
+    last: BTreeMap<Uid, Transaction>,
 }
 
 impl Looked {
-    /// At a block.
-    pub fn at(block: Block) -> Looked {
-        let names = block.transactions.iter().map(|t| t.uid.clone());
-        Looked {
-            height: block.index,
-            last: names.zip(0..).collect(),
-            transactions: block.transactions,
-        }
-    }
-
-    /// Whether it was at this height.
-    pub fn is_at(&self, height: u64) -> bool {
-        self.height == height
-    }
-
-    /// The block's last change of an item.
-    pub fn last(&self, uid: &Uid) -> Option<Transaction> {
-        Some(self.transactions[*self.last.get(uid)?].clone())
+    /// The last change of an item in the block at this height, which is read if another one, or
+    /// none, is kept.
+    pub fn last<E>(
+        kept: &mut Option<Looked>,
+        height: u64,
+        uid: &Uid,
+        read: impl FnOnce() -> Result<StoredBlock, E>,
+    ) -> Result<Option<Transaction>, E> {
+        let looked = match kept.take().filter(|looked| looked.height == height) {
+            Some(looked) => looked,
+            None => {
+                let changes = read()?.block.transactions.into_iter();
+                let last = changes.map(|change| (change.uid.clone(), change)).collect();
+                Looked { height, last }
+            }
+        };
+        Ok(kept.insert(looked).last.get(uid).cloned())
     }
 }
 
@@ -329,17 +327,14 @@ impl<D: Disk> Node<D> {
         if height == stored.block.index {
             return Ok(at.earlier.get(uid).map(|position| all[*position].clone()));
         }
-        if !at.ended.as_ref().is_some_and(|looked| looked.is_at(height)) {
-            let read = if height >= fallen.from {
-                self.log.read_fallen(fallen, height)?
-            } else if height < self.log.tip().length {
-                self.log.read(height)?
-            } else {
-                return Ok(None);
-            };
-            at.ended = Some(Looked::at(read.block));
+        let is_fallen = height >= fallen.from;
+        if !is_fallen && height >= self.log.tip().length {
+            return Ok(None);
         }
-        Ok(at.ended.as_ref().and_then(|looked| looked.last(uid)))
+        Looked::last(&mut at.ended, height, uid, || match is_fallen {
+            true => self.log.read_fallen(fallen, height),
+            false => self.log.read(height),
+        })
     }
 
     /// Goes on striking off what the new chain has too.

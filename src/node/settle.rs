@@ -270,10 +270,8 @@ impl<D: Disk> Node<D> {
         if height >= self.log.tip().length {
             return None;
         }
-        if !looked.as_ref().is_some_and(|looked| looked.is_at(height)) {
-            *looked = Some(Looked::at(self.log.read(height).ok()?.block));
-        }
-        looked.as_ref()?.last(&release.uid)
+        let read = || self.log.read(height);
+        Looked::last(looked, height, &release.uid, read).ok()?
     }
 
     fn gleaned(&mut self) {
