@@ -321,6 +321,8 @@ fn a_new_node_and_its_folders_are_durable_before_it_says_anything() {
     let path = outer.join("a/b/node");
     let mut traced = Traced::start(&path, &[]);
     traced.ask(&format!("6\n127.0.0.1\n{port}\n"), "✅ connected to ");
+    // Only who has spoken is kept as a peer.
+    traced.ask("", "adopted longer chain");
     traced.ask("1\nlamp\n", "✅ requested lamp");
     let calls = traced.end();
     drop(node.stdin.take());
