@@ -83,6 +83,9 @@ fn every_altered_chain_gets_its_verdict() {
         assert_eq!(code, i32::from(!accepts), "{name}: {out}{err}");
         if accepts {
             assert!(out.starts_with("valid: 30 blocks, tip 00"), "{name}: {out}");
+            let void = name == "same transaction twice in a block, re-mined";
+            let says = out.ends_with(", 1 transaction is void\n");
+            assert_eq!(says, void, "{name}: {out}");
         } else {
             let block = match name {
                 "first block missing" | "genesis altered" => 0,

@@ -141,6 +141,12 @@ impl RuleError {
             RuleError::TooManyItems(_) | RuleError::ChainTooLong(_)
         )
     }
+
+    /// Whether it is void: no fault in a chain, where it changes nothing, and refused on its own
+    /// (PROTOCOL.md section 3).
+    pub fn is_void(&self) -> bool {
+        matches!(self, RuleError::NotAvailable(_) | RuleError::NotReserved(_))
+    }
 }
 
 impl fmt::Display for RuleError {

@@ -1,11 +1,8 @@
-//! Who holds what: the item table, and changes to it that can be checked first and applied later.
+//! Who holds what: the item table.
 
-use std::collections::BTreeMap;
-
-use super::block::{Block, RuleError};
+use super::changes::Changes;
 use super::table::{ItemKey, Table};
-use super::tally;
-use super::transaction::{Kind, Transaction, Uid};
+use super::transaction::Uid;
 
 /// What the chain says of an item it has seen.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -47,7 +44,7 @@ impl Items {
         self.look_up(&ItemKey::of(uid))
     }
 
-    fn look_up(&self, key: &ItemKey) -> Option<ItemState> {
+    pub(super) fn look_up(&self, key: &ItemKey) -> Option<ItemState> {
         self.states.get(key).flatten()
     }
 
@@ -66,10 +63,15 @@ impl Items {
         self.states.count() - self.reserved
     }
 
-    /// From now on [`Changes::apply`] refuses a new item where so many are there. What is there
+    /// From now on [`Changes::apply_block`] refuses a new item where so many are there. What is there
     /// already stays, and stays of use. Without this there is no limit.
     pub fn set_max(&mut self, max: usize) {
         self.max = max;
+    }
+
+    /// So many items are followed.
+    pub(super) fn max(&self) -> usize {
+        self.max
     }
 
     /// Items in the order of their keys, behind `last` where it is given.
@@ -96,337 +98,11 @@ impl Items {
     /// Makes the changes part of the table. No more memory is needed for it than both have now:
     /// the changes give theirs back as they go over.
     pub fn commit(&mut self, changes: Changes) {
-        if changes.from_nothing {
+        if changes.is_from_nothing() {
             (self.states, self.reserved) = (Table::default(), 0);
         }
-        for (key, state) in changes.states.into_rows() {
+        for (key, state) in changes.into_rows() {
             self.put(key, state);
         }
-    }
-}
-
-/// Where an item was last changed before a transaction: one more than that block's height, or 0
-/// if the item was new. Stored with each transaction, it is all that undoing one needs.
-pub type Before = u64;
-
-/// What blocks do to the item table, kept beside it: a new block is checked here before it is
-/// durable, and another chain's state is built here while ours stays in force. Costs at most 64
-/// bytes for each item that is mentioned.
-#[derive(Clone, Debug, Default)]
-pub struct Changes {
-    /// The table beneath counts as empty: the other chain shares no block with ours.
-    from_nothing: bool,
-    states: Table,
-    /// So many items more than the table beneath.
-    added: i64,
-}
-
-impl Changes {
-    /// Changes to an empty table, whatever table they are laid over.
-    pub fn from_nothing() -> Changes {
-        Changes {
-            from_nothing: true,
-            ..Changes::default()
-        }
-    }
-
-    /// Whether the table beneath counts as empty.
-    pub fn is_from_nothing(&self) -> bool {
-        self.from_nothing
-    }
-
-    /// The number of items that are mentioned.
-    pub fn mentioned(&self) -> usize {
-        self.states.count()
-    }
-
-    /// The number of items with these changes laid over `items`.
-    pub fn count(&self, items: &Items) -> usize {
-        let beneath = if self.from_nothing { 0 } else { items.count() };
-        let count = i64::try_from(beneath).map_or(i64::MAX, |count| count + self.added);
-        usize::try_from(count).unwrap_or(0)
-    }
-
-    /// What is known of an item with these changes laid over `items`.
-    pub fn get(&self, items: &Items, uid: &Uid) -> Option<ItemState> {
-        self.look_up(items, &ItemKey::of(uid))
-    }
-
-    fn look_up(&self, items: &Items, key: &ItemKey) -> Option<ItemState> {
-        match self.states.get(key) {
-            Some(state) => state,
-            None if self.from_nothing => None,
-            None => items.look_up(key),
-        }
-    }
-
-    /// Applies one transaction of the block at `height`, if the item allows it: a request only of
-    /// an item that is not reserved, a release only of one that is (PROTOCOL.md section 3). A new
-    /// item is refused where there are as many as `items` may have.
-    pub fn apply(
-        &mut self,
-        items: &Items,
-        transaction: &Transaction,
-        height: u64,
-    ) -> Result<Before, RuleError> {
-        tally::count(|done| done.applied += 1);
-        let key = ItemKey::of(&transaction.uid);
-        let before = self.look_up(items, &key);
-        let reserved = before.is_some_and(|state| state.reserved);
-        allows(reserved, transaction)?;
-        if before.is_none() {
-            if self.count(items) >= items.max {
-                return Err(RuleError::TooManyItems(items.max));
-            }
-            self.added += 1;
-        }
-        let state = ItemState {
-            reserved: !reserved,
-            since: height,
-        };
-        self.states.insert(key, Some(state));
-        Ok(before.map_or(0, |state| state.since + 1))
-    }
-
-    /// Whether these transactions could be applied one after the other; applies none.
-    pub fn check(&self, items: &Items, transactions: &[Transaction]) -> Result<(), RuleError> {
-        let mut states: BTreeMap<&Uid, bool> = BTreeMap::new();
-        let mut count = self.count(items);
-        for transaction in transactions {
-            let uid = &transaction.uid;
-            let before = match states.get(uid) {
-                Some(reserved) => Some(*reserved),
-                None => self.get(items, uid).map(|state| state.reserved),
-            };
-            let reserved = before == Some(true);
-            allows(reserved, transaction)?;
-            if before.is_none() {
-                if count >= items.max {
-                    return Err(RuleError::TooManyItems(items.max));
-                }
-                count += 1;
-            }
-            states.insert(uid, !reserved);
-        }
-        Ok(())
-    }
-
-    /// Applies these transactions in order, or none of them.
-    pub fn apply_all(
-        &mut self,
-        items: &Items,
-        transactions: &[Transaction],
-        height: u64,
-    ) -> Result<(), RuleError> {
-        let mut befores = Vec::with_capacity(transactions.len());
-        for transaction in transactions {
-            match self.apply(items, transaction, height) {
-                Ok(before) => befores.push(before),
-                Err(error) => {
-                    self.undo(&transactions[..befores.len()], &befores);
-                    return Err(error);
-                }
-            }
-        }
-        Ok(())
-    }
-
-    /// Applies a block's transactions in order. On an error some of them are applied, so the
-    /// changes are to be thrown away.
-    pub fn apply_block(&mut self, items: &Items, block: &Block) -> Result<Vec<Before>, RuleError> {
-        let transactions = block.transactions.iter();
-        transactions
-            .map(|transaction| self.apply(items, transaction, block.index))
-            .collect()
-    }
-
-    /// Applies a block that our chain has, whose rules were checked when it came.
-    pub fn apply_known(&mut self, block: &Block) {
-        for transaction in &block.transactions {
-            let state = ItemState {
-                reserved: transaction.kind == Kind::Request,
-                since: block.index,
-            };
-            let key = ItemKey::of(&transaction.uid);
-            let before = self.states.insert(key, Some(state));
-            self.added += i64::from(before.flatten().is_none());
-        }
-    }
-
-    /// Takes back a block that was applied to the table or in these changes, the last one first.
-    pub fn undo_block(&mut self, block: &Block, befores: &[Before]) {
-        assert_eq!(block.transactions.len(), befores.len());
-        self.undo(&block.transactions, befores);
-    }
-
-    fn undo(&mut self, transactions: &[Transaction], befores: &[Before]) {
-        tally::count(|done| done.applied += tally::bytes(befores.len()));
-        for (transaction, before) in transactions.iter().zip(befores).rev() {
-            let state = before.checked_sub(1).map(|since| ItemState {
-                reserved: transaction.kind == Kind::Release,
-                since,
-            });
-            if state.is_none() {
-                self.added -= 1;
-            }
-            self.states.insert(ItemKey::of(&transaction.uid), state);
-        }
-    }
-
-    /// Keeps these changes true while `own`, the changes that a block of our chain makes, are added
-    /// to the table beneath them: what they do not mention stays as it was before that block.
-    pub fn shield_from(&mut self, items: &Items, own: &Changes) {
-        if self.from_nothing {
-            return;
-        }
-        self.added -= own.added;
-        for (key, _) in own.states.after(None) {
-            if self.states.get(key).is_none() {
-                self.states.insert(*key, items.look_up(key));
-            }
-        }
-    }
-}
-
-/// Whether an item in this state allows a transaction (PROTOCOL.md section 3).
-fn allows(reserved: bool, transaction: &Transaction) -> Result<(), RuleError> {
-    match transaction.kind {
-        Kind::Request if reserved => Err(RuleError::NotAvailable(transaction.uid.clone())),
-        Kind::Release if !reserved => Err(RuleError::NotReserved(transaction.uid.clone())),
-        Kind::Request | Kind::Release => Ok(()),
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-    use crate::ledger::{Identity, Timestamp};
-
-    fn block(index: u64, steps: &[(Kind, &str)]) -> Block {
-        let identity = Identity::from_secret(&[1; 32]).expect("a key");
-        let mut block = Block::genesis(Timestamp::Integer(0));
-        block.index = index;
-        block.transactions = steps
-            .iter()
-            .map(|(kind, name)| identity.sign(*kind, (*name).into(), Timestamp::Integer(0)))
-            .collect();
-        block
-    }
-
-    fn commit(items: &mut Items, block: &Block) -> Vec<Before> {
-        let mut changes = Changes::default();
-        let befores = changes.apply_block(items, block).expect("valid");
-        items.commit(changes);
-        befores
-    }
-
-    use Kind::{Release, Request};
-
-    #[test]
-    fn the_rules_hold_within_a_block_and_across_blocks() {
-        let mut items = Items::default();
-        commit(
-            &mut items,
-            &block(1, &[(Request, "a"), (Release, "a"), (Request, "a")]),
-        );
-        assert_eq!((items.reserved(), items.available()), (1, 0));
-        let refused = Changes::default().apply_block(&items, &block(2, &[(Request, "a")]));
-        assert_eq!(refused, Err(RuleError::NotAvailable("a".into())));
-        let refused = Changes::default().apply_block(&items, &block(2, &[(Release, "b")]));
-        assert_eq!(refused, Err(RuleError::NotReserved("b".into())));
-        let twice = block(2, &[(Release, "a"), (Release, "a")]);
-        assert!(Changes::default().apply_block(&items, &twice).is_err());
-        assert_eq!((items.reserved(), items.available()), (1, 0));
-    }
-
-    #[test]
-    fn several_are_applied_together_or_not_at_all() {
-        let mut items = Items::default();
-        commit(&mut items, &block(1, &[(Request, "a")]));
-        let mut changes = Changes::default();
-        let half = block(2, &[(Request, "b"), (Request, "a")]).transactions;
-        let refused = Err(RuleError::NotAvailable("a".into()));
-        assert_eq!(changes.apply_all(&items, &half, 2), refused);
-        assert_eq!(changes.get(&items, &"b".into()), None);
-        let all = block(2, &[(Release, "a"), (Request, "a"), (Request, "b")]).transactions;
-        assert_eq!(changes.check(&items, &all), Ok(()));
-        assert_eq!(changes.apply_all(&items, &all, 2), Ok(()));
-        let refused = Err(RuleError::NotAvailable("b".into()));
-        assert_eq!(changes.check(&items, &all[2..]), refused);
-    }
-
-    #[test]
-    fn undoing_every_block_ends_where_it_began() {
-        let blocks = [
-            block(1, &[(Request, "a"), (Request, "b")]),
-            block(2, &[(Release, "a"), (Request, "a"), (Release, "b")]),
-            block(3, &[(Release, "a"), (Request, "c")]),
-        ];
-        let mut items = Items::default();
-        let mut past = Vec::new();
-        let mut befores = Vec::new();
-        for block in &blocks {
-            past.push(format!("{items:?}"));
-            befores.push(commit(&mut items, block));
-        }
-        for (height, block) in blocks.iter().enumerate().rev() {
-            let mut changes = Changes::default();
-            changes.undo_block(block, &befores[height]);
-            items.commit(changes);
-            assert_eq!(format!("{items:?}"), past[height]);
-        }
-    }
-
-    #[test]
-    fn a_shielded_branch_does_not_see_what_ours_adds() {
-        let mut items = Items::default();
-        commit(&mut items, &block(1, &[(Request, "a")]));
-        let branch = &mut Changes::default();
-        let added = block(2, &[(Release, "a"), (Request, "b")]);
-        let mut own = Changes::default();
-        own.apply_block(&items, &added).expect("valid");
-        branch.shield_from(&items, &own);
-        items.commit(own);
-        assert_eq!(branch.get(&items, &"b".into()), None);
-        assert_eq!((branch.count(&items), items.count()), (1, 2));
-        let held = branch.get(&items, &"a".into()).expect("known");
-        assert!(held.reserved);
-    }
-
-    #[test]
-    fn a_new_item_is_refused_where_there_are_enough() {
-        let mut items = Items::default();
-        commit(&mut items, &block(1, &[(Request, "a"), (Request, "b")]));
-        items.set_max(2);
-        let new = block(2, &[(Request, "c")]);
-        let refused = Changes::default().apply_block(&items, &new);
-        assert_eq!(refused, Err(RuleError::TooManyItems(2)));
-        let refused = Changes::default().check(&items, &new.transactions);
-        assert_eq!(refused, Err(RuleError::TooManyItems(2)));
-        // Those that are there stay of use, and a release of none is what it was.
-        commit(&mut items, &block(2, &[(Release, "a"), (Request, "a")]));
-        let refused = Changes::default().apply_block(&items, &block(3, &[(Release, "c")]));
-        assert_eq!(refused, Err(RuleError::NotReserved("c".into())));
-        // Another chain may have other ones, as many.
-        let mut other = Changes::default();
-        other.undo_block(&block(1, &[(Request, "b")]), &[0]);
-        other
-            .apply_block(&items, &block(1, &[(Request, "c")]))
-            .expect("one has gone");
-        assert_eq!(other.count(&items), 2);
-        let refused = other.apply_block(&items, &block(2, &[(Request, "b")]));
-        assert_eq!(refused, Err(RuleError::TooManyItems(2)));
-        let mut new = Changes::from_nothing();
-        new.apply_block(&items, &block(0, &[(Request, "x"), (Request, "y")]))
-            .expect("no item is there yet");
-        let refused = new.apply_block(&items, &block(1, &[(Request, "z")]));
-        assert_eq!(refused, Err(RuleError::TooManyItems(2)));
-        // A table that has more already goes on.
-        items.set_max(1);
-        commit(&mut items, &block(3, &[(Release, "a")]));
-        items.commit(new.clone());
-        assert_eq!((items.count(), items.reserved()), (2, 2));
-        let refused = Changes::default().apply_block(&items, &block(4, &[(Request, "z")]));
-        assert_eq!(refused, Err(RuleError::TooManyItems(1)));
     }
 }

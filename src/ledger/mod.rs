@@ -5,6 +5,7 @@
 
 pub mod block;
 pub mod canonical;
+pub mod changes;
 pub mod choice;
 pub mod items;
 pub mod table;
@@ -14,8 +15,9 @@ pub mod transaction;
 pub mod work;
 
 pub use block::{Block, Hash, RuleError};
+pub use changes::Changes;
 pub use choice::Tip;
-pub use items::{Changes, ItemState, Items};
+pub use items::{ItemState, Items};
 pub use table::ItemKey;
 pub use tally::Tally;
 pub use timestamp::Timestamp;

@@ -227,7 +227,15 @@ impl<D: Disk> Node<D> {
             if ask {
                 desktop.polled = now;
             }
-            let need = desktop.need(tip.length);
+            let mut need = desktop.need(tip.length);
+            if need == Need::Blocks {
+                // One with something void is taken by nobody but as part of a chain.
+                let mut lacking = desktop.length.unwrap_or(0)..tip.length;
+                let void = |height| self.log.read(height).is_ok_and(|read| read.has_void());
+                if lacking.any(void) {
+                    need = Need::Chain;
+                }
+            }
             match need {
                 Need::Longer if calm => {
                     let tie = *desktop.tie.get_or_insert(later);

@@ -285,8 +285,8 @@ impl<D: Disk> Node<D> {
         }
         let mut verdict = block.check_alone(self.log.difficulty());
         if links && verdict.is_ok() {
-            let items = Changes::default().apply_block(self.log.items(), &block);
-            verdict = items.map(|_| ());
+            let all = &block.transactions;
+            verdict = Changes::default().check(self.log.items(), all);
         }
         if let Err(error) = verdict {
             return self.refuse_block(line, &block, &error);
@@ -428,8 +428,12 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// A block breaks a rule, or is beyond what this node follows.
+    /// A block breaks a rule, or is beyond what this node follows. One with something void may stand
+    /// in a chain that would win.
     fn refuse_block(&mut self, line: usize, block: &Block, error: &RuleError) {
+        if error.is_void() {
+            return self.ask_for_block(line, block);
+        }
         match error.is_limit() {
             true => self.not_followed(line, error),
             false => self.strike(line, &invalid(block, error.clone())),

@@ -309,15 +309,14 @@ impl<D: Disk> Node<D> {
             if core::mem::take(&mut newest) && is_older_than_holder(batch, wanted, &stored) {
                 return Found::Useless;
             }
-            let transactions = stored.block.transactions.iter().zip(&stored.befores);
-            let mut changes = transactions.filter(|(t, _)| t.uid == wanted.uid);
+            let mut changes = stored.effective().filter(|(t, _)| t.uid == wanted.uid);
             let Some((first, before)) = changes.next() else {
                 return Found::Useless;
             };
             if first.is_same_as(wanted) || changes.any(|(t, _)| t.is_same_as(wanted)) {
                 return Found::There(height);
             }
-            next = *before;
+            next = before.height().map_or(0, |height| height + 1);
             if self.log.is_over(budget) {
                 break;
             }
@@ -377,8 +376,7 @@ fn is_older_than_holder(batch: &Batch, wanted: &Transaction, newest: &StoredBloc
     if !unsure || wanted.kind != Kind::Release {
         return false;
     }
-    let mut changes = newest.block.transactions.iter().rev();
-    let last = changes.find(|change| change.uid == wanted.uid);
+    let last = newest.last_change(|uid| *uid == wanted.uid);
     last.is_some_and(|last| {
         last.kind == Kind::Request && last.timestamp.seconds() > wanted.timestamp.seconds()
     })

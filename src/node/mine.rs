@@ -236,7 +236,7 @@ impl<D: Disk> Node<D> {
             _ => {
                 let all = &batch.transactions;
                 match draft.changes.apply_all(self.log.items(), all, height) {
-                    Ok(()) => {
+                    Ok(_) => {
                         draft.text += text;
                         draft.transactions.extend(batch.transactions);
                         return Drawn::In;
@@ -300,8 +300,7 @@ impl<D: Disk> Node<D> {
         let Ok(stored) = self.log.read(state.since) else {
             return true;
         };
-        let mut changes = stored.block.transactions.iter().rev();
-        let holder = changes.find(|t| t.uid == ended.uid);
+        let holder = stored.last_change(|uid| *uid == ended.uid);
         holder.is_none_or(|holder| !holder.is_same_as(ended))
     }
 
@@ -315,8 +314,7 @@ impl<D: Disk> Node<D> {
         }
         let height = self.log.items().get(uid)?.since;
         let stored = self.log.read(height).ok()?;
-        let mut changes = stored.block.transactions.iter().rev();
-        let key = changes.find(|t| t.uid == *uid)?.requester;
+        let key = stored.last_change(|its| its == uid)?.requester;
         Some(Winner { key, height })
     }
 
@@ -413,7 +411,9 @@ impl<D: Disk> Node<D> {
     /// A block is in the chain: what waited and is in it is done, and that is told. True if the
     /// user waited for something of it.
     pub(super) fn strike_done(&mut self, block: &Block) -> bool {
-        self.tell_found(block);
+        for transaction in &block.transactions {
+            self.tell_found(transaction, block.index);
+        }
         let done = self.pool.take_done(&block.transactions);
         let mut fresh = false;
         for batch in done {

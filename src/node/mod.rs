@@ -110,7 +110,7 @@ pub struct Node<D> {
     /// The line for which bytes are made first.
     filled: usize,
     /// The block that was sent last.
-    recent: Option<Rc<Block>>,
+    recent: Option<(Rc<Block>, bool)>,
     /// Signatures that were checked in this call.
     checked: usize,
     /// Bytes of text that were understood in this call.

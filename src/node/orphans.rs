@@ -141,8 +141,10 @@ impl Looked {
         let looked = match kept.take().filter(|looked| looked.height == height) {
             Some(looked) => looked,
             None => {
-                let changes = read()?.block.transactions.into_iter();
-                let last = changes.map(|change| (change.uid.clone(), change)).collect();
+                let stored = read()?;
+                let changes = stored.effective();
+                let last = changes.map(|(change, _)| (change.uid.clone(), change.clone()));
+                let last = last.collect();
                 Looked { height, last }
             }
         };
@@ -291,6 +293,10 @@ impl<D: Disk> Node<D> {
         let later = self.delayed();
         let all = &stored.block.transactions;
         while let Some(transaction) = all.get(at.position) {
+            if stored.befores[at.position].is_void() {
+                at.position += 1;
+                continue;
+            }
             let own = transaction.requester == ours;
             let (origin, due) = match own {
                 true => (Origin::Own, self.now.mono),
@@ -321,7 +327,7 @@ impl<D: Disk> Node<D> {
     ) -> Result<Option<Transaction>, DiskError> {
         let all = &stored.block.transactions;
         let uid = &all[at.position].uid;
-        let Some(height) = stored.befores[at.position].checked_sub(1) else {
+        let Some(height) = stored.befores[at.position].height() else {
             return Ok(None);
         };
         if height == stored.block.index {
@@ -371,10 +377,10 @@ impl<D: Disk> Node<D> {
             }
             match self.log.read(*next) {
                 Ok(stored) => {
-                    for transaction in &stored.block.transactions {
+                    for (transaction, _) in stored.effective() {
                         lost.strike_off(transaction, deep);
+                        self.tell_found(transaction, *next);
                     }
-                    self.tell_found(&stored.block);
                 }
                 Err(error) => self.alert(&format!("[store ❌] {error}.")),
             }
@@ -383,17 +389,18 @@ impl<D: Disk> Node<D> {
         *next >= length
     }
 
-    /// What was called lost, and a block of the chain has it.
-    pub(super) fn tell_found(&mut self, block: &Block) {
-        let ours = self.identity.public();
-        for mine in block.transactions.iter().filter(|t| t.requester == ours) {
-            let told = self.pool.lost.iter().position(|told| told.is_same_as(mine));
-            if told.is_some_and(|at| self.pool.lost.remove(at).is_some()) {
-                let (verb, uid, index) = (verb(mine), &mine.uid, block.index);
-                self.notify(&format!(
-                    "[consensus ✅] your {verb} of {uid} counts after all, block #{index}"
-                ));
-            }
+    /// What was called lost, and the block of the chain at this height has it.
+    pub(super) fn tell_found(&mut self, transaction: &Transaction, height: u64) {
+        if transaction.requester != self.identity.public() {
+            return;
+        }
+        let mut lost = self.pool.lost.iter();
+        let told = lost.position(|told| told.is_same_as(transaction));
+        if told.is_some_and(|at| self.pool.lost.remove(at).is_some()) {
+            let (verb, uid) = (verb(transaction), &transaction.uid);
+            self.notify(&format!(
+                "[consensus ✅] your {verb} of {uid} counts after all, block #{height}"
+            ));
         }
     }
 

@@ -437,8 +437,7 @@ impl<D: Disk> Node<D> {
         };
         match self.log.read(since) {
             Ok(stored) => {
-                let mut changes = stored.block.transactions.iter().rev();
-                let last = changes.find(|change| ItemKey::of(&change.uid) == *key);
+                let last = stored.last_change(|uid| ItemKey::of(uid) == *key);
                 if let Some(change) = last {
                     report.item = change.uid.to_string();
                     report.time = Some(change.timestamp.seconds());

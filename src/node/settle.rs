@@ -7,7 +7,7 @@ use super::Node;
 use super::lines::Slot;
 use super::orphans::{Looked, Sorting};
 use super::sync::Sync;
-use crate::ledger::items::Before;
+use crate::ledger::changes::Before;
 use crate::ledger::{Hash, Kind, Transaction, Uid};
 use crate::limits;
 use crate::store::branch::{Fallen, Staged};
@@ -192,7 +192,18 @@ impl<D: Disk> Node<D> {
             peer.ask(now);
         }
         if !more {
-            self.relay(Intent::Block(tip.length - 1), source);
+            let void = self
+                .log
+                .read(tip.length - 1)
+                .is_ok_and(|read| read.has_void());
+            self.relay(
+                if void {
+                    Intent::Ping
+                } else {
+                    Intent::Block(tip.length - 1)
+                },
+                source,
+            );
         }
     }
 
@@ -234,6 +245,9 @@ impl<D: Disk> Node<D> {
         let some = all.skip(gleaning.position).take(limits::ITEMS_PER_TURN);
         for (transaction, before) in some {
             gleaning.position += 1;
+            if before.is_void() {
+                continue;
+            }
             let ended = match transaction.kind {
                 Kind::Request => {
                     gleaning.note(transaction);
@@ -266,7 +280,7 @@ impl<D: Disk> Node<D> {
         release: &Transaction,
         before: Before,
     ) -> Option<Transaction> {
-        let height = before.checked_sub(1)?;
+        let height = before.height()?;
         if height >= self.log.tip().length {
             return None;
         }

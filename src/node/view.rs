@@ -77,8 +77,9 @@ impl<D: Disk> Node<D> {
 /// What the sending half of a line sees of the node.
 pub struct View<'a, D> {
     pub log: &'a mut Log<D>,
-    /// The block that was sent last: it mostly goes to everybody.
-    pub recent: &'a mut Option<Rc<Block>>,
+    /// The block that was sent last, and whether something in it is void: it mostly goes to
+    /// everybody.
+    pub recent: &'a mut Option<(Rc<Block>, bool)>,
     pub pool: &'a Pool,
     pub id: u64,
     /// The length and last hash of what the peer has told of its chain, if the rest is wanted.
@@ -88,12 +89,9 @@ pub struct View<'a, D> {
     pub sender: &'a str,
 }
 
-impl<D: Disk> Source for View<'_, D> {
-    fn tip(&self) -> Tip {
-        self.log.tip()
-    }
-
-    fn block(&mut self, height: u64) -> Option<Rc<Block>> {
+impl<D: Disk> View<'_, D> {
+    /// The block at a height, and whether something in it is void.
+    fn read(&mut self, height: u64) -> Option<(Rc<Block>, bool)> {
         let tip = self.log.tip();
         if height >= tip.length {
             return None;
@@ -101,23 +99,39 @@ impl<D: Disk> Source for View<'_, D> {
         let is_tip = height + 1 == tip.length;
         if let Some(recent) = self.recent
             && is_tip
-            && recent.hash == tip.hash
+            && recent.0.hash == tip.hash
         {
-            return Some(Rc::clone(recent));
+            return Some(recent.clone());
         }
         match self.log.read(height) {
             Ok(stored) => {
-                let block = Rc::new(stored.block);
+                let has_void = stored.has_void();
+                let read = (Rc::new(stored.block), has_void);
                 if is_tip {
-                    *self.recent = Some(Rc::clone(&block));
+                    *self.recent = Some(read.clone());
                 }
-                Some(block)
+                Some(read)
             }
             Err(error) => {
                 log::error!("{error}");
                 None
             }
         }
+    }
+}
+
+impl<D: Disk> Source for View<'_, D> {
+    fn tip(&self) -> Tip {
+        self.log.tip()
+    }
+
+    fn block(&mut self, height: u64) -> Option<Rc<Block>> {
+        self.read(height).map(|(block, _)| block)
+    }
+
+    fn single(&mut self, height: u64) -> Option<Rc<Block>> {
+        let (block, has_void) = self.read(height)?;
+        (!has_void).then_some(block)
     }
 
     fn transaction(&self, number: u64) -> Option<Transaction> {

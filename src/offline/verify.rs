@@ -30,6 +30,8 @@ pub enum Verdict {
         reserved: usize,
         /// The number of available items.
         available: usize,
+        /// The number of void transactions, which change nothing (PROTOCOL.md section 3).
+        void: u64,
         /// What else is to be said of a file that is still being written.
         note: Option<&'static str>,
     },
@@ -50,11 +52,19 @@ impl fmt::Display for Verdict {
                 tip,
                 reserved,
                 available,
+                void,
                 ..
-            } => write!(
-                f,
-                "valid: {blocks} blocks, tip {tip}, reserved {reserved}, available {available}"
-            ),
+            } => {
+                write!(
+                    f,
+                    "valid: {blocks} blocks, tip {tip}, reserved {reserved}, available {available}"
+                )?;
+                match void {
+                    0 => Ok(()),
+                    1 => f.write_str(", 1 transaction is void"),
+                    count => write!(f, ", {count} transactions are void"),
+                }
+            }
             Verdict::Invalid { block, reason } => write!(f, "invalid at block {block}: {reason}"),
         }
     }
@@ -111,6 +121,7 @@ pub struct Checker {
     blocks: u64,
     tip: Hash,
     items: Items,
+    void: u64,
     verifier: Verifier,
 }
 
@@ -122,6 +133,7 @@ impl Checker {
             blocks: 0,
             tip: Hash::ZERO,
             items: Items::default(),
+            void: 0,
             verifier: Verifier::default(),
         }
     }
@@ -130,13 +142,15 @@ impl Checker {
         block.check_link(self.blocks, &self.tip)?;
         block.check_alone(self.difficulty)?;
         let mut changes = Changes::default();
-        changes.apply_block(&self.items, block)?;
+        let befores = changes.apply_block(&self.items, block)?;
         for (position, transaction) in block.transactions.iter().enumerate() {
             if !self.verifier.verify(transaction) {
                 return Err(RuleError::WrongSignature(position));
             }
         }
         self.items.commit(changes);
+        let void = befores.iter().filter(|before| before.is_void());
+        self.void += void.count() as u64;
         self.blocks += 1;
         self.tip = block.hash;
         Ok(())
@@ -158,6 +172,7 @@ impl Checker {
             tip: self.tip,
             reserved: self.items.reserved(),
             available: self.items.available(),
+            void: self.void,
             note,
         }
     }

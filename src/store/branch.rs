@@ -9,7 +9,7 @@ use super::keys::KeyTable;
 use super::log::{AppendError, Log, Mark, Read, mark, tip_of};
 use super::record::{BlockBody, Body, HEADER_BYTES, StoredBlock, too_long};
 use super::window::{Found, Window};
-use crate::ledger::items::Before;
+use crate::ledger::changes::Before;
 use crate::ledger::{Block, Changes, Hash, Items, RuleError, Timestamp, Tip};
 use crate::limits;
 
@@ -178,7 +178,7 @@ impl<D: Disk> Log<D> {
             let Read { stored, bytes, .. } = self.read_record(height)?;
             let branch = self.branch.as_mut().expect("a branch is open");
             if !down {
-                branch.changes.apply_known(&stored.block);
+                branch.changes.apply_known(&stored.block, &stored.befores);
                 branch.rebuilt += 1;
             } else {
                 branch.fallen += bytes;

@@ -16,7 +16,7 @@ pub(super) use super::mark::{Place, mark, tip_of};
 use super::record::{BlockBody, Body, StoredBlock};
 use super::repair::Gap;
 use super::window::{Found, Window};
-use crate::ledger::items::Before;
+use crate::ledger::changes::Before;
 use crate::ledger::{Block, Changes, Hash, Items, RuleError, Timestamp, Tip};
 use crate::limits;
 
@@ -285,7 +285,8 @@ impl<D: Disk> Log<D> {
     /// Adds a block to the chain. It is durable when this returns.
     ///
     /// The caller has checked what can be told of the block alone, and its signatures; its place,
-    /// its size ([`limits::RECORD_BODY_MAX`]) and what it does to the items are checked here.
+    /// its size ([`limits::RECORD_BODY_MAX`]) and what it does to the items are checked here. Nothing
+    /// in a block that comes alone may be void, which the caller has checked as well.
     pub fn append(&mut self, block: &Block) -> Result<(), AppendError> {
         assert!(
             self.branch

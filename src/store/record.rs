@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{DiskError, File};
 use super::keys::{KeyTable, Numbered};
-use crate::ledger::items::Before;
+use crate::ledger::changes::{Before, effective};
 use crate::ledger::{
     Block, Hash, Kind, PublicKey, RuleError, Signature, Timestamp, Tip, Transaction, Uid,
 };
@@ -259,7 +259,7 @@ impl<'a> BlockBody<'a> {
         let mut befores = Vec::with_capacity(self.transactions.len());
         let mut transactions = Vec::with_capacity(self.transactions.len());
         for stored in self.transactions {
-            if stored.before.checked_sub(1) > Some(self.index) {
+            if stored.before.height() > Some(self.index) {
                 return None;
             }
             befores.push(stored.before);
@@ -302,6 +302,26 @@ pub struct StoredBlock {
     pub block: Block,
     /// For each transaction, where its item was changed before.
     pub befores: Vec<Before>,
+}
+
+impl StoredBlock {
+    /// The transactions that are not void.
+    pub fn effective(&self) -> impl DoubleEndedIterator<Item = (&Transaction, Before)> {
+        effective(&self.block.transactions, &self.befores)
+    }
+
+    /// The last change of an item in it.
+    pub fn last_change(&self, of: impl Fn(&Uid) -> bool) -> Option<&Transaction> {
+        let mut changes = self.effective().rev();
+        let last = changes.find(|(change, _)| of(&change.uid));
+        last.map(|(change, _)| change)
+    }
+
+    /// Whether something in it is void. As a block of its own nobody takes it then, only as part of
+    /// a chain (PROTOCOL.md section 3).
+    pub fn has_void(&self) -> bool {
+        self.befores.iter().any(|before| before.is_void())
+    }
 }
 
 impl<'a> Body<'a> {

@@ -232,11 +232,9 @@ fn a_dropped_branch_leaves_no_trace() {
     toggle(&mut log, 1, "a").expect("appended");
     let before = log.disk.live(File::Chain).clone();
     stage(&mut log, 1, 5, "z");
-    let refused = log.stage(&block(
-        (6, log.branch_tip().expect("open").hash),
-        9,
-        &[(Request, "z")],
-    ));
+    // It stands behind another block.
+    let elsewhere = (6, Hash::ZERO);
+    let refused = log.stage(&block(elsewhere, 9, &[(Request, "y")]));
     assert!(matches!(refused, Err(AppendError::Rule(_))), "{refused:?}");
     log.abandon();
     assert_eq!(*log.disk.live(File::Chain), before);

@@ -46,6 +46,9 @@ pub trait Source {
     fn tip(&self) -> Tip;
     /// The block at a height; `None` if it cannot be read.
     fn block(&mut self, height: u64) -> Option<Rc<Block>>;
+    /// The block at a height, to be told on its own; `None` if it cannot be read, or something in
+    /// it is void, so that nobody would take it like this (PROTOCOL.md section 3).
+    fn single(&mut self, height: u64) -> Option<Rc<Block>>;
     /// A transaction that waits for a block, unless it is gone.
     fn transaction(&self, number: u64) -> Option<Transaction>;
     /// Who we are.
@@ -288,9 +291,10 @@ impl Writer {
                 {
                     continue;
                 }
-                Intent::Block(height) => match source.block(height) {
+                Intent::Block(height) => match source.single(height) {
                     Some(block) => Unit::Block(block),
-                    None => continue,
+                    // One of ours hears by that that there is more, and asks for it.
+                    None => Unit::Ping(MessageKind::Ping, source.tip()),
                 },
                 Intent::OwnBlock(height) => {
                     self.progress = source

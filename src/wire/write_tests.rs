@@ -31,6 +31,10 @@ impl Source for Chain {
         let block = self.0.get(usize::try_from(height).ok()?)?;
         Some(Rc::new(block.clone()))
     }
+    /// Nobody takes a first block that is told alone.
+    fn single(&mut self, height: u64) -> Option<Rc<Block>> {
+        self.block(height).filter(|block| block.index > 0)
+    }
     fn peers(&self) -> Vec<SocketAddr> {
         vec![
             "10.0.0.1:6000".parse().expect("an address"),
@@ -160,14 +164,24 @@ fn a_block_that_is_gone_is_not_sent() {
     writer.push(Intent::OwnBlock(7)).expect("room");
     writer.push(Intent::Pong).expect("room");
     let text = drain(&mut writer, &mut source, 1 << 20);
-    let tip = source.tip().hash;
-    assert_eq!(
-        text,
-        format!(
-            "{{\"type\": \"pong\", \"payload\": {{\"length\": 2, \"tip\": \"{tip}\"}}, \
-             \"sender\": \"0.0.0.0:6000\"}}\n"
-        )
-    );
+    assert_eq!(text, sign_of_life(&source, "pong"));
+}
+
+#[test]
+fn a_block_that_nobody_takes_alone_is_not_told_alone() {
+    let mut source = chain(2, 1);
+    let mut writer = Writer::default();
+    writer.push(Intent::Block(0)).expect("room");
+    let text = drain(&mut writer, &mut source, 1 << 20);
+    assert_eq!(text, sign_of_life(&source, "ping"));
+}
+
+fn sign_of_life(source: &impl Source, kind: &str) -> String {
+    let Tip { length, hash } = source.tip();
+    format!(
+        "{{\"type\": \"{kind}\", \"payload\": {{\"length\": {length}, \"tip\": \"{hash}\"}}, \
+         \"sender\": \"0.0.0.0:6000\"}}\n"
+    )
 }
 
 #[test]

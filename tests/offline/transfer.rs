@@ -114,7 +114,7 @@ fn an_invalid_chain_gets_verifys_sentence_and_leaves_nothing() {
             assert_eq!(names(&data), ["lock"], "{case_name}");
         }
     }
-    assert_eq!(invalid, 16);
+    assert_eq!(invalid, 15);
     let directory = folder();
     for text in ["hello", "[", &desktop_chain()[..9_000]] {
         let fault = refused(&["import", "-"], directory.path(), text.as_bytes());

@@ -59,9 +59,12 @@ impl Saved {
         reserved == (transaction.kind == Kind::Release)
     }
 
+    /// What is not in order is void: it changes nothing.
     fn apply(items: &mut BTreeMap<Uid, bool>, transaction: &Transaction) {
-        let reserved = transaction.kind == Kind::Request;
-        items.insert(transaction.uid.clone(), reserved);
+        if Saved::allows(items, transaction) {
+            let reserved = transaction.kind == Kind::Request;
+            items.insert(transaction.uid.clone(), reserved);
+        }
     }
 
     /// Mines a block of these, or none if one of them is not in order.

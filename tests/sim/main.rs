@@ -29,5 +29,6 @@ mod scenario;
 mod splits;
 mod stories;
 mod switches;
+mod void;
 mod work;
 mod world;
