@@ -152,9 +152,15 @@ fn the_third_invalid_block_ends_the_connection_and_changes_nothing() {
     node.expect_log("dropped: block 1: the signature of transaction 0 does not verify");
     assert_eq!(peer.settle(), "", "two are forgiven");
 
-    let released = after(&chain[0], vec![person.releases("saw")]);
-    assert!(peer.try_send(block_message(&released).as_bytes()));
-    node.expect_log("dropped: block 1: it releases saw, which is not reserved");
+    let void = after(&chain[0], vec![person.releases("saw")]);
+    peer.say(&block_message(&void));
+    peer.expect("request_chain");
+    assert_eq!(peer.settle(), "", "void is no fault");
+
+    let mut wrong_index = good.clone();
+    wrong_index.index = 1 << 40;
+    assert!(peer.try_send(block_message(&wrong_index).as_bytes()));
+    node.expect_log("dropped: block 1099511627776: hash is not the hash");
     peer.expect_close();
     node.expect_log("connection closed: it broke the rules three times");
     unchanged(&mut node, &chain);
