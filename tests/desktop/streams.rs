@@ -125,16 +125,14 @@ fn a_chain_of_100_000_blocks_that_is_invalid_in_its_last_one_changes_nothing() {
     transaction.signature = Person::new(77).requests("vice").signature;
     let mut forged = empty_after(tip);
     forged.transactions.push(transaction);
-    // An item that nobody has taken.
-    let mut impossible = empty_after(tip);
-    impossible
-        .transactions
-        .push(Person::new(77).releases("lamp"));
+    // Another block's work.
+    let mut worthless = mine_at(empty_after(tip), 0);
+    worthless.nonce += 1;
     let mut unlinked = empty_after(tip);
     unlinked.prev_hash = good[0].hash;
-    for last in [forged, impossible, unlinked] {
+    for last in [mine_at(forged, 0), worthless, mine_at(unlinked, 0)] {
         let mut chain = good.clone();
-        chain.push(mine_at(last, 0));
+        chain.push(last);
         refuses(&chain_message(&chain));
     }
 }
