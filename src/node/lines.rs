@@ -185,6 +185,10 @@ impl Peer {
     /// Queues something to send. A desktop node so slow that the queue is full is told the whole
     /// chain later, in which the blocks of the queue are; one of ours asks for what it lacks.
     pub fn push(&mut self, intent: Intent) {
+        if matches!(self.kind, Kind::Unknown) {
+            // One of ours would take us for a desktop node if it heard anything else first.
+            self.announce();
+        }
         if self.writer.push(intent).is_ok() {
             return;
         }

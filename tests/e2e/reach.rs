@@ -3,8 +3,10 @@
 use std::net::{IpAddr, Ipv6Addr, TcpListener};
 use std::time::{Duration, Instant};
 
+use blx::wire::MessageKind;
+
 use super::harness::{Home, LIMIT, PROMPT, cpu, free_port, switches, wait_for};
-use super::peer::{Peer, Person, after, block_message, listen};
+use super::peer::{Peer, Person, after, block_message, chain_message, listen, message};
 
 #[test]
 fn the_thirty_third_peer_is_refused_with_a_reason_and_gets_the_place_of_one_that_leaves() {
@@ -130,6 +132,32 @@ fn a_peer_of_the_menu_is_dialed_again_too() {
     node.expect(&format!(
         "[network 🔗] connected to localhost:{port} again\n"
     ));
+}
+
+#[test]
+fn one_of_ours_that_we_dial_is_known_although_a_block_comes_first() {
+    let home = Home::new();
+    let listener = listen();
+    let port = listener.local_addr().expect("an address").port();
+    let mut node = home.node().connect(port).start();
+    let mut peer = Peer::accept(&listener);
+    peer.expect("peer_announce");
+    // So does a release that had something to tell before it heard who called.
+    let chain = Person::new(1).chain(&["saw"]);
+    peer.say(&block_message(&chain[1]));
+    peer.expect("request_chain");
+    let tip = chain[1].hash;
+    let greeting =
+        format!(r#"{{"id": "0000000000000007", "length": 2, "tip": "{tip}", "pool": []}}"#);
+    peer.say(&message(MessageKind::PeerAnnounce, &greeting));
+    let ping = peer.expect("ping");
+    assert!(ping.contains(r#""length": 1, "tip": ""#), "{ping}");
+    peer.say(&chain_message(&chain));
+    node.expect("[consensus ✅] adopted longer chain (2 blocks)");
+    node.ask(
+        &["7"],
+        " (we dialed), blx, 2 blocks, agrees with us, not pinged yet, ",
+    );
 }
 
 #[test]
