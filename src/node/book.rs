@@ -322,7 +322,7 @@ impl Book {
 
 /// The address as it is kept: an IPv4 address is one however it was spelled, and what an IPv6
 /// address says beside its host and port is nobody else's matter.
-fn plain(address: SocketAddr) -> SocketAddr {
+pub fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 

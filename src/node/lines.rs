@@ -152,6 +152,14 @@ impl Peer {
         matches!(self.kind, Kind::Ours(_))
     }
 
+    /// The number that it drew at its start, if it is a node of this project.
+    pub fn id(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Ours(id) => Some(id),
+            Kind::Unknown | Kind::Desktop(_) => None,
+        }
+    }
+
     /// What is known of it as a desktop node, if it is one.
     pub fn desktop(&mut self) -> Option<&mut Desktop> {
         match &mut self.kind {
@@ -249,6 +257,12 @@ impl Peer {
         }
         self.port
             .map(|port| SocketAddr::new(self.remote.ip(), port))
+    }
+
+    /// Whether it takes so long to answer a ping that another connection is better than this one.
+    pub fn is_silent(&self, now: Millis) -> bool {
+        let silent = |since: Millis| now.0 >= since.0 + limits::SILENT_MS;
+        self.pinged.is_some_and(silent)
     }
 
     /// When it has to be looked at again.

@@ -1,11 +1,12 @@
 //! Who can be reached, how many, and when a node calls again.
 
 use std::net::{IpAddr, Ipv6Addr, TcpListener};
+use std::thread;
 use std::time::{Duration, Instant};
 
 use blx::wire::MessageKind;
 
-use super::harness::{Home, LIMIT, PROMPT, cpu, free_port, switches, wait_for};
+use super::harness::{Home, LIMIT, Node, PROMPT, cpu, free_port, switches, wait_for};
 use super::peer::{Peer, Person, after, block_message, chain_message, listen, message};
 
 #[test]
@@ -132,6 +133,43 @@ fn a_peer_of_the_menu_is_dialed_again_too() {
     node.expect(&format!(
         "[network 🔗] connected to localhost:{port} again\n"
     ));
+}
+
+#[test]
+fn two_that_name_each_other_keep_one_connection_by_whatever_name() {
+    let home = Home::new();
+    // Which of the two connections stays is chance.
+    for _ in 0..3 {
+        let ports = [free_port(), free_port()];
+        let start = |at: usize| {
+            let other = format!("localhost:{}", ports[1 - at]);
+            let node = home.node().port(ports[at]).arg("--connect").arg(other);
+            node.start()
+        };
+        let mut nodes = [start(0), start(1)];
+        let once = |node: &mut Node| {
+            let list = node.ask(&["7"], "\n");
+            let connected = list.matches("blx, 1 blocks, agrees with us, ").count();
+            connected == 1 && list.matches('(').count() == 1
+        };
+        let end = Instant::now() + LIMIT;
+        for node in &mut nodes {
+            // What the other has is heard of with a ping, after 10 s.
+            while !once(node) {
+                assert!(Instant::now() < end, "{}: not connected once", node.port);
+                thread::sleep(Duration::from_millis(200));
+            }
+        }
+        // The first dials again would follow after 1 and 2 seconds.
+        thread::sleep(Duration::from_secs(4));
+        for node in &mut nodes {
+            assert!(once(node), "{}: no longer connected once", node.port);
+            let shown = node.out.text_from(0);
+            assert!(!shown.contains("] lost "), "{shown}");
+            // The first one dialed before the other was there.
+            assert!(shown.matches(" again\n").count() <= 1, "{shown}");
+        }
+    }
 }
 
 #[test]

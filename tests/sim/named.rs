@@ -1,10 +1,29 @@
-//! Stories of how one of ours is known.
+//! Stories of peers that a user named, and of how one of ours is known.
+
+use std::net::SocketAddr;
 
 use crate::net::End;
 use crate::oracle;
 use crate::peer::PING;
+use crate::reach::open;
+use crate::scenario::connect;
 use crate::stories::star;
-use crate::world::World;
+use crate::world::{World, address, alias};
+
+/// Two hosts that dial each other at these addresses, the second of which starts later.
+fn both_ways(seed: u64, first: SocketAddr, second: SocketAddr) -> World {
+    let mut world = World::new(seed);
+    world.add(&[]);
+    world.add(&[]);
+    world.hosts[0].connect.push(second);
+    world.hosts[1].connect.push(first);
+    world.start(0);
+    let pause = world.random.below(2_000);
+    world.run(pause);
+    world.start(1);
+    world.run(10_000);
+    world
+}
 
 /// What a host's list of peers says now.
 fn peers(world: &mut World, host: usize) -> String {
@@ -15,6 +34,84 @@ fn peers(world: &mut World, host: usize) -> String {
     let shown = world.shown(host)[before..].to_owned();
     let (list, _) = shown.split_once("[status]").expect("what follows");
     list.to_owned()
+}
+
+#[test]
+fn two_that_name_each_other_are_connected_once_and_for_all() {
+    let places = [
+        [address(0), address(1)],
+        [alias(0), address(1)],
+        [alias(0), alias(1)],
+    ];
+    for (seed, [first, second]) in (0..30).map(|seed| (seed, places[seed as usize % 3])) {
+        let mut world = both_ways(seed, first, second);
+        let kept = open(&world, 0, 1);
+        assert_eq!(kept.len(), 1, "seed {seed}");
+        world.run(200_000);
+        assert_eq!(open(&world, 0, 1), kept, "seed {seed}");
+        for host in 0..2 {
+            let shown = world.shown(host);
+            assert!(!shown.contains("] lost "), "seed {seed}: {shown}");
+            // After the dials that failed while the other was not there.
+            assert!(shown.matches(" again").count() <= 1, "seed {seed}: {shown}");
+            let list = peers(&mut world, host);
+            let entries = list.lines().filter(|line| line.contains(" ("));
+            let entries: Vec<&str> = entries.collect();
+            assert_eq!(entries.len(), 1, "seed {seed}: {list}");
+            assert!(entries[0].contains(", connected "), "seed {seed}: {list}");
+        }
+        oracle::check(&mut world);
+    }
+}
+
+#[test]
+fn a_peer_that_dialed_us_and_is_named_is_dialed_when_it_is_lost() {
+    for seed in 0..6 {
+        let mut world = star(seed, 2);
+        let kept = open(&world, 0, 1);
+        let made = world.net.connections.len();
+        connect(&mut world, 0, 1);
+        world.run(2_000);
+        let shown = world.shown(0);
+        assert!(
+            shown.contains("✅ connected to 10.0.0.2:6000 already"),
+            "{shown}"
+        );
+        assert_eq!(world.net.connections.len(), made, "nobody was dialed");
+        assert_eq!(open(&world, 0, 1), kept);
+        world.cut(kept[0]);
+        world.hosts[1].connect.clear();
+        world.stop(1, false);
+        world.run(5_000);
+        let shown = world.shown(0);
+        assert!(shown.contains("] lost 10.0.0.2:6000: "), "{shown}");
+        assert!(peers(&mut world, 0).contains("10.0.0.2:6000 (not connected), dialing in"));
+        world.start(1);
+        world.run(70_000);
+        let shown = world.shown(0);
+        assert!(shown.contains("] connected to 10.0.0.2:6000 again"));
+        assert_eq!(open(&world, 0, 1).len(), 1);
+        oracle::check(&mut world);
+    }
+}
+
+#[test]
+fn a_desktop_node_that_dialed_us_and_is_named_is_not_dialed() {
+    for seed in 0..6 {
+        let mut world = star(seed, 1);
+        let desktop = world.add_desktop();
+        world.start(desktop);
+        connect(&mut world, desktop, 0);
+        world.run(2_000);
+        let made = world.net.connections.len();
+        connect(&mut world, 0, desktop);
+        world.run(2_000);
+        assert_eq!(world.net.connections.len(), made);
+        let list = peers(&mut world, 0);
+        assert!(list.contains("desktop"), "{list}");
+        assert!(!list.contains("not connected"), "{list}");
+        oracle::check(&mut world);
+    }
 }
 
 #[test]
@@ -74,6 +171,13 @@ fn one_of_ours_that_says_so_late_is_known_from_then_on() {
     }
     let list = peers(&mut world, 0);
     assert!(list.contains("blx, 1 blocks, "), "{list}");
-    world.cut(call);
+    // A second connection of it stays, for it is the one who dialed who closes one.
+    let second = world.call(0);
+    world.say(second, greeting.as_bytes());
+    world.run(500);
+    assert!(!world.is_over(call) && !world.is_over(second));
+    for call in [call, second] {
+        world.cut(call);
+    }
     oracle::check(&mut world);
 }
