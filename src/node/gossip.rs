@@ -115,6 +115,9 @@ impl<D: Disk> Node<D> {
         };
         peer.messages_in += 1;
         peer.port = envelope.sender.or(peer.port);
+        if self.is_sent_away(line) {
+            return;
+        }
         if let Message::PeerAnnounce(greeting) = envelope.message {
             return self.greeted(line, greeting);
         }

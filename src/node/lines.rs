@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use super::Millis;
+use super::bans::Place;
 use super::desktop::Desktop;
 use super::seats::Asker;
 use crate::ledger::{Block, Tip};
@@ -257,6 +258,15 @@ impl Peer {
         }
         self.port
             .map(|port| SocketAddr::new(self.remote.ip(), port))
+    }
+
+    /// Where it is, as those are told apart who are left alone.
+    pub fn place(&self) -> Place {
+        let port = match self.outbound {
+            true => Some(self.remote.port()),
+            false => self.port,
+        };
+        (self.remote.ip(), port)
     }
 
     /// Whether it takes so long to answer a ping that another connection is better than this one.

@@ -3,7 +3,7 @@
 use core::net::SocketAddr;
 
 use super::lines::{Peer, Slot};
-use super::peers::Contact;
+use super::peers::{Contact, LEFT_ALONE};
 use super::report::Answer;
 use super::{Action, Line, Millis, Node};
 use crate::limits;
@@ -48,6 +48,9 @@ impl<D: Disk> Node<D> {
         }
         if let Some(at) = self.target_at(line) {
             self.targets[at].led = Some(remote);
+        }
+        if self.is_unwanted(line, remote) {
+            return;
         }
         if let Some(there) = self.dialed_before(remote).or(self.met_at(line)) {
             return self.connected_twice(line, there);
@@ -129,7 +132,7 @@ impl<D: Disk> Node<D> {
                 peer.gone = Some(reason.to_owned());
                 self.busy = true;
             }
-            _ => self.drop_line(line, reason, None),
+            _ => self.drop_line(line, reason),
         }
     }
 
@@ -140,19 +143,43 @@ impl<D: Disk> Node<D> {
                 && !peer.is_unread()
                 && let Some(reason) = peer.gone.take()
             {
-                self.drop_line(line, &reason, None);
+                self.drop_line(line, &reason);
             }
         }
     }
 
-    /// Ends a connection that deserves it.
+    /// Ends a connection that deserves it. If it deserves to `rest`, the other end is left alone
+    /// for so many milliseconds: where we dialed it, and where it says that it listens.
     pub(super) fn hang_up(&mut self, line: usize, reason: &str, rest: Option<u64>) {
+        let now = self.now.mono;
+        if let Some(ms) = rest
+            && let Slot::Open(peer) = &self.slots[line]
+        {
+            let (until, place) = (Millis(now.0 + ms), peer.place());
+            self.book.bans.add(place, now, until);
+            if peer.port.is_some() {
+                self.book.bans.add((place.0, peer.port), now, until);
+            }
+        }
         let own = number(line);
         self.actions.push_back(Action::Hangup { line: own });
-        self.drop_line(line, reason, rest);
+        self.drop_line(line, reason);
     }
 
-    fn drop_line(&mut self, line: usize, reason: &str, rest: Option<u64>) {
+    /// Hangs up on somebody who is left alone and has come by himself.
+    pub(super) fn is_sent_away(&mut self, line: usize) -> bool {
+        let now = self.now.mono;
+        let banned = match &self.slots[line] {
+            Slot::Open(peer) => self.book.bans.until(peer.place(), now),
+            Slot::Free | Slot::Dialing => None,
+        };
+        if banned.is_some() {
+            self.hang_up(line, LEFT_ALONE, None);
+        }
+        banned.is_some()
+    }
+
+    fn drop_line(&mut self, line: usize, reason: &str) {
         if self.slots[line].peer().is_none() {
             return;
         }
@@ -163,19 +190,18 @@ impl<D: Disk> Node<D> {
         log::info!("{}: connection closed: {reason}", peer.remote);
         self.left(&peer);
         let now = self.now.mono;
-        if let Some(ms) = rest {
-            self.book.rest(peer.remote, now, ms);
-        }
+        let banned = self.book.bans.until(peer.place(), now);
         for at in 0..self.targets.len() {
             if self.targets[at].line() != Some(number(line)) {
                 continue;
             }
             let (chance, other) = (self.random(), self.met(&self.targets[at]));
             let target = &mut self.targets[at];
-            let then = match (rest, other) {
-                (Some(ms), _) => {
-                    target.rest(now, ms, reason.to_owned());
-                    format!("not dialed for {} minutes", ms / 60_000)
+            let then = match (banned, other) {
+                (Some(until), _) => {
+                    target.rest(until, reason.to_owned());
+                    let minutes = (until.0 - now.0).div_ceil(60_000);
+                    format!("not dialed for {minutes} minutes")
                 }
                 // It was one of two.
                 (None, Some(other)) => {

@@ -11,6 +11,9 @@ use super::{Action, Line, Millis, Node, places};
 use crate::limits;
 use crate::store::disk::Disk;
 
+/// What is said of somebody who is banned.
+pub const LEFT_ALONE: &str = "it broke the rules and is left alone for a while";
+
 /// Where a peer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Contact {
@@ -112,9 +115,9 @@ impl Target {
         self.error = Some(error);
     }
 
-    /// Not dialed again before `ms` have gone by.
-    pub fn rest(&mut self, now: Millis, ms: u64, error: String) {
-        self.contact = Contact::Waiting(Millis(now.0 + ms));
+    /// Not dialed again before this time.
+    pub fn rest(&mut self, until: Millis, error: String) {
+        self.contact = Contact::Waiting(until);
         self.error = Some(error);
     }
 
@@ -131,6 +134,26 @@ impl<D: Disk> Node<D> {
     pub(super) fn target_at(&self, line: Line) -> Option<usize> {
         let mut targets = self.targets.iter();
         targets.position(|target| target.line() == Some(line))
+    }
+
+    /// Whether nobody asked for a connection that was made to somebody who is left alone; it is
+    /// closed then. An explicit wish is tried, and ends that.
+    pub(super) fn is_unwanted(&mut self, line: Line, remote: SocketAddr) -> bool {
+        let at = self.target_at(line);
+        if at.is_some_and(|at| !self.targets[at].asked.is_empty()) {
+            self.book.bans.lift(remote);
+        }
+        let Some(until) = self.book.bans.until_dialed(remote, self.now.mono) else {
+            return false;
+        };
+        self.actions.push_back(Action::Hangup { line });
+        self.slots[usize::from(line.0)] = Slot::Free;
+        match at {
+            Some(at) if self.targets[at].learned => self.missed(at, LEFT_ALONE),
+            Some(at) => self.targets[at].rest(until, LEFT_ALONE.into()),
+            None => {}
+        }
+        true
     }
 
     /// The connection to the node that a target means, whoever dialed, if it is of use.
@@ -235,11 +258,22 @@ impl<D: Disk> Node<D> {
         let now = self.now.mono;
         self.each_target(|node, at| {
             let contact = node.targets[at].contact;
-            if matches!(contact, Contact::Waiting(until) if until <= now) && !node.need_not_dial(at)
+            if matches!(contact, Contact::Waiting(until) if until <= now)
+                && !node.need_not_dial(at)
+                && !node.may_not_dial(at)
             {
                 node.dial_target(at);
             }
         });
+    }
+
+    /// Whether a target is left alone, if nobody asks for it now.
+    fn may_not_dial(&mut self, at: usize) -> bool {
+        let target = &mut self.targets[at];
+        let place = target.place().filter(|_| target.asked.is_empty());
+        let ban = place.and_then(|place| self.book.bans.until_dialed(place, self.now.mono));
+        ban.map(|until| target.rest(until, LEFT_ALONE.into()))
+            .is_some()
     }
 
     fn dial_target(&mut self, at: usize) {

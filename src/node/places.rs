@@ -99,7 +99,8 @@ impl<D: Disk> Node<D> {
         let dial = match self.wants_peers() {
             true => {
                 let taken = self.taken();
-                self.book.deadline(|address| taken.contains(address))
+                let now = self.now.mono;
+                self.book.deadline(now, |address| taken.contains(address))
             }
             false => None,
         };

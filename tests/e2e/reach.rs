@@ -7,7 +7,7 @@ use std::time::{Duration, Instant};
 use blx::wire::MessageKind;
 
 use super::harness::{Home, LIMIT, Node, PROMPT, cpu, free_port, switches, wait_for};
-use super::peer::{Peer, Person, after, block_message, chain_message, listen, message};
+use super::peer::{PING, Peer, Person, after, block_message, chain_message, listen, message, says};
 
 #[test]
 fn the_thirty_third_peer_is_refused_with_a_reason_and_gets_the_place_of_one_that_leaves() {
@@ -196,6 +196,44 @@ fn one_of_ours_that_we_dial_is_known_although_a_block_comes_first() {
         &["7"],
         " (we dialed), blx, 2 blocks, agrees with us, not pinged yet, ",
     );
+}
+
+#[test]
+fn who_was_banned_is_sent_away_when_it_dials_and_others_of_its_host_are_not() {
+    let home = Home::new();
+    let mut node = home.node().logging().start();
+    let listener = listen();
+    let port = listener.local_addr().expect("an address").port();
+    let mut bad = Person::new(2).chain(&["a"]);
+    bad[1].nonce += 1;
+    let mut peer = Peer::dial(node.port);
+    for _ in 0..3 {
+        assert!(peer.try_send(says(&block_message(&bad[1]), port).as_bytes()));
+    }
+    peer.expect_close();
+
+    let mut again = Peer::dial(node.port);
+    assert!(again.try_send(says(PING, port).as_bytes()));
+    assert_eq!(again.expect_close(), "");
+    node.expect_log("connection closed: it broke the rules and is left alone");
+    let mut other = Peer::dial(node.port);
+    other.settle();
+    other.say(&message(
+        MessageKind::PeerList,
+        &format!(r#"{{"peers": ["127.0.0.1:{port}"]}}"#),
+    ));
+    other.settle();
+    // Somebody who was learned is dialed within a second.
+    thread::sleep(Duration::from_secs(2));
+    listener.set_nonblocking(true).expect("an option");
+    assert!(listener.accept().is_err(), "it was dialed");
+    listener.set_nonblocking(false).expect("an option");
+
+    let answer = format!("✅ connected to localhost:{port}\n");
+    node.ask(&["6", "localhost", &port.to_string()], &answer);
+    let mut wanted = Peer::accept(&listener);
+    wanted.say(&says(PING, port));
+    wanted.expect("pong");
 }
 
 #[test]

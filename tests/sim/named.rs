@@ -1,10 +1,13 @@
-//! Stories of peers that a user named, and of how one of ours is known.
+//! Stories of peers that a user named, of peers that are left alone, and of how one of ours is known.
 
 use std::net::SocketAddr;
 
+use blx::ledger::Kind;
+use blx::limits;
+
 use crate::net::End;
 use crate::oracle;
-use crate::peer::PING;
+use crate::peer::{PING, new_transaction, sign};
 use crate::reach::open;
 use crate::scenario::connect;
 use crate::stories::star;
@@ -110,6 +113,99 @@ fn a_desktop_node_that_dialed_us_and_is_named_is_not_dialed() {
         let list = peers(&mut world, 0);
         assert!(list.contains("desktop"), "{list}");
         assert!(!list.contains("not connected"), "{list}");
+        oracle::check(&mut world);
+    }
+}
+
+/// As a node at port 6000 says it.
+fn said(line: &[u8]) -> Vec<u8> {
+    let text = String::from_utf8_lossy(line);
+    let envelope = text.trim_end().strip_suffix('}').expect("an object");
+    format!("{envelope}, \"sender\": \"0.0.0.0:6000\"}}\n").into_bytes()
+}
+
+/// Breaks the rules as the node of a host, which has no part in it, until it is banned.
+fn banish(world: &mut World, from: usize, by: usize) {
+    let mut forged = sign(Kind::Request, "saw", 7.5);
+    forged.uid = "axe".into();
+    let call = world.call_from(from, by);
+    for _ in 0..limits::STRIKES {
+        assert!(!world.is_over(call));
+        world.say(call, &new_transaction(&forged));
+        world.run(500);
+    }
+    assert!(world.is_over(call));
+}
+
+/// The dials of a host to another one that were ever made.
+fn dials(world: &World, from: usize, to: usize) -> usize {
+    let connections = world.net.connections.iter();
+    let made = connections.filter(|connection| {
+        let by = matches!(connection.ends[0], End::Host(host) if host == from);
+        by && connection.hosts()[1] == Some(to)
+    });
+    made.count()
+}
+
+#[test]
+fn a_ban_holds_for_who_dials_us_and_for_who_is_learned() {
+    for seed in 0..6 {
+        let mut world = star(seed, 2);
+        world.add(&[0]);
+        banish(&mut world, 2, 0);
+        let begun = world.now;
+        world.start(2);
+        // Another node on that host keeps the rules, and tells where the first one is.
+        let other = world.call_from(2, 0);
+        let list = "{\"type\": \"peer_list\", \"payload\": {\"peers\": [\"10.0.0.3:6000\"]}}\n";
+        world.say(other, list.as_bytes());
+        world.type_in(2, "1\ndrill\n");
+        while world.now < begun + limits::BANISHED_MS - 10_000 {
+            world.say(other, PING);
+            world.run(5_000);
+            assert!(
+                !world.is_over(other),
+                "seed {seed}: nothing is wrong with it"
+            );
+            let call = world.call_from(2, 0);
+            world.say(call, &said(PING));
+            world.run(200);
+            assert!(world.is_over(call), "seed {seed}");
+            assert!(!world.heard(call).contains("pong"), "seed {seed}");
+        }
+        assert_eq!(dials(&world, 0, 2), 0, "seed {seed}");
+        assert!(!oracle::listed(&mut world, 0, "3").contains("drill"));
+        world.run(80_000);
+        assert!(oracle::listed(&mut world, 0, "3").contains("drill"));
+        assert!(world.linked(0, 2), "seed {seed}");
+        world.cut(other);
+        oracle::check(&mut world);
+    }
+}
+
+#[test]
+fn a_user_who_names_somebody_that_is_left_alone_is_obeyed() {
+    for seed in 0..6 {
+        let mut world = star(seed, 1);
+        world.add(&[]);
+        banish(&mut world, 1, 0);
+        // Nobody is there: the wish was tried, and the ban goes on.
+        connect(&mut world, 0, 1);
+        world.run(5_000);
+        let shown = world.shown(0);
+        assert!(shown.contains("❌ cannot connect to 10.0.0.2"), "{shown}");
+        world.start(1);
+        let call = world.call_from(1, 0);
+        world.say(call, &said(PING));
+        world.run(500);
+        assert!(world.is_over(call), "seed {seed}");
+        connect(&mut world, 0, 1);
+        world.run(5_000);
+        let shown = world.shown(0);
+        assert!(shown.contains("✅ connected to 10.0.0.2:6000\n"), "{shown}");
+        assert_eq!(open(&world, 0, 1).len(), 1, "seed {seed}");
+        let list = peers(&mut world, 0);
+        assert!(list.contains("blx, "), "seed {seed}: {list}");
         oracle::check(&mut world);
     }
 }
