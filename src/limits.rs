@@ -114,8 +114,11 @@ pub const STALL_MS: u64 = 30_000;
 /// A peer that broke a rule this often is given up.
 pub const STRIKES: u8 = 3;
 
-/// It is not dialed for this many milliseconds.
+/// For this many milliseconds it is not dialed, nor listened to when it dials.
 pub const BANISHED_MS: u64 = 600_000;
+
+/// So many are left alone at a time.
+pub const BANS: usize = 64;
 
 /// Signatures checked in one call: about a millisecond on a desktop, twenty on a small Pi.
 pub const SIGNATURES_PER_TURN: usize = 16;

@@ -9,6 +9,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Millis;
+use super::bans::Bans;
 use crate::limits;
 use crate::store::book::Entry;
 
@@ -60,6 +61,8 @@ pub struct Book {
     /// In the order of the last run, behind them in the order in which they were learned.
     known: Vec<Known>,
     capacity: usize,
+    /// Who is not dialed, known here or not.
+    pub bans: Bans,
     /// Addresses that lead back to this node.
     ours: heapless::HistoryBuf<SocketAddr, { limits::BOOK_OURS }>,
     /// The addresses in the file, and whether they are proven there.
@@ -82,6 +85,7 @@ impl Book {
         let mut book = Book {
             known: Vec::new(),
             capacity,
+            bans: Bans::default(),
             ours: heapless::HistoryBuf::new(),
             written: BTreeMap::new(),
             written_best: [None; 2],
@@ -179,13 +183,6 @@ impl Book {
         self.note(address, now);
     }
 
-    /// Not dialed again before `ms` milliseconds have gone by.
-    pub fn rest(&mut self, address: SocketAddr, now: Millis, ms: u64) {
-        if let Some(known) = self.find(plain(address)) {
-            known.due = Millis(now.0 + ms);
-        }
-    }
-
     /// The address leads back to this node: it is forgotten and not learned again in this run.
     pub fn is_ours(&mut self, address: SocketAddr, now: Millis) {
         let address = plain(address);
@@ -198,7 +195,10 @@ impl Book {
     /// Whom to dial now: the two best of the last run first, then the proven ones by their worth,
     /// then the others. Those of which `taken` is true are passed over.
     pub fn next(&self, now: Millis, taken: impl Fn(&SocketAddr) -> bool) -> Option<SocketAddr> {
-        let ready = self.known.iter().filter(|known| known.due <= now);
+        let ready = self
+            .known
+            .iter()
+            .filter(|known| self.due(known, now) <= now);
         ready
             .filter(|known| !taken(&known.entry.address))
             .min_by_key(|known| {
@@ -209,9 +209,15 @@ impl Book {
     }
 
     /// When `next` may give something.
-    pub fn deadline(&self, taken: impl Fn(&SocketAddr) -> bool) -> Option<Millis> {
+    pub fn deadline(&self, now: Millis, taken: impl Fn(&SocketAddr) -> bool) -> Option<Millis> {
         let free = self.known.iter().filter(|k| !taken(&k.entry.address));
-        free.map(|known| known.due).min()
+        free.map(|known| self.due(known, now)).min()
+    }
+
+    /// When an address may be dialed: not while it is banned, whatever else is known of it.
+    fn due(&self, known: &Known, now: Millis) -> Millis {
+        let ban = self.bans.until_dialed(known.entry.address, now);
+        ban.map_or(known.due, |until| known.due.max(until))
     }
 
     /// What is to be kept over a restart, best first: by the time connected in this run, then as
@@ -322,7 +328,7 @@ impl Book {
 
 /// The address as it is kept: an IPv4 address is one however it was spelled, and what an IPv6
 /// address says beside its host and port is nobody else's matter.
-fn plain(address: SocketAddr) -> SocketAddr {
+pub fn plain(address: SocketAddr) -> SocketAddr {
     SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 

@@ -171,18 +171,18 @@ fn a_missed_one_is_dialed_later_and_later() {
         assert_eq!(next(&book, now), Some(host(0)));
         book.missed(host(0), Millis(now), 0);
         let due = now + minutes * MINUTE;
-        assert_eq!(book.deadline(|_| false), Some(Millis(due)));
+        assert_eq!(book.deadline(Millis(0), |_| false), Some(Millis(due)));
         assert_eq!(
             (next(&book, due - 1), next(&book, due)),
             (None, Some(host(0)))
         );
         now = due;
     }
-    assert_eq!(book.deadline(|_| true), None);
+    assert_eq!(book.deadline(Millis(0), |_| true), None);
     for chance in 0..20_000 {
         let mut book = small(vec![entry(0, true)]);
         book.missed(host(0), Millis(0), chance * 977);
-        let Some(Millis(due)) = book.deadline(|_| false) else {
+        let Some(Millis(due)) = book.deadline(Millis(0), |_| false) else {
             panic!("it is kept");
         };
         assert!((MINUTE..=MINUTE * 11 / 10).contains(&due), "{due}");
@@ -212,7 +212,7 @@ fn a_connection_that_lasted_may_be_made_again_at_once() {
         book.reached(host(0), Millis(now));
         book.left(host(0), Millis(now), 500);
         assert_eq!(
-            book.deadline(|_| false),
+            book.deadline(Millis(0), |_| false),
             Some(Millis(now + minutes * MINUTE))
         );
         now += minutes * MINUTE;
@@ -318,4 +318,16 @@ fn what_changes_nothing_in_the_file_is_no_reason_to_write() {
     book.reached(host(3), Millis(10));
     assert!(quiet(&book, 10));
     assert!(book.is_dirty(Millis(10_000)));
+}
+
+#[test]
+fn a_ban_holds_for_an_address_that_is_learned_later() {
+    let mut book = small(vec![]);
+    let (address, source) = (host(3), stranger(1));
+    let place = (address.ip(), Some(address.port()));
+    book.bans.add(place, Millis(0), Millis(MINUTE));
+    assert!(book.learn(address, source, Millis(1)));
+    assert_eq!(next(&book, MINUTE - 1), None);
+    assert_eq!(book.deadline(Millis(1), |_| false), Some(Millis(MINUTE)));
+    assert_eq!(next(&book, MINUTE), Some(address));
 }

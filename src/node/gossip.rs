@@ -115,6 +115,9 @@ impl<D: Disk> Node<D> {
         };
         peer.messages_in += 1;
         peer.port = envelope.sender.or(peer.port);
+        if self.is_sent_away(line) {
+            return;
+        }
         if let Message::PeerAnnounce(greeting) = envelope.message {
             return self.greeted(line, greeting);
         }
@@ -174,17 +177,27 @@ impl<D: Disk> Node<D> {
     }
 
     /// The other end has spoken: from its first word it is known whether it is one of ours, or else
-    /// whether it is a node at all. False if the connection has ended by that.
+    /// whether it is a node at all. One of ours may have had something else to say before it knew of
+    /// us; then it is known from its greeting. False if the connection has ended by that.
     fn meet(&mut self, line: usize, id: Option<u64>, is_node: bool) -> bool {
         let now = self.now.mono;
         let Some(peer) = self.slots[line].peer() else {
             return false;
         };
-        if !matches!(peer.kind, Kind::Unknown) {
+        let known = match peer.kind {
+            Kind::Unknown => false,
+            Kind::Desktop(_) => id.is_none(),
+            Kind::Ours(_) => true,
+        };
+        if known {
             return true;
         }
         match id {
             Some(id) => {
+                if peer.desktop().is_some() {
+                    // Blocks may have been kept from it: it hears how far we are.
+                    peer.ping(now);
+                }
                 peer.kind = Kind::Ours(id);
                 self.meet_again(line, id)
             }

@@ -3,6 +3,7 @@
 use core::net::SocketAddr;
 
 use super::Millis;
+use super::bans::Place;
 use super::desktop::Desktop;
 use super::seats::Asker;
 use crate::ledger::{Block, Tip};
@@ -152,6 +153,14 @@ impl Peer {
         matches!(self.kind, Kind::Ours(_))
     }
 
+    /// The number that it drew at its start, if it is a node of this project.
+    pub fn id(&self) -> Option<u64> {
+        match self.kind {
+            Kind::Ours(id) => Some(id),
+            Kind::Unknown | Kind::Desktop(_) => None,
+        }
+    }
+
     /// What is known of it as a desktop node, if it is one.
     pub fn desktop(&mut self) -> Option<&mut Desktop> {
         match &mut self.kind {
@@ -185,6 +194,10 @@ impl Peer {
     /// Queues something to send. A desktop node so slow that the queue is full is told the whole
     /// chain later, in which the blocks of the queue are; one of ours asks for what it lacks.
     pub fn push(&mut self, intent: Intent) {
+        if matches!(self.kind, Kind::Unknown) {
+            // One of ours would take us for a desktop node if it heard anything else first.
+            self.announce();
+        }
         if self.writer.push(intent).is_ok() {
             return;
         }
@@ -245,6 +258,21 @@ impl Peer {
         }
         self.port
             .map(|port| SocketAddr::new(self.remote.ip(), port))
+    }
+
+    /// Where it is, as those are told apart who are left alone.
+    pub fn place(&self) -> Place {
+        let port = match self.outbound {
+            true => Some(self.remote.port()),
+            false => self.port,
+        };
+        (self.remote.ip(), port)
+    }
+
+    /// Whether it takes so long to answer a ping that another connection is better than this one.
+    pub fn is_silent(&self, now: Millis) -> bool {
+        let silent = |since: Millis| now.0 >= since.0 + limits::SILENT_MS;
+        self.pinged.is_some_and(silent)
     }
 
     /// When it has to be looked at again.

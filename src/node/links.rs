@@ -2,10 +2,9 @@
 
 use core::net::SocketAddr;
 
-use super::lines::{Kind, Peer, Slot};
-use super::peers::{Contact, Target};
+use super::lines::{Peer, Slot};
+use super::peers::{Contact, LEFT_ALONE};
 use super::report::Answer;
-use super::seats::Asker;
 use super::{Action, Line, Millis, Node};
 use crate::limits;
 use crate::store::disk::Disk;
@@ -27,17 +26,12 @@ impl<D: Disk> Node<D> {
         log::info!("{from} connected");
     }
 
-    fn free_line(&self) -> Option<Line> {
+    pub(super) fn free_line(&self) -> Option<Line> {
         let free = self
             .slots
             .iter()
             .position(|slot| matches!(slot, Slot::Free))?;
         u8::try_from(free).ok().map(Line)
-    }
-
-    fn target_at(&self, line: Line) -> Option<usize> {
-        let mut targets = self.targets.iter();
-        targets.position(|target| target.line() == Some(line))
     }
 
     pub(super) fn connected(&mut self, line: Line, local: SocketAddr, remote: SocketAddr) {
@@ -52,11 +46,14 @@ impl<D: Disk> Node<D> {
             }
             return self.forget_target(line, "that is this node itself");
         }
-        let mut peers = self.slots.iter_mut().map(Slot::peer);
-        let there = peers
-            .position(|p| p.is_some_and(|p| p.outbound && p.remote == remote && p.gone.is_none()));
-        if let Some(there) = there {
-            return self.connected_twice(line, number(there));
+        if let Some(at) = self.target_at(line) {
+            self.targets[at].led = Some(remote);
+        }
+        if self.is_unwanted(line, remote) {
+            return;
+        }
+        if let Some(there) = self.dialed_before(remote).or(self.met_at(line)) {
+            return self.connected_twice(line, there);
         }
         let mut peer = Peer::new(now, remote, true);
         peer.announce();
@@ -85,34 +82,31 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// A dial has reached a peer that we have reached before, by another name perhaps: the
-    /// connection stays that is there, and is kept from now on if it was not.
+    /// The connection that we made to this address before.
+    fn dialed_before(&self, remote: SocketAddr) -> Option<Line> {
+        let mut slots = self.slots.iter();
+        let there = slots.position(|slot| match slot {
+            Slot::Open(peer) => peer.outbound && peer.remote == remote && peer.gone.is_none(),
+            Slot::Free | Slot::Dialing => false,
+        });
+        there.map(number)
+    }
+
+    /// A dial has reached a peer that we are connected to, by another name or because it dialed
+    /// us: the connection stays that is there.
     fn connected_twice(&mut self, line: Line, there: Line) {
         self.actions.push_back(Action::Hangup { line });
         self.slots[usize::from(line.0)] = Slot::Free;
-        let Some(at) = self.target_at(line) else {
-            return;
-        };
-        if self.targets[at].learned {
-            return self.missed(at, "it is connected already");
-        }
-        let known = self.target_at(there).is_some();
-        let target = &mut self.targets[at];
-        let answer = Answer::ConnectedAlready(target.name());
-        let askers = core::mem::take(&mut target.asked);
-        (target.kept, target.error) = (true, None);
-        target.contact = Contact::Open(there, self.now.mono);
-        if known {
-            self.targets.remove(at);
-        }
-        for asker in askers {
-            self.answer(Some(asker), &answer);
+        if let Some(at) = self.target_at(line) {
+            self.attach(at, there);
         }
     }
 
     pub(super) fn dial_failed(&mut self, line: Line, reason: &str) {
         self.slots[usize::from(line.0)] = Slot::Free;
-        if let Some(at) = self.target_at(line) {
+        if let Some(at) = self.target_at(line)
+            && !self.need_not_dial(at)
+        {
             self.missed(at, reason);
         }
     }
@@ -123,34 +117,6 @@ impl<D: Disk> Node<D> {
         if let Some(at) = self.target_at(line) {
             self.targets[at].kept = false;
             self.missed(at, reason);
-        }
-    }
-
-    /// A dial came to nothing: tried again, if its target is kept.
-    fn missed(&mut self, at: usize, reason: &str) {
-        let chance = self.random();
-        if self.targets[at].learned {
-            let target = self.targets.remove(at);
-            if let Some(address) = target.address() {
-                self.book.missed(address, self.now.mono, chance);
-            }
-            return;
-        }
-        let target = &mut self.targets[at];
-        let (name, kept) = (target.name(), target.kept);
-        let askers = core::mem::take(&mut target.asked);
-        let then = if kept { "; it is dialed again" } else { "" };
-        let answer = Answer::Refused(format!("cannot connect to {name}: {reason}{then}."));
-        if kept {
-            target.retry(self.now.mono, reason.to_owned(), chance);
-        } else {
-            self.targets.remove(at);
-        }
-        if askers.is_empty() && !kept {
-            self.notify(&answer.to_string());
-        }
-        for asker in askers {
-            self.answer(Some(asker), &answer);
         }
     }
 
@@ -166,7 +132,7 @@ impl<D: Disk> Node<D> {
                 peer.gone = Some(reason.to_owned());
                 self.busy = true;
             }
-            _ => self.drop_line(line, reason, None),
+            _ => self.drop_line(line, reason),
         }
     }
 
@@ -177,19 +143,43 @@ impl<D: Disk> Node<D> {
                 && !peer.is_unread()
                 && let Some(reason) = peer.gone.take()
             {
-                self.drop_line(line, &reason, None);
+                self.drop_line(line, &reason);
             }
         }
     }
 
-    /// Ends a connection that deserves it.
+    /// Ends a connection that deserves it. If it deserves to `rest`, the other end is left alone
+    /// for so many milliseconds: where we dialed it, and where it says that it listens.
     pub(super) fn hang_up(&mut self, line: usize, reason: &str, rest: Option<u64>) {
+        let now = self.now.mono;
+        if let Some(ms) = rest
+            && let Slot::Open(peer) = &self.slots[line]
+        {
+            let (until, place) = (Millis(now.0 + ms), peer.place());
+            self.book.bans.add(place, now, until);
+            if peer.port.is_some() {
+                self.book.bans.add((place.0, peer.port), now, until);
+            }
+        }
         let own = number(line);
         self.actions.push_back(Action::Hangup { line: own });
-        self.drop_line(line, reason, rest);
+        self.drop_line(line, reason);
     }
 
-    fn drop_line(&mut self, line: usize, reason: &str, rest: Option<u64>) {
+    /// Hangs up on somebody who is left alone and has come by himself.
+    pub(super) fn is_sent_away(&mut self, line: usize) -> bool {
+        let now = self.now.mono;
+        let banned = match &self.slots[line] {
+            Slot::Open(peer) => self.book.bans.until(peer.place(), now),
+            Slot::Free | Slot::Dialing => None,
+        };
+        if banned.is_some() {
+            self.hang_up(line, LEFT_ALONE, None);
+        }
+        banned.is_some()
+    }
+
+    fn drop_line(&mut self, line: usize, reason: &str) {
         if self.slots[line].peer().is_none() {
             return;
         }
@@ -200,24 +190,30 @@ impl<D: Disk> Node<D> {
         log::info!("{}: connection closed: {reason}", peer.remote);
         self.left(&peer);
         let now = self.now.mono;
-        if let Some(ms) = rest {
-            self.book.rest(peer.remote, now, ms);
-        }
+        let banned = self.book.bans.until(peer.place(), now);
         for at in 0..self.targets.len() {
             if self.targets[at].line() != Some(number(line)) {
                 continue;
             }
-            let chance = self.random();
+            let (chance, other) = (self.random(), self.met(&self.targets[at]));
             let target = &mut self.targets[at];
-            match rest {
-                None => target.retry(now, reason.to_owned(), chance),
-                Some(ms) => target.rest(now, ms, reason.to_owned()),
-            }
-            let name = target.name();
-            let then = match rest {
-                None => "dialing again".into(),
-                Some(ms) => format!("not dialed for {} minutes", ms / 60_000),
+            let then = match (banned, other) {
+                (Some(until), _) => {
+                    target.rest(until, reason.to_owned());
+                    let minutes = (until.0 - now.0).div_ceil(60_000);
+                    format!("not dialed for {minutes} minutes")
+                }
+                // It was one of two.
+                (None, Some(other)) => {
+                    target.contact = Contact::Open(other, now);
+                    continue;
+                }
+                (None, None) => {
+                    target.retry(now, reason.to_owned(), chance);
+                    "dialing again".into()
+                }
             };
+            let name = target.name();
             self.notify(&format!("[network 🔗] lost {name}: {reason}; {then}"));
         }
     }
@@ -247,8 +243,9 @@ impl<D: Disk> Node<D> {
     }
 
     /// One of ours has told its id. A connection to ourselves is closed, and of two to the same
-    /// node the one that the node with the greater id dialed, so that both ends close the same
-    /// one; of two in the same direction, whoever dialed closes the later. False if it is this one.
+    /// node the one that the node with the greater id dialed, so that both ends mean the same one;
+    /// of two in the same direction, the later. Whoever dialed it closes it, for who finds his dial
+    /// closed without a word does not know why and dials again. False if it is this one.
     pub(super) fn meet_again(&mut self, line: usize, id: u64) -> bool {
         if id == self.id {
             let own = number(line);
@@ -262,12 +259,13 @@ impl<D: Disk> Node<D> {
             self.forget_target(own, "that is this node itself");
             return false;
         }
-        let dialed = |slot: &Slot| match slot {
-            Slot::Open(peer)
-                if peer.gone.is_none() && matches!(peer.kind, Kind::Ours(other) if other == id) =>
-            {
-                Some(peer.outbound)
+        for target in self.targets.iter_mut() {
+            if target.line() == Some(number(line)) {
+                target.id = Some(id);
             }
+        }
+        let dialed = |slot: &Slot| match slot {
+            Slot::Open(peer) if peer.gone.is_none() && peer.id() == Some(id) => Some(peer.outbound),
             _ => None,
         };
         let outbound = dialed(&self.slots[line]) == Some(true);
@@ -281,16 +279,16 @@ impl<D: Disk> Node<D> {
             return true;
         };
         let now = self.now.mono;
-        let silent = |since: Millis| now.0 >= since.0 + limits::SILENT_MS;
-        let dead = self.slots[at].peer().and_then(|peer| peer.pinged);
-        let closed = match (there, outbound) {
-            // The other end may have given it up already.
-            _ if dead.is_some_and(silent) => at,
-            (true, true) => line,
-            (false, false) => return true,
-            _ if outbound == (self.id > id) => line,
-            _ => at,
+        // The other end may have given it up already.
+        let dead = matches!(&self.slots[at], Slot::Open(peer) if peer.is_silent(now));
+        let this = there == outbound || outbound == (self.id > id);
+        let (closed, ours) = match this && !dead {
+            true => (line, outbound),
+            false => (at, there),
         };
+        if !ours && !dead {
+            return true;
+        }
         let kept = if closed == line { at } else { line };
         self.retire(closed, kept);
         closed != line
@@ -316,22 +314,7 @@ impl<D: Disk> Node<D> {
             return;
         }
         self.tend_places();
-        for at in 0..self.targets.len() {
-            if !matches!(self.targets[at].contact, Contact::Waiting(until) if until <= now) {
-                continue;
-            }
-            let Some(line) = self.free_line() else {
-                let reason = format!("all {} places are taken", limits::PEERS);
-                self.missed(at, &reason);
-                // The others have moved up; they are looked at in the next turn.
-                return;
-            };
-            self.slots[usize::from(line.0)] = Slot::Dialing;
-            let target = &mut self.targets[at];
-            target.contact = Contact::Dialing(line);
-            let (host, port) = (target.host.clone(), target.port);
-            self.actions.push_back(Action::Dial { line, host, port });
-        }
+        self.tend_targets();
     }
 
     /// Pings who has been quiet for long; with the first of them also who will have been soon.
@@ -359,42 +342,9 @@ impl<D: Disk> Node<D> {
             self.drop_candidate(line, Some("it does not answer"));
         }
     }
-
-    /// A user wants a connection; the outcome is told when it is known.
-    pub(super) fn dial(&mut self, asker: Asker, host: String, port: u16) {
-        let mut targets = self.targets.iter_mut();
-        let known = targets.find(|t| t.host == host && t.port == port);
-        if let Some(target) = known {
-            // What was learned and is now named by the user stays.
-            target.learned = false;
-            match target.contact {
-                Contact::Open(..) => {
-                    let answer = Answer::ConnectedAlready(target.name());
-                    return self.answer(Some(asker), &answer);
-                }
-                Contact::Waiting(_) => target.contact = Contact::Waiting(self.now.mono),
-                Contact::Dialing(_) => {}
-            }
-            if !target.asked.contains(&asker) {
-                target.asked.push(asker);
-            }
-        } else if self.targets.iter().filter(|t| !t.learned).count() >= limits::PEERS {
-            let text = format!("{} peers are enough.", limits::PEERS);
-            self.answer(Some(asker), &Answer::Refused(text));
-        } else {
-            let mut target = Target::new(host, port, self.now.mono);
-            target.asked.push(asker);
-            self.targets.push(target);
-        }
-    }
-
-    /// The time left until a target is dialed again.
-    pub(super) fn seconds_until(&self, until: Millis) -> u64 {
-        until.0.saturating_sub(self.now.mono.0).div_ceil(1000)
-    }
 }
 
 /// The name of a slot.
-fn number(line: usize) -> Line {
+pub(super) fn number(line: usize) -> Line {
     Line(u8::try_from(line).expect("a slot's number"))
 }

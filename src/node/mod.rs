@@ -3,7 +3,7 @@
 //!
 //! Here is the law of driving, `event` has its words. `lines` is a connection's state, `links` makes
 //! and ends connections, `peers` is whom to dial and `places` who is let in, by what `book`
-//! remembers; `view` is what their sending halves see. `gossip` understands what peers say; `sync` is
+//! remembers and `bans` forbids; `view` is what their sending halves see. `gossip` understands what peers say; `sync` is
 //! another chain, `candidate` looks at its blocks, `settle` takes it, `orphans` are what ours loses
 //! by it, `disconnected` those of them that have to wait outside the pool; `desktop` is what a
 //! desktop node's user need not do. `pool` is what waits for a block and `usage` what it costs,
@@ -13,6 +13,7 @@
 //! `chronicle` keeps what happened for who was not there, and `wall` is all that the time of day is
 //! good for.
 
+mod bans;
 mod book;
 mod candidate;
 mod chronicle;

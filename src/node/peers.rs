@@ -2,9 +2,17 @@
 
 use core::net::SocketAddr;
 
+use super::book::plain;
+use super::lines::{Kind, Peer, Slot};
+use super::links::number;
+use super::report::Answer;
 use super::seats::Asker;
-use super::{Line, Millis, places};
+use super::{Action, Line, Millis, Node, places};
 use crate::limits;
+use crate::store::disk::Disk;
+
+/// What is said of somebody who is banned.
+pub const LEFT_ALONE: &str = "it broke the rules and is left alone for a while";
 
 /// Where a peer stands.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -31,6 +39,10 @@ pub struct Target {
     pub asked: Vec<Asker>,
     /// Where it stands.
     pub contact: Contact,
+    /// Where a connection to it led last: for a name, the address that it stood for.
+    pub led: Option<SocketAddr>,
+    /// The number that it drew at its start, if it is one of ours and was met.
+    pub id: Option<u64>,
     /// Why the last attempt or connection ended.
     pub error: Option<String>,
     /// Attempts since the last healthy connection.
@@ -47,6 +59,8 @@ impl Target {
             learned: false,
             asked: Vec::new(),
             contact: Contact::Waiting(now),
+            led: None,
+            id: None,
             error: None,
             attempts: 0,
         }
@@ -66,6 +80,25 @@ impl Target {
         places::address(&self.host, self.port)
     }
 
+    /// The address at which it is, as far as that is known.
+    pub fn place(&self) -> Option<SocketAddr> {
+        self.address().or(self.led).map(plain)
+    }
+
+    /// Whether a peer is the node that this target means, whoever of the two dialed: it is the one
+    /// that was met there before, or is at that address and says that it listens on that port. Two
+    /// nodes behind one NAT that listen on the same port are taken for the same one.
+    pub fn is(&self, peer: &Peer) -> bool {
+        match peer.kind {
+            Kind::Unknown => false,
+            Kind::Ours(id) if self.id == Some(id) => true,
+            Kind::Ours(_) | Kind::Desktop(_) => {
+                let there = peer.listening().map(plain);
+                there.is_some() && there == self.place()
+            }
+        }
+    }
+
     /// The connection or the dial ended: tries again later. `chance` is any number.
     pub fn retry(&mut self, now: Millis, error: String, chance: u64) {
         if let Contact::Open(_, since) = self.contact
@@ -82,9 +115,9 @@ impl Target {
         self.error = Some(error);
     }
 
-    /// Not dialed again before `ms` have gone by.
-    pub fn rest(&mut self, now: Millis, ms: u64, error: String) {
-        self.contact = Contact::Waiting(Millis(now.0 + ms));
+    /// Not dialed again before this time.
+    pub fn rest(&mut self, until: Millis, error: String) {
+        self.contact = Contact::Waiting(until);
         self.error = Some(error);
     }
 
@@ -94,6 +127,198 @@ impl Target {
             Contact::Waiting(_) => None,
             Contact::Dialing(line) | Contact::Open(line, _) => Some(line),
         }
+    }
+}
+
+impl<D: Disk> Node<D> {
+    pub(super) fn target_at(&self, line: Line) -> Option<usize> {
+        let mut targets = self.targets.iter();
+        targets.position(|target| target.line() == Some(line))
+    }
+
+    /// Whether nobody asked for a connection that was made to somebody who is left alone; it is
+    /// closed then. An explicit wish is tried, and ends that.
+    pub(super) fn is_unwanted(&mut self, line: Line, remote: SocketAddr) -> bool {
+        let at = self.target_at(line);
+        if at.is_some_and(|at| !self.targets[at].asked.is_empty()) {
+            self.book.bans.lift(remote);
+        }
+        let Some(until) = self.book.bans.until_dialed(remote, self.now.mono) else {
+            return false;
+        };
+        self.actions.push_back(Action::Hangup { line });
+        self.slots[usize::from(line.0)] = Slot::Free;
+        match at {
+            Some(at) if self.targets[at].learned => self.missed(at, LEFT_ALONE),
+            Some(at) => self.targets[at].rest(until, LEFT_ALONE.into()),
+            None => {}
+        }
+        true
+    }
+
+    /// The connection to the node that a target means, whoever dialed, if it is of use.
+    pub(super) fn met(&self, target: &Target) -> Option<Line> {
+        let now = self.now.mono;
+        let mut slots = self.slots.iter();
+        let there = slots.position(|slot| match slot {
+            Slot::Open(peer) => target.is(peer) && peer.gone.is_none() && !peer.is_silent(now),
+            Slot::Free | Slot::Dialing => false,
+        });
+        there.map(number)
+    }
+
+    /// The same of the target that is dialed on this line.
+    pub(super) fn met_at(&self, line: Line) -> Option<Line> {
+        self.met(&self.targets[self.target_at(line)?])
+    }
+
+    /// A target need not be dialed while the connection lasts that is there. From now on it is kept
+    /// if it was not.
+    pub(super) fn attach(&mut self, at: usize, there: Line) {
+        if self.targets[at].learned {
+            return self.missed(at, "it is connected already");
+        }
+        let known = self.target_at(there).is_some();
+        let id = match &self.slots[usize::from(there.0)] {
+            Slot::Open(peer) => peer.id(),
+            Slot::Free | Slot::Dialing => None,
+        };
+        let target = &mut self.targets[at];
+        let name = target.name();
+        let askers = core::mem::take(&mut target.asked);
+        let again = target.error.take().is_some() && askers.is_empty();
+        (target.kept, target.id) = (true, id);
+        target.contact = Contact::Open(there, self.now.mono);
+        if known {
+            self.targets.remove(at);
+        } else if again {
+            self.notify(&format!("[network 🔗] connected to {name} again"));
+        }
+        for asker in askers {
+            self.answer(Some(asker), &Answer::ConnectedAlready(name.clone()));
+        }
+    }
+
+    /// Somebody is known now whom a target may mean that waits to be dialed.
+    pub(super) fn recognise(&mut self) {
+        self.each_target(|node, at| {
+            if matches!(node.targets[at].contact, Contact::Waiting(_)) {
+                node.need_not_dial(at);
+            }
+        });
+    }
+
+    /// Whether there is a connection to whom a target means already.
+    pub(super) fn need_not_dial(&mut self, at: usize) -> bool {
+        let there = self.met(&self.targets[at]);
+        there.map(|there| self.attach(at, there)).is_some()
+    }
+
+    /// Does something with each of the targets, which may give it up.
+    fn each_target(&mut self, act: impl Fn(&mut Self, usize)) {
+        let mut at = 0;
+        while at < self.targets.len() {
+            let before = self.targets.len();
+            act(self, at);
+            // Those behind one that was given up have moved up.
+            at += usize::from(self.targets.len() == before);
+        }
+    }
+
+    /// A dial came to nothing: tried again, if its target is kept.
+    pub(super) fn missed(&mut self, at: usize, reason: &str) {
+        let chance = self.random();
+        if self.targets[at].learned {
+            let target = self.targets.remove(at);
+            if let Some(address) = target.address() {
+                self.book.missed(address, self.now.mono, chance);
+            }
+            return;
+        }
+        let target = &mut self.targets[at];
+        let (name, kept) = (target.name(), target.kept);
+        let askers = core::mem::take(&mut target.asked);
+        let then = if kept { "; it is dialed again" } else { "" };
+        let answer = Answer::Refused(format!("cannot connect to {name}: {reason}{then}."));
+        if kept {
+            target.retry(self.now.mono, reason.to_owned(), chance);
+        } else {
+            self.targets.remove(at);
+        }
+        if askers.is_empty() && !kept {
+            self.notify(&answer.to_string());
+        }
+        for asker in askers {
+            self.answer(Some(asker), &answer);
+        }
+    }
+
+    /// Dials whom it is time to dial.
+    pub(super) fn tend_targets(&mut self) {
+        let now = self.now.mono;
+        self.each_target(|node, at| {
+            let contact = node.targets[at].contact;
+            if matches!(contact, Contact::Waiting(until) if until <= now)
+                && !node.need_not_dial(at)
+                && !node.may_not_dial(at)
+            {
+                node.dial_target(at);
+            }
+        });
+    }
+
+    /// Whether a target is left alone, if nobody asks for it now.
+    fn may_not_dial(&mut self, at: usize) -> bool {
+        let target = &mut self.targets[at];
+        let place = target.place().filter(|_| target.asked.is_empty());
+        let ban = place.and_then(|place| self.book.bans.until_dialed(place, self.now.mono));
+        ban.map(|until| target.rest(until, LEFT_ALONE.into()))
+            .is_some()
+    }
+
+    fn dial_target(&mut self, at: usize) {
+        let Some(line) = self.free_line() else {
+            let reason = format!("all {} places are taken", limits::PEERS);
+            return self.missed(at, &reason);
+        };
+        self.slots[usize::from(line.0)] = Slot::Dialing;
+        let target = &mut self.targets[at];
+        target.contact = Contact::Dialing(line);
+        let (host, port) = (target.host.clone(), target.port);
+        self.actions.push_back(Action::Dial { line, host, port });
+    }
+
+    /// A user wants a connection; the outcome is told when it is known.
+    pub(super) fn dial(&mut self, asker: Asker, host: String, port: u16) {
+        let mut targets = self.targets.iter_mut();
+        let known = targets.find(|t| t.host == host && t.port == port);
+        if let Some(target) = known {
+            // What was learned and is now named by the user stays.
+            target.learned = false;
+            match target.contact {
+                Contact::Open(..) => {
+                    let answer = Answer::ConnectedAlready(target.name());
+                    return self.answer(Some(asker), &answer);
+                }
+                Contact::Waiting(_) => target.contact = Contact::Waiting(self.now.mono),
+                Contact::Dialing(_) => {}
+            }
+            if !target.asked.contains(&asker) {
+                target.asked.push(asker);
+            }
+        } else if self.targets.iter().filter(|t| !t.learned).count() >= limits::PEERS {
+            let text = format!("{} peers are enough.", limits::PEERS);
+            self.answer(Some(asker), &Answer::Refused(text));
+        } else {
+            let mut target = Target::new(host, port, self.now.mono);
+            target.asked.push(asker);
+            self.targets.push(target);
+        }
+    }
+
+    /// The time left until a target is dialed again.
+    pub(super) fn seconds_until(&self, until: Millis) -> u64 {
+        until.0.saturating_sub(self.now.mono.0).div_ceil(1000)
     }
 }
 

@@ -5,7 +5,7 @@ use core::cmp::Reverse;
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 
-use super::book::Book;
+use super::book::{Book, plain};
 use super::lines::{Kind, Peer, Slot};
 use super::peers::Target;
 use super::{Millis, Node};
@@ -61,6 +61,7 @@ impl<D: Disk> Node<D> {
             }
             None => {}
         }
+        self.recognise();
     }
 
     /// A connection has ended.
@@ -81,10 +82,7 @@ impl<D: Disk> Node<D> {
             Slot::Open(peer) => peer.listening(),
             Slot::Free | Slot::Dialing => None,
         });
-        let targets = self.targets.iter().filter_map(Target::address);
-        // As the book spells them: an IPv4 address as such.
-        let plain =
-            |address: SocketAddr| SocketAddr::new(address.ip().to_canonical(), address.port());
+        let targets = self.targets.iter().filter_map(Target::place);
         slots.chain(targets).map(plain).collect()
     }
 
@@ -101,7 +99,8 @@ impl<D: Disk> Node<D> {
         let dial = match self.wants_peers() {
             true => {
                 let taken = self.taken();
-                self.book.deadline(|address| taken.contains(address))
+                let now = self.now.mono;
+                self.book.deadline(now, |address| taken.contains(address))
             }
             false => None,
         };

@@ -120,7 +120,12 @@ impl Peer {
     /// All it has said, once it has understood everything that was sent to it, but for what it asks
     /// whoever says nothing for long.
     pub fn settle(&mut self) -> String {
-        self.say(PING);
+        self.settle_as(1)
+    }
+
+    /// The same as one that listens on this port.
+    pub fn settle_as(&mut self, port: u16) -> String {
+        self.say(&says(PING, port));
         let mut said = String::new();
         loop {
             let line = self.line().expect("the node keeps the connection");
@@ -147,6 +152,11 @@ impl Peer {
         peer.settle();
         (peer, chain)
     }
+}
+
+/// A line as one says it that listens on this port: all the others here are of one node.
+pub fn says(line: &str, port: u16) -> String {
+    line.replace("0.0.0.0:1\"", &format!("0.0.0.0:{port}\""))
 }
 
 /// A message whose payload is empty.

@@ -1,10 +1,13 @@
 //! Who can be reached, how many, and when a node calls again.
 
 use std::net::{IpAddr, Ipv6Addr, TcpListener};
+use std::thread;
 use std::time::{Duration, Instant};
 
-use super::harness::{Home, LIMIT, PROMPT, cpu, free_port, switches, wait_for};
-use super::peer::{Peer, Person, after, block_message, listen};
+use blx::wire::MessageKind;
+
+use super::harness::{Home, LIMIT, Node, PROMPT, cpu, free_port, switches, wait_for};
+use super::peer::{PING, Peer, Person, after, block_message, chain_message, listen, message, says};
 
 #[test]
 fn the_thirty_third_peer_is_refused_with_a_reason_and_gets_the_place_of_one_that_leaves() {
@@ -130,6 +133,107 @@ fn a_peer_of_the_menu_is_dialed_again_too() {
     node.expect(&format!(
         "[network 🔗] connected to localhost:{port} again\n"
     ));
+}
+
+#[test]
+fn two_that_name_each_other_keep_one_connection_by_whatever_name() {
+    let home = Home::new();
+    // Which of the two connections stays is chance.
+    for _ in 0..3 {
+        let ports = [free_port(), free_port()];
+        let start = |at: usize| {
+            let other = format!("localhost:{}", ports[1 - at]);
+            let node = home.node().port(ports[at]).arg("--connect").arg(other);
+            node.start()
+        };
+        let mut nodes = [start(0), start(1)];
+        let once = |node: &mut Node| {
+            let list = node.ask(&["7"], "\n");
+            let connected = list.matches("blx, 1 blocks, agrees with us, ").count();
+            connected == 1 && list.matches('(').count() == 1
+        };
+        let end = Instant::now() + LIMIT;
+        for node in &mut nodes {
+            // What the other has is heard of with a ping, after 10 s.
+            while !once(node) {
+                assert!(Instant::now() < end, "{}: not connected once", node.port);
+                thread::sleep(Duration::from_millis(200));
+            }
+        }
+        // The first dials again would follow after 1 and 2 seconds.
+        thread::sleep(Duration::from_secs(4));
+        for node in &mut nodes {
+            assert!(once(node), "{}: no longer connected once", node.port);
+            let shown = node.out.text_from(0);
+            assert!(!shown.contains("] lost "), "{shown}");
+            // The first one dialed before the other was there.
+            assert!(shown.matches(" again\n").count() <= 1, "{shown}");
+        }
+    }
+}
+
+#[test]
+fn one_of_ours_that_we_dial_is_known_although_a_block_comes_first() {
+    let home = Home::new();
+    let listener = listen();
+    let port = listener.local_addr().expect("an address").port();
+    let mut node = home.node().connect(port).start();
+    let mut peer = Peer::accept(&listener);
+    peer.expect("peer_announce");
+    // So does a release that had something to tell before it heard who called.
+    let chain = Person::new(1).chain(&["saw"]);
+    peer.say(&block_message(&chain[1]));
+    peer.expect("request_chain");
+    let tip = chain[1].hash;
+    let greeting =
+        format!(r#"{{"id": "0000000000000007", "length": 2, "tip": "{tip}", "pool": []}}"#);
+    peer.say(&message(MessageKind::PeerAnnounce, &greeting));
+    let ping = peer.expect("ping");
+    assert!(ping.contains(r#""length": 1, "tip": ""#), "{ping}");
+    peer.say(&chain_message(&chain));
+    node.expect("[consensus ✅] adopted longer chain (2 blocks)");
+    node.ask(
+        &["7"],
+        " (we dialed), blx, 2 blocks, agrees with us, not pinged yet, ",
+    );
+}
+
+#[test]
+fn who_was_banned_is_sent_away_when_it_dials_and_others_of_its_host_are_not() {
+    let home = Home::new();
+    let mut node = home.node().logging().start();
+    let listener = listen();
+    let port = listener.local_addr().expect("an address").port();
+    let mut bad = Person::new(2).chain(&["a"]);
+    bad[1].nonce += 1;
+    let mut peer = Peer::dial(node.port);
+    for _ in 0..3 {
+        assert!(peer.try_send(says(&block_message(&bad[1]), port).as_bytes()));
+    }
+    peer.expect_close();
+
+    let mut again = Peer::dial(node.port);
+    assert!(again.try_send(says(PING, port).as_bytes()));
+    assert_eq!(again.expect_close(), "");
+    node.expect_log("connection closed: it broke the rules and is left alone");
+    let mut other = Peer::dial(node.port);
+    other.settle();
+    other.say(&message(
+        MessageKind::PeerList,
+        &format!(r#"{{"peers": ["127.0.0.1:{port}"]}}"#),
+    ));
+    other.settle();
+    // Somebody who was learned is dialed within a second.
+    thread::sleep(Duration::from_secs(2));
+    listener.set_nonblocking(true).expect("an option");
+    assert!(listener.accept().is_err(), "it was dialed");
+    listener.set_nonblocking(false).expect("an option");
+
+    let answer = format!("✅ connected to localhost:{port}\n");
+    node.ask(&["6", "localhost", &port.to_string()], &answer);
+    let mut wanted = Peer::accept(&listener);
+    wanted.say(&says(PING, port));
+    wanted.expect("pong");
 }
 
 #[test]

@@ -102,11 +102,21 @@ impl World {
         let ephemeral = 30_000 + (number % 30_000) as u16;
         let from = match connection.ends[0] {
             End::Host(from) | End::Dead(from) => address(from).ip(),
-            // A story is somebody else each time.
-            _ => [10, 9, (number >> 8) as u8, number as u8].into(),
+            // A story is somebody else each time, unless it says who it is.
+            _ => {
+                let other = [10, 9, (number >> 8) as u8, number as u8].into();
+                connection.source.unwrap_or(other)
+            }
         };
         let from = SocketAddr::new(from, ephemeral);
         self.tell(host, Event::Incoming { from });
+    }
+
+    /// A call from a host, whose node knows nothing of it.
+    pub fn call_from(&mut self, from: usize, to: usize) -> usize {
+        let call = self.call(to);
+        self.net.connections[call].source = Some(address(from).ip());
+        call
     }
 
     pub fn type_some(&mut self, at: usize) {

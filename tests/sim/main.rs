@@ -15,6 +15,7 @@ mod lines;
 mod long;
 mod machine;
 mod model;
+mod named;
 mod net;
 #[path = "../numbers.rs"]
 mod numbers;

@@ -1,6 +1,7 @@
 //! Byte streams between hosts: late, chopped, cut, and held up by partitions.
 
 use std::collections::VecDeque;
+use std::net::IpAddr;
 
 /// Who has an end of a connection.
 pub enum End {
@@ -93,6 +94,8 @@ pub struct Connection {
     pub pipes: [Pipe; 2],
     /// When the one who waits to be accepted is seen.
     pub arrives: u64,
+    /// Where a story's call comes from, if that matters to it.
+    pub source: Option<IpAddr>,
 }
 
 impl Connection {
@@ -101,6 +104,7 @@ impl Connection {
             ends,
             pipes: [Pipe::new(capacity), Pipe::new(capacity)],
             arrives,
+            source: None,
         }
     }
 

@@ -8,7 +8,7 @@ use crate::stories::star;
 use crate::world::{World, address, alias};
 
 /// The connections between two hosts that are open on both sides.
-fn open(world: &World, one: usize, other: usize) -> Vec<usize> {
+pub fn open(world: &World, one: usize, other: usize) -> Vec<usize> {
     let connections = world.net.connections.iter().enumerate();
     let those = connections.filter(|(_, connection)| {
         let ends = &connection.ends;

@@ -1,0 +1,105 @@
+//! Who broke the rules, and is left alone for a while whichever side dials.
+//!
+//! What a ban names is a host and the port on which the node there listens, as it says in each of
+//! its messages. The host alone would be too much: several nodes share one behind a NAT, and those
+//! that keep the rules are not to suffer for the one that does not. The port of a connection that
+//! came in would be too little: it is another one each time. So whoever comes in is let in, and sent
+//! away with its first message. Nodes behind one NAT that listen on the same port cannot be told
+//! apart, and are banned together. The id that one of ours tells is not looked at: whoever breaks the
+//! rules in the name of another node would get that one banned.
+
+use core::net::{IpAddr, SocketAddr};
+
+use super::Millis;
+use crate::limits;
+
+/// Where a node is: without a port, if it has not said one.
+pub type Place = (IpAddr, Option<u16>);
+
+/// The places that are left alone, each until a time.
+#[derive(Default)]
+pub struct Bans(Vec<(Place, Millis)>);
+
+impl Bans {
+    /// Leaves a place alone until then. If there are too many, that one is forgotten which would
+    /// end first.
+    pub fn add(&mut self, place: Place, now: Millis, until: Millis) {
+        let place = plain(place);
+        self.0.retain(|(at, end)| *at != place && now < *end);
+        if self.0.len() == limits::BANS {
+            let ends = self.0.iter().enumerate();
+            let first = ends.min_by_key(|(_, (_, end))| *end);
+            first.map(|(first, _)| first).map(|at| self.0.remove(at));
+        }
+        self.0.push((place, until));
+    }
+
+    /// Until when a place is left alone.
+    pub fn until(&self, place: Place, now: Millis) -> Option<Millis> {
+        let place = plain(place);
+        let mut bans = self.0.iter();
+        let ban = bans.find(|(at, end)| *at == place && now < *end);
+        ban.map(|(_, until)| *until)
+    }
+
+    /// The same of an address that is dialed.
+    pub fn until_dialed(&self, address: SocketAddr, now: Millis) -> Option<Millis> {
+        self.until((address.ip(), Some(address.port())), now)
+    }
+
+    /// Its user wants this address dialed.
+    pub fn lift(&mut self, address: SocketAddr) {
+        let place = plain((address.ip(), Some(address.port())));
+        self.0.retain(|(at, _)| *at != place);
+    }
+}
+
+/// An IPv4 address is one however it was spelled.
+fn plain((ip, port): Place) -> Place {
+    (ip.to_canonical(), port)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn place(host: u8, port: Option<u16>) -> Place {
+        (IpAddr::from([10, 0, 0, host]), port)
+    }
+
+    fn end(bans: &Bans, place: Place, now: u64) -> Option<u64> {
+        bans.until(place, Millis(now)).map(|until| until.0)
+    }
+
+    #[test]
+    fn a_ban_is_of_a_host_and_a_port_and_ends() {
+        let mut bans = Bans::default();
+        bans.add(place(1, Some(6000)), Millis(5), Millis(100));
+        bans.add(place(2, None), Millis(5), Millis(200));
+        let mapped = "::ffff:10.0.0.1".parse().expect("an address");
+        assert_eq!(end(&bans, (mapped, Some(6000)), 99), Some(100));
+        assert_eq!(end(&bans, place(1, Some(6000)), 100), None);
+        for other in [place(1, Some(6001)), place(1, None), place(2, Some(6000))] {
+            assert_eq!(end(&bans, other, 5), None);
+        }
+        assert_eq!(end(&bans, place(2, None), 199), Some(200));
+        bans.lift(SocketAddr::from(([10, 0, 0, 1], 6000)));
+        assert_eq!(end(&bans, place(1, Some(6000)), 5), None);
+    }
+
+    #[test]
+    fn of_too_many_bans_the_one_goes_that_ends_first() {
+        let mut bans = Bans::default();
+        let most = u16::try_from(limits::BANS).expect("few");
+        for port in 0..most {
+            bans.add(place(1, Some(port)), Millis(0), Millis(900));
+        }
+        // Banned anew it ends later, and takes no second place.
+        bans.add(place(1, Some(0)), Millis(0), Millis(1_000));
+        bans.add(place(1, Some(most)), Millis(0), Millis(1_000));
+        let kept = (0..=most).filter(|port| end(&bans, place(1, Some(*port)), 1).is_some());
+        assert_eq!(kept.count(), limits::BANS);
+        assert_eq!(end(&bans, place(1, Some(0)), 1), Some(1_000));
+        assert_eq!(end(&bans, place(1, Some(1)), 1), None);
+    }
+}
