@@ -5,6 +5,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use blx::ledger::{Timestamp, Transaction};
 use blx::store::log::Log;
+use blx::store::waiting;
 use serde_json::Value;
 
 use crate::foe;
@@ -371,18 +372,24 @@ pub fn check_disk(world: &World, host: usize, key: &str, shown: &str) {
     }
     let disk = world.hosts[host].disk.copy();
     let (mut log, _) = Log::open(disk, None, Timestamp::Integer(0)).expect("it opens");
+    let heights = 0..log.tip().length;
+    let blocks = heights.map(|height| log.read(height).expect("sound").block);
+    let mut kept: Vec<Transaction> = blocks.flat_map(|block| block.transactions).collect();
+    // What a switch took out, of which the console has not heard yet, waits to be made again.
+    let (waiting, aside) = waiting::read(log.disk()).expect("reads");
+    assert_eq!(aside, None);
+    let fallen = waiting.into_iter().filter(|waits| !waits.fresh);
+    kept.extend(fallen.flat_map(|waits| waits.transactions));
     let mut there: BTreeMap<(String, String), usize> = BTreeMap::new();
-    for height in 0..log.tip().length {
-        for transaction in log.read(height).expect("sound").block.transactions {
-            if transaction.requester.to_string() == key {
-                let verb = match transaction.kind {
-                    blx::ledger::Kind::Request => "request",
-                    blx::ledger::Kind::Release => "release",
-                };
-                *there
-                    .entry((verb.into(), transaction.uid.to_string()))
-                    .or_default() += 1;
-            }
+    for transaction in kept {
+        if transaction.requester.to_string() == key {
+            let verb = match transaction.kind {
+                blx::ledger::Kind::Request => "request",
+                blx::ledger::Kind::Release => "release",
+            };
+            *there
+                .entry((verb.into(), transaction.uid.to_string()))
+                .or_default() += 1;
         }
     }
     assert!(
