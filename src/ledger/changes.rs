@@ -97,9 +97,9 @@ impl Changes {
         }
     }
 
-    /// Applies one transaction of the block at `height`. A request of an item that is reserved and a
-    /// release of one that is not change nothing (PROTOCOL.md section 3, "void"). A new item is
-    /// refused where there are as many as `items` may have.
+    /// Applies one transaction of the block at `height`, if the item allows it: a request only of
+    /// an item that is not reserved, a release only of one that is (PROTOCOL.md section 3). A new
+    /// item is refused where there are as many as `items` may have.
     fn apply(
         &mut self,
         items: &Items,
@@ -110,9 +110,7 @@ impl Changes {
         let key = ItemKey::of(&transaction.uid);
         let before = self.look_up(items, &key);
         let reserved = before.is_some_and(|state| state.reserved);
-        if allows(reserved, transaction).is_err() {
-            return Ok(Before::VOID);
-        }
+        allows(reserved, transaction)?;
         if before.is_none() {
             if self.count(items) >= items.max() {
                 return Err(RuleError::TooManyItems(items.max()));
@@ -157,20 +155,30 @@ impl Changes {
         items: &Items,
         transactions: &[Transaction],
         height: u64,
-    ) -> Result<Vec<Before>, RuleError> {
-        self.check(items, transactions)?;
-        let each = transactions.iter();
-        each.map(|transaction| self.apply(items, transaction, height))
-            .collect()
+    ) -> Result<(), RuleError> {
+        let mut befores = Vec::with_capacity(transactions.len());
+        for transaction in transactions {
+            match self.apply(items, transaction, height) {
+                Ok(before) => befores.push(before),
+                Err(error) => {
+                    self.undo(&transactions[..befores.len()], &befores);
+                    return Err(error);
+                }
+            }
+        }
+        Ok(())
     }
 
-    /// Applies a block's transactions in order, as those of a chain. On an error some of them are
-    /// applied, so the changes are to be thrown away.
+    /// Applies a block's transactions in order, as those of a chain, in which one that the item does
+    /// not allow is void. On an error some of them are applied, so the changes are to be thrown away.
     pub fn apply_block(&mut self, items: &Items, block: &Block) -> Result<Vec<Before>, RuleError> {
-        let transactions = block.transactions.iter();
-        transactions
-            .map(|transaction| self.apply(items, transaction, block.index))
-            .collect()
+        let all = block.transactions.iter();
+        let applied = all.map(|transaction| self.apply(items, transaction, block.index));
+        let as_in_a_chain = applied.map(|applied| match applied {
+            Err(error) if error.is_void() => Ok(Before::VOID),
+            applied => applied,
+        });
+        as_in_a_chain.collect()
     }
 
     /// Applies a block that our chain has, whose rules were checked when it came.
@@ -262,6 +270,16 @@ mod tests {
         befores
     }
 
+    /// Takes these blocks back, the last one first, each of which ends where it began.
+    fn undo_all(mut items: Items, blocks: &[Block], befores: &[Vec<Before>], past: &[String]) {
+        for (height, block) in blocks.iter().enumerate().rev() {
+            let mut changes = Changes::default();
+            changes.undo_block(block, &befores[height]);
+            items.commit(changes);
+            assert_eq!(format!("{items:?}"), past[height]);
+        }
+    }
+
     use Kind::{Release, Request};
 
     #[test]
@@ -311,12 +329,7 @@ mod tests {
             known.apply_known(block, befores);
         }
         assert_eq!(known.count(&items), items.count());
-        for height in (0..3).rev() {
-            let mut changes = Changes::default();
-            changes.undo_block(&blocks[height], &befores[height]);
-            items.commit(changes);
-            assert_eq!(format!("{items:?}"), past[height]);
-        }
+        undo_all(items, &blocks, &befores, &past);
     }
 
     #[test]
@@ -326,11 +339,11 @@ mod tests {
         let mut changes = Changes::default();
         let half = block(2, &[(Request, "b"), (Request, "a")]).transactions;
         let refused = Err(RuleError::NotAvailable("a".into()));
-        assert_eq!(changes.apply_all(&items, &half, 2).map(|_| ()), refused);
+        assert_eq!(changes.apply_all(&items, &half, 2), refused);
         assert_eq!(changes.get(&items, &"b".into()), None);
         let all = block(2, &[(Release, "a"), (Request, "a"), (Request, "b")]).transactions;
         assert_eq!(changes.check(&items, &all), Ok(()));
-        assert!(changes.apply_all(&items, &all, 2).is_ok());
+        assert_eq!(changes.apply_all(&items, &all, 2), Ok(()));
         let refused = Err(RuleError::NotAvailable("b".into()));
         assert_eq!(changes.check(&items, &all[2..]), refused);
     }
@@ -349,12 +362,7 @@ mod tests {
             past.push(format!("{items:?}"));
             befores.push(commit(&mut items, block));
         }
-        for (height, block) in blocks.iter().enumerate().rev() {
-            let mut changes = Changes::default();
-            changes.undo_block(block, &befores[height]);
-            items.commit(changes);
-            assert_eq!(format!("{items:?}"), past[height]);
-        }
+        undo_all(items, &blocks, &befores, &past);
     }
 
     #[test]

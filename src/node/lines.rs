@@ -262,10 +262,7 @@ impl Peer {
 
     /// Where it is, as those are told apart who are left alone.
     pub fn place(&self) -> Place {
-        let port = match self.outbound {
-            true => Some(self.remote.port()),
-            false => self.port,
-        };
+        let port = self.listening().map(|address| address.port());
         (self.remote.ip(), port)
     }
 

@@ -236,7 +236,7 @@ impl<D: Disk> Node<D> {
             _ => {
                 let all = &batch.transactions;
                 match draft.changes.apply_all(self.log.items(), all, height) {
-                    Ok(_) => {
+                    Ok(()) => {
                         draft.text += text;
                         draft.transactions.extend(batch.transactions);
                         return Drawn::In;

@@ -2,16 +2,16 @@
 //! actions. It reads no clock, no random source and no socket of its own.
 //!
 //! Here is the law of driving, `event` has its words. `lines` is a connection's state, `links` makes
-//! and ends connections, `peers` is whom to dial and `places` who is let in, by what `book`
-//! remembers and `bans` forbids; `view` is what their sending halves see. `gossip` understands what peers say; `sync` is
-//! another chain, `candidate` looks at its blocks, `settle` takes it, `orphans` are what ours loses
-//! by it, `disconnected` those of them that have to wait outside the pool; `desktop` is what a
-//! desktop node's user need not do. `pool` is what waits for a block and `usage` what it costs,
-//! `intake` what of peers may wait there, `mine` makes the blocks. `monitor` looks for damage in the chain file and sees to its
-//! repair. `seats` are the consoles: `typing` and `console` a user's stream in and out, `menu` takes
-//! his lines, `control` those of a program, `report` answers them, `progress` tells what takes long.
-//! `chronicle` keeps what happened for who was not there, and `wall` is all that the time of day is
-//! good for.
+//! and ends connections, `peers` is whom to dial and `places` who is let in, by what `book` remembers
+//! and `bans` forbids; `view` is what their sending halves see. `gossip` understands what peers say;
+//! `sync` is another chain, `candidate` looks at its blocks, `settle` takes it, `orphans` are what
+//! ours loses by it, `disconnected` those of them that have to wait outside the pool; `desktop` is
+//! what a desktop node's user need not do. `pool` is what waits for a block and `usage` what it
+//! costs, `intake` what of peers may wait there, `mine` makes the blocks. `monitor` looks for damage
+//! in the chain file and sees to its repair. `seats` are the consoles: `typing` and `console` a
+//! user's stream in and out, `menu` takes his lines, `control` those of a program, `report` answers
+//! them, `progress` tells what takes long. `chronicle` keeps what happened for who was not there, and
+//! `wall` is all that the time of day is good for.
 
 mod bans;
 mod book;
@@ -110,7 +110,7 @@ pub struct Node<D> {
     turn: usize,
     /// The line for which bytes are made first.
     filled: usize,
-    /// The block that was sent last.
+    /// The block that was sent last, and whether something in it is void.
     recent: Option<(Rc<Block>, bool)>,
     /// Signatures that were checked in this call.
     checked: usize,

@@ -192,18 +192,14 @@ impl<D: Disk> Node<D> {
             peer.ask(now);
         }
         if !more {
-            let void = self
-                .log
-                .read(tip.length - 1)
-                .is_ok_and(|read| read.has_void());
-            self.relay(
-                if void {
-                    Intent::Ping
-                } else {
-                    Intent::Block(tip.length - 1)
-                },
-                source,
-            );
+            let last = tip.length - 1;
+            let void = self.log.read(last).is_ok_and(|read| read.has_void());
+            // Such a block is told to nobody alone, and no desktop node must count as having it.
+            let word = match void {
+                true => Intent::Ping,
+                false => Intent::Block(last),
+            };
+            self.relay(word, source);
         }
     }
 
