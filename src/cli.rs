@@ -95,7 +95,7 @@ fn verify(file: &Path, difficulty: Option<u8>) -> ExitCode {
     };
     let printed = print(&format!("{verdict}\n"));
     match verdict {
-        Verdict::Invalid { .. } => ExitCode::from(EXIT_FAULT),
+        Verdict::Invalid { .. } | Verdict::Newer { .. } => ExitCode::from(EXIT_FAULT),
         Verdict::Valid { note, .. } => {
             remark(note);
             printed

@@ -11,6 +11,13 @@ pub const BLOCK_TEXT_MAX: usize = MESSAGE_TEXT_MAX - 256;
 /// The unpacked keys that the signature check remembers: 98 bytes each.
 pub const VERIFIER_KEYS: usize = 256;
 
+/// The transactions whose signature it remembers to be good: 32 bytes each. A desktop node says
+/// some 200 again in an answer whose chain does not link.
+pub const VERIFIER_GOOD: usize = 1_024;
+
+/// No longer text of a transaction is remembered as good: bytes.
+pub const VERIFIER_TEXT_MAX: usize = 4 * ITEM_BYTES_MAX;
+
 /// An item's name as a user may type it: bytes of UTF-8. Peers are only bound by the block's limit.
 pub const ITEM_BYTES_MAX: usize = 1024;
 
@@ -88,9 +95,6 @@ pub const REDIAL_MS: [u64; 7] = [1_000, 2_000, 5_000, 10_000, 20_000, 40_000, 60
 
 /// A connection of this many milliseconds was healthy: after it the first delay counts again.
 pub const HEALTHY_MS: u64 = 60_000;
-
-/// A dial is given up after this many milliseconds.
-pub const DIAL_MS: u64 = 20_000;
 
 /// A peer from which nothing came for this many milliseconds is sent a ping.
 pub const IDLE_MS: u64 = 10_000;
@@ -195,7 +199,7 @@ pub const DELAY_MS: u64 = 2_000;
 /// See [`DELAY_MS`].
 pub const DELAY_SPREAD_MS: u64 = 3_000;
 
-/// What had to stay out of a block is looked at again after so many milliseconds.
+/// What has to stay out of a block, or waits for more, is looked at again after so many milliseconds.
 pub const LOOK_AGAIN_MS: u64 = 100;
 
 /// One of ours that says that it is ahead is waited for so many milliseconds after it was asked,
@@ -209,26 +213,54 @@ pub const GLEANED_MAX: usize = 4_096;
 /// Blocks read in one call to find out whether a transaction is in the chain already.
 pub const HISTORY_PER_TURN: usize = 16;
 
-/// A desktop node is told the whole chain unasked at most once in this many milliseconds.
-pub const BRING_UP_MS: u64 = 5_000;
-
 /// A desktop node that lacks no more than so many blocks, and has all before them, is told these
 /// and not the chain.
 pub const BRING_UP_BLOCKS: u64 = 16;
 
-/// When there is another branch, desktop nodes are told nothing for so many milliseconds: by then
-/// all of ours know of it.
-pub const BRANCH_MS: u64 = 1_000;
+/// A desktop node is asked for its chain every so many milliseconds, one of more than 1,000 blocks
+/// as many times less often as it is longer.
+pub const DESKTOP_POLL_MS: u64 = 15_000;
 
-/// However many branches are heard of, it is not longer than so many.
-pub const BRANCH_MAX_MS: u64 = 5_000;
+/// So many answers of a desktop node that was not in step are asked for in a third of that time.
+pub const DESKTOP_WARY: u8 = 4;
 
-/// Ends of other branches that are remembered, each 32 bytes: of one that stays, such as that of a
-/// node whose disk has failed, every ping tells again.
-pub const BRANCHES: usize = 64;
+/// A desktop node whose chain does not link gets so many milliseconds to cut it by itself: its
+/// monitor looks every 5 s, that of a window every 10 s (PROTOCOL.md section 5).
+pub const DESKTOP_MONITOR_MS: u64 = 12_000;
 
-/// A desktop node is asked for its chain every so many milliseconds.
-pub const DESKTOP_POLL_MS: u64 = 300_000;
+/// What a desktop node takes longer for than so many milliseconds was slow: it may have slept.
+pub const DESKTOP_SLOW_MS: u64 = 5_000;
+
+/// Milliseconds without an answer after which a desktop node is given up.
+pub const DESKTOP_ANSWER_MAX_MS: u64 = 120_000;
+
+/// Two desktop nodes with the same port may be one under two addresses: what one was told is
+/// waited for so many milliseconds before the other is told anything.
+pub const DESKTOP_TURN_MS: u64 = 2_000;
+
+/// What one desktop node made goes to another one that is connected to it after so many
+/// milliseconds: by then it has come there by itself.
+pub const DESKTOP_FRIEND_MS: u64 = 2_000;
+
+/// What was told over a connection that is closed counts as handled after so many milliseconds.
+pub const DESKTOP_QUIET_MS: u64 = 5_000;
+
+/// A desktop node that forgot the connection to us is dialed again after so many milliseconds.
+pub const DESKTOP_DEAF_MS: u64 = 60_000;
+
+/// Hashes of a desktop node's last blocks that are remembered, and blocks that were made of those of
+/// desktop nodes.
+pub const DESKTOP_BLOCKS: usize = 16;
+
+/// Transactions that are taken of what a desktop node says in one answer and cannot link.
+pub const SALVAGED_MAX: usize = 200;
+
+/// One with credits, whose chain is not followed, is asked for it again after so many
+/// milliseconds: it may have taken another one.
+pub const NEWER_POLL_MS: u64 = 600_000;
+
+/// A peer that asks for our chain and has not told its own waits so many milliseconds at most.
+pub const QUESTION_MS: u64 = 5_000;
 
 /// A switch that loses or changes a transaction this many blocks behind the old tip, or more, is
 /// shown as a warning.
@@ -262,6 +294,47 @@ pub const DIAL_ADDRESSES_MAX: usize = 8;
 /// No connection is accepted for so many milliseconds after accepting one failed: without it, a
 /// process that ran out of descriptors would be woken by the waiting connection for ever.
 pub const ACCEPT_PAUSE_MS: u64 = 1_000;
+
+/// Nodes of this project, this one included, of which it is known which desktop nodes they are
+/// connected to,
+pub const VOICES: usize = 28;
+
+/// and of each so many desktop nodes: 32 bytes each.
+pub const VOICE_DESKTOPS: usize = PEERS;
+
+// The longest address takes 52 bytes of text with its quotes and comma, a block behind it 17, and what
+// is beside them less than 120 for each node.
+const _: () = assert!(VOICES * ((52 + 17) * VOICE_DESKTOPS + 120) < TEXT_PER_TURN / 4);
+
+/// Nobody is believed to be there who was not heard of, by others neither, for this many
+/// milliseconds. Pings tell of everybody every [`IDLE_MS`], on each part of the way.
+pub const VOICE_MAX_MS: u64 = 45_000;
+
+/// He is not forgotten for so much longer, so that what goes round of him does not count as new.
+pub const VOICE_FORGET_MS: u64 = VOICE_MAX_MS;
+
+/// After this many milliseconds it is told again that this node is there.
+pub const VOICE_BEAT_MS: u64 = 5_000;
+
+/// One of ours that was told nothing for this many milliseconds, since it speaks all the time and
+/// no ping is due, is pinged.
+pub const VOICE_TELL_MS: u64 = 15_000;
+
+/// News are told to each at most once in this many milliseconds.
+pub const VOICE_APART_MS: u64 = 250;
+
+/// A node whose turn it is to speak waits for this many milliseconds first, so that whoever spoke
+/// before knows.
+pub const VOICE_SETTLE_MS: u64 = 2_000;
+
+/// A node that is catching up gives its turn away after this many milliseconds.
+pub const VOICE_PATIENCE_MS: u64 = 3_000;
+
+/// A node that was stopped for this many milliseconds may have been replaced,
+pub const VOICE_STALL_MS: u64 = 10_000;
+
+/// and is silent until it has heard the others, or for this many.
+pub const VOICE_SILENCE_MS: u64 = 12_000;
 
 /// Bytes written at once to an output that cannot be made nonblocking. Linux calls a pipe, a
 /// terminal or a socket writable only while at least this much fits.
@@ -320,10 +393,7 @@ pub const COPY_SYNC_BYTES: u64 = 1 << 20;
 /// was typed by mistake should not make a node look dead.
 pub const DIFFICULTY_MAX: u8 = 16;
 
-/// The chain file is read through and checked once in this many milliseconds.
-pub const SCRUB_EVERY_MS: u64 = 24 * 3_600_000;
-
-/// The first time is this many milliseconds after the start.
+/// The chain file is checked for the first time so many milliseconds after the start.
 pub const SCRUB_FIRST_MS: u64 = 600_000;
 
 /// A slice of that work should take at most this many milliseconds.

@@ -1,4 +1,4 @@
-//! What desktop nodes said (`tests/vectors`, PROTOCOL.md section 6), through the rooms that read
+//! What desktop nodes said (`tests/vectors`, PROTOCOL.md section 8), through the rooms that read
 //! and write it: every text comes out as it went in, every verdict as listed; and the same lines
 //! broken in every place, which must neither panic nor outlive their line feed.
 
@@ -339,8 +339,8 @@ fn say_again(
     match message {
         Message::PeerAnnounce(_) => again(MessageKind::PeerAnnounce, &empty),
         Message::RequestChain(None) => again(MessageKind::RequestChain, &empty),
-        Message::Ping(None) => again(MessageKind::Ping, &empty),
-        Message::Pong(None) => again(MessageKind::Pong, &empty),
+        Message::Ping(None, _) => again(MessageKind::Ping, &empty),
+        Message::Pong(None, _) => again(MessageKind::Pong, &empty),
         Message::PeerList { peers } => again(MessageKind::PeerList, &|out| {
             let quoted: Vec<String> = peers.iter().map(|peer| format!("\"{peer}\"")).collect();
             out.put(format!("{{\"peers\": [{}]}}", quoted.join(", ")).as_bytes());

@@ -196,3 +196,35 @@ fn what_is_no_chain_is_said_in_one_sentence() {
     assert!(out.starts_with("invalid at block 0: "), "{out}");
     assert_eq!(verify(&[], b"").0, 2);
 }
+
+#[test]
+fn a_chain_with_credits_is_told_from_an_invalid_one() {
+    let text = fs::read_to_string(vectors("chain_response.line")).expect("reads");
+    let chain = array(&text[text.find("\"chain\": ").expect("a chain") + 9..]);
+    let grant = "{\"requester\": \"\", \"uid\": \"credits\", \"type\": 0, \"timestamp\": 1.5, \
+                 \"amount\": 100, \"signature\": \"GENESIS\"}";
+    let granted = chain.replacen("[]", &format!("[{grant}]"), 1);
+    // Taken in a window of release 0.0.3, on top of a chain that it adopted.
+    let taken = chain.replacen("\"type\": 1", "\"amount\": 10, \"type\": 1", 1);
+    for (text, block) in [(granted, 0), (taken, 1)] {
+        let expected = format!(
+            "not followed: block {block} shows that it is of desktop release 0.0.2 or newer, \
+             whose credits this node and release 0.0.1 cannot follow\n"
+        );
+        let verdict = verify(&["-"], text.as_bytes());
+        assert_eq!(verdict, (1, expected.clone(), String::new()));
+        let directory = tempfile::tempdir().expect("a folder");
+        let file = directory.path().join("chain");
+        fs::write(&file, &text).expect("writes");
+        let data = directory.path().join("data");
+        let imported = runner::blx()
+            .arg("import")
+            .arg("--data-dir")
+            .args([&data, &file])
+            .output()
+            .expect("runs");
+        assert_eq!(imported.status.code(), Some(1));
+        assert_eq!(String::from_utf8_lossy(&imported.stdout), expected);
+        assert!(!data.join("chain.blx").exists());
+    }
+}

@@ -160,7 +160,7 @@ fn imported(directory: &Path, verdict: &Verdict) -> ExitCode {
             "imported in {}: {blocks} blocks, tip {tip}\n",
             directory.display()
         )),
-        Verdict::Invalid { .. } => {
+        Verdict::Invalid { .. } | Verdict::Newer { .. } => {
             print(&format!("{verdict}\n"));
             ExitCode::from(EXIT_FAULT)
         }

@@ -131,6 +131,8 @@ pub enum RuleError {
     BadField(&'static str),
     /// Its text is longer than [`crate::limits::BLOCK_TEXT_MAX`].
     TooLong,
+    /// It is of a desktop release with credits, which is another ledger (PROTOCOL.md section 6).
+    Newer,
 }
 
 impl RuleError {
@@ -180,6 +182,10 @@ impl fmt::Display for RuleError {
             }
             RuleError::BadField(field) => write!(f, "{field}"),
             RuleError::TooLong => f.write_str("its text is too long"),
+            RuleError::Newer => f.write_str(
+                "it is of desktop release 0.0.2 or newer, whose credits this node and release \
+                 0.0.1 cannot follow",
+            ),
         }
     }
 }

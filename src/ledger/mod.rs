@@ -12,6 +12,7 @@ pub mod table;
 pub mod tally;
 pub mod timestamp;
 pub mod transaction;
+pub mod verifier;
 pub mod work;
 
 pub use block::{Block, Hash, RuleError};
@@ -21,7 +22,6 @@ pub use items::{ItemState, Items};
 pub use table::ItemKey;
 pub use tally::Tally;
 pub use timestamp::Timestamp;
-pub use transaction::{
-    Identity, Kind, PublicKey, Signature, Transaction, TransactionId, Uid, Verifier,
-};
+pub use transaction::{Identity, Kind, PublicKey, Signature, Transaction, TransactionId, Uid};
+pub use verifier::Verifier;
 pub use work::Work;

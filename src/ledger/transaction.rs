@@ -4,12 +4,10 @@ use core::fmt;
 
 use p256::ecdsa::signature::Signer;
 use p256::elliptic_curve::sec1::ToSec1Point;
-use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 
 use super::canonical;
 use super::tally;
 use super::timestamp::Timestamp;
-use crate::limits;
 
 /// What a transaction does to its item.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -100,7 +98,7 @@ impl fmt::Display for Uid {
 
 /// A P-256 public key as a compressed SEC1 point, whichever way its owner spelled it.
 #[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
-pub struct PublicKey([u8; 33]);
+pub struct PublicKey(pub(super) [u8; 33]);
 
 impl PublicKey {
     /// Reads a compressed or an uncompressed SEC1 point. Only the latter is checked to lie on the
@@ -135,7 +133,7 @@ impl PublicKey {
         &self.0
     }
 
-    fn uncompressed(&self) -> Option<[u8; 65]> {
+    pub(super) fn uncompressed(&self) -> Option<[u8; 65]> {
         let point = p256::PublicKey::from_sec1_bytes(&self.0).ok()?;
         point.to_sec1_point(false).as_bytes().try_into().ok()
     }
@@ -155,7 +153,7 @@ impl fmt::Debug for PublicKey {
 
 /// An ECDSA P-256 signature over SHA-256: r and s, 32 bytes each, big-endian.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Signature([u8; 64]);
+pub struct Signature(pub(super) [u8; 64]);
 
 /// A signature in DER: at most 72 bytes.
 pub type DerSignature = heapless::Vec<u8, 72>;
@@ -260,53 +258,6 @@ impl TransactionId {
     }
 }
 
-/// Checks signatures, and remembers the keys it has unpacked: reading a compressed point costs
-/// about a third of a verification. The memory is of a fixed size (25 KiB); a key that falls on
-/// another's place takes it.
-pub struct Verifier {
-    points: Vec<Option<(PublicKey, [u8; 65])>>,
-    text: Vec<u8>,
-}
-
-impl Default for Verifier {
-    fn default() -> Verifier {
-        Verifier {
-            points: vec![None; limits::VERIFIER_KEYS],
-            text: Vec::new(),
-        }
-    }
-}
-
-impl Verifier {
-    /// Whether the transaction's signature is its requester's.
-    pub fn verify(&mut self, transaction: &Transaction) -> bool {
-        tally::count(|done| done.signatures += 1);
-        let Some(point) = self.point(&transaction.requester) else {
-            return false;
-        };
-        self.text.clear();
-        canonical::transaction(&mut self.text, transaction);
-        tally::count(|done| done.hashed += tally::bytes(self.text.len()));
-        let verdict = UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
-            .verify(&self.text, &transaction.signature.0);
-        self.text.shrink_to(limits::ITEM_BYTES_MAX);
-        verdict.is_ok()
-    }
-
-    fn point(&mut self, key: &PublicKey) -> Option<[u8; 65]> {
-        // The last bytes of an x coordinate are as good as random.
-        let place = usize::from(key.0[32]) % self.points.len();
-        match self.points[place] {
-            Some((known, point)) if known == *key => Some(point),
-            _ => {
-                let point = key.uncompressed()?;
-                self.points[place] = Some((*key, point));
-                Some(point)
-            }
-        }
-    }
-}
-
 /// This node's own key pair.
 pub struct Identity {
     key: p256::ecdsa::SigningKey,
@@ -354,25 +305,6 @@ mod tests {
     }
 
     #[test]
-    fn a_signature_binds_every_field() {
-        let mut verifier = Verifier::default();
-        let signed = identity(1).sign(Kind::Request, "cam-1".into(), Timestamp::Float(1.5));
-        assert!(verifier.verify(&signed));
-        let altered: [fn(&mut Transaction); 5] = [
-            |t| t.requester = identity(2).public(),
-            |t| t.uid = "cam-2".into(),
-            |t| t.kind = Kind::Release,
-            |t| t.timestamp = Timestamp::Integer(2),
-            |t| t.signature.0[63] ^= 1,
-        ];
-        for alter in altered {
-            let mut copy = signed.clone();
-            alter(&mut copy);
-            assert!(!verifier.verify(&copy), "{copy:?}");
-        }
-    }
-
-    #[test]
     fn an_id_binds_what_is_signed_and_not_the_signature() {
         let signed = identity(1).sign(Kind::Request, "cam-1".into(), Timestamp::Float(1.5));
         let mut resigned = signed.clone();
@@ -389,18 +321,6 @@ mod tests {
             let mut copy = signed.clone();
             alter(&mut copy);
             assert!(copy.id() != signed.id() && !copy.is_same_as(&signed));
-        }
-    }
-
-    #[test]
-    fn keys_that_share_a_place_in_the_verifier_do_not_mix() {
-        let mut verifier = Verifier {
-            points: vec![None; 1],
-            text: Vec::new(),
-        };
-        for number in [1, 2, 1, 3, 2] {
-            let signed = identity(number).sign(Kind::Release, "x".into(), Timestamp::Integer(1));
-            assert!(verifier.verify(&signed));
         }
     }
 

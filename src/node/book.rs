@@ -9,6 +9,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Millis;
+use super::addresses::plain;
 use super::bans::Bans;
 use crate::limits;
 use crate::store::book::Entry;
@@ -324,12 +325,6 @@ impl Book {
         let victim = victim.map(|known| known.entry.address);
         victim.map(|address| self.forget(address, now)).is_some()
     }
-}
-
-/// The address as it is kept: an IPv4 address is one however it was spelled, and what an IPv6
-/// address says beside its host and port is nobody else's matter.
-pub fn plain(address: SocketAddr) -> SocketAddr {
-    SocketAddr::new(address.ip().to_canonical(), address.port())
 }
 
 /// Whether an address that `source` told can be dialed from here.

@@ -1,12 +1,17 @@
 //! A chain that streams in, block by block: passed over where it is ours, checked and staged from
 //! where it differs.
+//!
+//! That of a desktop node is passed over as far as its blocks have the content of ours, and staged as
+//! blocks of our own of the same content, so that it costs what is new in it. Where it stops to link,
+//! its node's threads have raced (PROTOCOL.md section 5): what is behind that is read for its
+//! transactions.
 
 use super::gossip::invalid;
 use super::lines::Origin;
 use super::orphans::is_remade;
 use super::sync::Sync;
 use super::{Millis, Node};
-use crate::ledger::{Block, Hash};
+use crate::ledger::{Block, Hash, Timestamp, Work};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError};
 use crate::store::log::{AppendError, Log};
@@ -23,6 +28,13 @@ pub struct Candidate {
     pub(super) forked: bool,
     /// Its blocks have the same transactions as ours, as far as ours go.
     pub(super) same: bool,
+    /// It is a desktop node's.
+    desktop: bool,
+    /// Its blocks behind the first one that does not link, and the transactions taken of these.
+    pub(super) loose: u64,
+    pub(super) salvaged: usize,
+    /// The block of ours that is being made of its last one.
+    making: Option<Work>,
     /// It was asked to go on where its last answer ended.
     pub(super) continued: bool,
     /// Blocks and signatures since then: a chain that trickles must not keep the others waiting.
@@ -30,7 +42,50 @@ pub struct Candidate {
     pub(super) since: Millis,
 }
 
+/// How a chain ended.
+#[derive(Clone, Copy)]
+pub struct End {
+    /// The length of what links in it, and the hash of its last block.
+    pub length: u64,
+    pub hash: Hash,
+    /// That block is not one of ours.
+    pub forked: bool,
+    /// What links has the content of ours, as far as that goes.
+    pub same: bool,
+    /// The blocks behind it that do not link.
+    pub loose: u64,
+}
+
 impl Candidate {
+    /// How it ended.
+    pub fn end(&self) -> End {
+        End {
+            length: self.next,
+            hash: self.prev_hash,
+            forked: self.forked,
+            same: self.same,
+            loose: self.loose,
+        }
+    }
+
+    /// That of the peer on a line, of which the block at this height behind this hash comes next.
+    fn new(now: Millis, line: usize, desktop: bool, (next, prev_hash): (u64, Hash)) -> Candidate {
+        Candidate {
+            line,
+            next,
+            prev_hash,
+            forked: false,
+            same: true,
+            desktop,
+            loose: 0,
+            salvaged: 0,
+            making: None,
+            continued: false,
+            progress: 0,
+            since: now,
+        }
+    }
+
     /// Passes over a block that our chain has too; false if it does not.
     fn share<D: Disk>(&mut self, log: &mut Log<D>, block: &Block) -> Result<bool, DiskError> {
         if block.index >= log.tip().length || log.hash(block.index)? != block.hash {
@@ -46,6 +101,16 @@ impl Candidate {
             self.same = is_remade(&log.read(block.index)?.block, block);
         }
         Ok(())
+    }
+
+    /// Whether a desktop node's block is passed over because one of ours has the same content. A
+    /// chain that has nothing but its first block takes the other one as it is.
+    fn has_content<D: Disk>(&self, log: &mut Log<D>, block: &Block) -> Result<bool, DiskError> {
+        let length = log.tip().length;
+        if !self.desktop || self.forked || length == 1 || block.index >= length {
+            return Ok(false);
+        }
+        Ok(is_remade(&log.read(block.index)?.block, block))
     }
 
     /// A block of it has been dealt with.
@@ -122,16 +187,7 @@ impl<D: Disk> Node<D> {
             true => (block.index, block.prev_hash),
             false => (0, Hash::ZERO),
         };
-        self.sync = Sync::Candidate(Candidate {
-            line,
-            next,
-            prev_hash,
-            forked: false,
-            same: true,
-            continued: false,
-            progress: 0,
-            since: now,
-        });
+        self.sync = Sync::Candidate(Candidate::new(now, line, !ours, (next, prev_hash)));
         self.log.begin_mending();
         true
     }
@@ -149,8 +205,17 @@ impl<D: Disk> Node<D> {
                 Err(error) => return self.candidate_failed(line, &error),
             }
         }
-        let alone = block.check_link(candidate.next, &candidate.prev_hash);
-        let alone = alone.and_then(|()| block.check_alone(self.log.difficulty()));
+        let link = block.check_link(candidate.next, &candidate.prev_hash);
+        if candidate.desktop && (candidate.loose > 0 || link.is_err()) {
+            candidate.loose += 1;
+            return self.salvage_block(line, block);
+        }
+        match candidate.has_content(&mut self.log, &block) {
+            Ok(true) if link.is_ok() => return candidate.advance(&block),
+            Ok(_) => {}
+            Err(error) => return self.candidate_failed(line, &error),
+        }
+        let alone = link.and_then(|()| block.check_alone(self.log.difficulty()));
         if let Err(error) = alone {
             let text = InvalidBlock {
                 index: Some(candidate.next),
@@ -177,6 +242,54 @@ impl<D: Disk> Node<D> {
         peer.hold(block, origin, 0);
     }
 
+    /// A block of a desktop node's chain that does not link: its transactions are a person's acts all
+    /// the same, where ours does not have them at the same height.
+    fn salvage_block(&mut self, line: usize, block: Box<Block>) {
+        let Sync::Candidate(candidate) = &mut self.sync else {
+            return;
+        };
+        candidate.progress += 1;
+        let ours = match block.index < self.log.tip().length {
+            true => self.log.read(block.index).ok(),
+            false => None,
+        };
+        let has = ours.is_some_and(|ours| is_remade(&ours.block, &block));
+        if has || candidate.salvaged >= limits::SALVAGED_MAX {
+            return;
+        }
+        if let Some(peer) = self.slots[line].peer() {
+            peer.hold(block, Origin::Salvage, 0);
+        }
+    }
+
+    /// A desktop node's block as it is staged: as it is, if it links; else a block of ours of the same
+    /// content, which takes some calls. `None` while it is being made.
+    fn remake(&mut self, block: &Block) -> Option<Block> {
+        let branch = self.log.branch_tip()?;
+        let now = Timestamp::from_micros(self.now.wall);
+        let time = now.max(self.log.branch_time());
+        let Sync::Candidate(candidate) = &mut self.sync else {
+            return Some(block.clone());
+        };
+        if !candidate.desktop || branch.hash == block.prev_hash || branch.length == 0 {
+            return Some(block.clone());
+        }
+        let difficulty = self.log.difficulty();
+        let making = candidate.making.get_or_insert_with(|| {
+            let mut own = Block::genesis(time);
+            (own.index, own.prev_hash) = (branch.length, branch.hash);
+            own.transactions.clone_from(&block.transactions);
+            Work::new(own, difficulty)
+        });
+        let tries = limits::WORK_BYTES_PER_TURN / making.text_bytes();
+        let found = making.step(u32::try_from(tries.max(1)).unwrap_or(u32::MAX));
+        candidate.progress += 1;
+        match found {
+            true => candidate.making.take().map(Work::into_block),
+            false => None,
+        }
+    }
+
     /// A block of the candidate whose signatures are good.
     pub(super) fn stage(&mut self, line: usize, block: Box<Block>) {
         let staged = match self.log.unwind(limits::BLOCKS_PER_TURN) {
@@ -188,7 +301,16 @@ impl<D: Disk> Node<D> {
                 }
                 return;
             }
-            Ok(true) => self.log.stage(&block),
+            Ok(true) => match self.remake(&block) {
+                Some(block) => self.log.stage(&block),
+                None => {
+                    let next = block.transactions.len();
+                    if let Some(peer) = self.slots[line].peer() {
+                        peer.hold(block, Origin::Chain, next);
+                    }
+                    return;
+                }
+            },
             Err(error) => Err(AppendError::Disk(error)),
         };
         match (staged, &mut self.sync) {

@@ -1,46 +1,71 @@
-//! What a desktop node leaves to its user's key 8: it is told our chain when it lacks something,
-//! and asked for its own now and then.
+//! What is known of a desktop node, which leaves to its user's key 8 what `telling` does for it.
 //!
 //! A desktop node makes a block of its own of the transactions that it hears (PROTOCOL.md section
-//! 4). So beside the length of its chain it matters whether it is in step: has the same
-//! transactions in the same blocks as we do. Only then a block of ours is of use to it; otherwise
-//! it has to be told the whole chain, which it takes if that is longer.
-//!
-//! Several of ours may be connected to the same desktop node, and each knows only what it told it
-//! itself. While they have the same chain that does no harm. Once there was another branch, blocks
-//! of both may be in the desktop node's chain: then it is told nothing until all of ours can know,
-//! and after that only a chain which is longer than all that anybody can have told it.
+//! 4), and its threads race (section 5). So what it has is what it said: a block proves itself and no
+//! more, its whole chain proves how far that has the same content as ours.
 
-use core::ops::Range;
+use core::net::SocketAddr;
 
-use super::lines::{Kind, Peer, Slot};
-use super::orphans::is_remade;
-use super::{Millis, Node};
-use crate::ledger::{Block, Hash, Tip};
+use super::Millis;
+use super::candidate::End;
+use crate::ledger::Hash;
 use crate::limits;
-use crate::store::disk::Disk;
-use crate::wire::write::Intent;
+use crate::wire::extension::BlockMark;
+
+/// How the chain of a desktop node stands to ours, as far as it said and was told since.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Stand {
+    /// It has to say first.
+    Unknown,
+    /// So many blocks, with the content of ours.
+    Same(u64),
+    /// So many blocks, and another content.
+    Apart(u64),
+    /// So many blocks that do not link. Its monitor may cut them yet.
+    Spoiled(u64, Millis),
+}
 
 /// What is known of a desktop node.
 pub struct Desktop {
-    /// Its first word was a node's, so it has a chain.
+    /// It has a chain: its first word was a node's, or it told one.
     is_node: bool,
-    /// The length of its chain, as it told or as follows from what it was told.
-    pub length: Option<u64>,
-    /// The length that its chain may have by now: it may have taken blocks of ours on top of what
-    /// it told.
-    most: u64,
-    /// The length that its chain has if it took all the blocks that were sent to it since it was
-    /// last asked for its chain.
-    sent: u64,
-    /// Its blocks have the same transactions as ours, as far as they go.
-    pub in_step: bool,
-    /// When it was last told the whole chain unasked.
-    told: Option<Millis>,
-    /// When it was last asked for its chain.
-    pub polled: Millis,
-    /// When our chain is made longer than its own, which may be as long and is not in step.
-    tie: Option<Millis>,
+    /// How its chain stands to ours.
+    pub stand: Stand,
+    /// The length of the chain that it told last, and when.
+    pub said: Option<(u64, Millis)>,
+    /// What it said last proves where it stands: it was told nothing since.
+    pub proven: bool,
+    /// The number of the ping behind what it was told last, and when that was, until it is answered.
+    pub(super) under_way: Option<(u64, Millis)>,
+    /// It is asked for its chain then.
+    pub(super) ask_at: Millis,
+    /// We speak to it, on this connection.
+    pub(super) spoken_to: bool,
+    /// It waits for our chain.
+    pub asks: bool,
+    /// It is told nothing before that.
+    pub(super) quiet: Millis,
+    /// Since when its chain does not link, whatever it was told meanwhile.
+    spoiled: Option<Millis>,
+    /// So many of its next answers are asked for sooner than usual: somebody whom this node does not
+    /// know of may have told it something too.
+    wary: u8,
+    /// When our chain is made longer than its own, which it would keep.
+    pub(super) tie: Option<Millis>,
+    /// Its last blocks.
+    made: heapless::HistoryBuf<Hash, { limits::DESKTOP_BLOCKS }>,
+    /// Its address on another connection, which has brought one of its blocks too.
+    pub alias: Option<SocketAddr>,
+    /// Whom it is connected to, as it says.
+    pub friends: Vec<SocketAddr>,
+    /// It has said that since it is ours to speak to.
+    pub(super) is_met: bool,
+    pub(super) announce_at: Millis,
+    /// It has a block of its own that it did not send over this connection: if that does not come, it
+    /// does not know the connection any more from then on.
+    pub(super) deaf: Option<Millis>,
+    /// While that is so, and there is no other connection, it is dialed at this time.
+    pub(super) dial_at: Millis,
 }
 
 impl Desktop {
@@ -48,330 +73,173 @@ impl Desktop {
     pub fn new(now: Millis, is_node: bool) -> Desktop {
         Desktop {
             is_node,
-            length: None,
-            most: 0,
-            sent: 0,
-            in_step: false,
-            told: None,
-            polled: now,
+            stand: Stand::Unknown,
+            said: None,
+            proven: false,
+            under_way: None,
+            ask_at: now,
+            spoken_to: false,
+            asks: false,
+            quiet: now,
+            spoiled: None,
+            wary: 0,
             tie: None,
+            made: heapless::HistoryBuf::new(),
+            alias: None,
+            friends: Vec::new(),
+            is_met: false,
+            announce_at: Millis(now.0 + limits::PEER_LIST_MS),
+            deaf: None,
+            dial_at: now,
         }
     }
 
-    /// It has a chain of this length.
-    pub fn has(&mut self, length: u64, in_step: bool) {
-        (self.length, self.in_step) = (Some(length), in_step);
-        self.most = match in_step {
-            true => length,
-            false => length.max(self.sent),
+    /// Whether it never said anything that only a node says: a device that sends signed lines, and
+    /// hears of every block.
+    pub fn is_device(&self) -> bool {
+        !self.is_node
+    }
+
+    /// It said what only a node says.
+    pub fn is_node(&mut self) {
+        self.is_node = true;
+    }
+
+    /// Its answer to the question for its chain has ended; `None` if that was not looked at. True if it
+    /// had told one before.
+    pub fn has_told(&mut self, now: Millis, end: Option<End>) -> bool {
+        let again = self.said.is_some();
+        let Some(end) = end.filter(|end| end.length + end.loose > 0) else {
+            self.doubt(now);
+            return false;
         };
-    }
-
-    /// It is asked for its chain: the answer tells of everything that was sent before.
-    pub fn asked(&mut self) {
-        self.sent = 0;
-    }
-
-    /// Whether a block of ours at this height is the next one for it, as far as is known; then it
-    /// takes it. While its chain is on its way (`asked`) that will tell; to who has none, such as
-    /// a device that only sends signed lines, every block is sent.
-    pub fn takes(&mut self, height: u64, asked: bool) -> bool {
-        let takes = match self.length {
-            None => !(self.is_node && asked),
-            Some(length) if self.in_step && length == height => {
-                (self.length, self.most) = (Some(height + 1), height + 1);
-                true
-            }
-            Some(_) => false,
+        let length = end.length + end.loose;
+        self.stand = match (end.loose, end.same) {
+            (0, true) => Stand::Same(length),
+            (0, false) => Stand::Apart(length),
+            _ => Stand::Spoiled(length, *self.spoiled.get_or_insert(now)),
         };
-        if takes {
-            self.sent = self.sent.max(height + 1);
-        }
-        takes
+        let spoiled = matches!(self.stand, Stand::Spoiled(..));
+        self.spoiled = self.spoiled.filter(|_| spoiled);
+        self.wary = match self.stand {
+            Stand::Same(_) => self.wary.saturating_sub(1),
+            _ => limits::DESKTOP_WARY,
+        };
+        let wait = match self.wary {
+            _ if spoiled => limits::DESKTOP_MONITOR_MS / 2,
+            0 => poll_ms(length),
+            _ => poll_ms(length) / 3,
+        };
+        (self.said, self.proven, self.is_node) = (Some((length, now)), true, true);
+        self.ask_at = Millis(now.0 + wait);
+        again
     }
 
-    /// Others may have told it another branch, up to this length: whatever it has is no longer than
-    /// that, and perhaps no shorter.
-    fn doubt(&mut self, length: u64) {
-        (self.in_step, self.tie) = (false, None);
-        self.most = self.most.max(length);
+    /// A block of its own was next, behind what it is taken to have: that proves the block.
+    pub fn has_added(&mut self, now: Millis, length: u64) {
+        self.said = Some((length, now));
+        (self.stand, self.proven) = (Stand::Same(length), false);
     }
 
-    /// It was told our whole chain, and takes it if it is longer than its own.
-    pub fn heard_chain(&mut self, length: u64) {
-        if self.most < length {
-            self.has(length, true);
-        } else if self.length.is_none_or(|theirs| theirs < length) {
-            self.length = Some(length);
-        }
+    /// The time to ask it for its chain is near: what it has is in doubt.
+    pub fn doubt(&mut self, now: Millis) {
+        let rested = self
+            .said
+            .map_or(0, |(length, at)| at.0 + poll_ms(length) / 15);
+        self.ask_at = self.ask_at.min(Millis(rested.max(now.0)));
+        self.proven = false;
     }
 
-    fn poll_at(&self) -> Millis {
-        Millis(self.polled.0 + limits::DESKTOP_POLL_MS)
+    /// It is told something that can change its chain, behind which goes the ping of this number.
+    pub fn tell(&mut self, now: Millis, ping: u64, stand: Stand) {
+        (self.under_way, self.stand, self.proven) = (Some((ping, now)), stand, false);
     }
 
-    fn bring_up_at(&self) -> Millis {
-        Millis(self.told.map_or(0, |told| told.0 + limits::BRING_UP_MS))
-    }
-
-    /// What it needs, beside our chain of this length.
-    fn need(&self, ours: u64) -> Need {
-        match self.length {
-            Some(theirs) if self.in_step && theirs < ours => {
-                match ours - theirs <= limits::BRING_UP_BLOCKS {
-                    true => Need::Blocks,
-                    false => Need::Chain,
-                }
+    /// It has answered so many pings.
+    pub fn ponged(&mut self, now: Millis, count: u64) {
+        if let Some((ping, since)) = self.under_way
+            && count >= ping
+        {
+            self.under_way = None;
+            if now.0 >= since.0 + limits::DESKTOP_SLOW_MS {
+                // Who knows what it heard meanwhile.
+                self.doubt(now);
             }
-            Some(theirs) if !self.in_step && theirs <= ours => match self.most < ours {
-                true => Need::Chain,
-                false => Need::Longer,
+        }
+    }
+
+    /// Whether it sent this block over this connection.
+    pub fn has_made(&self, hash: &Hash) -> bool {
+        self.made.as_slice().contains(hash)
+    }
+
+    /// What tells the last block that it sent,
+    pub fn mark(&self) -> Option<BlockMark> {
+        self.made.recent().map(mark)
+    }
+
+    /// and whether that is one of those it sent.
+    pub fn has_mark(&self, told: &BlockMark) -> bool {
+        self.made.as_slice().iter().any(|hash| mark(hash) == *told)
+    }
+
+    /// It has made this block; false if that is known.
+    pub fn makes(&mut self, hash: Hash) -> bool {
+        let new = !self.has_made(&hash);
+        if new {
+            self.made.write(hash);
+        }
+        self.deaf = None;
+        new
+    }
+
+    /// Whether its chain is only a few blocks longer than ours.
+    pub fn is_near(&self, ours: u64) -> bool {
+        let most = ours.saturating_add(limits::BRING_UP_BLOCKS);
+        self.said.is_some_and(|(length, _)| length <= most)
+    }
+
+    /// What it needs beside our chain of this length.
+    pub fn need(&self, ours: u64, now: Millis) -> Need {
+        let chain = |theirs| match theirs < ours {
+            true => Need::Chain,
+            false => Need::Longer,
+        };
+        match self.stand {
+            Stand::Same(theirs) if theirs >= ours => Need::Nothing,
+            Stand::Same(theirs) if ours - theirs > limits::BRING_UP_BLOCKS => Need::Chain,
+            Stand::Same(theirs) => Need::Block(theirs),
+            Stand::Apart(theirs) => chain(theirs),
+            Stand::Spoiled(theirs, since) => match now.0 >= since.0 + limits::DESKTOP_MONITOR_MS {
+                true => chain(theirs),
+                false => Need::Nothing,
             },
-            _ => Need::Nothing,
-        }
-    }
-
-    /// When it has to be looked at again.
-    fn deadline(&self, ours: u64) -> Millis {
-        let poll = self.poll_at();
-        match self.need(ours) {
-            Need::Nothing => poll,
-            Need::Blocks => Millis(0),
-            Need::Chain => poll.min(self.bring_up_at()),
-            Need::Longer => self.tie.map_or(poll, |tie| poll.min(tie)),
+            Stand::Unknown => Need::Nothing,
         }
     }
 }
 
-/// Branches besides our chain that others of ours have, or had.
-#[derive(Default)]
-pub struct Branches {
-    /// From when the first of these was heard of until others do not tell them to desktop nodes
-    /// any more.
-    silence: Option<Range<Millis>>,
-    /// Where they ended that were heard of last, and blocks that have the same content as ours.
-    ends: heapless::Deque<Hash, { limits::BRANCHES }>,
+fn mark(hash: &Hash) -> BlockMark {
+    *hash
+        .as_bytes()
+        .first_chunk()
+        .expect("32 bytes begin with 8")
 }
 
-impl Branches {
-    /// Remembers the end of one; whether it was not known.
-    pub fn know(&mut self, end: Hash) -> bool {
-        let before = self.ends.len();
-        self.ends.retain(|known| *known != end);
-        let new = self.ends.len() == before;
-        if self.ends.is_full() {
-            self.ends.pop_front();
-        }
-        let room = self.ends.push_back(end);
-        room.is_ok() && new
-    }
-
-    /// There is one now.
-    fn begin(&mut self, now: Millis) {
-        let silence = self.silence.get_or_insert(now..now);
-        let latest = Millis(silence.start.0 + limits::BRANCH_MAX_MS);
-        silence.end = Millis(now.0 + limits::BRANCH_MS).min(latest);
-    }
+/// How often it is asked for a chain of this length, which costs it and the wire as much: every so
+/// many milliseconds.
+fn poll_ms(length: u64) -> u64 {
+    limits::DESKTOP_POLL_MS * length.max(1_000) / 1_000
 }
 
 /// What a desktop node needs to have what we have.
 #[derive(Clone, Copy, PartialEq, Eq)]
-enum Need {
+pub enum Need {
     Nothing,
-    /// The blocks that it lacks.
-    Blocks,
+    /// The block at this height.
+    Block(u64),
     /// The whole chain.
     Chain,
     /// The whole chain, when that is longer: as it is, it would keep its own.
     Longer,
-}
-
-impl<D: Disk> Node<D> {
-    /// When a desktop node has to be looked at again.
-    pub(super) fn desktop_deadline(&self) -> Option<Millis> {
-        if self.ending.is_some() || self.sync.is_settling() {
-            return None;
-        }
-        if let Some(silence) = &self.branches.silence {
-            return Some(silence.end);
-        }
-        let length = self.log.tip().length;
-        let deadlines = self.slots.iter().filter_map(|slot| match slot {
-            // Who is told a chain is looked at again when that has left.
-            Slot::Open(peer) if !peer.writer.is_telling() => match &peer.kind {
-                Kind::Desktop(desktop) => Some(desktop.deadline(length)),
-                _ => None,
-            },
-            _ => None,
-        });
-        deadlines.min()
-    }
-
-    /// Tells the desktop nodes what they lack, and asks those for their chain that were not asked
-    /// for long.
-    pub(super) fn tend_desktops(&mut self) {
-        if self.ending.is_some() || self.sync.is_settling() || self.may_branch() {
-            return;
-        }
-        let (now, tip) = (self.now.mono, self.log.tip());
-        let calm = self.is_calm();
-        let later = self.delayed();
-        let mut longer = false;
-        for peer in self.slots.iter_mut().filter_map(Slot::peer) {
-            peer.note_told();
-            let telling = peer.writer.is_telling();
-            let Some(desktop) = peer.desktop() else {
-                continue;
-            };
-            let ask = desktop.poll_at() <= now;
-            if ask {
-                desktop.polled = now;
-            }
-            let mut need = desktop.need(tip.length);
-            if need == Need::Blocks {
-                // One with something void is taken by nobody but as part of a chain.
-                let mut lacking = desktop.length.unwrap_or(0)..tip.length;
-                let void = |height| self.log.read(height).is_ok_and(|read| read.has_void());
-                if lacking.any(void) {
-                    need = Need::Chain;
-                }
-            }
-            match need {
-                Need::Longer if calm => {
-                    let tie = *desktop.tie.get_or_insert(later);
-                    if tie <= now {
-                        desktop.tie = None;
-                        longer = true;
-                    }
-                }
-                _ => desktop.tie = None,
-            }
-            if !telling {
-                Self::bring_up(peer, need, tip.length, now);
-            }
-            if ask {
-                peer.ask(now);
-            }
-        }
-        if longer {
-            self.pool.lengthen();
-            self.busy = true;
-        }
-    }
-
-    /// Whether others may still tell desktop nodes another branch. Once they do not, whatever is
-    /// known of any of them is in doubt.
-    fn may_branch(&mut self) -> bool {
-        match &self.branches.silence {
-            None => return false,
-            Some(silence) if self.now.mono < silence.end => return true,
-            Some(_) => self.branches.silence = None,
-        }
-        let length = self.log.tip().length;
-        let peers = self.slots.iter_mut().filter_map(Slot::peer);
-        for desktop in peers.filter_map(Peer::desktop) {
-            desktop.doubt(length);
-        }
-        false
-    }
-
-    fn bring_up(peer: &mut Peer, need: Need, ours: u64, now: Millis) {
-        let Some(desktop) = peer.desktop() else {
-            return;
-        };
-        match need {
-            Need::Blocks => {
-                let theirs = desktop.length.unwrap_or(ours);
-                desktop.has(ours, true);
-                desktop.sent = desktop.sent.max(ours);
-                for height in theirs..ours {
-                    peer.push(Intent::Block(height));
-                }
-            }
-            Need::Chain if desktop.bring_up_at() <= now => {
-                desktop.told = Some(now);
-                peer.push(Intent::Chain);
-            }
-            Need::Chain | Need::Longer | Need::Nothing => {}
-        }
-    }
-
-    /// One of ours has told where its chain ends, and that does not win.
-    pub(super) fn hear_end(&mut self, end: Tip) {
-        // A first block has no content.
-        let differs = end.length > 1 && end != self.log.tip() && {
-            let ours = self.log.hash(end.length - 1);
-            ours.is_ok_and(|ours| ours != end.hash)
-        };
-        if differs && self.branches.know(end.hash) {
-            self.branch(None);
-        }
-    }
-
-    /// One of ours has made a block that loses against ours. A desktop node beside both of us may
-    /// have taken that one and passed over ours, which it does not say.
-    pub(super) fn note_rival(&mut self, block: &Block) {
-        if block.index >= self.log.tip().length {
-            return;
-        }
-        let Ok(ours) = self.log.read(block.index) else {
-            return;
-        };
-        let new = self.branches.know(block.hash);
-        if new && !is_remade(&ours.block, block) {
-            self.branch(None);
-        }
-    }
-
-    /// Notes what a block tells of a desktop node; false if we have that very block.
-    pub(super) fn desktop_block(&mut self, line: usize, block: &Block) -> bool {
-        let length = self.log.tip().length;
-        let ours = match block.index < length {
-            true => self.log.read(block.index).ok(),
-            false => None,
-        };
-        if ours
-            .as_ref()
-            .is_some_and(|ours| ours.block.hash == block.hash)
-        {
-            return false;
-        }
-        let same = match &ours {
-            Some(ours) => is_remade(&ours.block, block),
-            None => block.index == length,
-        };
-        if let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) {
-            let before = desktop.in_step && desktop.length == Some(block.index);
-            desktop.has(block.index.saturating_add(1), before && same);
-        }
-        true
-    }
-
-    /// There is a branch with another content than our chain, or was until now: no desktop node is
-    /// in step but the one that has told ours.
-    pub(super) fn branch(&mut self, source: Option<usize>) {
-        let ours = |slot: &Slot| matches!(slot, Slot::Open(peer) if peer.is_ours());
-        if self.slots.iter().any(ours) {
-            self.branches.begin(self.now.mono);
-        }
-        self.out_of_step(source);
-    }
-
-    /// No desktop node is in step but that on this line: single blocks are of no use to the others.
-    pub(super) fn out_of_step(&mut self, source: Option<usize>) {
-        for (line, slot) in self.slots.iter_mut().enumerate() {
-            if Some(line) != source
-                && let Some(desktop) = slot.peer().and_then(Peer::desktop)
-            {
-                desktop.in_step = false;
-            }
-        }
-    }
-
-    /// Our chain can be made longer, and nothing is on its way that could do that by itself.
-    fn is_calm(&self) -> bool {
-        let free = self.sync.is_free() && self.log.fault().is_none();
-        let waits = !self.pool.is_empty() || !self.inquiries.is_empty();
-        free && !waits && self.disconnected.is_empty()
-    }
 }

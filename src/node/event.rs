@@ -171,7 +171,8 @@ pub struct Config {
     pub unclean_stop: bool,
     /// When this program was built: microseconds since 1970. An earlier wall clock is not set.
     pub built: u64,
-    /// A random number by which this run of the node is known to others of its kind.
+    /// A random number: with the node's key it makes the one by which this run of it is known to
+    /// others of its kind.
     pub id: u64,
     /// What falls out of the chain is not made again, as desktop nodes have it.
     pub drop_orphans: bool,

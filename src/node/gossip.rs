@@ -79,6 +79,9 @@ impl<D: Disk> Node<D> {
                 }
                 self.chain_block(line, Box::new(block));
             }
+            Heard::ChainBlock(Err(error)) if self.has_credits(line, &error) => {
+                self.pass_over_credits(line);
+            }
             Heard::ChainBlock(Err(BlockError::Rule(invalid))) => {
                 self.chain_invalid(line, &invalid.to_string());
             }
@@ -123,20 +126,33 @@ impl<D: Disk> Node<D> {
         }
         let is_node = matches!(envelope.message, Message::PeerList { .. });
         self.meet(line, None, is_node);
+        if let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop())
+            && is_node
+        {
+            desktop.is_node();
+        }
+        let Some(message) = self.sieve(line, envelope.message) else {
+            return;
+        };
         let now = self.now.mono;
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
-        match envelope.message {
+        match message {
             Message::PeerAnnounce(_) | Message::ChainEnd { .. } => {}
-            Message::PeerList { peers } => self.learn_peers(line, &peers),
+            Message::PeerList { peers } => {
+                self.hear_friends(line, &peers);
+                self.learn_peers(line, &peers);
+            }
             Message::RequestChain(locator) => self.tell_chain(line, locator),
-            Message::Ping(tip) => {
+            Message::Ping(tip, voices) => {
                 peer.push(Intent::Pong);
+                self.hear_voices(line, voices);
                 self.hear_tip(line, tip);
             }
-            Message::Pong(tip) => {
+            Message::Pong(tip, voices) => {
                 peer.ponged(now);
+                self.hear_voices(line, voices);
                 self.hear_tip(line, tip);
             }
             Message::NewBlock(read) => {
@@ -173,13 +189,14 @@ impl<D: Disk> Node<D> {
             *told = Some(now);
             peer.push(Intent::PeerList);
         }
+        self.hear_voices(line, greeting.voices);
         self.hear_tip(line, greeting.tip);
     }
 
     /// The other end has spoken: from its first word it is known whether it is one of ours, or else
     /// whether it is a node at all. One of ours may have had something else to say before it knew of
     /// us; then it is known from its greeting. False if the connection has ended by that.
-    fn meet(&mut self, line: usize, id: Option<u64>, is_node: bool) -> bool {
+    pub(super) fn meet(&mut self, line: usize, id: Option<u64>, is_node: bool) -> bool {
         let now = self.now.mono;
         let Some(peer) = self.slots[line].peer() else {
             return false;
@@ -187,22 +204,25 @@ impl<D: Disk> Node<D> {
         let known = match peer.kind {
             Kind::Unknown => false,
             Kind::Desktop(_) => id.is_none(),
-            Kind::Ours(_) => true,
+            Kind::Ours(_) | Kind::Newer(_) => true,
         };
         if known {
             return true;
         }
         match id {
             Some(id) => {
-                if peer.desktop().is_some() {
-                    // Blocks may have been kept from it: it hears how far we are.
+                let kept = core::mem::take(&mut peer.missed) || peer.desktop().is_some();
+                peer.kind = Kind::Ours(id);
+                if kept && peer.announced {
+                    // Blocks were kept from it: it hears how far we are.
                     peer.ping(now);
                 }
-                peer.kind = Kind::Ours(id);
                 self.meet_again(line, id)
             }
             None => {
-                peer.kind = Kind::Desktop(Desktop::new(now, is_node));
+                peer.announce();
+                let is_node = is_node || peer.outbound;
+                peer.kind = Kind::Desktop(Box::new(Desktop::new(now, is_node)));
                 peer.ask(now);
                 self.reached(line);
                 true
@@ -220,10 +240,9 @@ impl<D: Disk> Node<D> {
             && peer.is_ours()
             && peer.unfollowed.is_none()
         {
-            peer.tip = tip;
-            match peer.is_ahead_of(&ours) {
-                true => self.ask_chain(line),
-                false => self.hear_end(end),
+            peer.tip = Some(end);
+            if peer.is_ahead_of(&ours) {
+                self.ask_chain(line);
             }
         }
     }
@@ -244,14 +263,17 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Tells the whole chain, or what somebody lacks who says where he stands.
+    /// Tells what somebody lacks who says where he stands, or the whole chain: to a desktop node when
+    /// that is its turn.
     fn tell_chain(&mut self, line: usize, locator: Option<Locator>) {
-        let intent = match locator {
-            Some(locator) => Intent::Part(self.fork_of(&locator)),
-            None => Intent::Chain,
+        let fork = locator.map(|locator| self.fork_of(&locator));
+        let Some(peer) = self.slots[line].peer() else {
+            return;
         };
-        if let Some(peer) = self.slots[line].peer() {
-            peer.push(intent);
+        match (fork, peer.desktop()) {
+            (Some(fork), _) => peer.push(Intent::Part(fork)),
+            (None, Some(desktop)) => desktop.asks = true,
+            (None, None) => peer.push(Intent::Chain),
         }
     }
 
@@ -282,18 +304,16 @@ impl<D: Disk> Node<D> {
         if self.log.fault().is_some() {
             return;
         }
-        let loses = !claim.beats(&tip);
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
-        if peer.is_ours() {
-            if !peer.is_ahead_of(&claim) {
-                peer.tip = Some(claim);
-            }
-            if loses {
-                return self.note_rival(&block);
-            }
-        } else if !self.desktop_block(line, &block) || (loses && self.drop_orphans) {
+        if !peer.is_ours() {
+            return self.desktop_block(line, block);
+        }
+        if !peer.is_ahead_of(&claim) {
+            peer.tip = Some(claim);
+        }
+        if !claim.beats(&tip) {
             return;
         }
         let mut verdict = block.check_alone(self.log.difficulty());
@@ -304,11 +324,10 @@ impl<D: Disk> Node<D> {
         if let Err(error) = verdict {
             return self.refuse_block(line, &block, &error);
         }
-        let origin = match (links, loses) {
-            (true, _) => Origin::NewBlock,
-            (_, true) => Origin::Loser,
-            _ if whole && self.is_rival(&block) => Origin::Rival,
-            _ => return self.ask_for_block(line, &block),
+        let origin = match links {
+            true => Origin::NewBlock,
+            false if whole && self.is_rival(&block) => Origin::Rival,
+            false => return self.ask_for_block(line, &block),
         };
         if let Some(peer) = self.slots[line].peer() {
             peer.hold(block, origin, 0);
@@ -333,8 +352,8 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Goes on checking a block's signatures. A losing block is of use only for its transactions,
-    /// each of which counts by itself.
+    /// Goes on checking a block's signatures. Of one that is salvaged, each transaction counts by
+    /// itself.
     fn check(&mut self, line: usize, held: Held) {
         let Held {
             block,
@@ -352,15 +371,19 @@ impl<D: Disk> Node<D> {
         }
         for position in next..end {
             let transaction = &block.transactions[position];
-            if !self.verifier.verify(transaction) {
+            let good = self.verifier.verify(transaction);
+            if origin == Origin::Salvage {
+                if good && self.salvage(line, transaction, None) {
+                    self.sync.salvaged();
+                }
+                continue;
+            }
+            if !good {
                 let text = invalid(&block, RuleError::WrongSignature(position));
                 return match in_chain {
                     true => self.chain_invalid(line, &text),
                     false => self.strike(line, &text),
                 };
-            }
-            if origin == Origin::Loser {
-                self.glean(transaction, None);
             }
         }
         if end < block.transactions.len() {
@@ -374,7 +397,8 @@ impl<D: Disk> Node<D> {
             Origin::Hole => self.mend(line, &block),
             Origin::NewBlock => self.take_block(line, block),
             Origin::Rival => self.take_rival(line, &block),
-            Origin::Loser => {}
+            Origin::Desktop => self.follow(line, &block),
+            Origin::Salvage => {}
         }
     }
 
@@ -428,11 +452,6 @@ impl<D: Disk> Node<D> {
                     peer.brought = Some(self.now.mono);
                 }
                 self.strike_done(&block);
-                if block.transactions.is_empty() {
-                    // Made for a desktop node that only a longer chain helps. Told alone, the block
-                    // would make that node's own as long.
-                    self.out_of_step(Some(line));
-                }
                 self.relay(Intent::Block(block.index), Some(line));
                 self.tip_changed();
             }
@@ -455,7 +474,7 @@ impl<D: Disk> Node<D> {
 
     /// A rule was broken: the third time ends the connection.
     pub(super) fn strike(&mut self, line: usize, reason: &str) {
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.slots[line].peer().filter(|peer| !peer.is_newer()) else {
             return;
         };
         peer.strikes += 1;
@@ -477,9 +496,4 @@ pub(super) fn invalid(block: &Block, error: RuleError) -> String {
         error,
     }
     .to_string()
-}
-
-/// A key as people tell it apart: its first digits.
-pub(super) fn menu_name(key: &str) -> String {
-    key.chars().take(12).collect()
 }

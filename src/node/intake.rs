@@ -7,9 +7,9 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::gossip::menu_name;
 use super::mine::verb;
 use super::pool::{Batch, Origin, Pool, may_stand_alone};
+use super::report::menu_name;
 use super::usage::Usage;
 use super::{Millis, Node};
 use crate::ledger::{Changes, Hash, Items, Kind, Tip, Transaction, TransactionId};
@@ -24,6 +24,8 @@ pub struct Inquiry {
     pub batch: Batch,
     /// The line on which it came, if it is to be passed on to the others.
     relay: Option<usize>,
+    /// A desktop node's user was told that it is done: if somebody else was first, that is told.
+    salvaged: bool,
     /// One more than the height of the next block to look into; none before the first.
     next: Option<u64>,
 }
@@ -153,6 +155,7 @@ pub fn open_waiting(disk: &mut impl Disk, now: Millis, notices: &mut Vec<String>
         inquiries.push(Inquiry {
             batch,
             relay: None,
+            salvaged: false,
             next: None,
         });
     }
@@ -213,10 +216,15 @@ impl<D: Disk> Node<D> {
         changes.check(items, &batch.transactions).is_ok()
     }
 
-    /// What is not our own wish waits so long, if no block comes before.
+    /// What is not our own wish waits so long, if no block comes before. All that came together, or
+    /// soon after, goes into the same block.
     pub(super) fn delayed(&mut self) -> Millis {
-        let spread = self.random() % (limits::DELAY_SPREAD_MS + 1);
-        Millis(self.now.mono.0 + limits::DELAY_MS + spread)
+        let soonest = Millis(self.now.mono.0 + limits::DELAY_MS);
+        if self.later < soonest {
+            let spread = self.random() % (limits::DELAY_SPREAD_MS + 1);
+            self.later = Millis(soonest.0 + spread);
+        }
+        self.later
     }
 
     /// Looks for a batch in the chain; if it is not there, takes it into the pool.
@@ -224,9 +232,39 @@ impl<D: Disk> Node<D> {
         self.inquiries.push(Inquiry {
             batch,
             relay,
+            salvaged: false,
             next: None,
         });
         self.busy = true;
+    }
+
+    /// Takes a transaction of a desktop node that is in no block of ours; its signature has been
+    /// checked. What has become of it shows when it is looked for. True if it is taken.
+    pub(super) fn salvage(
+        &mut self,
+        line: usize,
+        transaction: &Transaction,
+        ended: Option<&Transaction>,
+    ) -> bool {
+        let due = match self.makes_for(line) {
+            true => self.now.mono,
+            false => self.delayed(),
+        };
+        let mut batch = Batch::new(vec![transaction.clone()], Origin::Other, due);
+        batch.ended = ended.cloned();
+        if self.drop_orphans || self.is_waiting(&batch) || !self.has_room_for(&batch) {
+            // It may wait for somebody else to make it again, and nobody does that for its maker.
+            self.pool.hasten(&batch.ids, due);
+            return false;
+        }
+        self.inquiries.push(Inquiry {
+            batch,
+            relay: None,
+            salvaged: true,
+            next: None,
+        });
+        self.busy = true;
+        true
     }
 
     /// Takes a transaction of a chain or block that lost, if it is still possible and there is room;
@@ -337,11 +375,15 @@ impl<D: Disk> Node<D> {
 
     /// The first inquiry's batch is not in the chain, and goes into the pool if it is possible.
     fn admit(&mut self) {
-        let Some(Inquiry { batch, relay, .. }) = self.inquiries.pop() else {
+        let Some(inquiry) = self.inquiries.pop() else {
             return;
         };
+        let Inquiry { batch, relay, .. } = inquiry;
         if !batch.is_own() && self.check_wish(&batch.transactions).is_err() {
             self.inquiries.news = None;
+            if inquiry.salvaged {
+                self.tell_late(&batch);
+            }
             return;
         }
         let version = self.pool.version();

@@ -5,7 +5,9 @@ use core::net::SocketAddr;
 use super::Millis;
 use super::bans::Place;
 use super::desktop::Desktop;
+use super::newer::Ledger;
 use super::seats::Asker;
+use super::voices::Told;
 use crate::ledger::{Block, Tip};
 use crate::limits;
 use crate::wire::frame::Reader;
@@ -28,8 +30,10 @@ pub enum Origin {
     NewBlock,
     /// A message of its own: it takes the place of our last block.
     Rival,
-    /// A message of its own: only its transactions are of use.
-    Loser,
+    /// A message of its own, of a desktop node.
+    Desktop,
+    /// Of a desktop node, in a place where it is of no use: only its transactions are.
+    Salvage,
     /// A chain.
     Chain,
     /// A chain, where ours has a hole.
@@ -43,7 +47,9 @@ pub enum Kind {
     /// A node of this project, with the number that it drew at its start.
     Ours(u64),
     /// A desktop node.
-    Desktop(Desktop),
+    Desktop(Box<Desktop>),
+    /// A desktop node whose ledger has credits, which is asked for its chain at this time.
+    Newer(Millis),
 }
 
 /// An open connection.
@@ -66,18 +72,26 @@ pub struct Peer {
     pub flowed: Millis,
     /// When a ping was sent, or would have been due, that has no answer yet.
     pub pinged: Option<Millis>,
+    /// The number of pings that were sent, and of those that were answered.
+    pub probes: [u64; 2],
     /// When the last ping was sent.
     pub ping_sent: Option<Millis>,
     /// How long the last answer to a ping took, in milliseconds.
     pub ping_ms: Option<u64>,
     /// Who it is.
     pub kind: Kind,
+    /// Whether it is known what its ledger is.
+    pub ledger: Ledger,
     /// We have told it who we are.
     pub announced: bool,
+    /// There was a block for it before it was known who it is.
+    pub missed: bool,
     /// The end of its chain, as far as one of ours told it.
     pub tip: Option<Tip>,
     /// The port on which it listens, as it says.
     pub port: Option<u16>,
+    /// What it was told last of who is connected to which desktop nodes.
+    pub told: Told,
     /// When it was last told whom we know, and when it last told us.
     pub listed: [Option<Millis>; 2],
     /// A block that is being checked.
@@ -124,12 +138,16 @@ impl Peer {
             framed: now,
             flowed: now,
             pinged: None,
+            probes: [0; 2],
             ping_sent: None,
             ping_ms: None,
             kind: Kind::Unknown,
+            ledger: Ledger::default(),
             announced: false,
+            missed: false,
             tip: None,
             port: None,
+            told: Told::default(),
             listed: [None; 2],
             held: None,
             asked: None,
@@ -148,6 +166,11 @@ impl Peer {
         }
     }
 
+    /// Whether it has said anything.
+    pub fn has_spoken(&self) -> bool {
+        !matches!(self.kind, Kind::Unknown)
+    }
+
     /// Whether it is a node of this project.
     pub fn is_ours(&self) -> bool {
         matches!(self.kind, Kind::Ours(_))
@@ -157,7 +180,7 @@ impl Peer {
     pub fn id(&self) -> Option<u64> {
         match self.kind {
             Kind::Ours(id) => Some(id),
-            Kind::Unknown | Kind::Desktop(_) => None,
+            Kind::Unknown | Kind::Desktop(_) | Kind::Newer(_) => None,
         }
     }
 
@@ -165,7 +188,7 @@ impl Peer {
     pub fn desktop(&mut self) -> Option<&mut Desktop> {
         match &mut self.kind {
             Kind::Desktop(desktop) => Some(desktop),
-            Kind::Unknown | Kind::Ours(_) => None,
+            Kind::Unknown | Kind::Ours(_) | Kind::Newer(_) => None,
         }
     }
 
@@ -179,8 +202,8 @@ impl Peer {
     pub fn goal(&self) -> Option<u64> {
         match &self.kind {
             Kind::Ours(_) => self.tip.map(|tip| tip.length),
-            Kind::Desktop(desktop) => desktop.length,
-            Kind::Unknown => None,
+            Kind::Desktop(desktop) => desktop.said.map(|(length, _)| length),
+            Kind::Unknown | Kind::Newer(_) => None,
         }
     }
 
@@ -191,26 +214,33 @@ impl Peer {
         }
     }
 
-    /// Queues something to send. A desktop node so slow that the queue is full is told the whole
-    /// chain later, in which the blocks of the queue are; one of ours asks for what it lacks.
+    /// Queues something to send. Who is so slow that the queue is full is not told the blocks and
+    /// transactions in it: one of ours asks for what it lacks, a desktop node is asked what it has, and
+    /// a device is told the whole chain later, in which they are.
     pub fn push(&mut self, intent: Intent) {
         if matches!(self.kind, Kind::Unknown) {
             // One of ours would take us for a desktop node if it heard anything else first.
             self.announce();
         }
-        if self.writer.push(intent).is_ok() {
+        if self.queue(intent) {
             return;
         }
         let told = matches!(
             intent,
             Intent::Block(_) | Intent::OwnBlock(_) | Intent::Transaction(_)
         );
-        if (self.writer.drop_blocks() || told) && !self.is_ours() {
-            // What was dropped made room for it. It must not be left out: who has asked for a
-            // chain does not ask again before it has come.
-            let _ = self.writer.push(Intent::Chain);
+        let dropped = self.writer.drop_blocks();
+        let now = self.heard;
+        match self.desktop() {
+            Some(desktop) if !desktop.is_device() => desktop.doubt(now),
+            Some(_) if dropped || told => {
+                // What was dropped made room for it. It must not be left out: who has asked for a
+                // chain does not ask again before it has come.
+                self.queue(Intent::Chain);
+            }
+            _ => {}
         }
-        if !told && self.writer.push(intent).is_err() {
+        if !told && !self.queue(intent) {
             log::info!(
                 "{}: too many questions at once, one is not answered",
                 self.remote
@@ -218,10 +248,23 @@ impl Peer {
         }
     }
 
+    /// Queues something if there is room. A ping that never leaves is not counted.
+    fn queue(&mut self, intent: Intent) -> bool {
+        let queued = self.writer.push(intent).is_ok();
+        let [pings, _] = &mut self.probes;
+        *pings += u64::from(queued && intent == Intent::Ping);
+        queued
+    }
+
+    /// Whether a question for its chain would leave now.
+    pub fn may_ask(&self) -> bool {
+        self.unfollowed.is_none() && self.asked.is_none() && !self.again
+    }
+
     /// Asks for its chain, unless the answer is on its way already or is not followed. Whoever is still sending an
     /// answer that is not wanted any more would not hear another question.
     pub fn ask(&mut self, now: Millis) {
-        if self.unfollowed.is_some() {
+        if self.unfollowed.is_some() || self.is_newer() {
             return;
         }
         if self.reader.is_skipping() {
@@ -229,19 +272,7 @@ impl Peer {
         } else if self.asked.is_none() {
             self.asked = Some(now);
             self.seen = 0;
-            if let Some(desktop) = self.desktop() {
-                desktop.asked();
-            }
             self.push(Intent::Request);
-        }
-    }
-
-    /// Notes of a desktop node that our whole chain, as it is now, was told to it.
-    pub fn note_told(&mut self) {
-        if let Some(length) = self.writer.take_told()
-            && let Some(desktop) = self.desktop()
-        {
-            desktop.heard_chain(length);
         }
     }
 
@@ -275,7 +306,7 @@ impl Peer {
     /// When it has to be looked at again.
     pub fn deadline(&self) -> Millis {
         let mut deadline = match self.pinged {
-            Some(since) => since.0 + limits::ANSWER_MAX_MS,
+            Some(since) => since.0 + self.patience(),
             None => self.heard.0 + limits::IDLE_MS,
         };
         if self.reader.mid_line() {
@@ -289,7 +320,8 @@ impl Peer {
         {
             deadline = deadline.min(since.0 + limits::ANSWER_MAX_MS);
         }
-        Millis(deadline)
+        let newer = self.newer_deadline();
+        newer.map_or(Millis(deadline), |at| at.min(Millis(deadline)))
     }
 
     /// Whether something that it said is still to be looked at.
@@ -331,7 +363,7 @@ impl Peer {
             self.excuse(now, u64::from(u32::MAX));
         }
         let over = |since: Option<Millis>, limit| since.is_some_and(|at| now.0 >= at.0 + limit);
-        if over(self.pinged, limits::ANSWER_MAX_MS) {
+        if over(self.pinged, self.patience()) {
             return Some("it does not answer");
         }
         if self.reader.mid_line() && over(Some(self.framed), limits::STALL_MS) {
@@ -347,7 +379,23 @@ impl Peer {
     pub fn ping(&mut self, now: Millis) {
         let due = Millis(self.heard.0 + limits::IDLE_MS);
         (self.pinged, self.ping_sent) = (Some(due.max(now)), Some(now));
+        self.probe();
+    }
+
+    /// Asks for a sign that everything before was handled; the number of the ping.
+    pub fn probe(&mut self) -> u64 {
         self.push(Intent::Ping);
+        let [pings, _] = self.probes;
+        pings
+    }
+
+    /// How long it may take to answer: a desktop node may be a notebook that sleeps, and must not
+    /// be left behind for that.
+    fn patience(&self) -> u64 {
+        match self.kind {
+            Kind::Desktop(_) => limits::DESKTOP_ANSWER_MAX_MS,
+            Kind::Unknown | Kind::Ours(_) | Kind::Newer(_) => limits::ANSWER_MAX_MS,
+        }
     }
 
     /// Bytes came: it is there.
@@ -359,6 +407,13 @@ impl Peer {
     pub fn ponged(&mut self, now: Millis) {
         if let Some(sent) = self.ping_sent.take() {
             self.ping_ms = Some(now.0 - sent.0);
+        }
+        let [pings, answered] = &mut self.probes;
+        // Somebody may say it unasked, and the next ping must not count as answered by that.
+        *answered = (*answered + 1).min(*pings);
+        let count = *answered;
+        if let Some(desktop) = self.desktop() {
+            desktop.ponged(now, count);
         }
     }
 }
@@ -384,26 +439,5 @@ impl Slot {
 }
 
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn a_full_queue_does_not_forget_that_a_chain_is_owed() {
-        let remote = SocketAddr::from(([10, 0, 0, 1], 6000));
-        for first in [Intent::Chain, Intent::Block(1)] {
-            for last in [Intent::Block(9), Intent::Pong] {
-                let mut peer = Peer::new(Millis(0), remote, true);
-                peer.push(first);
-                while peer.writer.push(Intent::PeerList).is_ok() {}
-                peer.push(last);
-                // It is queued exactly when another one is taken although nothing else fits.
-                while peer.writer.push(Intent::PeerList).is_ok() {}
-                assert_eq!(
-                    peer.writer.push(Intent::Chain),
-                    Ok(()),
-                    "{first:?} {last:?}"
-                );
-            }
-        }
-    }
-}
+#[path = "lines_tests.rs"]
+mod tests;

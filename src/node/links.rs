@@ -184,11 +184,13 @@ impl<D: Disk> Node<D> {
             return;
         }
         self.drop_candidate(line, Some(reason));
+        self.ends_making_of(line);
         let Slot::Open(peer) = core::mem::replace(&mut self.slots[line], Slot::Free) else {
             return;
         };
         log::info!("{}: connection closed: {reason}", peer.remote);
         self.left(&peer);
+        self.lose_voice(&peer);
         let now = self.now.mono;
         let banned = self.book.bans.until(peer.place(), now);
         for at in 0..self.targets.len() {
@@ -219,7 +221,7 @@ impl<D: Disk> Node<D> {
     }
 
     /// Closes a connection in favour of another one to the same node.
-    fn retire(&mut self, line: usize, kept: usize) {
+    pub(super) fn retire(&mut self, line: usize, kept: usize) {
         let Slot::Open(peer) = &self.slots[line] else {
             return;
         };
@@ -229,6 +231,7 @@ impl<D: Disk> Node<D> {
             line,
             Some("it is connected twice; one connection is closed"),
         );
+        self.ends_making_of(line);
         let (now, chance) = (self.now.mono, self.random());
         if outbound {
             // Another address of the same node: no use while the first one lasts.
@@ -304,6 +307,7 @@ impl<D: Disk> Node<D> {
             }
             self.tend_question(line);
         }
+        self.tend_newer();
         self.tend_quiet();
         self.tend_sync();
         if self.work.is_none() {

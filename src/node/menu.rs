@@ -1,10 +1,10 @@
-//! The numbered menu (PROTOCOL.md section 5): a line is first understood as a command, and only
+//! The numbered menu (PROTOCOL.md section 7): a line is first understood as a command, and only
 //! then acted upon. The table below is the menu: what is shown and what is understood.
 
 use super::console::{Console, Input};
 use super::control::Asked;
 use super::event::ConsoleKind;
-use super::lines::Slot;
+use super::newer;
 use super::pool::{Batch, Origin};
 use super::report::{Answer, Listing};
 use super::{Millis, Node};
@@ -359,22 +359,32 @@ impl<D: Disk> Node<D> {
         let Some(seat) = self.seats.at_mut(at) else {
             return;
         };
-        let mut names = Vec::new();
-        for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+        let (mut names, mut newer) = (Vec::new(), Vec::new());
+        for (line, slot) in self.slots.iter_mut().enumerate() {
+            let Some(peer) = slot.peer() else { continue };
             peer.unfollowed = None;
             if !peer.asked_by.contains(&seat.asker) {
                 peer.asked_by.push(seat.asker);
             }
+            match peer.is_newer() {
+                true => newer.push(line),
+                false => names.push(peer.remote.to_string()),
+            }
             peer.ask(now);
-            names.push(peer.remote.to_string());
         }
-        if names.is_empty() {
+        if names.is_empty() && newer.is_empty() {
             return self.refuse_line(at, "no peers are connected.");
         }
-        seat.say(&Answer::Asked(names));
+        if !names.is_empty() {
+            seat.say(&Answer::Asked(names));
+        }
         if matches!(seat.menu.mode, Mode::Control(_)) {
             seat.menu.waiting = true;
             seat.menu.until = Some(Millis(now.0 + 2 * limits::ANSWER_MAX_MS));
+        }
+        for line in newer {
+            // What it would tell is known.
+            self.tell_outcome(line, &format!("it {}", newer::WHAT));
         }
     }
 

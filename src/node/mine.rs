@@ -2,10 +2,11 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::gossip::menu_name;
+use super::follow::Making;
 use super::menu::done;
 use super::pool::{Batch, Origin};
 use super::report::Answer;
+use super::report::menu_name;
 use super::seats::Asker;
 use super::{Millis, Node};
 use crate::ledger::{Block, Changes, Kind, PublicKey, RuleError, Transaction, Uid, Work};
@@ -105,7 +106,7 @@ impl<D: Disk> Node<D> {
             };
             let answers: Vec<_> = self.pool.wishes().map(answer).collect();
             self.pool.clear();
-            self.work = None;
+            self.drop_making();
             for (asker, answer) in answers {
                 self.answer(asker, &answer);
             }
@@ -113,11 +114,14 @@ impl<D: Disk> Node<D> {
         }
         // The tip may have changed without a block: damage in the last record takes it away.
         let tip = self.log.tip().hash;
-        self.work = self.work.take().filter(|w| w.block().prev_hash == tip);
+        let stale = |making: &Making| making.work.block().prev_hash != tip;
+        if self.work.as_ref().is_some_and(stale) {
+            self.drop_making();
+        }
         if self.work.is_none() {
             self.begin_work();
         }
-        let Some(work) = &mut self.work else {
+        let Some(Making { work, .. }) = &mut self.work else {
             return;
         };
         // A nonce stands in front of a block's transactions, so all of them are hashed for each.
@@ -125,19 +129,24 @@ impl<D: Disk> Node<D> {
         if !work.step(u32::try_from(tries.max(1)).unwrap_or(u32::MAX)) {
             // It takes longer than a turn: a wish must survive a restart meanwhile.
             self.pool.keep_wishes();
-        } else if let Some(work) = self.work.take() {
-            self.found(&work.into_block());
+        } else if let Some(making) = self.work.take() {
+            self.found(making);
         }
     }
 
     /// Whether a block is to be made now. While a chain comes in that will be ours, only for our
-    /// user.
+    /// user; while more is looked for that may go into it, for the others a moment later.
     pub(super) fn wants_block(&self) -> bool {
         let now = self.now.mono;
+        let wished = || self.pool.wishes().any(|wish| wish.due <= now);
+        let wait = match self.inquiries.is_empty() {
+            true => 0,
+            false => limits::LOOK_AGAIN_MS,
+        };
         match self.catching_up() {
             _ if self.work.is_some() => true,
-            Some(_) => self.pool.wishes().any(|wish| wish.due <= now),
-            None => self.pool.due().is_some_and(|due| due <= now),
+            Some(_) => wished(),
+            None => wished() || self.pool.due().is_some_and(|due| due.0 + wait <= now.0),
         }
     }
 
@@ -205,7 +214,11 @@ impl<D: Disk> Node<D> {
             return;
         }
         block.transactions = draft.transactions;
-        self.work = Some(Work::new(block, self.log.difficulty()));
+        self.work = Some(Making {
+            work: Work::new(block, self.log.difficulty()),
+            from: None,
+            ended: false,
+        });
     }
 
     /// Takes a batch into the draft, if it is its turn and possible.
@@ -369,7 +382,8 @@ impl<D: Disk> Node<D> {
     }
 
     /// The block is made: first to disk, then to the user, then to the peers.
-    fn found(&mut self, block: &Block) {
+    fn found(&mut self, Making { work, from, ended }: Making) {
+        let block = &work.into_block();
         match self.log.append(block) {
             Ok(()) => {}
             Err(AppendError::Disk(error)) => return self.disk_failed(&error),
@@ -379,6 +393,9 @@ impl<D: Disk> Node<D> {
         let own = self.identity.public();
         let others = block.transactions.iter().filter(|t| t.requester != own);
         match others.count() {
+            _ if from.is_some() => self.notify(&format!(
+                "[network 📦] received and added block #{index}"
+            )),
             _ if count == 0 => self.notify(&format!(
                 "[consensus ℹ️] made block #{index} without content, so that a desktop node takes our chain"
             )),
@@ -393,8 +410,15 @@ impl<D: Disk> Node<D> {
         } else {
             Intent::Block
         };
-        self.relay(intent(block.index), None);
+        if fresh {
+            self.own_block = Some(block.index);
+        }
+        let from = from.filter(|_| !ended);
+        self.relay(intent(block.index), from);
         self.tip_changed();
+        if let Some(line) = from {
+            self.followed(line, block.index);
+        }
     }
 
     /// A block that was made is none: what it was made of cannot be tried for ever.

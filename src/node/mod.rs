@@ -2,17 +2,19 @@
 //! actions. It reads no clock, no random source and no socket of its own.
 //!
 //! Here is the law of driving, `event` has its words. `lines` is a connection's state, `links` makes
-//! and ends connections, `peers` is whom to dial and `places` who is let in, by what `book` remembers
-//! and `bans` forbids; `view` is what their sending halves see. `gossip` understands what peers say;
-//! `sync` is another chain, `candidate` looks at its blocks, `settle` takes it, `orphans` are what
-//! ours loses by it, `disconnected` those of them that have to wait outside the pool; `desktop` is
-//! what a desktop node's user need not do. `pool` is what waits for a block and `usage` what it
-//! costs, `intake` what of peers may wait there, `mine` makes the blocks. `monitor` looks for damage
-//! in the chain file and sees to its repair. `seats` are the consoles: `typing` and `console` a
-//! user's stream in and out, `menu` takes his lines, `control` those of a program, `report` answers
-//! them, `progress` tells what takes long. `chronicle` keeps what happened for who was not there, and
-//! `wall` is all that the time of day is good for.
+//! and ends them, `peers` is whom to dial, `places` who is let in, by what `book` remembers and
+//! `bans` forbids, `addresses` how they spell it; `view` is what sending halves see. `gossip`
+//! understands what peers say; `sync` is another chain, `candidate` its blocks, `settle` takes it,
+//! `orphans` are what ours loses by it, `disconnected` those that wait outside the pool; `desktop`
+//! is what is known of a desktop node, `telling` what its user need not do, `twins` its connections,
+//! `voices` which of ours speaks to it, `follow` what becomes of what its user did, `newer` those
+//! with credits. `pool` is what waits for a block and `usage` what it costs, `intake` what of peers
+//! may wait there, `mine` makes the blocks. `monitor` finds damage in the chain file and sees to its
+//! repair. `seats` are the consoles: `typing` and `console` a user's stream in and out, `menu` his
+//! lines, `control` a program's, `report` answers them, `roster` about peers, `progress` tells what
+//! takes long. `chronicle` keeps what happened, `wall` knows the time of day.
 
+mod addresses;
 mod bans;
 mod book;
 mod candidate;
@@ -22,6 +24,7 @@ mod control;
 mod desktop;
 mod disconnected;
 mod event;
+mod follow;
 mod gossip;
 mod intake;
 mod lines;
@@ -29,25 +32,30 @@ mod links;
 mod menu;
 mod mine;
 mod monitor;
+mod newer;
 mod orphans;
 mod peers;
 mod places;
 mod pool;
 mod progress;
 mod report;
+mod roster;
 mod seats;
 mod settle;
 mod sync;
+mod telling;
+mod twins;
 mod typing;
 mod usage;
 mod view;
+mod voices;
 mod wall;
 
 use core::net::SocketAddr;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::ledger::{Block, Identity, Tally, Timestamp, Verifier, Work, tally};
+use crate::ledger::{Block, Identity, Tally, Timestamp, TransactionId, Verifier, tally};
 use crate::limits;
 use crate::store::bounds::Bounds;
 use crate::store::disk::{Disk, DiskError, File};
@@ -56,11 +64,11 @@ use crate::store::log::Log;
 use crate::store::recover::WAY_OUT;
 use book::Book;
 use chronicle::Chronicle;
-use desktop::Branches;
 use disconnected::Disconnected;
 pub use event::{
     Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
 };
+use follow::Making;
 use intake::Inquiries;
 use lines::Slot;
 use monitor::Monitor;
@@ -69,6 +77,7 @@ use pool::Pool;
 use progress::Progress;
 use seats::Seats;
 use sync::Sync;
+use voices::Voices;
 
 /// The node.
 pub struct Node<D> {
@@ -89,19 +98,27 @@ pub struct Node<D> {
     /// When the user was told last that a chain is not followed.
     unfollowed: Option<Millis>,
     progress: Progress,
-    branches: Branches,
+    /// Blocks that were made of those of desktop nodes: their heights, who made the first, and when.
+    followed: heapless::HistoryBuf<(u64, SocketAddr, Millis), { limits::DESKTOP_BLOCKS }>,
+    /// What desktop nodes said too late, of which the user was told.
+    late: heapless::HistoryBuf<TransactionId, { limits::LOST_REMEMBERED }>,
+    /// The height of the last block that has something our user waited for.
+    own_block: Option<u64>,
+    voices: Voices,
     pool: Pool,
     /// What is looked for in the chain before it may wait in the pool.
     inquiries: Inquiries,
     /// What fell out of the chain and has no room in the pool yet.
     disconnected: VecDeque<Disconnected>,
     /// The block that is being made.
-    work: Option<Work>,
+    work: Option<Making>,
     seats: Seats,
 
     actions: VecDeque<Action>,
     now: Clock,
     chance: u64,
+    /// When the next block is made of what is not our own wish and came lately.
+    later: Millis,
     /// Events from before the first console, until all are open that open at the start.
     early: Vec<String>,
     /// Work is waiting.
@@ -146,6 +163,7 @@ impl<D: Disk> Node<D> {
     /// Opens the data directory's files, or makes them.
     pub fn open(mut disk: D, clock: Clock, config: Config) -> Result<Node<D>, OpenError> {
         let identity = open_identity(&mut disk, &config.secret)?;
+        let id = voices::number(&identity.public(), config.id);
         let time = Timestamp::from_micros(clock.wall);
         let (mut log, opening) = Log::open(disk, config.difficulty, time)
             .map_err(|error| OpenError(error.to_string()))?;
@@ -174,7 +192,7 @@ impl<D: Disk> Node<D> {
             identity,
             listen: config.listen,
             sender: config.listen.to_string(),
-            id: config.id,
+            id,
             drop_orphans: config.drop_orphans,
             slots: (0..limits::PEERS).map(|_| Slot::Free).collect(),
             targets: connect.collect(),
@@ -183,7 +201,10 @@ impl<D: Disk> Node<D> {
             sync,
             unfollowed: None,
             progress: Progress::default(),
-            branches: Branches::default(),
+            followed: heapless::HistoryBuf::new(),
+            late: heapless::HistoryBuf::new(),
+            own_block: None,
+            voices: Voices::new(id),
             pool: Pool::default(),
             inquiries,
             disconnected: VecDeque::new(),
@@ -193,6 +214,7 @@ impl<D: Disk> Node<D> {
             now: clock,
             // An xorshift generator must not begin with zero.
             chance: config.seed | 1,
+            later: Millis(0),
             early,
             busy: true,
             turn: 0,
@@ -231,7 +253,7 @@ impl<D: Disk> Node<D> {
         let late = clock.mono.0.saturating_sub(due.0.max(self.now.mono.0));
         self.now = clock;
         if late >= limits::OWN_STALL_MS {
-            self.excuse_peers(late);
+            self.note_stall(late);
         }
         if !matches!(event, Event::ConsoleOpened { .. }) {
             self.log_early();
@@ -253,6 +275,7 @@ impl<D: Disk> Node<D> {
         }
         self.tend();
         self.work();
+        self.tend_voices();
         self.tend_desktops();
         self.tend_progress();
         self.save_waiting();
@@ -318,6 +341,7 @@ impl<D: Disk> Node<D> {
             .chain(chains)
             .chain(self.sync.deadline())
             .chain(self.desktop_deadline())
+            .chain(self.voices_deadline())
             .chain(self.block_deadline())
             .chain(self.places_deadline())
             .chain(self.progress.deadline())
@@ -359,14 +383,16 @@ impl<D: Disk> Node<D> {
             self.settle();
             self.busy = true;
         } else {
-            if self.sync.is_gleaning() {
+            let mines = self.may_append() && self.wants_block();
+            let gleans = self.sync.gleans(mines);
+            if gleans {
                 self.settle();
-                self.busy = true;
             }
+            self.busy |= self.sync.is_gleaning() || gleans;
             self.busy |= self.inquire();
             self.busy |= self.restore_some();
             self.busy |= self.read_some();
-            if self.may_append() && !self.sync.is_settling() {
+            if self.may_append() && !self.sync.is_settling() && !gleans {
                 self.mine();
             }
         }
@@ -403,28 +429,6 @@ impl<D: Disk> Node<D> {
         true
     }
 
-    /// What the chain file needs now and then, when there is nothing else to do and nothing in it
-    /// waits for a later record; true if there is more of it.
-    fn upkeep(&mut self) -> bool {
-        self.log.checkpoint();
-        // What fell out of the chain is still read from the file as it is.
-        if !self.log.wants_compaction() || !self.disconnected.is_empty() {
-            return self.scrub();
-        }
-        let before = self.log.bytes();
-        match self.log.compact(limits::BLOCKS_PER_TURN) {
-            Ok(true) => log::info!(
-                "the chain file is compacted: {before} bytes before, {} now",
-                self.log.bytes()
-            ),
-            Ok(false) => {}
-            Err(error) => self.alert(&format!(
-                "[store ⚠️] {error}: the chain file is not compacted in this run."
-            )),
-        }
-        true
-    }
-
     /// A number for jitter. Who sees enough of them can tell the others: no secret is made of them,
     /// and they are made of none.
     fn random(&mut self) -> u64 {
@@ -445,7 +449,8 @@ impl<D: Disk> Node<D> {
     /// The chain has a new end: what was being made on the old one is begun again, what is looked
     /// for may be in it, and it is longer already.
     fn tip_changed(&mut self) {
-        (self.work, self.pool.lengthen) = (None, false);
+        self.drop_making();
+        self.pool.lengthen = false;
         // There may be room for what fell out.
         self.busy |= !self.disconnected.is_empty();
         self.inquire_anew();

@@ -1,4 +1,4 @@
-//! Looks for damage in the chain file, a little at a time, and sees to its repair.
+//! Looks for damage in the chain file, a little at a time, and sees to its repair and upkeep.
 
 use core::ops::Range;
 
@@ -56,6 +56,28 @@ impl Monitor {
 }
 
 impl<D: Disk> Node<D> {
+    /// What the chain file needs now and then, when there is nothing else to do and nothing in it
+    /// waits for a later record; true if there is more of it.
+    pub(super) fn upkeep(&mut self) -> bool {
+        self.log.checkpoint();
+        // What fell out of the chain is still read from the file as it is.
+        if !self.log.wants_compaction() || !self.disconnected.is_empty() {
+            return self.scrub();
+        }
+        let before = self.log.bytes();
+        match self.log.compact(limits::BLOCKS_PER_TURN) {
+            Ok(true) => log::info!(
+                "the chain file is compacted: {before} bytes before, {} now",
+                self.log.bytes()
+            ),
+            Ok(false) => {}
+            Err(error) => self.alert(&format!(
+                "[store ⚠️] {error}: the chain file is not compacted in this run."
+            )),
+        }
+        true
+    }
+
     /// What is wrong with the chain file, as a clause.
     pub(super) fn damage(&self) -> Option<String> {
         if let Some(length) = self.log.gap() {

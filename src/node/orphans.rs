@@ -208,14 +208,9 @@ impl<D: Disk> Node<D> {
             }
             let ours = self.log.read_fallen(&fallen, height);
             match (ours, self.log.read(height)) {
-                (Ok(ours), Ok(theirs)) if is_remade(&ours.block, &theirs.block) => {
-                    // Who still has that one has no other branch.
-                    if fallen.to - height <= limits::BRANCHES as u64 / 2 {
-                        self.branches.know(ours.block.hash);
-                    }
-                }
+                (Ok(ours), Ok(theirs)) if is_remade(&ours.block, &theirs.block) => {}
                 _ => {
-                    self.branch(source);
+                    self.doubt_all(source);
                     return self.begin_sorting(fallen, height);
                 }
             }

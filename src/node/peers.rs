@@ -2,7 +2,7 @@
 
 use core::net::SocketAddr;
 
-use super::book::plain;
+use super::addresses::plain;
 use super::lines::{Kind, Peer, Slot};
 use super::links::number;
 use super::report::Answer;
@@ -92,7 +92,7 @@ impl Target {
         match peer.kind {
             Kind::Unknown => false,
             Kind::Ours(id) if self.id == Some(id) => true,
-            Kind::Ours(_) | Kind::Desktop(_) => {
+            Kind::Ours(_) | Kind::Desktop(_) | Kind::Newer(_) => {
                 let there = peer.listening().map(plain);
                 there.is_some() && there == self.place()
             }
@@ -159,12 +159,15 @@ impl<D: Disk> Node<D> {
     /// The connection to the node that a target means, whoever dialed, if it is of use.
     pub(super) fn met(&self, target: &Target) -> Option<Line> {
         let now = self.now.mono;
-        let mut slots = self.slots.iter();
-        let there = slots.position(|slot| match slot {
-            Slot::Open(peer) => target.is(peer) && peer.gone.is_none() && !peer.is_silent(now),
+        let mut slots = self.slots.iter().enumerate();
+        let there = slots.find(|(line, slot)| match slot {
+            Slot::Open(peer) => {
+                let lasts = peer.gone.is_none() && !peer.is_silent(now);
+                target.is(peer) && lasts && !self.is_deaf(*line)
+            }
             Slot::Free | Slot::Dialing => false,
         });
-        there.map(number)
+        there.map(|(line, _)| number(line))
     }
 
     /// The same of the target that is dialed on this line.

@@ -5,7 +5,8 @@ use core::cmp::Reverse;
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 
-use super::book::{Book, plain};
+use super::addresses::plain;
+use super::book::Book;
 use super::lines::{Kind, Peer, Slot};
 use super::peers::Target;
 use super::{Millis, Node};
@@ -70,7 +71,7 @@ impl<D: Disk> Node<D> {
         match peer.kind {
             _ if !peer.outbound => {}
             Kind::Unknown => self.book.missed(peer.remote, now, chance),
-            Kind::Ours(_) | Kind::Desktop(_) => {
+            Kind::Ours(_) | Kind::Desktop(_) | Kind::Newer(_) => {
                 self.book.left(peer.remote, now, now.0 - peer.opened.0);
             }
         }

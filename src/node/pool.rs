@@ -192,6 +192,15 @@ impl Pool {
         }
     }
 
+    /// A block is made for what is known by one of these at this time at the latest.
+    pub fn hasten(&mut self, ids: &[TransactionId], due: Millis) {
+        for number in ids.iter().filter_map(|id| self.ids.get(id)) {
+            if let Some(batch) = self.batches.get_mut(number) {
+                batch.due = batch.due.min(due);
+            }
+        }
+    }
+
     /// Another number whenever something was added or taken out.
     pub fn version(&self) -> u64 {
         self.version

@@ -6,10 +6,8 @@ use core::time::Duration;
 
 use serde::Serialize;
 
-use super::gossip::menu_name;
-use super::lines::{Kind as PeerKind, Peer, Slot};
+use super::lines::Slot;
 use super::menu::Mode;
-use super::peers::{Contact, Target};
 use super::wall::date;
 use super::{Node, Summary};
 use crate::ledger::ItemKey;
@@ -132,87 +130,6 @@ impl fmt::Display for Status {
     }
 }
 
-/// A connection.
-#[derive(Serialize)]
-struct PeerReport {
-    address: String,
-    /// Whether we dialed.
-    outbound: bool,
-    /// On which port it listens, if it dialed us and says so.
-    listens_on: Option<u16>,
-    /// `blx` or `desktop`; nothing before it has spoken.
-    node: Option<&'static str>,
-    /// The length of its chain, as far as it is known, and whether it has the same as we.
-    blocks: Option<u64>,
-    agrees: Option<bool>,
-    ping_ms: Option<u64>,
-    connected_s: u64,
-    blocks_in: u64,
-    blocks_out: u64,
-    messages_in: u64,
-    messages_out: u64,
-}
-
-impl fmt::Display for PeerReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} ", self.address)?;
-        match self.listens_on {
-            _ if self.outbound => write!(f, "(we dialed), ")?,
-            Some(port) => write!(f, "(dialed us, listens on {port}), ")?,
-            None => write!(f, "(dialed us), ")?,
-        }
-        let node = self.node.unwrap_or("has not spoken yet");
-        match (self.blocks, self.agrees) {
-            (Some(blocks), Some(agrees)) => {
-                let verb = if agrees {
-                    "agrees with"
-                } else {
-                    "differs from"
-                };
-                write!(f, "{node}, {blocks} blocks, {verb} us, ")?;
-            }
-            _ if node == DESKTOP => write!(f, "{node}, length not known yet, ")?,
-            _ => write!(f, "{node}, ")?,
-        }
-        match self.ping_ms {
-            Some(ms) => write!(f, "ping {ms} ms, ")?,
-            None => write!(f, "not pinged yet, ")?,
-        }
-        write!(
-            f,
-            "connected {}, blocks {} in {} out, messages {} in {} out",
-            duration(self.connected_s),
-            self.blocks_in,
-            self.blocks_out,
-            self.messages_in,
-            self.messages_out,
-        )
-    }
-}
-
-const DESKTOP: &str = "desktop";
-
-/// A peer that is to be dialed.
-#[derive(Serialize)]
-struct TargetReport {
-    address: String,
-    /// Nothing while it is being dialed.
-    dialing_in_s: Option<u64>,
-    last_error: Option<String>,
-}
-
-impl fmt::Display for TargetReport {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{} (not connected), ", self.address)?;
-        match self.dialing_in_s {
-            None => write!(f, "dialing now")?,
-            Some(seconds) => write!(f, "dialing in {seconds} s")?,
-        }
-        let error = self.last_error.as_deref().unwrap_or("not tried yet");
-        write!(f, ", last error: {error}")
-    }
-}
-
 /// An item, with who changed it last and when, as far as that is known.
 #[derive(Serialize)]
 struct ItemReport {
@@ -302,75 +219,9 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    fn say(&mut self, at: usize, report: &impl Report) {
+    pub(super) fn say(&mut self, at: usize, report: &impl Report) {
         if let Some(seat) = self.seats.at_mut(at) {
             seat.say(report);
-        }
-    }
-
-    /// Key 7.
-    pub(super) fn list_peers(&mut self, at: usize) {
-        let peers: Vec<PeerReport> = self
-            .slots
-            .iter()
-            .filter_map(|slot| match slot {
-                Slot::Open(peer) => Some(self.describe_peer(peer)),
-                Slot::Free | Slot::Dialing => None,
-            })
-            .collect();
-        let targets = self.targets.iter();
-        let targets: Vec<TargetReport> = targets.filter_map(|t| self.describe_target(t)).collect();
-        let Some(seat) = self.seats.at_mut(at) else {
-            return;
-        };
-        if peers.is_empty() && targets.is_empty() && !seat.wants_json() {
-            seat.say(&"no peers are connected.");
-        }
-        peers.iter().for_each(|peer| seat.say(peer));
-        targets.iter().for_each(|target| seat.say(target));
-    }
-
-    fn describe_target(&self, target: &Target) -> Option<TargetReport> {
-        let dialing_in_s = match target.contact {
-            Contact::Open(..) => return None,
-            Contact::Dialing(_) => None,
-            Contact::Waiting(until) => Some(self.seconds_until(until)),
-        };
-        Some(TargetReport {
-            address: target.name(),
-            dialing_in_s,
-            last_error: target.error.clone(),
-        })
-    }
-
-    fn describe_peer(&self, peer: &Peer) -> PeerReport {
-        let (tip, sent) = (self.log.tip(), peer.writer.sent());
-        let (node, blocks, agrees) = match &peer.kind {
-            PeerKind::Unknown => (None, None, None),
-            PeerKind::Ours(_) => {
-                let theirs = peer.tip;
-                let agrees = theirs.map(|theirs| theirs == tip);
-                (Some("blx"), theirs.map(|theirs| theirs.length), agrees)
-            }
-            PeerKind::Desktop(desktop) => {
-                let length = desktop.length;
-                let agrees = length.map(|length| length == tip.length && desktop.in_step);
-                (Some(DESKTOP), length, agrees)
-            }
-        };
-        PeerReport {
-            address: peer.remote.to_string(),
-            outbound: peer.outbound,
-            listens_on: peer.port.filter(|_| !peer.outbound),
-            node,
-            blocks,
-            agrees,
-            ping_ms: peer.ping_ms,
-            connected_s: (self.now.mono.0 - peer.opened.0) / 1000,
-            blocks_in: peer.blocks_in,
-            blocks_out: sent.blocks,
-            messages_in: peer.messages_in,
-            messages_out: sent.messages,
         }
     }
 
@@ -455,10 +306,15 @@ fn micros(time: Duration) -> u64 {
     u64::try_from(time.as_micros()).unwrap_or(u64::MAX)
 }
 
-fn duration(seconds: u64) -> String {
+pub(super) fn duration(seconds: u64) -> String {
     match seconds {
         seconds @ 0..120 => format!("{seconds} s"),
         seconds @ 120..7_200 => format!("{} min", seconds / 60),
         seconds => format!("{} h", seconds / 3_600),
     }
+}
+
+/// A key as people tell it apart: its first digits.
+pub(super) fn menu_name(key: &str) -> String {
+    key.chars().take(12).collect()
 }

@@ -45,6 +45,8 @@ pub enum Stage {
 /// A chain that lost, while it is read.
 pub struct Gleaning {
     staged: Staged,
+    /// The line of the desktop node whose chain it is.
+    salvage: Option<usize>,
     /// The block that is being read, and the next of its transactions.
     block: Option<StoredBlock>,
     position: usize,
@@ -55,19 +57,23 @@ pub struct Gleaning {
     looked: Option<Looked>,
     /// Transactions that were taken.
     taken: usize,
+    /// It waits for a turn.
+    pub rests: bool,
 }
 
 impl Gleaning {
     /// Begins at its first block that is not ours.
-    pub fn new(staged: Staged) -> Gleaning {
+    pub fn new(staged: Staged, salvage: Option<usize>) -> Gleaning {
         Gleaning {
             staged,
+            salvage,
             block: None,
             position: 0,
             open: BTreeMap::new(),
             open_bytes: 0,
             looked: None,
             taken: 0,
+            rests: false,
         }
     }
 
@@ -147,8 +153,6 @@ impl<D: Disk> Node<D> {
 
     fn adopted(&mut self, fallen: &Fallen, source: Option<usize>, equal: bool) {
         for peer in self.slots.iter_mut().filter_map(Slot::peer) {
-            // That was the chain before: noted later, it would count for this one.
-            peer.note_told();
             peer.writer.switched(fallen.from);
         }
         for rest in &mut self.disconnected {
@@ -261,7 +265,11 @@ impl<D: Disk> Node<D> {
                     ended
                 }
             };
-            gleaning.taken += usize::from(self.glean(transaction, ended.as_ref()));
+            let taken = match gleaning.salvage {
+                Some(line) => self.salvage(line, transaction, ended.as_ref()),
+                None => self.glean(transaction, ended.as_ref()),
+            };
+            gleaning.taken += usize::from(taken);
             if self.log.is_over(budget) {
                 return;
             }

@@ -7,10 +7,11 @@
 //! is complete.
 
 use super::candidate::Candidate;
+use super::desktop::Stand;
 use super::lines::Slot;
 use super::settle::{Gleaning, Settling, Stage};
 use super::{Millis, Node};
-use crate::ledger::{Hash, RuleError};
+use crate::ledger::{Hash, RuleError, Tip};
 use crate::limits;
 use crate::store::branch::Fallen;
 use crate::store::disk::{Disk, DiskError};
@@ -54,6 +55,13 @@ impl Sync {
         }
     }
 
+    /// A transaction of the candidate was taken, which does not link there.
+    pub fn salvaged(&mut self) {
+        if let Sync::Candidate(candidate) = self {
+            candidate.salvaged += 1;
+        }
+    }
+
     /// When it has to be looked at again.
     pub fn deadline(&self) -> Option<Millis> {
         match self {
@@ -65,6 +73,16 @@ impl Sync {
     /// Whether nothing else may touch the chain.
     pub fn is_settling(&self) -> bool {
         matches!(self, Sync::Settling(_))
+    }
+
+    /// Whether a chain that lost is read on now. Each may take as long as a call should: while a block
+    /// is to be made too, they take turns.
+    pub fn gleans(&mut self, mines: bool) -> bool {
+        let Sync::Gleaning(gleaning) = self else {
+            return false;
+        };
+        gleaning.rests = mines && !gleaning.rests;
+        !gleaning.rests
     }
 
     /// Whether a chain is being read that lost.
@@ -159,27 +177,33 @@ impl<D: Disk> Node<D> {
     pub(super) fn chain_end(&mut self, line: usize, told: Option<u64>) {
         let now = self.now.mono;
         let ours = self.log.tip();
-        let (length, forked, same) = match &self.sync {
-            Sync::Candidate(candidate) if candidate.line == line => {
-                (Some(candidate.next), candidate.forked, candidate.same)
-            }
-            _ => (None, false, false),
+        let end = match &self.sync {
+            Sync::Candidate(candidate) if candidate.line == line => Some(candidate.end()),
+            _ => None,
         };
+        let length = end.map(|end| end.length);
+        if told.is_none() {
+            self.has_no_credits(line, end.is_none());
+        }
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
         peer.asked = None;
         let ask_again = peer.seen;
-        if told.is_none()
-            && let Some(desktop) = peer.desktop()
-        {
-            desktop.polled = now;
-            desktop.has(length.unwrap_or(0), same);
-        }
+        let is_desktop = peer.desktop().is_some();
+        let told_before = peer
+            .desktop()
+            .is_some_and(|desktop| desktop.has_told(now, end));
         let branch = length.and_then(|_| self.log.branch_tip());
         // While there is a hole, what is behind it counts too.
         let whole = self.log.gap().unwrap_or(0);
-        let wins = branch.is_some_and(|tip| tip.beats(&ours) && tip.length > whole);
+        // Equally long, a desktop node's chain made again would win by chance, and so would ours in
+        // the next turn.
+        let beats = |tip: &Tip| match is_desktop {
+            true => tip.length > ours.length || (tip.beats(&ours) && ours.length == 1),
+            false => tip.beats(&ours),
+        };
+        let wins = branch.is_some_and(|tip| beats(&tip) && tip.length > whole);
         let extends = self.log.branch_fork() == Some(ours.length);
         if let (Some(length), Some(told)) = (length, told)
             && length < told
@@ -191,16 +215,12 @@ impl<D: Disk> Node<D> {
         if wins && self.give_up_hole() {
             let equal = branch.is_some_and(|tip| tip.length == ours.length);
             let more = told.is_some_and(|told| length.is_some_and(|length| length < told));
-            self.sync = Sync::Settling(Settling {
-                source: Some(line),
-                equal,
-                goes_on: branch.filter(|_| more).map(|tip| (tip.length, tip.hash)),
-                stage: Stage::Adopting,
-            });
-            self.step_in(line);
-            if more && let Some(peer) = self.slots[line].peer() {
-                // It can send while we write.
-                peer.ask(now);
+            self.switch(line, equal, branch.filter(|_| more));
+            if let Some(end) = end
+                && told_before
+                && (extends || ours.length == 1)
+            {
+                self.note_unsaid(line, &end.hash);
             }
             return;
         }
@@ -213,11 +233,29 @@ impl<D: Disk> Node<D> {
             peer.tip = peer.tip.filter(|tip| !tip.beats(&ours));
         }
         self.kept(line, length, told);
-        self.leave(line, forked && !same);
+        self.leave(line, end.is_some_and(|end| end.forked && !end.same));
         if ask_again >= ours.length
+            && !is_desktop
             && let Some(peer) = self.slots[line].peer()
         {
             peer.ask(now);
+        }
+    }
+
+    /// A chain that won is put in place. It `goes_on` behind what has come, if that is not all of it.
+    fn switch(&mut self, line: usize, equal: bool, goes_on: Option<Tip>) {
+        self.sync = Sync::Settling(Settling {
+            source: Some(line),
+            equal,
+            goes_on: goes_on.map(|tip| (tip.length, tip.hash)),
+            stage: Stage::Adopting,
+        });
+        self.step_in(line);
+        if goes_on.is_some()
+            && let Some(peer) = self.slots[line].peer()
+        {
+            // It can send while we write.
+            peer.ask(self.now.mono);
         }
     }
 
@@ -231,24 +269,25 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// A desktop node whose chain we take has the same blocks as we do.
+    /// A desktop node whose chain we take has the same blocks as we do. If it has more that do not link,
+    /// its monitor has to cut these first, which only its next chain proves.
     fn step_in(&mut self, line: usize) {
         let length = self.log.branch_tip().map(|tip| tip.length);
         if let Some(length) = length
             && let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop())
         {
-            desktop.has(length, true);
+            desktop.proven &= !matches!(desktop.stand, Stand::Spoiled(..));
+            desktop.stand = Stand::Same(length);
         }
     }
 
     /// Does with a chain that does not win what is left to do: if its content is another than that
     /// of ours, it is read for what ours lacks.
     fn leave(&mut self, line: usize, differs: bool) {
-        if differs && self.slots[line].peer().is_some_and(|peer| peer.is_ours()) {
-            self.branch(None);
-        }
         if differs && !self.drop_orphans && self.log.gap().is_none() {
-            self.sync = Sync::Gleaning(Gleaning::new(self.log.staged()));
+            let salvage = self.desktop_at(line).map(|_| line);
+            self.sync = Sync::Gleaning(Gleaning::new(self.log.staged(), salvage));
+            self.busy = true;
         } else {
             self.forget_candidate(line);
         }
@@ -298,6 +337,9 @@ impl<D: Disk> Node<D> {
 
     /// A chain breaks a rule.
     pub(super) fn chain_invalid(&mut self, line: usize, reason: &str) {
+        if self.slots[line].peer().is_some_and(|peer| peer.is_newer()) {
+            return self.pass_over_credits(line);
+        }
         self.drop_candidate(line, Some(&format!("its chain is invalid, {reason}")));
         if let Some(peer) = self.slots[line].peer() {
             peer.skip();

@@ -1,30 +1,38 @@
 //! What is sent: to whom it is told, and where its content comes from.
 
-use core::net::SocketAddr;
+use core::cell::Cell;
+use core::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
-use super::Node;
-use super::lines::Slot;
+use super::addresses::told_to;
+use super::lines::{Peer, Slot};
 use super::pool::Pool;
+use super::voices::{Told, Voices};
+use super::{Millis, Node};
 use crate::ledger::{Block, Hash, Tip, Transaction};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::log::Log;
-use crate::wire::extension::{Greeting, Locator};
+use crate::wire::extension::{Greeting, Locator, Voice};
 use crate::wire::write::{Intent, Source};
 
 impl<D: Disk> Node<D> {
-    /// Tells every peer but one. One of ours need not hear the transactions of a block before it;
-    /// a desktop node hears of a block only if that is the next one for it.
+    /// Tells every peer but one. One of ours need not hear the transactions of a block before it; who
+    /// has not spoken yet may be a desktop node, which hears what it lacks when it is known what that
+    /// is.
     pub(super) fn relay(&mut self, intent: Intent, but: Option<usize>) {
         for (line, slot) in self.slots.iter_mut().enumerate() {
-            let Some(peer) = slot.peer().filter(|_| Some(line) != but) else {
+            let told = |peer: &&mut Peer| Some(line) != but && !peer.is_newer();
+            let Some(peer) = slot.peer().filter(told) else {
                 continue;
             };
-            let (ours, asked) = (peer.is_ours(), peer.asked.is_some());
+            let (ours, known) = (peer.is_ours(), peer.has_spoken());
             match (intent, peer.desktop()) {
-                (Intent::Block(height) | Intent::OwnBlock(height), Some(desktop)) => {
-                    if desktop.takes(height, asked) {
+                (Intent::Block(_) | Intent::OwnBlock(_), None) if !known => {
+                    peer.missed = true;
+                }
+                (Intent::Block(_) | Intent::OwnBlock(_), Some(desktop)) => {
+                    if desktop.is_device() {
                         peer.push(intent);
                     }
                 }
@@ -59,6 +67,7 @@ impl<D: Disk> Node<D> {
                 continue;
             }
             let asking = peer.listening().unwrap_or(peer.remote);
+            let told = Cell::new(peer.told);
             made += peer.writer.fill(&mut View {
                 log: &mut self.log,
                 recent: &mut self.recent,
@@ -68,7 +77,12 @@ impl<D: Disk> Node<D> {
                 known: &known,
                 asking,
                 sender: &self.sender,
+                now: self.now.mono,
+                voices: &self.voices,
+                ours: peer.is_ours().then(|| peer.remote.ip()),
+                told: &told,
             });
+            peer.told = told.get();
         }
         self.fill_consoles();
     }
@@ -87,9 +101,25 @@ pub struct View<'a, D> {
     pub known: &'a [SocketAddr],
     pub asking: SocketAddr,
     pub sender: &'a str,
+    pub now: Millis,
+    pub voices: &'a Voices,
+    /// Where the peer is, if it is one of ours.
+    pub ours: Option<IpAddr>,
+    /// What it was told of the voices.
+    pub told: &'a Cell<Told>,
 }
 
 impl<D: Disk> View<'_, D> {
+    fn tell_voices(&self, remote: IpAddr) -> Vec<Voice> {
+        self.told.set(Told {
+            news: self.voices.news(),
+            at: Some(self.now),
+        });
+        let mut told = self.voices.told(self.now);
+        told_to(remote, &mut told);
+        told
+    }
+
     /// The block at a height, and whether something in it is void.
     fn read(&mut self, height: u64) -> Option<(Rc<Block>, bool)> {
         let tip = self.log.tip();
@@ -143,7 +173,12 @@ impl<D: Disk> Source for View<'_, D> {
             id: Some(self.id),
             tip: Some(self.log.tip()),
             pool: self.pool.ids(),
+            voices: self.tell_voices(self.asking.ip()),
         }
+    }
+
+    fn voices(&self) -> Vec<Voice> {
+        self.ours.map_or(Vec::new(), |ip| self.tell_voices(ip))
     }
 
     /// A hash that cannot be read ends the list: what is behind it is told once more.

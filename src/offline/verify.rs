@@ -42,6 +42,11 @@ pub enum Verdict {
         /// How.
         reason: String,
     },
+    /// It is the chain of a desktop release with credits (PROTOCOL.md section 6).
+    Newer {
+        /// This block shows it.
+        block: u64,
+    },
 }
 
 impl fmt::Display for Verdict {
@@ -66,6 +71,13 @@ impl fmt::Display for Verdict {
                 }
             }
             Verdict::Invalid { block, reason } => write!(f, "invalid at block {block}: {reason}"),
+            Verdict::Newer { block } => {
+                write!(
+                    f,
+                    "not followed: block {block} shows that {}",
+                    RuleError::Newer
+                )
+            }
         }
     }
 }
@@ -163,6 +175,17 @@ impl Checker {
         }
     }
 
+    /// What is to be said of a block that cannot be read.
+    fn unread(&self, error: &BlockError) -> Verdict {
+        match error {
+            BlockError::Rule(InvalidBlock { error, .. }) => match error {
+                RuleError::Newer => Verdict::Newer { block: self.blocks },
+                error => self.invalid(error),
+            },
+            error => self.invalid(error),
+        }
+    }
+
     fn valid(&self, note: Option<&'static str>) -> Verdict {
         if self.blocks == 0 {
             return self.invalid("there is none, and a chain has at least its first block");
@@ -187,14 +210,12 @@ pub fn document<W: io::Write>(
 ) -> Result<Verdict, String> {
     let mut end = None;
     let read = document::read(reader, |read| {
-        let reason = match &read {
-            Ok(block) => checker.take(block).err().map(|error| error.to_string()),
-            Err(BlockError::Rule(InvalidBlock { error, .. })) => Some(error.to_string()),
-            Err(error) => Some(error.to_string()),
-        };
-        end = match (reason, &read) {
-            (None, Ok(block)) => keep(block).err().map(Err),
-            (reason, _) => reason.map(|reason| Ok(checker.invalid(reason))),
+        end = match &read {
+            Ok(block) => match checker.take(block) {
+                Ok(()) => keep(block).err().map(Err),
+                Err(error) => Some(Ok(checker.invalid(error))),
+            },
+            Err(error) => Some(Ok(checker.unread(error))),
         };
         progress.at(checker.blocks, None);
         if end.is_some() {

@@ -197,6 +197,20 @@ impl<D: Disk> Log<D> {
         self.branch.as_ref().map(|branch| branch.tip)
     }
 
+    /// The time of the branch's last block; zero where that cannot be read.
+    pub fn branch_time(&mut self) -> Timestamp {
+        let zero = Timestamp::Integer(0);
+        let Some(branch) = &self.branch else {
+            return zero;
+        };
+        if branch.tip.length > branch.fork {
+            return branch.tip_time;
+        }
+        let last = branch.fork.checked_sub(1);
+        let read = last.and_then(|height| self.read(height).ok());
+        read.map_or(zero, |read| read.block.timestamp)
+    }
+
     /// Adds a block to the branch. As in [`Log::append`], the caller has checked its hash, work
     /// and signatures; not durable, and nothing of it counts yet. After an error the branch can only
     /// be abandoned.

@@ -2,6 +2,8 @@
 //! payloads whose content desktop nodes ignore (PROTOCOL.md section 1), so what is missing or
 //! malformed there means that the other end is no such node, and nothing else.
 
+use core::net::SocketAddr;
+
 use serde_json::value::RawValue;
 
 use super::json;
@@ -20,6 +22,8 @@ pub struct Greeting {
     pub tip: Option<Tip>,
     /// The transactions that it has and no block has, at most [`limits::POOL_IDS`].
     pub pool: Vec<TransactionId>,
+    /// Who is connected to which desktop nodes, as far as it knows.
+    pub voices: Vec<Voice>,
 }
 
 impl Greeting {
@@ -27,9 +31,9 @@ impl Greeting {
         id: Option<&RawValue>,
         tip: Option<Tip>,
         pool: Option<&RawValue>,
+        voices: Vec<Voice>,
     ) -> Greeting {
-        let id = id.and_then(|id| hex::<8>(&json::string(id)?));
-        let id = id.and_then(|id| Some(u64::from_be_bytes(id.as_slice().try_into().ok()?)));
+        let id = id.and_then(read_id);
         let mut known = Vec::new();
         let _ = pool.map(|pool| {
             json::elements(pool, |entry| {
@@ -45,6 +49,7 @@ impl Greeting {
             id,
             tip,
             pool: known,
+            voices,
         }
     }
 
@@ -62,8 +67,147 @@ impl Greeting {
             canonical::hex(sink, id.as_bytes());
             sink.put(b"\"");
         }
+        sink.put(b"]");
+        put_voices(sink, &self.voices);
+        sink.put(b"}");
+    }
+}
+
+/// What is known of one of ours, for those who are connected to the same desktop nodes: of them
+/// only one speaks to each.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Voice {
+    /// Its number: the first half drawn at its start, the second the same as long as it has the same
+    /// key.
+    pub id: u64,
+    /// This was said so many seconds ago, or less.
+    pub age: u64,
+    /// Of two that tell of the same one, that with the greater count was said later.
+    pub count: u64,
+    /// It writes, is not catching up, and was not stopped.
+    pub healthy: bool,
+    /// The desktop nodes that it is connected to, by the addresses on which they listen.
+    pub desktops: Vec<SocketAddr>,
+    /// What tells the last block that came to it from one of these, as far as one did.
+    pub made: Vec<(SocketAddr, BlockMark)>,
+}
+
+/// The first 8 bytes of the hash of a block that a desktop node made. It passes none on, so where the
+/// same one comes from two addresses there is one desktop node behind both.
+pub type BlockMark = [u8; 8];
+
+impl Voice {
+    fn read(value: &RawValue) -> Option<Voice> {
+        let names = ["id", "age", "count", "healthy", "desktops"];
+        let [id, age, count, healthy, list] = json::fields(value, &names)?;
+        let number = |field: Option<&RawValue>| field.and_then(json::number).and_then(whole_number);
+        let (mut desktops, mut made) = (Vec::new(), Vec::new());
+        let _ = list.map(|list| {
+            json::elements(list, |desktop| {
+                let read = json::string(desktop).and_then(|text| read_desktop(&text));
+                if let Some((address, mark)) = read
+                    && desktops.len() < limits::VOICE_DESKTOPS
+                {
+                    desktops.push(address);
+                    made.extend(mark.map(|mark| (address, mark)));
+                }
+                Ok::<(), ()>(())
+            })
+        });
+        Some(Voice {
+            id: id.and_then(read_id)?,
+            age: number(age).unwrap_or_default(),
+            count: number(count)?,
+            healthy: healthy.is_some_and(|healthy| healthy.get() == "true"),
+            desktops,
+            made,
+        })
+    }
+
+    fn write(&self, sink: &mut impl Sink) {
+        sink.put(b"{\"id\": \"");
+        canonical::hex(sink, &self.id.to_be_bytes());
+        sink.put(b"\", ");
+        if self.age > 0 {
+            sink.put(b"\"age\": ");
+            canonical::number(sink, self.age);
+            sink.put(b", ");
+        }
+        sink.put(b"\"count\": ");
+        canonical::number(sink, self.count);
+        sink.put(match self.healthy {
+            true => b", \"healthy\": true, \"desktops\": [",
+            false => b", \"healthy\": false, \"desktops\": [",
+        });
+        for (position, desktop) in self.desktops.iter().enumerate() {
+            if position > 0 {
+                sink.put(b", ");
+            }
+            sink.put(b"\"");
+            sink.put(desktop.to_string().as_bytes());
+            if let Some((_, mark)) = self.made.iter().find(|(by, _)| by == desktop) {
+                sink.put(b"/");
+                canonical::hex(sink, mark);
+            }
+            sink.put(b"\"");
+        }
         sink.put(b"]}");
     }
+}
+
+/// An address, and what may stand behind it of a block.
+fn read_desktop(text: &[u8]) -> Option<(SocketAddr, Option<BlockMark>)> {
+    let text = str::from_utf8(text).ok()?;
+    let (address, mark) = match text.split_once('/') {
+        Some((address, mark)) => (address, Some(hex::<8>(mark.as_bytes())?)),
+        None => (text, None),
+    };
+    let address: SocketAddr = address.parse().ok()?;
+    let mark = mark.and_then(|mark| mark.as_slice().try_into().ok());
+    (address.port() > 0).then_some((address, mark))
+}
+
+/// The voices in a payload: the first of those that can be read.
+pub(super) fn read_voices(voices: Option<&RawValue>) -> Vec<Voice> {
+    let mut read = Vec::new();
+    let _ = voices.map(|voices| {
+        json::elements(voices, |voice| {
+            if read.len() < limits::VOICES {
+                read.extend(Voice::read(voice));
+            }
+            Ok::<(), ()>(())
+        })
+    });
+    read
+}
+
+/// Puts the payload of a sign of life.
+pub(super) fn put_life(sink: &mut impl Sink, tip: &Tip, voices: &[Voice]) {
+    sink.put(b"{");
+    put_tip(sink, tip);
+    put_voices(sink, voices);
+    sink.put(b"}");
+}
+
+/// Puts the field that tells them, behind others; a desktop node is told none.
+fn put_voices(sink: &mut impl Sink, voices: &[Voice]) {
+    for (position, voice) in voices.iter().enumerate() {
+        sink.put(if position > 0 {
+            b", "
+        } else {
+            b", \"voices\": ["
+        });
+        voice.write(sink);
+    }
+    if !voices.is_empty() {
+        sink.put(b"]");
+    }
+}
+
+/// The number that a node drew at its start.
+fn read_id(id: &RawValue) -> Option<u64> {
+    let bytes = hex::<8>(&json::string(id)?)?;
+    Some(u64::from_be_bytes(bytes.as_slice().try_into().ok()?))
 }
 
 /// Where a chain stands, for somebody who looks for what the two chains share: hashes of it at
@@ -127,7 +271,7 @@ pub(super) fn read_tip(length: Option<&RawValue>, tip: Option<&RawValue>) -> Opt
 }
 
 /// Puts the two fields that tell of a chain's end.
-pub(super) fn put_tip(sink: &mut impl Sink, tip: &Tip) {
+fn put_tip(sink: &mut impl Sink, tip: &Tip) {
     sink.put(b"\"length\": ");
     canonical::number(sink, tip.length);
     sink.put(b", \"tip\": \"");
@@ -138,6 +282,13 @@ pub(super) fn put_tip(sink: &mut impl Sink, tip: &Tip) {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::wire::message::{self, Message};
+
+    /// What a message with this payload says.
+    fn said(kind: &str, payload: &str) -> Message {
+        let text = format!("{{\"type\": \"{kind}\", \"payload\": {payload}}}");
+        message::read(text.as_bytes()).expect(payload).message
+    }
 
     #[test]
     fn a_locator_reaches_back_in_doubling_steps_to_block_0() {
@@ -150,5 +301,90 @@ mod tests {
         assert_eq!(heights(100_000).len(), 18);
         let most = heights(u64::MAX);
         assert!(most.len() <= limits::LOCATOR && most.last() == Some(&0));
+    }
+
+    #[test]
+    fn voices_are_read_as_they_are_written_and_what_is_malformed_there_is_left_out() {
+        let voice = |id, desktops: &[&str]| Voice {
+            id,
+            age: 0,
+            count: 4,
+            healthy: true,
+            desktops: desktops
+                .iter()
+                .map(|text| text.parse().expect("an address"))
+                .collect(),
+            made: Vec::new(),
+        };
+        let mut first = voice(255, &["10.0.0.9:6000", "[::1]:7"]);
+        first.made = vec![(first.desktops[1], *b"\x01234567\xff")];
+        let voices = vec![
+            first,
+            Voice {
+                age: 44,
+                healthy: false,
+                ..voice(u64::MAX, &[])
+            },
+        ];
+        let mut out = b"{\"length\": 1".to_vec();
+        put_voices(&mut out, &voices);
+        out.push(b'}');
+        let payload = String::from_utf8(out).expect("ASCII");
+        assert_eq!(said("pong", &payload), Message::Pong(None, voices.clone()));
+        let Message::PeerAnnounce(greeting) = said("peer_announce", &payload) else {
+            panic!("a greeting")
+        };
+        assert_eq!(greeting.voices, voices);
+        let good = "\"id\": \"00000000000000ff\", \"count\": 4";
+        for (text, expected) in [
+            ("{}".into(), vec![]),
+            ("5".into(), vec![]),
+            (
+                format!("[5, null, [], {{}}, {{{good}, \"healthy\": true}}]"),
+                vec![voice(255, &[])],
+            ),
+            ("[{\"id\": \"ff\", \"count\": 4}]".into(), vec![]),
+            (
+                "[{\"id\": \"00000000000000ff\", \"count\": -1}]".into(),
+                vec![],
+            ),
+            (
+                format!(
+                    "[{{{good}, \"x\": 1, \"healthy\": true, \"desktops\": \
+                     [5, \"a:1\", \"10.0.0.9:0\", \"10.0.0.9:1/5\", \"\\ud800\", \"10.0.0.9:6000\"]}}]"
+                ),
+                vec![voice(255, &["10.0.0.9:6000"])],
+            ),
+            (
+                format!("[{{{good}, \"healthy\": 1, \"desktops\": \"10.0.0.9:6000\"}}]"),
+                vec![Voice {
+                    healthy: false,
+                    ..voice(255, &[])
+                }],
+            ),
+        ] {
+            let read = said("ping", &format!("{{\"voices\": {text}}}"));
+            assert_eq!(read, Message::Ping(None, expected), "{text}");
+        }
+    }
+
+    #[test]
+    fn voices_are_bounded() {
+        let addresses: Vec<String> = (0..100).map(|n| format!("\"10.0.0.{n}:6000\"")).collect();
+        let one = |id| {
+            let list = addresses.join(",");
+            format!("{{\"id\": \"{id:016x}\", \"count\": 1, \"desktops\": [{list}]}}")
+        };
+        let all: Vec<String> = (0..100).map(one).collect();
+        let text = format!("{{\"voices\": [{}]}}", all.join(","));
+        let Message::Ping(_, voices) = said("ping", &text) else {
+            panic!("a ping")
+        };
+        assert_eq!(voices.len(), limits::VOICES);
+        assert!(
+            voices
+                .iter()
+                .all(|voice| voice.desktops.len() == limits::VOICE_DESKTOPS)
+        );
     }
 }

@@ -7,13 +7,10 @@ use std::borrow::Cow;
 
 use serde_json::value::RawValue;
 
-use super::extension::{self, Greeting, Locator};
+use super::content;
+use super::extension::{self, Greeting, Locator, Voice};
 use super::json::{self, TextError};
-use super::text;
-use crate::ledger::transaction::Kind;
-use crate::ledger::{
-    Block, Hash, PublicKey, RuleError, Signature, Timestamp, Tip, Transaction, Uid,
-};
+use crate::ledger::{Block, Hash, RuleError, Tip, Transaction};
 use crate::limits;
 
 /// The eight values of `type` (PROTOCOL.md section 1); a desktop node hangs up on any other.
@@ -94,10 +91,10 @@ pub enum Message {
     NewBlock(Result<Block, InvalidBlock>),
     /// `new_transaction`.
     NewTransaction(Result<Transaction, RuleError>),
-    /// `ping`, with the end of the peer's chain where it tells that.
-    Ping(Option<Tip>),
+    /// `ping`, with the end of the peer's chain and the voices where it tells them.
+    Ping(Option<Tip>, Vec<Voice>),
     /// `pong`, likewise.
-    Pong(Option<Tip>),
+    Pong(Option<Tip>, Vec<Voice>),
 }
 
 /// A line's meaning.
@@ -175,33 +172,19 @@ impl fmt::Display for BlockError {
 impl core::error::Error for BlockError {}
 
 /// A field that is missing or of the wrong type.
-struct Shape(String);
+pub(super) struct Shape(String);
 
 impl Shape {
-    fn missing(name: &str) -> Shape {
+    pub(super) fn missing(name: &str) -> Shape {
         Shape(format!("{name} is missing"))
     }
 
-    fn wrong(name: &str, expected: &str) -> Shape {
+    pub(super) fn wrong(name: &str, expected: &str) -> Shape {
         Shape(format!("{name} is not {expected}"))
     }
 
-    fn within(self, outer: &str) -> Shape {
+    pub(super) fn within(self, outer: &str) -> Shape {
         Shape(format!("{outer}{}", self.0))
-    }
-}
-
-/// A field's value as far as the types go; what is impossible about values is noted aside, so
-/// that a wrong type is found whatever the values.
-#[derive(Default)]
-struct Impossible(Option<&'static str>);
-
-impl Impossible {
-    fn unless<T>(&mut self, value: Option<T>, reason: &'static str) -> Option<T> {
-        if value.is_none() {
-            self.0.get_or_insert(reason);
-        }
-        value
     }
 }
 
@@ -220,7 +203,7 @@ pub fn block(text: &[u8]) -> Result<Block, BlockError> {
         TextError::NotJson => BlockError::NotJson,
         TextError::NotUtf8 => BlockError::Shape("a block is not UTF-8".into()),
     })?;
-    match read_block(value) {
+    match content::block(value) {
         Ok(Ok(block)) => Ok(block),
         Ok(Err(invalid)) => Err(BlockError::Rule(invalid)),
         Err(shape) => Err(BlockError::Shape(shape.within("of a block, ").0)),
@@ -247,13 +230,16 @@ fn envelope(line: &RawValue) -> Result<Envelope, Shape> {
 
 fn message(kind: MessageKind, payload: &RawValue) -> Result<Message, Shape> {
     let names = [
-        "peers", "chain", "length", "start", "id", "tip", "pool", "locator",
+        "peers", "chain", "length", "start", "id", "tip", "pool", "locator", "voices",
     ];
-    let [peers, chain, length, start, id, tip, pool, locator] =
+    let [peers, chain, length, start, id, tip, pool, locator, voices] =
         json::fields(payload, &names).ok_or_else(|| Shape::wrong("payload", "an object"))?;
     let tip = || extension::read_tip(length, tip);
+    let voices = || extension::read_voices(voices);
     Ok(match kind {
-        MessageKind::PeerAnnounce => Message::PeerAnnounce(Greeting::read(id, tip(), pool)),
+        MessageKind::PeerAnnounce => {
+            Message::PeerAnnounce(Greeting::read(id, tip(), pool, voices()))
+        }
         MessageKind::PeerList => Message::PeerList {
             peers: peer_list(peers.ok_or_else(|| Shape::missing("payload.peers"))?)?,
         },
@@ -263,13 +249,13 @@ fn message(kind: MessageKind, payload: &RawValue) -> Result<Message, Shape> {
         )),
         MessageKind::ChainResponse => chain_end(chain, length, start)?,
         MessageKind::NewBlock => {
-            Message::NewBlock(read_block(payload).map_err(|shape| shape.within("payload."))?)
+            Message::NewBlock(content::block(payload).map_err(|shape| shape.within("payload."))?)
         }
         MessageKind::NewTransaction => Message::NewTransaction(
-            new_transaction(payload).map_err(|shape| shape.within("payload."))?,
+            content::transaction(payload).map_err(|shape| shape.within("payload."))?,
         ),
-        MessageKind::Ping => Message::Ping(tip()),
-        MessageKind::Pong => Message::Pong(tip()),
+        MessageKind::Ping => Message::Ping(tip(), voices()),
+        MessageKind::Pong => Message::Pong(tip(), voices()),
     })
 }
 
@@ -316,131 +302,12 @@ fn listening_port(sender: &[u8]) -> Option<u16> {
     digits.then_some(port)
 }
 
-fn read_block(value: &RawValue) -> Result<Result<Block, InvalidBlock>, Shape> {
-    let names = [
-        "index",
-        "prev_hash",
-        "transactions",
-        "nonce",
-        "timestamp",
-        "hash",
-    ];
-    let [index, prev_hash, transactions, nonce, time, hash] =
-        json::fields(value, &names).ok_or_else(|| Shape::wrong("it", "an object"))?;
-    let mut impossible = Impossible::default();
-    let index = impossible.unless(
-        whole_number(number(index, "index")?),
-        "index is no whole number of 64 bits",
-    );
-    let prev_hash = impossible.unless(
-        digest(&string(prev_hash, "prev_hash")?),
-        "prev_hash is not 64 lower-case hexadecimal digits",
-    );
-    let list = transactions.ok_or_else(|| Shape::missing("transactions"))?;
-    let transactions = read_transactions(list, &mut impossible)?;
-    let nonce = impossible.unless(
-        whole_number(number(nonce, "nonce")?),
-        "nonce is no whole number of 64 bits",
-    );
-    let timestamp = timestamp(time, &mut impossible)?;
-    let hash = impossible.unless(
-        digest(&string(hash, "hash")?),
-        "hash is not 64 lower-case hexadecimal digits",
-    );
-    let invalid = |error| Ok(Err(InvalidBlock { index, error }));
-    if let Some(reason) = impossible.0 {
-        return invalid(RuleError::BadField(reason));
-    }
-    let block = Block {
-        index: index.expect(POSSIBLE),
-        prev_hash: prev_hash.expect(POSSIBLE),
-        transactions,
-        nonce: nonce.expect(POSSIBLE),
-        timestamp: timestamp.expect(POSSIBLE),
-        hash: hash.expect(POSSIBLE),
-    };
-    // No byte of the peer's text takes more than eight in ours.
-    let may_be_long = value.get().len() > limits::BLOCK_TEXT_MAX / 8;
-    if may_be_long && text::block_bytes(&block) > limits::BLOCK_TEXT_MAX {
-        return invalid(RuleError::TooLong);
-    }
-    Ok(Ok(block))
-}
-
-/// Why a value that was asked for through [`Impossible::unless`] is there.
-const POSSIBLE: &str = "every value that is missing has left its reason";
-
-/// Those of a block's transactions whose values are possible.
-fn read_transactions(
-    list: &RawValue,
-    impossible: &mut Impossible,
-) -> Result<Vec<Transaction>, Shape> {
-    let mut transactions = Vec::new();
-    let mut position = 0;
-    json::elements(list, |value| {
-        let read = read_transaction(value, impossible)
-            .map_err(|shape| shape.within(&format!("transactions[{position}].")))?;
-        position += 1;
-        transactions.extend(read);
-        Ok(())
-    })
-    .ok_or_else(|| Shape::wrong("transactions", "an array"))??;
-    Ok(transactions)
-}
-
-fn new_transaction(payload: &RawValue) -> Result<Result<Transaction, RuleError>, Shape> {
-    let mut impossible = Impossible::default();
-    let Some(transaction) = read_transaction(payload, &mut impossible)? else {
-        let reason = impossible.0.expect(POSSIBLE);
-        return Ok(Err(RuleError::BadField(reason)));
-    };
-    if text::transaction_bytes(&transaction) > limits::BLOCK_TEXT_MAX {
-        return Ok(Err(RuleError::TooLong));
-    }
-    Ok(Ok(transaction))
-}
-
-fn read_transaction(
-    value: &RawValue,
-    impossible: &mut Impossible,
-) -> Result<Option<Transaction>, Shape> {
-    let names = ["requester", "uid", "type", "timestamp", "signature"];
-    let [requester, uid, kind, time, signature] =
-        json::fields(value, &names).ok_or_else(|| Shape::wrong("it", "an object"))?;
-    let requester = impossible.unless(
-        hex::<65>(&string(requester, "requester")?).and_then(|point| PublicKey::from_sec1(&point)),
-        "the requester of a transaction is no point of P-256",
-    );
-    let uid = Uid::from_wtf8(string(uid, "uid")?.into_owned());
-    let kind = impossible.unless(
-        whole_number(number(kind, "type")?).and_then(Kind::from_code),
-        "the type of a transaction is neither 1 nor 2",
-    );
-    let timestamp = timestamp(time, impossible)?;
-    let signature = impossible.unless(
-        hex::<72>(&string(signature, "signature")?).and_then(|der| Signature::from_der(&der)),
-        "the signature of a transaction is not in DER",
-    );
-    let (Some(requester), Some(kind), Some(timestamp), Some(signature)) =
-        (requester, kind, timestamp, signature)
-    else {
-        return Ok(None);
-    };
-    Ok(Some(Transaction {
-        requester,
-        uid,
-        kind,
-        timestamp,
-        signature,
-    }))
-}
-
-fn string<'a>(field: Option<&'a RawValue>, name: &str) -> Result<Cow<'a, [u8]>, Shape> {
+pub(super) fn string<'a>(field: Option<&'a RawValue>, name: &str) -> Result<Cow<'a, [u8]>, Shape> {
     let value = field.ok_or_else(|| Shape::missing(name))?;
     json::string(value).ok_or_else(|| Shape::wrong(name, "a string"))
 }
 
-fn number<'a>(field: Option<&'a RawValue>, name: &str) -> Result<&'a str, Shape> {
+pub(super) fn number<'a>(field: Option<&'a RawValue>, name: &str) -> Result<&'a str, Shape> {
     let value = field.ok_or_else(|| Shape::missing(name))?;
     json::number(value).ok_or_else(|| Shape::wrong(name, "a number"))
 }
@@ -448,25 +315,6 @@ fn number<'a>(field: Option<&'a RawValue>, name: &str) -> Result<&'a str, Shape>
 /// A number without fraction and exponent; `-0` is 0, as it is to desktop nodes.
 pub(super) fn whole_number(number: &str) -> Option<u64> {
     number.parse::<i128>().ok()?.try_into().ok()
-}
-
-/// Keeps apart integers and floats, which hash differently (PROTOCOL.md section 2). std reads
-/// doubles exactly, as that section demands.
-fn timestamp(
-    field: Option<&RawValue>,
-    impossible: &mut Impossible,
-) -> Result<Option<Timestamp>, Shape> {
-    let number = number(field, "timestamp")?;
-    let timestamp = if number.contains(['.', 'e', 'E']) {
-        let value = number.parse().ok().filter(|value: &f64| value.is_finite());
-        value.map(Timestamp::Float)
-    } else {
-        number.parse().ok().map(Timestamp::Integer)
-    };
-    Ok(impossible.unless(
-        timestamp,
-        "a timestamp is neither a finite double nor an integer of 128 bits",
-    ))
 }
 
 pub(super) fn digest(text: &[u8]) -> Option<Hash> {

@@ -1,5 +1,8 @@
 use super::*;
-use crate::ledger::Identity;
+use crate::ledger::transaction::Kind;
+use crate::ledger::{Identity, Timestamp};
+use crate::limits;
+use crate::wire::text;
 
 fn line(kind: &str, payload: &str) -> String {
     format!("{{\"type\": \"{kind}\", \"payload\": {payload}, \"sender\": \"0.0.0.0:6001\"}}")
@@ -44,8 +47,14 @@ fn each_kind_is_read_with_its_payload() {
         said(&line("request_chain", "{\"chain\": 1}")),
         Message::RequestChain(None)
     );
-    assert_eq!(said(&line("ping", "{\"x\": [{}]}")), Message::Ping(None));
-    assert_eq!(said(&line("pong", "{\"peers\": 5}")), Message::Pong(None));
+    assert_eq!(
+        said(&line("ping", "{\"x\": [{}]}")),
+        Message::Ping(None, Vec::new())
+    );
+    assert_eq!(
+        said(&line("pong", "{\"peers\": 5}")),
+        Message::Pong(None, Vec::new())
+    );
     for (payload, length, start) in [
         ("{\"chain\": [], \"length\": 3}", Some(3), None),
         ("{\"length\": -1, \"chain\": [ ]}", None, None),
@@ -80,7 +89,7 @@ fn keys_may_stand_in_any_order_with_others_and_no_sender() {
     let envelope = read(text.as_bytes()).expect("a ping");
     assert_eq!(
         (envelope.message, envelope.sender),
-        (Message::Ping(None), None)
+        (Message::Ping(None, Vec::new()), None)
     );
 }
 
@@ -277,8 +286,8 @@ fn impossible_values_make_an_invalid_block() {
         ("index", "1.0".into()),
         ("index", "1e0".into()),
         ("nonce", "-1".into()),
-        ("type", "3".into()),
-        ("type", "0".into()),
+        ("type", "5".into()),
+        ("type", "-2".into()),
         ("type", "1.0".into()),
         ("timestamp", "1e400".into()),
         (
@@ -310,6 +319,76 @@ fn impossible_values_make_an_invalid_block() {
         let index = (key != "index").then_some(1);
         assert_eq!(invalid.index, index, "{text}");
     }
+}
+
+/// What makes a transaction one of a ledger with credits, and what only looks like it.
+#[test]
+fn a_block_with_credits_is_told_from_an_invalid_one() {
+    let newer = |text: &str| match block(text.as_bytes()) {
+        Err(BlockError::Rule(invalid)) => invalid.error == RuleError::Newer,
+        _ => false,
+    };
+    for kind in ["0", "3", "4"] {
+        assert!(newer(&with("type", Some(kind))), "{kind}");
+    }
+    for word in [
+        "COINBASE",
+        "GENESIS",
+        "BUYOUT_PAYMENT",
+        "ESCROW_DISTRIBUTION",
+    ] {
+        let text = with("signature", Some(&format!("\"{word}\"")));
+        assert!(newer(&text), "{text}");
+    }
+    for key in ["amount", "recipient", "accepted_offer"] {
+        for value in ["10", "0", "\"\"", "false", "{}"] {
+            let more = format!("1, \"{key}\": {value}");
+            assert!(newer(&with("type", Some(&more))), "{more}");
+        }
+        // Without a value it is an unknown key, and dropped.
+        let text = with("type", Some(&format!("1, \"{key}\": null")));
+        assert_eq!(block(text.as_bytes()), block(block_text().as_bytes()));
+        // Only in a transaction does it mean anything.
+        let text = with("index", Some(&format!("1, \"{key}\": 10")));
+        assert_eq!(block(text.as_bytes()), block(block_text().as_bytes()));
+    }
+    for other in ["5", "0.0", "\"0\"", "null"] {
+        assert!(!newer(&with("type", Some(other))), "{other}");
+    }
+    assert!(!newer(&with("signature", Some("\"coinbase\""))));
+}
+
+#[test]
+fn credits_are_found_whatever_else_is_wrong() {
+    let newer = |text: &str| match block(text.as_bytes()) {
+        Err(BlockError::Rule(invalid)) if invalid.error == RuleError::Newer => Some(invalid.index),
+        _ => None,
+    };
+    for list in [
+        "[{\"type\": 0}]".to_owned(),
+        format!("[{}, {{}}, 5, {{\"amount\": 10}}]", transaction_text()),
+        format!("[{{\"signature\": \"GENESIS\"}}, {}]", transaction_text()),
+    ] {
+        let text = with("transactions", Some(&list));
+        assert_eq!(newer(&text), Some(Some(1)), "{text}");
+        for key in ["index", "prev_hash", "nonce", "hash"] {
+            let text = text.replace(
+                &format!("\"{key}\": "),
+                &format!("\"{key}\": null, \"was\": "),
+            );
+            let index = (key != "index").then_some(1);
+            assert_eq!(newer(&text), Some(index), "{text}");
+        }
+    }
+    let wish = "{\"type\": 1, \"uid\": \"cam\", \"amount\": 10}";
+    assert_eq!(
+        said(&line("new_transaction", wish)),
+        Message::NewTransaction(Err(RuleError::Newer))
+    );
+    let Message::NewBlock(Err(invalid)) = said(&line("new_block", &with("type", Some("4")))) else {
+        panic!("a block with credits")
+    };
+    assert_eq!((invalid.index, invalid.error), (Some(1), RuleError::Newer));
 }
 
 #[test]
@@ -368,7 +447,7 @@ fn what_ours_add_is_read_and_what_is_malformed_there_is_as_if_it_were_missing() 
         hash: Hash::new([0xab; 32]),
     });
     let ping = format!("{{\"length\": 5, \"tip\": \"{hash}\"}}");
-    assert_eq!(said(&line("ping", &ping)), Message::Ping(tip));
+    assert_eq!(said(&line("ping", &ping)), Message::Ping(tip, Vec::new()));
     let announce = format!(
         "{{\"id\": \"00000000000000ff\", \"length\": 5, \"tip\": \"{hash}\", \"pool\": [\"{}\", 5, \"ab\"]}}",
         "01".repeat(16)
@@ -377,6 +456,7 @@ fn what_ours_add_is_read_and_what_is_malformed_there_is_as_if_it_were_missing() 
         id: Some(255),
         tip,
         pool: vec![crate::ledger::TransactionId::new([1; 16])],
+        voices: Vec::new(),
     };
     assert_eq!(
         said(&line("peer_announce", &announce)),
@@ -392,11 +472,15 @@ fn what_ours_add_is_read_and_what_is_malformed_there_is_as_if_it_were_missing() 
         Message::RequestChain(Some(locator))
     );
     for (kind, payload, expected) in [
-        ("ping", "{\"length\": 5, \"tip\": 7}", Message::Ping(None)),
+        (
+            "ping",
+            "{\"length\": 5, \"tip\": 7}",
+            Message::Ping(None, Vec::new()),
+        ),
         (
             "pong",
             "{\"length\": [], \"tip\": \"\"}",
-            Message::Pong(None),
+            Message::Pong(None, Vec::new()),
         ),
         (
             "request_chain",

@@ -7,8 +7,9 @@
 use core::net::SocketAddr;
 use std::rc::Rc;
 
-use super::extension::{Greeting, Locator, put_tip};
+use super::extension::{Greeting, Locator, Voice, put_life};
 use super::message::MessageKind;
+use super::room::Room;
 use super::text;
 use crate::ledger::canonical::{self, Sink};
 use crate::ledger::{Block, Tip, Transaction, tally};
@@ -25,6 +26,8 @@ pub enum Intent {
     Request,
     /// The whole chain.
     Chain,
+    /// A chain without blocks, said to have so many: it changes nothing (PROTOCOL.md section 5).
+    NoChain(u64),
     /// The chain from this height on, as far as it goes into one answer.
     Part(u64),
     /// The block at this height.
@@ -55,6 +58,8 @@ pub trait Source {
     fn greeting(&self) -> Greeting;
     /// What a request is about: our chain, or the candidate of which we have a part.
     fn locator(&mut self) -> Locator;
+    /// Who is connected to which desktop nodes; nothing for whom that does not concern.
+    fn voices(&self) -> Vec<Voice>;
     /// Addresses for a peer list.
     fn peers(&self) -> Vec<SocketAddr>;
     /// What stands in `sender`.
@@ -79,7 +84,7 @@ enum Unit {
     Announce(Greeting),
     PeerList(Vec<SocketAddr>),
     Request(Locator),
-    Ping(MessageKind, Tip),
+    Ping(MessageKind, Tip, Vec<Voice>),
     Transaction(Rc<Transaction>),
     OwnTransaction(Rc<Block>, usize),
     Block(Rc<Block>),
@@ -92,6 +97,7 @@ enum Unit {
     ChainClose {
         length: u64,
     },
+    NoChain(u64),
     /// Ends a chain that is no longer ours in the middle: a line that is not JSON is skipped by
     /// everybody (PROTOCOL.md section 1).
     ChainBreak,
@@ -127,7 +133,6 @@ pub struct Writer {
     start: usize,
     end: usize,
     sent: Sent,
-    told: Option<u64>,
 }
 
 impl Default for Writer {
@@ -140,7 +145,6 @@ impl Default for Writer {
             start: 0,
             end: 0,
             sent: Sent::default(),
-            told: None,
         }
     }
 }
@@ -150,18 +154,26 @@ impl Writer {
     pub fn push(&mut self, intent: Intent) -> Result<(), Full> {
         let answer = |intent: &Intent| matches!(intent, Intent::Chain | Intent::Part(_));
         let answering = self.is_telling() || self.queue.iter().any(answer);
-        if answer(&intent) && answering {
+        let again = matches!(intent, Intent::NoChain(_))
+            && self.queue.iter().any(|queued| *queued == intent);
+        if again || (answer(&intent) && answering) {
             return Ok(());
         }
         self.queue.push_back(intent).map_err(|_| Full)
     }
 
     /// Whether a chain, or a part of one, is on its way.
-    pub fn is_telling(&self) -> bool {
+    fn is_telling(&self) -> bool {
         matches!(
             self.progress,
             Some(Progress::Chain { .. } | Progress::Part { .. })
         )
+    }
+
+    /// Whether something waits to be sent that tells the voices, as they are then.
+    pub fn will_tell(&self) -> bool {
+        let life = [Intent::Announce, Intent::Ping, Intent::Pong];
+        self.queue.iter().any(|intent| life.contains(intent))
     }
 
     /// Forgets the blocks and transactions that wait to be sent, and the chain that would tell the
@@ -171,10 +183,25 @@ impl Writer {
         self.queue.retain(|intent| {
             matches!(
                 intent,
-                Intent::Announce | Intent::PeerList | Intent::Request | Intent::Ping | Intent::Pong
+                Intent::Announce
+                    | Intent::PeerList
+                    | Intent::NoChain(_)
+                    | Intent::Request
+                    | Intent::Ping
+                    | Intent::Pong
             )
         });
         self.queue.len() < before
+    }
+
+    /// Nothing of the chain is to leave any more: what waits is forgotten, and a chain that is on
+    /// its way breaks off.
+    pub fn withhold(&mut self) {
+        self.drop_blocks();
+        self.progress = match self.progress {
+            None | Some(Progress::OwnBlock { .. }) => None,
+            Some(_) => Some(Progress::BrokenChain { whole: false }),
+        };
     }
 
     /// The chain has changed from height `fork` on: a chain that is on its way is told anew if it
@@ -189,11 +216,6 @@ impl Writer {
             }
             _ => {}
         }
-    }
-
-    /// The length of the whole chain that was told last, once; its end may still have to leave.
-    pub fn take_told(&mut self) -> Option<u64> {
-        self.told.take()
     }
 
     /// The bytes to send now.
@@ -270,8 +292,9 @@ impl Writer {
                 Intent::Announce => Unit::Announce(source.greeting()),
                 Intent::PeerList => Unit::PeerList(source.peers()),
                 Intent::Request => Unit::Request(source.locator()),
-                Intent::Ping => Unit::Ping(MessageKind::Ping, source.tip()),
-                Intent::Pong => Unit::Ping(MessageKind::Pong, source.tip()),
+                Intent::Ping => Unit::life(MessageKind::Ping, source),
+                Intent::Pong => Unit::life(MessageKind::Pong, source),
+                Intent::NoChain(length) => Unit::NoChain(length),
                 Intent::Chain => {
                     self.progress = Some(Progress::Chain { next: 0 });
                     Unit::ChainOpen(None)
@@ -294,7 +317,7 @@ impl Writer {
                 Intent::Block(height) => match source.single(height) {
                     Some(block) => Unit::Block(block),
                     // One of ours hears by that that there is more, and asks for it.
-                    None => Unit::Ping(MessageKind::Ping, source.tip()),
+                    None => Unit::life(MessageKind::Ping, source),
                 },
                 Intent::OwnBlock(height) => {
                     self.progress = source
@@ -315,11 +338,8 @@ impl Writer {
     fn go_on(&mut self, progress: Progress, source: &mut impl Source) -> Unit {
         let length = source.tip().length;
         match progress {
-            Progress::Chain { next } if next == length => {
-                // A switch does not change it any more, even if it does not fit yet.
-                self.told = Some(length);
-                Unit::ChainClose { length }
-            }
+            // A switch does not change it any more, even if it does not fit yet.
+            Progress::Chain { next } if next == length => Unit::ChainClose { length },
             Progress::Chain { next } => {
                 let Some(block) = source.block(next) else {
                     return Unit::ChainBreak;
@@ -376,6 +396,10 @@ impl Writer {
 }
 
 impl Unit {
+    fn life(kind: MessageKind, source: &impl Source) -> Unit {
+        Unit::Ping(kind, source.tip(), source.voices())
+    }
+
     fn render(&self, sink: &mut impl Sink, sender: &str) {
         match self {
             Unit::Announce(greeting) => {
@@ -400,11 +424,9 @@ impl Unit {
                 locator.write(sink);
                 text::close(sink, sender);
             }
-            Unit::Ping(kind, tip) => {
+            Unit::Ping(kind, tip, voices) => {
                 text::open(sink, *kind);
-                sink.put(b"{");
-                put_tip(sink, tip);
-                sink.put(b"}");
+                put_life(sink, tip, voices);
                 text::close(sink, sender);
             }
             Unit::Transaction(transaction) => put_transaction(sink, transaction, sender),
@@ -438,6 +460,13 @@ impl Unit {
                 sink.put(b"}");
                 text::close(sink, sender);
             }
+            Unit::NoChain(length) => {
+                text::open(sink, MessageKind::ChainResponse);
+                sink.put(b"{\"chain\": [], \"length\": ");
+                canonical::number(sink, *length);
+                sink.put(b"}");
+                text::close(sink, sender);
+            }
             Unit::ChainBreak => sink.put(b"\n"),
         }
     }
@@ -457,30 +486,6 @@ fn put_transaction(sink: &mut impl Sink, transaction: &Transaction, sender: &str
     text::open(sink, MessageKind::NewTransaction);
     text::transaction(sink, transaction);
     text::close(sink, sender);
-}
-
-/// Takes the part of a text that fits, behind what was taken before.
-struct Room<'a> {
-    skip: usize,
-    out: &'a mut [u8],
-    filled: usize,
-    cut: bool,
-    /// Bytes of text, whether they were taken or not.
-    rendered: usize,
-}
-
-impl Sink for Room<'_> {
-    fn put(&mut self, piece: &[u8]) {
-        self.rendered += piece.len();
-        let skipped = self.skip.min(piece.len());
-        self.skip -= skipped;
-        let piece = &piece[skipped..];
-        let room = &mut self.out[self.filled..];
-        let count = piece.len().min(room.len());
-        room[..count].copy_from_slice(&piece[..count]);
-        self.filled += count;
-        self.cut |= count < piece.len();
-    }
 }
 
 #[cfg(test)]

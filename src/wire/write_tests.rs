@@ -19,6 +19,7 @@ impl Source for Chain {
             id: Some(1),
             tip: Some(self.tip()),
             pool: Vec::new(),
+            voices: self.voices(),
         }
     }
     fn locator(&mut self) -> Locator {
@@ -41,6 +42,9 @@ impl Source for Chain {
             "[::1]:7".parse().expect("an address"),
         ]
     }
+    fn voices(&self) -> Vec<Voice> {
+        Vec::new()
+    }
     fn sender(&self) -> &str {
         "0.0.0.0:6000"
     }
@@ -61,7 +65,7 @@ fn chain(length: u64, name_bytes: usize) -> Chain {
 }
 
 /// Takes everything in bites of `bite` bytes.
-fn drain(writer: &mut Writer, source: &mut Chain, bite: usize) -> String {
+fn drain(writer: &mut Writer, source: &mut impl Source, bite: usize) -> String {
     let mut out = Vec::new();
     loop {
         writer.fill(source);
@@ -130,30 +134,9 @@ fn a_chain_that_is_overtaken_by_a_switch_is_told_anew() {
     start += &drain(&mut writer, &mut source, 1 << 20);
     let lines: Vec<_> = start.lines().collect();
     assert_eq!(lines.len(), 2);
-    assert_eq!(writer.take_told(), Some(200));
     assert!(!lines[0].contains("length"), "cut before its end");
     assert!(lines[1].ends_with(r#""length": 200}, "sender": "0.0.0.0:6000"}"#));
     assert!(lines[1].contains("0707070707"));
-}
-
-#[test]
-fn a_chain_is_on_its_way_until_it_counts_as_told() {
-    // In some of them the end of the chain does not fit behind the blocks.
-    let mut cut = 0;
-    for name_bytes in 0..200 {
-        let mut source = chain(60, name_bytes);
-        let mut writer = Writer::default();
-        writer.push(Intent::Chain).expect("room");
-        writer.fill(&mut source);
-        while writer.take_told().is_none() {
-            assert!(writer.is_telling(), "{name_bytes}");
-            writer.advance(writer.pending().len());
-            writer.fill(&mut source);
-        }
-        assert!(!writer.is_telling(), "{name_bytes}");
-        cut += usize::from(!writer.pending().ends_with(b"\n"));
-    }
-    assert!(cut > 0);
 }
 
 #[test]
@@ -199,7 +182,6 @@ fn a_part_ends_at_its_limit_and_the_next_goes_on_behind_it() {
         let start = format!("{{\"start\": {told}, \"chain\": [{{\"index\": {told}, ");
         assert!(text.contains(&start), "{}", &text[..200]);
         assert!(text.ends_with("], \"length\": 2000}, \"sender\": \"0.0.0.0:6000\"}\n"));
-        assert_eq!(writer.take_told(), None);
         told += writer.sent().blocks;
         answers += 1;
     }
@@ -291,4 +273,112 @@ fn a_chain_that_breaks_behind_a_full_queue_is_told_anew_all_the_same() {
     assert_eq!(lines.len(), 2 + limits::INTENTS - 1);
     assert!(!lines[0].contains("length"), "cut before its end");
     assert!(lines[1].contains("\"length\": 200"));
+}
+
+#[test]
+fn who_is_to_hear_nothing_of_the_chain_hears_no_more_of_it() {
+    let mut source = chain(200, 10);
+    for begun in [
+        None,
+        Some(Intent::Chain),
+        Some(Intent::Part(1)),
+        Some(Intent::OwnBlock(4)),
+    ] {
+        let mut writer = Writer::default();
+        if let Some(begun) = begun {
+            writer.push(begun).expect("room");
+            writer.fill(&mut source);
+            assert!(!writer.pending().is_empty());
+        }
+        for waits in [Intent::Chain, Intent::Block(3), Intent::Transaction(0)] {
+            writer.push(waits).expect("room");
+        }
+        writer.push(Intent::Pong).expect("room");
+        writer.withhold();
+        for _ in 0..2 * limits::INTENTS {
+            writer
+                .push(Intent::NoChain(0))
+                .expect("one answers for all");
+        }
+        let text = drain(&mut writer, &mut source, 1000);
+        let mut lines: Vec<&str> = text.lines().collect();
+        let nothing = r#"{"type": "chain_response", "payload": {"chain": [], "length": 0}, "sender": "0.0.0.0:6000"}"#;
+        assert_eq!(lines.pop(), Some(nothing), "{begun:?}");
+        assert_eq!(
+            lines.pop(),
+            Some(sign_of_life(&source, "pong").trim_end()),
+            "{begun:?}"
+        );
+        if let Some(Intent::Chain | Intent::Part(_)) = begun {
+            let broken = lines.pop().expect("its beginning");
+            let short = broken.len() < 2 * limits::WRITE_BYTES;
+            assert!(short && !broken.contains("\"length\""), "it has no end");
+        }
+        assert!(writer.is_idle());
+    }
+}
+
+/// Somebody who knows as much of others as is told at most.
+struct Crowd(Chain);
+
+impl Source for Crowd {
+    fn tip(&self) -> Tip {
+        self.0.tip()
+    }
+    fn transaction(&self, number: u64) -> Option<Transaction> {
+        self.0.transaction(number)
+    }
+    fn greeting(&self) -> Greeting {
+        Greeting {
+            voices: self.voices(),
+            ..self.0.greeting()
+        }
+    }
+    fn locator(&mut self) -> Locator {
+        self.0.locator()
+    }
+    fn block(&mut self, height: u64) -> Option<Rc<Block>> {
+        self.0.block(height)
+    }
+    fn single(&mut self, height: u64) -> Option<Rc<Block>> {
+        self.0.single(height)
+    }
+    fn peers(&self) -> Vec<SocketAddr> {
+        self.0.peers()
+    }
+    fn voices(&self) -> Vec<Voice> {
+        let longest = "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535";
+        let voice = Voice {
+            age: limits::VOICE_MAX_MS / 1_000,
+            id: u64::MAX,
+            count: u64::MAX,
+            healthy: false,
+            desktops: vec![longest.parse().expect("an address"); limits::VOICE_DESKTOPS],
+            made: vec![(longest.parse().expect("an address"), [0xff; 8])],
+        };
+        vec![voice; limits::VOICES]
+    }
+    fn sender(&self) -> &str {
+        self.0.sender()
+    }
+}
+
+#[test]
+fn all_voices_leave_in_pieces_and_take_no_more_than_their_share() {
+    let mut source = Crowd(chain(1, 1));
+    let mut writer = Writer::default();
+    for intent in [Intent::Announce, Intent::Ping, Intent::Pong] {
+        assert!(!writer.will_tell());
+        writer.push(intent).expect("room");
+        assert!(writer.will_tell());
+        let text = drain(&mut writer, &mut source, limits::WRITE_BYTES);
+        assert!(text.len() < limits::TEXT_PER_TURN / 4, "{}", text.len());
+        let told = text.matches("\"healthy\": false").count();
+        assert_eq!((text.lines().count(), told), (1, limits::VOICES));
+        assert!(
+            text.contains(
+                ", \"voices\": [{\"id\": \"ffffffffffffffff\", \"age\": 45, \"count\": 18"
+            )
+        );
+    }
 }

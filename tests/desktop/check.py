@@ -1,18 +1,21 @@
-"""Runs the stand-in's own rules against the recorded words of real desktop nodes.
+"""Runs the stand-in's own rules against the recorded words of real desktop nodes, and shows that it
+has each of their faults.
 
-Usage: check.py VECTORS_DIR. Prints a line for each file; the exit code is 1 on any mismatch.
+Usage: check.py VECTORS_DIR. Prints a line for each file and for the faults; the exit code is 1 on
+any mismatch.
 """
 
 from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Iterator
 from pathlib import Path
 
-from ledger import Block, Ledger
-
-Cases = Iterator[tuple[str, bool]]  # the name of a case, and whether it holds
+from check_faults import faults
+from check_peers import habits
+from check_tools import Cases, Gates, chain_of
+from ledger import Block
+from release import CREDITS
 
 
 def numbers(text: str) -> Cases:
@@ -42,25 +45,40 @@ def blocks(text: str) -> Cases:
 
 def chain_response(text: str) -> Cases:
     message = json.loads(text)
-    ledger = Ledger()
-    yield "adopted", ledger.adopt(message["payload"]["chain"])
-    message["payload"]["chain"] = [block.to_wire() for block in ledger.chain]
+    chain, said = chain_of(Gates())
+    chain.take_chain(message["payload"])
+    yield "adopted", said[-1].startswith("[consensus ✅] adopted longer chain")
+    message["payload"]["chain"] = [block.to_wire() for block in chain.blocks]
     yield "said again", json.dumps(message) + "\n" == text
 
 
 def chain_state(text: str, response: str) -> Cases:
     state = json.loads(text)
-    ledger = Ledger()
-    yield "adopted", ledger.adopt(json.loads(response)["payload"]["chain"])
-    yield "length", len(ledger.chain) == state["length"]
-    yield "tip", ledger.chain[-1].hash == state["tip"]
-    yield "reserved", ledger.items(reserved=True) == sorted(state["reserved"])
-    yield "available", ledger.items(reserved=False) == sorted(state["available"])
+    chain, _ = chain_of(Gates())
+    chain.take_chain(json.loads(response)["payload"])
+    yield "length", len(chain.blocks) == state["length"]
+    yield "tip", chain.blocks[-1].hash == state["tip"]
+    yield "reserved", chain.items().listed(reserved=True) == sorted(state["reserved"])
+    yield "available", chain.items().listed(reserved=False) == sorted(state["available"])
 
 
 def verdicts(text: str) -> Cases:
     for case in json.loads(text):
-        yield case["name"], Ledger().adopt(case["chain"]) == case["desktop_accepts"]
+        chain, said = chain_of(Gates())
+        chain.take_chain({"chain": case["chain"], "length": len(case["chain"])})
+        adopted = "adopted" in said[-1]
+        yield case["name"], adopted == case["desktop_accepts"]
+
+
+def verdicts_with_credits(text: str) -> Cases:
+    """Release 0.0.3 minds work and times as well."""
+    for case in json.loads(text):
+        times = [block["timestamp"] for block in case["chain"]]
+        minds = case["name"] == "no proof of work" or times != sorted(times)
+        chain, said = chain_of(Gates(), CREDITS)
+        chain.take_chain({"chain": case["chain"], "length": len(case["chain"])})
+        wanted = case["desktop_accepts"] and not minds
+        yield case["name"], ("adopted" in said[-1]) == wanted
 
 
 def main() -> int:
@@ -80,6 +98,9 @@ def main() -> int:
         "chain_response.line": chain_response(response),
         "chain_state.json": chain_state(read("chain_state.json"), response),
         "verdicts.json": verdicts(read("verdicts.json")),
+        "verdicts.json, release 0.0.3": verdicts_with_credits(read("verdicts.json")),
+        "faults": faults(),
+        "habits": habits(),
     }
     healthy = True
     for name, check in checks.items():

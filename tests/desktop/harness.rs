@@ -73,6 +73,20 @@ impl Process {
         self.said.lock().text.clone()
     }
 
+    /// Everything it wrote to standard error so far.
+    #[allow(dead_code)]
+    pub fn complained(&self) -> String {
+        self.complained.lock().text.clone()
+    }
+
+    /// Waits until it has said `text` so often.
+    #[allow(dead_code)]
+    pub fn wait_for_count(&self, text: &str, count: usize) {
+        self.wait_until(text, |said| {
+            (said.matches(text).count() >= count).then_some(())
+        });
+    }
+
     /// Waits until it has said `text`, at whatever time.
     pub fn wait_for(&self, text: &str) {
         self.wait_until(text, |said| said.contains(text).then_some(()));
@@ -175,14 +189,14 @@ impl Process {
     }
 
     /// What it said, with what was typed where it was typed; without the menu and what answers a
-    /// look at the status, which is taken all the time.
+    /// look at status, items and peers, which is taken all the time.
     fn transcript(&self) -> String {
         let (said, complained) = (self.said(), self.complained.lock().text.clone());
         let mut text = String::new();
         let mut at = 0;
         for (position, line) in &self.typed {
             text += &said[at..*position];
-            if !["3", "4", "9"].contains(&line.as_str()) {
+            if !["3", "4", "7", "9"].contains(&line.as_str()) {
                 text += &format!("\u{ab}{line}\u{bb}");
             }
             at = *position;
@@ -199,7 +213,8 @@ impl Process {
                 "available items: ",
             ];
             let empty = ["", "select > "].contains(line);
-            !menu && !empty && !noise.iter().any(|start| line.starts_with(start))
+            let peer = line.contains(" (we dialed), ") || line.contains(" (dialed us");
+            !menu && !empty && !peer && !noise.iter().any(|start| line.starts_with(start))
         });
         let lines: Vec<&str> = lines.collect();
         format!(

@@ -8,12 +8,13 @@ use std::path::Path;
 use std::thread;
 use std::time::{Duration, Instant};
 
+use blx::ledger::{Block, Transaction, TransactionId};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
 use crate::harness::{LIMIT, Status};
 use crate::nodes::{Node, Place, desktop_from};
-use crate::peer::{Person, block_text};
+use crate::peer::{Peer, Person, block_text, chain_of, plain};
 use crate::relay::Relay;
 use crate::runner;
 
@@ -279,4 +280,21 @@ pub fn exported(directory: &Path, arguments: &[&str]) -> Vec<Value> {
         .expect("the program starts");
     assert!(output.status.success(), "{output:?}");
     serde_json::from_slice(&output.stdout).expect("an array of blocks")
+}
+
+/// In each block of the one chain are the transactions of the other one, in their order.
+pub fn assert_same_content(blx: &Node, desktop: &Node) {
+    let mut theirs = Peer::dial(desktop.port);
+    theirs.say(&plain("request_chain"));
+    let theirs = chain_of(&theirs.expect("chain_response"));
+    let mut ours = Peer::dial(blx.port);
+    ours.greet();
+    let ours = ours.chain();
+    assert_eq!(ours.len(), theirs.len());
+    let signed = |block: &Block| -> Vec<TransactionId> {
+        block.transactions.iter().map(Transaction::id).collect()
+    };
+    for (ours, theirs) in ours.iter().zip(&theirs) {
+        assert_eq!(signed(ours), signed(theirs), "{ours:?} {theirs:?}");
+    }
 }

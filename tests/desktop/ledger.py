@@ -8,9 +8,8 @@ from __future__ import annotations
 import hashlib
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
-from enum import IntEnum
 from itertools import count, pairwise
 from typing import Any
 
@@ -19,16 +18,15 @@ from cryptography.hazmat.primitives.asymmetric import ec
 from cryptography.hazmat.primitives.hashes import SHA256
 from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat
 
+from release import FIRST, Kind, Release
+
 DIFFICULTY = 2
 NO_HASH = "0" * 64
 CURVE = ec.SECP256R1()
 SCHEME = ec.ECDSA(SHA256())
 MALFORMED = (KeyError, TypeError, ValueError)  # what `from_wire` raises on a wrong shape
 
-
-class Kind(IntEnum):
-    REQUEST = 1
-    RELEASE = 2
+Extras = tuple[tuple[str, Any], ...]
 
 
 @dataclass(frozen=True)
@@ -38,21 +36,30 @@ class Transaction:
     kind: Kind
     timestamp: int | float
     signature: str
+    extras: Extras = ()
 
     @classmethod
-    def signed(cls, key: ec.EllipticCurvePrivateKey, kind: Kind, uid: str) -> Transaction:
-        unsigned = cls(write_key(key.public_key()), uid, kind, time.time(), "")
+    def signed(
+        cls, key: ec.EllipticCurvePrivateKey, kind: Kind, uid: str, extras: Extras = ()
+    ) -> Transaction:
+        unsigned = cls(write_key(key.public_key()), uid, kind, time.time(), "", extras)
         return replace(unsigned, signature=key.sign(unsigned.signed_text().encode(), SCHEME).hex())
 
     @classmethod
-    def from_wire(cls, wire: Any) -> Transaction:
+    def from_wire(cls, wire: Any, release: Release = FIRST) -> Transaction:
         """Takes upper-case hex and uncompressed points too, and normalises them."""
+        kind, signature = Kind(wire["type"]), expect(wire["signature"], str)
+        if kind not in release.kinds:
+            raise ValueError(f"no release {release.name} has transactions of type {kind}")
+        if signature not in release.words:
+            signature = bytes.fromhex(signature).hex()
         return cls(
             requester=write_key(read_key(wire["requester"])),
             uid=expect(wire["uid"], str),
-            kind=Kind(wire["type"]),
+            kind=kind,
             timestamp=expect(wire["timestamp"], int, float),
-            signature=bytes.fromhex(wire["signature"]).hex(),
+            signature=signature,
+            extras=tuple((name, wire[name]) for name in release.extras if name in wire),
         )
 
     def to_wire(self) -> dict[str, Any]:
@@ -60,12 +67,15 @@ class Transaction:
 
     def unsigned(self) -> dict[str, Any]:
         keys = ("requester", "uid", "type", "timestamp")
-        return dict(zip(keys, (self.requester, self.uid, self.kind, self.timestamp)))
+        plain = dict(zip(keys, (self.requester, self.uid, self.kind, self.timestamp)))
+        return plain | dict(self.extras)
 
     def signed_text(self) -> str:
         return json.dumps(self.unsigned(), sort_keys=True)
 
-    def verifies(self) -> bool:
+    def verifies(self, release: Release = FIRST) -> bool:
+        if self.signature in release.words:
+            return True
         signature, text = bytes.fromhex(self.signature), self.signed_text().encode()
         try:
             read_key(self.requester).verify(signature, text, SCHEME)
@@ -93,11 +103,21 @@ class Block:
         return next(block for block in hashed if block.hash.startswith("0" * difficulty))
 
     @classmethod
-    def from_wire(cls, wire: Any) -> Block:
+    def genesis(cls, key: ec.EllipticCurvePrivateKey, release: Release) -> Block:
+        grants: tuple[Transaction, ...] = ()
+        if Kind.GRANT in release.kinds:
+            name = write_key(key.public_key())
+            extras = (("amount", 100), ("recipient", name))
+            grants = (Transaction(name, "credits", Kind.GRANT, time.time(), "GENESIS", extras),)
+        return cls.mined(0, NO_HASH, grants, difficulty=0)
+
+    @classmethod
+    def from_wire(cls, wire: Any, release: Release = FIRST) -> Block:
+        transactions = (Transaction.from_wire(tx, release) for tx in wire["transactions"])
         return cls(
             index=expect(wire["index"], int),
             prev_hash=expect(wire["prev_hash"], str),
-            transactions=tuple(map(Transaction.from_wire, wire["transactions"])),
+            transactions=tuple(transactions),
             nonce=expect(wire["nonce"], int),
             timestamp=expect(wire["timestamp"], int, float),
             hash=expect(wire["hash"], str),
@@ -119,63 +139,58 @@ class Block:
         return hashlib.sha256(self.canonical().encode()).hexdigest()
 
 
-class Ledger:
-    """A chain that starts with a genesis block of its own, and the items it tells of."""
+class Items:
+    """Every item that the transactions so far made known, and whether it is reserved."""
 
-    def __init__(self, wire: list[Any] | None = None) -> None:
-        """`wire` is a chain that it had before; nothing of it is checked."""
-        self.chain = [Block.from_wire(block) for block in wire or ()]
-        self.chain = self.chain or [Block.mined(0, NO_HASH, (), difficulty=0)]
-        self._reserved: dict[str, bool] = {}  # every uid seen, and whether it is reserved now
-        self._replay()
+    def __init__(self, blocks: Iterable[Block], release: Release = FIRST) -> None:
+        self._hold_amount = release.hold_amount
+        self._reserved: dict[str, bool] = {}
+        for block in blocks:
+            for transaction in block.transactions:
+                self.apply(transaction)
 
-    def items(self, reserved: bool) -> list[str]:
+    def listed(self, reserved: bool) -> list[str]:
         return sorted(uid for uid, is_reserved in self._reserved.items() if is_reserved == reserved)
 
     def allows(self, kind: Kind, uid: str) -> bool:
         return self._reserved.get(uid, False) == (kind is Kind.RELEASE)
 
-    def extend(self, transactions: tuple[Transaction, ...]) -> Block | None:
-        """Mines a block of `transactions`, or does nothing if one of them is not in order."""
-        before = dict(self._reserved)
-        for transaction in transactions:
-            if not self.allows(transaction.kind, transaction.uid) or not transaction.verifies():
-                self._reserved = before
-                return None
-            self._apply(transaction)
-        block = Block.mined(len(self.chain), self.chain[-1].hash, transactions, DIFFICULTY)
-        self.chain.append(block)
-        return block
-
-    def adopt(self, wire: list[Any]) -> bool:
-        """Takes a chain in place of its own if it is longer and valid."""
-        try:
-            chain = [Block.from_wire(block) for block in wire]
-        except MALFORMED:
+    def apply(self, transaction: Transaction) -> bool:
+        """False for one that has no effect in a whole chain, and no place in a single block."""
+        if transaction.kind not in (Kind.REQUEST, Kind.RELEASE):
+            return True
+        if not self.allows(transaction.kind, transaction.uid):
             return False
-        if len(chain) <= len(self.chain) or not is_valid(chain):
-            return False
-        self.chain = chain
-        self._replay()
+        if transaction.kind is Kind.REQUEST and not self._holds(transaction):
+            return True
+        self._reserved[transaction.uid] = transaction.kind is Kind.REQUEST
         return True
 
-    def _replay(self) -> None:
-        self._reserved.clear()
-        for block in self.chain:
-            for transaction in block.transactions:
-                self._apply(transaction)
-
-    def _apply(self, transaction: Transaction) -> None:
-        self._reserved[transaction.uid] = transaction.kind is Kind.REQUEST
+    def _holds(self, transaction: Transaction) -> bool:
+        amount = dict(transaction.extras).get("amount", 0)
+        return isinstance(amount, (int, float)) and amount >= self._hold_amount
 
 
-def is_valid(chain: Sequence[Block]) -> bool:
-    """Looks at hashes, links and signatures; not at indexes, proof of work or items."""
+def is_valid(chain: Sequence[Block], release: Release = FIRST) -> bool:
+    """Looks neither at indexes nor at items: a transaction that is void there is no fault."""
     return (
-        all(block.hash == block.digest() for block in chain)
-        and all(before.hash == block.prev_hash for before, block in pairwise(chain))
-        and all(transaction.verifies() for block in chain for transaction in block.transactions)
+        bool(chain)
+        and first_bad(chain) is None
+        and all(tx.verifies(release) for block in chain for tx in block.transactions)
+        and (not release.checks_work or all(block.hash.startswith("00") for block in chain[1:]))
+        and (
+            not release.checks_times
+            or all(before.timestamp <= block.timestamp for before, block in pairwise(chain))
+        )
     )
+
+
+def first_bad(chain: Sequence[Block]) -> int | None:
+    """Where a chain stops being one: a hash that is not its block's, or a link that is none."""
+    for at, block in enumerate(chain):
+        if block.hash != block.digest() or (at and block.prev_hash != chain[at - 1].hash):
+            return at
+    return None
 
 
 def read_key(requester: str) -> ec.EllipticCurvePublicKey:

@@ -4,6 +4,7 @@
 mod harness;
 mod lan;
 mod meetings;
+mod newer;
 mod nodes;
 // The tests of the real binary use the rest of it.
 #[allow(dead_code)]
@@ -12,10 +13,12 @@ mod peer;
 // The benchmark uses the rest of it.
 #[allow(dead_code)]
 mod relay;
+mod rows;
 #[path = "../runner.rs"]
 mod runner;
 mod splits;
 mod streams;
+mod street;
 // The benchmark uses the rest of it.
 #[allow(dead_code)]
 #[path = "../bench/usage.rs"]
@@ -23,6 +26,7 @@ mod usage;
 
 use std::path::Path;
 
+use lan::assert_same_content;
 use nodes::{Node, Place, desktop, python, script, wait_in_step};
 
 /// Said when transactions of ours fell out of the chain, or a peer broke a rule.
@@ -34,7 +38,7 @@ const TROUBLE: [&str; 4] = [
 ];
 
 #[test]
-fn the_stand_in_keeps_to_the_recorded_words() {
+fn the_stand_in_keeps_to_the_recorded_words_and_has_the_faults() {
     let Some(python) = python() else { return };
     let vectors = Path::new(env!("CARGO_MANIFEST_DIR")).join("tests/vectors");
     let output = script(&python, "check.py").arg(vectors).output();
@@ -42,7 +46,13 @@ fn the_stand_in_keeps_to_the_recorded_words() {
     let said = String::from_utf8_lossy(&output.stdout);
     let complained = String::from_utf8_lossy(&output.stderr);
     assert!(output.status.success(), "{said}{complained}");
-    assert!(said.contains("verdicts.json: 23 of 23 hold"), "{said}");
+    for line in [
+        "verdicts.json: 23 of 23 hold",
+        "faults: 31 of 31 hold",
+        "habits: 24 of 24 hold",
+    ] {
+        assert!(said.contains(line), "{said}");
+    }
 }
 
 #[test]
@@ -72,7 +82,8 @@ fn use_in_turn(blx: &mut Node, desktop: &mut Node) {
 
     desktop.release("laptop-001");
     let states = wait_in_step(&mut [blx, desktop], 3, 0, 1);
-    assert_eq!(states[0].tip, states[1].tip, "we adopted its chain");
+    assert_ne!(states[0].tip, states[1].tip, "its block was made anew");
+    assert_same_content(blx, desktop);
     blx.assert_available(&["laptop-001"]);
 
     desktop.request_all(&["cam-1", "cam-2", "tripod"]);
@@ -92,6 +103,7 @@ fn use_in_turn(blx: &mut Node, desktop: &mut Node) {
         desktop.request(&format!("theirs-{round}"));
         wait_in_step(&mut [blx, desktop], 8 + 2 * round, 6 + 2 * round, 2);
     }
+    assert_same_content(blx, desktop);
     blx.assert_never_said(&TROUBLE);
     desktop.assert_never_said(&TROUBLE);
 }
@@ -295,8 +307,8 @@ fn a_release_that_somebody_made_before_us_is_reported() {
         "[consensus] your release of saw lost to {} at block 2\n",
         desktop.short_key()
     ));
-    let states = wait_in_step(&mut [&mut blx, &mut desktop], 4, 2, 1);
-    assert_eq!(states[0].tip, states[1].tip);
+    wait_in_step(&mut [&mut blx, &mut desktop], 4, 2, 1);
+    assert_same_content(&blx, &desktop);
 }
 
 #[test]

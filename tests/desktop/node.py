@@ -1,6 +1,7 @@
-"""A stand-in for the 0.0.1 desktop node: its words, rules and menu, for tests over real sockets.
+"""A stand-in for the desktop node: its words, rules, menu and faults, for tests over real sockets.
 It has that node's habits, the loose ones too; it is not a reference for how a node should behave.
-Its chain and key live in memory and start anew with the process; it never acts without its user.
+A key is made at each start. Nothing is dialed, and nothing done but the window's asking, without
+its user.
 """
 
 from __future__ import annotations
@@ -9,132 +10,84 @@ import argparse
 import json
 import os
 import socket
-import sys
 import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Callable
 from contextlib import suppress
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from cryptography.hazmat.primitives.asymmetric import ec
 
-from ledger import CURVE, MALFORMED, Kind, Ledger, Transaction, is_valid, write_key
+from chain import Chain, ChainFile, Pace
+from console import DONE, MENU, REFUSED, Console
+from ledger import CURVE, MALFORMED, Transaction, write_key
+from peers import Disconnect, Journal, Peer, Peers
+from release import FIRST, RELEASES, Kind, Release
 
-READ_SIZE = 4096
 DIAL_SECONDS = 5.0
-MENU = """\
-=== Blockchain Node (Port {port}) ===
-1. request (single)
-2. release (single)
-3. list reserved items
-4. list available items
-5. request (multiple)
-6. connect to peer
-7. list connected peers
-8. sync chain from network (consensus)
-9. report blockchain status
-10. exit
-
-select > """
-DONE = {Kind.REQUEST: "✅ requested {}", Kind.RELEASE: "✅ released {}"}
-REFUSED = {
-    Kind.REQUEST: "❌ item {} is not available.",
-    Kind.RELEASE: "❌ item {} is ready for request.",
-}
+# What a window of the release with credits offers for an item; a console offers nothing.
+OFFER = 10
 
 
-class Disconnect(Exception):
-    """The peer said something that a desktop node answers by closing the connection."""
+@dataclass
+class Manner:
+    """What is chosen when it is started."""
 
-
-class Console:
-    """Whole lines out, answers in. A prompt stays open until its answer or the next line."""
-
-    def __init__(self) -> None:
-        self._lock = threading.Lock()
-        self._prompt_open = False
-        sys.stdin.reconfigure(encoding="utf-8", errors="replace")
-        sys.stdout.reconfigure(encoding="utf-8", errors="backslashreplace")
-
-    def say(self, *lines: str) -> None:
-        self._write("".join(line + "\n" for line in lines), prompt=False)
-
-    def ask(self, prompt: str) -> str:
-        self._write(prompt, prompt=True)
-        answer = sys.stdin.readline()
-        if not answer:
-            raise EOFError
-        if sys.stdin.isatty():  # the terminal's echo ended the line; a pipe has none
-            self._prompt_open = False
-        return answer.strip()
-
-    def _write(self, text: str, prompt: bool) -> None:
-        if not text:
-            return
-        with self._lock:
-            sys.stdout.write("\n" + text if self._prompt_open else text)
-            sys.stdout.flush()
-            self._prompt_open = prompt
-
-
-class Peer:
-    """One connection. `address` is what was dialed, or the far end's ephemeral port."""
-
-    def __init__(self, sock: socket.socket, address: str) -> None:
-        self.address = address
-        self._sock = sock
-        self._send_lock = threading.Lock()
-
-    def send(self, message: dict[str, Any]) -> None:
-        """A peer that is gone is noticed, and forgotten, by whoever reads from it."""
-        with self._send_lock, suppress(OSError):
-            self._sock.sendall(json.dumps(message).encode() + b"\n")
-
-    def lines(self) -> Iterator[str]:
-        """Decodes each read on its own, so a character cut by a read is invalid UTF-8."""
-        pending: list[str] = []
-        while chunk := self._sock.recv(READ_SIZE):
-            head, *rest = chunk.decode().split("\n")
-            pending.append(head)
-            for tail in rest:
-                yield "".join(pending)
-                pending = [tail]
-
-    def close(self) -> None:
-        with suppress(OSError):
-            self._sock.shutdown(socket.SHUT_RDWR)
-        self._sock.close()
+    bind: str = "0.0.0.0"
+    port: int = 0
+    release: Release = FIRST
+    window: bool = False
+    look: float = 5.0
+    ask: float = 30.0
+    pace: Pace = field(default_factory=Pace)
+    chain: Path | None = None
+    file: Path | None = None
+    log: Path | None = None
 
 
 class Node:
-    """Ledger and peers, behind one lock; a thread accepts and one thread reads each peer."""
+    """A thread accepts, one reads each peer, one looks at the chain: and each changes it."""
 
-    def __init__(self, bind: str, port: int, ledger: Ledger, console: Console) -> None:
-        self._listener = socket.create_server((bind, port))
-        self.port: int = self._listener.getsockname()[1]
-        self._sender = f"{bind}:{self.port}"
-        self._console = console
+    def __init__(self, manner: Manner, say: Callable[..., None]) -> None:
+        self._manner = manner
+        self._say = say
         self._key = ec.generate_private_key(CURVE)
-        self._lock = threading.Lock()
-        self._ledger = ledger
-        self._peers: list[Peer] = []
-        console.say(f"listening on {self._sender}")
-        threading.Thread(target=self._accept, daemon=True).start()
+        wire = json.loads(manner.chain.read_bytes()) if manner.chain else None
+        file = ChainFile(manner.file)
+        self.chain = Chain(self._key, manner.release, say, manner.pace, file, wire)
+        self._peers = Peers()
+        self._journal = Journal(manner.log)
+        self._listener = socket.create_server((manner.bind, manner.port))
+        self.port: int = self._listener.getsockname()[1]
+        self._sender = f"{manner.bind}:{self.port}"
+        say(f"listening on {self._sender}")
+        self._begin(self._accept)
+        self._begin(self._repeat, manner.look, manner.look, self.chain.look)
+        if manner.window:
+            self._begin(self._repeat, manner.ask / 3, manner.ask, self.sync)
 
     # What its user does.
 
     def submit(self, kind: Kind, uids: list[str]) -> None:
         """One block of the items that may be requested or released, and a word on every item."""
-        with self._lock:
-            allowed = [uid for uid in uids if self._ledger.allows(kind, uid)]
-            signed = tuple(Transaction.signed(self._key, kind, uid) for uid in allowed)
-            block = self._ledger.extend(signed) if signed else None
-        if block:
-            self._broadcast("new_block", block.to_wire())
-        self._console.say(*((DONE if u in allowed else REFUSED)[kind].format(u) for u in uids))
+        items = self.chain.items()
+        allowed = [uid for uid in uids if items.allows(kind, uid)]
+        offers = self._manner.window and "amount" in self._manner.release.extras
+        extras = (("amount", OFFER),) if offers and kind is Kind.REQUEST else ()
+        signed = tuple(Transaction.signed(self._key, kind, uid, extras) for uid in allowed)
+        if signed:
+            self.chain.make(signed)
+            # Not the block that was made: whatever is the last one by now.
+            last = self.chain.blocks[-1]
+            self._broadcast("new_block", last.to_wire())
+            untold = [tx.uid for tx in signed if tx not in last.transactions]
+            self._say(*(f"[aid] told to nobody: {uid}" for uid in untold))
+        self._say(*((DONE if u in allowed else REFUSED)[kind].format(u) for u in uids))
 
     def connect(self, host: str, port: str) -> None:
-        address = f"{host}:{port}"
+        name = f"{host}:{port}"
         sock = socket.socket(socket.AF_INET, socket.SOCK_STREAM)
         try:
             sock.settimeout(DIAL_SECONDS)
@@ -142,52 +95,54 @@ class Node:
             sock.settimeout(None)
         except (OSError, OverflowError, ValueError) as error:
             sock.close()
-            self._console.say(f"❌ could not connect to {address}: {error}")
+            self._say(f"❌ could not connect to {name}: {error}")
             return
-        peer = self._welcome(sock, address)
+        peer = self._welcome(sock, name)
         self._send(peer, "peer_announce", {})
-        self._console.say(f"✅ connected to {address}")
+        self._say(f"✅ connected to {name}")
 
     def sync(self) -> None:
         self._broadcast("request_chain", {})
 
     def list_items(self, reserved: bool) -> None:
-        with self._lock:
-            self._list(self._ledger.items(reserved))
+        self._list(self.chain.items().listed(reserved))
 
     def list_peers(self) -> None:
-        with self._lock:
-            self._list([peer.address for peer in self._peers])
+        self._list(self._peers.names())
 
     def report(self) -> None:
-        with self._lock:
-            chain = self._ledger.chain
-            self._console.say(
-                f"[status] blockchain is {'A-OK! 😁' if is_valid(chain) else 'CORRUPTED! ⚠️'}",
-                f"[status] block count: {len(chain)}",
-                f"[status] reserved items: {len(self._ledger.items(reserved=True))}",
-                f"[status] available items: {len(self._ledger.items(reserved=False))}",
-                f"[status] connected peers: {len(self._peers)}",
-                # Aids for tests; desktop nodes do not say these.
-                f"[status] tip: {chain[-1].hash}",
-                f"[status] node key: {write_key(self._key.public_key())}",
-            )
+        items, blocks = self.chain.items(), list(self.chain.blocks)
+        spoiled = ", ".join(f"{how} {count}" for how, count in self.chain.spoiled.items())
+        self._say(
+            f"[status] blockchain is {'A-OK! 😁' if self.chain.is_whole() else 'CORRUPTED! ⚠️'}",
+            f"[status] block count: {len(blocks)}",
+            f"[status] reserved items: {len(items.listed(reserved=True))}",
+            f"[status] available items: {len(items.listed(reserved=False))}",
+            f"[status] connected peers: {len(self._peers)}",
+            # Aids for tests; desktop nodes do not say these.
+            f"[status] spoiled: {spoiled}",
+            f"[status] tip: {blocks[-1].hash}",
+            f"[status] node key: {write_key(self._key.public_key())}",
+        )
 
     def _list(self, entries: list[str]) -> None:
-        self._console.say(*(f"  - {entry}" for entry in entries))
+        self._say(*(f"  - {entry}" for entry in entries))
 
     # What its peers say.
 
     def _accept(self) -> None:
         while True:
             sock, (host, port) = self._listener.accept()
-            self._welcome(sock, f"{host}:{port}")
+            peers_max = self._manner.release.peers_max
+            if peers_max is not None and len(self._peers) >= peers_max:
+                sock.close()
+            else:
+                self._welcome(sock, f"{host}:{port}")
 
-    def _welcome(self, sock: socket.socket, address: str) -> Peer:
-        peer = Peer(sock, address)
-        with self._lock:
-            self._peers.append(peer)
-        threading.Thread(target=self._serve, args=(peer,), daemon=True).start()
+    def _welcome(self, sock: socket.socket, name: str) -> Peer:
+        peer = Peer(sock, name, self._journal, self._manner.release.line_max)
+        self._peers.add(peer)
+        self._begin(self._serve, peer)
         return peer
 
     def _serve(self, peer: Peer) -> None:
@@ -197,8 +152,7 @@ class Node:
         except (Disconnect, OSError, RecursionError, UnicodeDecodeError):
             pass
         finally:
-            with self._lock:
-                self._peers.remove(peer)
+            self._peers.remove(peer)
             peer.close()
 
     def _receive(self, peer: Peer, line: str) -> None:
@@ -211,19 +165,19 @@ class Node:
         payload = message["payload"]
         match message.get("type"):
             case "peer_announce":
-                with self._lock:
-                    others = [other.address for other in self._peers if other is not peer]
+                others = [name for name in self._peers.names() if name != peer.name]
                 self._send(peer, "peer_list", {"peers": others})
             case "request_chain":
-                with self._lock:
-                    chain = [block.to_wire() for block in self._ledger.chain]
+                chain = [block.to_wire() for block in list(self.chain.blocks)]
                 self._send(peer, "chain_response", {"chain": chain, "length": len(chain)})
             case "ping":
                 self._send(peer, "pong", {})
             case "new_block":
-                self._on_new_block(payload)
+                with suppress(*MALFORMED):
+                    self.chain.take_block(payload)
             case "chain_response":
-                self._on_chain_response(payload)
+                with suppress(AttributeError, *MALFORMED):
+                    self.chain.take_chain(payload)
             case "new_transaction":
                 self._on_new_transaction(payload)
             case "peer_list" | "pong":
@@ -231,41 +185,31 @@ class Node:
             case _:
                 raise Disconnect
 
-    def _on_new_block(self, payload: Any) -> None:
-        """Of a peer's block only the index and the transactions count: it mines its own of them."""
-        with self._lock, suppress(*MALFORMED):
-            if payload["index"] != len(self._ledger.chain):
-                return
-            transactions = tuple(map(Transaction.from_wire, payload["transactions"]))
-            if block := self._ledger.extend(transactions):
-                self._console.say(f"[network 📦] received and added block #{block.index}")
-
-    def _on_chain_response(self, payload: Any) -> None:
-        with self._lock, suppress(*MALFORMED):
-            ours, theirs = len(self._ledger.chain), len(payload["chain"])
-            heard = f"[consensus 📡] received chain (length {theirs}) vs ours (length {ours})"
-            if theirs <= ours:
-                verdict = "[consensus ℹ️] kept current chain (already longest)"
-            elif self._ledger.adopt(payload["chain"]):
-                verdict = f"[consensus ✅] adopted longer chain ({theirs} blocks)"
-            else:
-                verdict = "[consensus ❌] peer chain failed validation"
-            self._console.say(heard, verdict)
-
     def _on_new_transaction(self, payload: Any) -> None:
+        if self._manner.window:
+            return
         with suppress(*MALFORMED):
-            transaction = Transaction.from_wire(payload)
+            transaction = Transaction.from_wire(payload, self._manner.release)
             deed = transaction.kind.name.lower()
-            self._console.say(f"[network 📨] received transaction: {deed} {transaction.uid}")
+            self._say(f"[network 📨] received transaction: {deed} {transaction.uid}")
 
     def _send(self, peer: Peer, type_: str, payload: dict[str, Any]) -> None:
         peer.send({"type": type_, "payload": payload, "sender": self._sender})
 
     def _broadcast(self, type_: str, payload: dict[str, Any]) -> None:
-        with self._lock:
-            peers = list(self._peers)
-        for peer in peers:
+        for peer in self._peers:
             self._send(peer, type_, payload)
+
+    # Its threads.
+
+    def _begin(self, work: Callable[..., None], *arguments: Any) -> None:
+        threading.Thread(target=work, args=arguments, daemon=True).start()
+
+    def _repeat(self, first: float, pause: float, work: Callable[[], None]) -> None:
+        time.sleep(first)
+        while True:
+            work()
+            time.sleep(pause)
 
 
 def run_menu(node: Node, console: Console) -> None:
@@ -296,16 +240,44 @@ def run_menu(node: Node, console: Console) -> None:
                 console.say("❌ invalid selection.")
 
 
+def milliseconds(text: str) -> tuple[float, float]:
+    low, _, high = text.partition("-")
+    return float(low) / 1000, float(high or low) / 1000
+
+
+def manner() -> Manner:
+    parser = argparse.ArgumentParser(description="A stand-in for the desktop node.")
+    option = parser.add_argument
+    option("--bind", default="0.0.0.0", metavar="ADDR", help="default: %(default)s")
+    option("port", type=int, metavar="PORT", help="0 takes any free port")
+    option("--release", choices=RELEASES, default="0.0.1", help="default: %(default)s")
+    option("--window", action="store_true", help="the manner of the front end that asks by itself")
+    option("--look", type=float, metavar="SECONDS", help="between two of its monitor: 5, window 10")
+    option("--ask", type=float, default=30.0, metavar="SECONDS", help="between two of a window: 30")
+    option("--handling", type=milliseconds, default="3-50", metavar="MS[-MS]", help="of mining")
+    option("--late", type=int, default=25, metavar="PERCENT", help="that read the tip after that")
+    option("--chain", type=Path, metavar="FILE", help="the blocks to start with")
+    option("--file", type=Path, metavar="FILE", help="where all blocks are saved after each one")
+    option("--log", type=Path, metavar="FILE", help="every line that it says and hears")
+    chosen = parser.parse_args()
+    return Manner(
+        bind=chosen.bind,
+        port=chosen.port,
+        release=RELEASES[chosen.release],
+        window=chosen.window,
+        look=chosen.look or (10.0 if chosen.window else 5.0),
+        ask=chosen.ask,
+        pace=Pace(chosen.handling, chosen.late),
+        chain=chosen.chain,
+        file=chosen.file,
+        log=chosen.log,
+    )
+
+
 def main() -> None:
-    parser = argparse.ArgumentParser(description="A stand-in for the 0.0.1 desktop node.")
-    parser.add_argument("--bind", default="0.0.0.0", metavar="ADDR", help="default: %(default)s")
-    parser.add_argument("port", type=int, metavar="PORT", help="0 takes any free port")
-    parser.add_argument("--chain", type=Path, metavar="FILE", help="the blocks to start with")
-    arguments = parser.parse_args()
-    ledger = Ledger(json.loads(arguments.chain.read_bytes()) if arguments.chain else None)
     console = Console()
     with suppress(EOFError, KeyboardInterrupt):
-        run_menu(Node(arguments.bind, arguments.port, ledger, console), console)
+        run_menu(Node(manner(), console.say), console)
     os._exit(0)  # at once: the threads of its peers may be in the middle of a read or a line
 
 

@@ -54,12 +54,19 @@ pub fn desktop(python: &str, name: &str) -> Node {
 
 /// The same, with the chain of a file that `blx export` wrote.
 pub fn desktop_from(python: &str, name: &str, chain: Option<&Path>) -> Node {
+    let chain = chain.map(|chain| chain.to_str().expect("UTF-8"));
+    let arguments: Vec<&str> = chain
+        .into_iter()
+        .flat_map(|path| ["--chain", path])
+        .collect();
+    desktop_at(python, name, runner::free_port(), &arguments)
+}
+
+/// The same on a port of its own, with more arguments.
+pub fn desktop_at(python: &str, name: &str, port: u16, arguments: &[&str]) -> Node {
     let mut command = script(python, "node.py");
-    if let Some(chain) = chain {
-        command.arg("--chain").arg(chain);
-    }
-    let port = runner::free_port();
-    let process = Process::start(name, command.args(["--bind", HOST, &port.to_string()]));
+    command.args(["--bind", HOST]).args(arguments);
+    let process = Process::start(name, command.arg(port.to_string()));
     process.wait_for("select > ");
     Node { process, port }
 }

@@ -12,7 +12,7 @@ use blx::ledger::{Block, Timestamp};
 use crate::harness::LIMIT;
 use crate::lan::export;
 use crate::nodes::{Node, Place};
-use crate::peer::{Peer, Person, chain_message, mine_at};
+use crate::peer::{Peer, Person, ROLES, Role, chain_message, mine_at};
 use crate::relay::Relay;
 use crate::{runner, usage};
 
@@ -130,14 +130,22 @@ fn a_chain_of_100_000_blocks_that_is_invalid_in_its_last_one_changes_nothing() {
     worthless.nonce += 1;
     let mut unlinked = empty_after(tip);
     unlinked.prev_hash = good[0].hash;
-    for last in [mine_at(forged, 0), worthless, mine_at(unlinked, 0)] {
+    for (last, roles) in [
+        (mine_at(forged, 0), &ROLES[..]),
+        (worthless, &ROLES[..]),
+        // A desktop node's chain that does not link is no lie: it is taken as far as it does.
+        (mine_at(unlinked, 0), &[Role::Ours]),
+    ] {
         let mut chain = good.clone();
         chain.push(last);
-        refuses(&chain_message(&chain));
+        let message = chain_message(&chain);
+        for role in roles {
+            refuses(*role, &message);
+        }
     }
 }
 
-fn refuses(message: &str) {
+fn refuses(role: Role, message: &str) {
     let place = Place::new();
     let mut blx = place.start(&EASY);
     blx.request("saw");
@@ -148,6 +156,9 @@ fn refuses(message: &str) {
         None => 0,
     };
     let mut peer = Peer::dial(blx.port);
+    if role == Role::Ours {
+        peer.greet();
+    }
     thread::scope(|scope| {
         scope.spawn(|| peer.try_send(message.as_bytes()));
         // Its user does not wait for the end of that.
@@ -164,6 +175,37 @@ fn refuses(message: &str) {
     assert_eq!(blx.process.status().blocks, 3);
     assert_eq!(requested(&place).len(), 2);
     blx.assert_never_said(&["is lost: ", "adopted"]);
+}
+
+#[test]
+fn a_desktop_nodes_chain_of_100_000_blocks_is_taken_as_far_as_it_links() {
+    let mut chain = empty_blocks(99_999);
+    let mut unlinked = empty_after(&chain[chain.len() - 1]);
+    unlinked.prev_hash = chain[0].hash;
+    unlinked.transactions = vec![Person::new(77).requests("lamp")];
+    chain.push(mine_at(unlinked, 0));
+    let message = chain_message(&chain);
+
+    let place = Place::new();
+    let mut blx = place.start(&EASY);
+    blx.request("saw");
+    let emulator = match runner::environment() {
+        Some(_) => usage::memory(blx.process.id()).peak,
+        None => 0,
+    };
+    let mut peer = Peer::dial(blx.port);
+    thread::scope(|scope| {
+        scope.spawn(|| peer.try_send(message.as_bytes()));
+        blx.request("axe");
+        let adopted = "[consensus ✅] adopted longer chain (99999 blocks)";
+        blx.process.wait_for(adopted);
+    });
+    // Ours and what is in the block that does not link stand behind it.
+    let items = ["axe", "lamp", "saw"].map(String::from);
+    await_once(&mut blx, &place, &items, 99_999);
+    let peak = usage::memory(blx.process.id()).peak - emulator;
+    assert!(peak < MEMORY_MAX, "{peak} bytes of memory");
+    blx.assert_never_said(&["is lost: ", "lost to", "failed validation"]);
 }
 
 #[test]

@@ -5,15 +5,15 @@ use blx::ledger::Kind;
 
 use super::harness::{Home, Node};
 use super::numbers::{
-    block_line, edge_block, edges, far_blocks, greeting, lines, stranger, times, transaction_line,
+    edge_block, edges, far_blocks, greeting, lines, stranger, times, transaction_line,
 };
-use super::peer::{PING, Peer};
+use super::peer::{PING, Peer, ROLES, Role, block_message};
 
 /// A node that takes every nonce, and a connection to it that says nothing wrong.
-fn started(home: &Home) -> (Node, Peer) {
+fn started(home: &Home, role: Role) -> (Node, Peer) {
     let mut node = home.node().arg("--difficulty=0").start();
     node.request("saw");
-    let (watch, _) = Peer::join(node.port);
+    let (watch, _) = Peer::join_as(role, node.port);
     (node, watch)
 }
 
@@ -47,7 +47,7 @@ fn say_each(node: &Node, watch: &mut Peer, lines: &[String]) {
 #[test]
 fn no_number_in_any_field_of_any_message_ends_the_node() {
     let home = Home::new();
-    let (mut node, mut watch) = started(&home);
+    let (mut node, mut watch) = started(&home, Role::Ours);
     let tip = watch.chain().pop().expect("a block");
     say_each(&node, &mut watch, &lines(&tip));
     assert_eq!(node.status().blocks, 2);
@@ -57,7 +57,7 @@ fn no_number_in_any_field_of_any_message_ends_the_node() {
 #[test]
 fn no_index_of_a_block_that_is_valid_alone_ends_the_node() {
     let home = Home::new();
-    let (mut node, mut watch) = started(&home);
+    let (mut node, mut watch) = started(&home, Role::Ours);
     let tip = watch.chain().pop().expect("a block");
     say_each(&node, &mut watch, &far_blocks(&tip, 0));
     assert_eq!(node.status().blocks, 2);
@@ -66,16 +66,29 @@ fn no_index_of_a_block_that_is_valid_alone_ends_the_node() {
 
 #[test]
 fn no_number_in_what_is_taken_ends_the_node() {
+    for role in ROLES {
+        takes_every_edge(role);
+    }
+}
+
+fn takes_every_edge(role: Role) {
     let home = Home::new();
-    let (mut node, mut watch) = started(&home);
+    let (mut node, mut watch) = started(&home, role);
     for (number, edge) in edges().into_iter().enumerate() {
-        let tip = watch.chain().pop().expect("a block");
-        let block = edge_block(&tip, &format!("edge-{number}"), edge);
-        watch.say(&block_line(&block));
+        let chain = watch.chain();
+        let tip = &chain[chain.len() - 1];
+        let block = edge_block(tip, &format!("edge-{number}"), edge);
+        watch.say(&block_message(&block));
         node.expect(&format!("received and added block #{}\n", block.index));
         // What is signed and made behind it, and what is shown of it.
         node.request(&format!("ours-{number}"));
         assert_eq!(node.status().blocks, block.index + 2, "{edge:?}");
+        if role == Role::Desktop {
+            // As a part of its chain, too.
+            let mut all = chain.clone();
+            all.push(block);
+            watch.tells = Some(all);
+        }
     }
     assert_eq!(node.reserved().len(), 1 + 2 * edges().len());
     for (number, time) in times().into_iter().enumerate() {
@@ -83,7 +96,7 @@ fn no_number_in_what_is_taken_ends_the_node() {
             let item = format!("waits-{number}").as_str().into();
             watch.say(&transaction_line(&stranger().sign(kind, item, time)));
         }
-        assert!(answers(&mut watch), "the node is gone after {time:?}");
+        watch.settle();
     }
     node.request("axe");
 }

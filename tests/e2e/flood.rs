@@ -9,7 +9,7 @@ use blx::wire::{MessageKind, text};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 use super::harness::{Home, LIMIT, Node};
-use super::peer::{Peer, Person, after, block_message, message};
+use super::peer::{Peer, Person, ROLES, Role, after, block_message, message};
 
 /// A peer whose address is 127.0.0.`host`: each address has a share of its own in what may wait.
 fn dial_from(host: u8, port: u16) -> Peer {
@@ -100,14 +100,40 @@ fn whatever_waits_is_made_into_blocks_that_every_node_takes() {
 
 #[test]
 fn a_block_counts_whose_sender_hangs_up_while_it_is_checked() {
+    for role in ROLES {
+        let home = Home::new();
+        let mut node = home.node().start();
+        let (mut peer, chain) = Peer::join_as(role, node.port);
+        let person = Person::new(9);
+        let items = (0..2_000).map(|number| person.requests(&format!("item-{number}")));
+        let block = after(&chain[0], items.collect());
+        peer.say(&block_message(&block));
+        drop(peer);
+        node.expect("received and added block #1");
+        let status = node.status();
+        assert_eq!((status.blocks, status.reserved), (2, 2_000));
+    }
+}
+
+#[test]
+fn a_desktop_nodes_block_that_does_not_fit_becomes_few_blocks() {
     let home = Home::new();
     let mut node = home.node().start();
-    let (mut peer, chain) = Peer::join(node.port);
+    let (mut peer, chain) = Peer::join_as(Role::Desktop, node.port);
     let person = Person::new(9);
-    let items = (0..2_000).map(|number| person.requests(&format!("item-{number}")));
-    let block = after(&chain[0], items.collect());
-    peer.say(&block_message(&block));
-    drop(peer);
-    node.expect("received and added block #1");
-    assert_eq!(node.status().reserved, 2_000);
+    let count = limits::TRANSACTIONS_PER_BLOCK as u64;
+    let items = (0..count).map(|number| person.requests(&format!("item-{number}")));
+    let between = after(&chain[0], Vec::new());
+    peer.say(&block_message(&after(&between, items.collect())));
+    let limit = Instant::now() + LIMIT;
+    loop {
+        peer.settle();
+        let status = node.status();
+        if status.reserved == count {
+            // Made as they come they would be as many blocks as there are items.
+            assert!(status.blocks < count / 4, "{} blocks", status.blocks);
+            return;
+        }
+        assert!(Instant::now() < limit, "{:?}", status.lines);
+    }
 }

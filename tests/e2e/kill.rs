@@ -4,10 +4,13 @@ use std::env;
 use std::fs::{self, File, OpenOptions};
 use std::io::{Write, stderr};
 use std::os::unix::fs::FileExt;
+use std::path::Path;
 use std::process::{Command, Stdio};
 
 use super::harness::{Home, Node, PROMPT, free_port};
-use super::peer::{Peer, Person, after, block_message, block_of, chain_message, mine_at};
+use super::peer::{
+    Peer, Person, ROLES, Role, after, block_message, block_of, chain_message, mine_at,
+};
 
 /// The items that the node has confirmed.
 fn confirmed(node: &Node) -> Vec<String> {
@@ -124,15 +127,8 @@ fn a_kill_between_a_switch_and_the_block_that_makes_it_good_loses_no_confirmed_r
 fn a_block_is_synced_before_its_user_or_a_peer_hears_of_it() {
     let home = Home::new();
     let trace = home.path().join("trace");
-    let traced = |program: &str| {
-        let calls = "trace=pwrite64,fdatasync,write,sendto";
-        format!(
-            "strace -f -s 200 -e {calls} -o {} {program}",
-            trace.display()
-        )
-    };
     let may = Command::new("/bin/sh")
-        .args(["-c", &traced("true")])
+        .args(["-c", &traced(&trace, "true")])
         .output();
     if !may.is_ok_and(|output| output.status.success()) {
         let required = env::var("BLX_REQUIRE_STRACE").is_ok_and(|value| value == "1");
@@ -144,11 +140,28 @@ fn a_block_is_synced_before_its_user_or_a_peer_hears_of_it() {
         let _ = writeln!(stderr(), "not checked: strace does not run here");
         return;
     }
+    for role in ROLES {
+        syncs_before_it_tells(role);
+    }
+}
+
+/// A shell's words that run a program and write down what it writes, syncs and sends.
+fn traced(trace: &Path, program: &str) -> String {
+    let calls = "trace=pwrite64,fdatasync,write,sendto";
+    format!(
+        "strace -f -s 200 -e {calls} -o {} {program}",
+        trace.display()
+    )
+}
+
+fn syncs_before_it_tells(role: Role) {
+    let home = Home::new();
+    let trace = home.path().join("trace");
     let launch = home.node().env("PATH", "/usr/bin:/bin");
     let mut node = launch
-        .shell(&format!("exec {}", traced("\"$0\" \"$@\"")))
+        .shell(&format!("exec {}", traced(&trace, "\"$0\" \"$@\"")))
         .start();
-    let (mut peer, chain) = Peer::join(node.port);
+    let (mut peer, chain) = Peer::join_as(role, node.port);
     node.request("saw");
     let ours = block_of(&peer.expect("new_block"));
     assert_eq!(ours.prev_hash, chain[0].hash);
@@ -288,14 +301,16 @@ fn on_a_full_disk_a_node_says_so_refuses_what_is_new_and_goes_on_serving() {
     node.ask(&["1", "small"], "❌ nothing was changed: ");
 
     // Others are served, and what they have is not taken.
-    let (mut peer, chain) = Peer::join(port);
-    assert_eq!(chain.len() as u64, count + 1);
-    let block = after(
-        &chain[chain.len() - 1],
-        vec![Person::new(1).requests("saw")],
-    );
-    peer.say(&block_message(&block));
-    assert_eq!(peer.settle(), "");
+    for role in ROLES {
+        let (mut peer, chain) = Peer::join_as(role, port);
+        assert_eq!(chain.len() as u64, count + 1);
+        let block = after(
+            &chain[chain.len() - 1],
+            vec![Person::new(1).requests("saw")],
+        );
+        peer.say(&block_message(&block));
+        assert_eq!(peer.settle(), "");
+    }
     let now = node.status();
     assert_eq!(now.ledger(), status.ledger());
     assert_eq!(now.bytes, status.bytes);
@@ -306,13 +321,12 @@ fn on_a_full_disk_a_node_says_so_refuses_what_is_new_and_goes_on_serving() {
     let mut node = home.node().port(port).start();
     assert_eq!(node.reserved(), items);
     node.request("small");
-    let (mut peer, chain) = Peer::join(port);
-    let block = after(
-        &chain[chain.len() - 1],
-        vec![Person::new(1).requests("saw")],
-    );
-    peer.say(&block_message(&block));
-    node.expect("[network 📦] received and added block #");
+    for (role, item) in [(Role::Ours, "saw"), (Role::Desktop, "axe")] {
+        let (mut peer, chain) = Peer::join_as(role, port);
+        let block = after(&chain[chain.len() - 1], vec![Person::new(1).requests(item)]);
+        peer.say(&block_message(&block));
+        node.expect("[network 📦] received and added block #");
+    }
 }
 
 #[test]

@@ -19,6 +19,7 @@ mod peer;
 mod pty;
 mod reach;
 mod repair;
+mod rules;
 #[path = "../runner.rs"]
 mod runner;
 mod serial;

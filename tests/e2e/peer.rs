@@ -2,6 +2,7 @@
 
 use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::sync::atomic::{AtomicU64, Ordering};
 
 use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction, Work};
 use blx::wire::{MessageKind, message, text};
@@ -17,12 +18,30 @@ pub const DIFFICULTY: u8 = 2;
 
 pub const PING: &str = r#"{"type": "ping", "payload": {}, "sender": "0.0.0.0:1"}"#;
 
+/// What everybody answers to a ping.
+const PONG: &str = r#"{"type": "pong", "payload": {}}"#;
+
 /// One end of a connection to a node.
 pub struct Peer {
     stream: BufReader<TcpStream>,
     /// How the node calls it.
     pub name: String,
+    /// The port on which it says that it listens: where that is another one, it is another node.
+    pub listens: u16,
+    /// The chain that it tells whenever it is asked for it, as desktop nodes do.
+    pub tells: Option<Vec<Block>>,
 }
+
+/// What a peer is to the node.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Role {
+    /// One of its kind: taken at its word, struck for what is wrong, told what others say.
+    Ours,
+    /// A desktop node, of whose blocks the node makes its own.
+    Desktop,
+}
+
+pub const ROLES: [Role; 2] = [Role::Ours, Role::Desktop];
 
 /// Listens where nobody else does, on loopback only, and where no node of another test calls that
 /// has not heard yet that its peer is gone.
@@ -63,11 +82,14 @@ impl Peer {
         Peer {
             stream: BufReader::new(stream),
             name,
+            listens: 1,
+            tells: None,
         }
     }
 
     /// Sends a line.
     pub fn say(&mut self, line: &str) {
+        let line = says(line, self.listens);
         assert!(self.try_send(line.as_bytes()), "the node closed");
     }
 
@@ -100,6 +122,7 @@ impl Peer {
             if line.starts_with(&start) {
                 return line;
             }
+            self.answers(&line);
             passed += &line;
         }
         panic!(
@@ -120,35 +143,88 @@ impl Peer {
     /// All it has said, once it has understood everything that was sent to it, but for what it asks
     /// whoever says nothing for long.
     pub fn settle(&mut self) -> String {
-        self.settle_as(1)
-    }
-
-    /// The same as one that listens on this port.
-    pub fn settle_as(&mut self, port: u16) -> String {
-        self.say(&says(PING, port));
+        self.say(PING);
         let mut said = String::new();
         loop {
             let line = self.line().expect("the node keeps the connection");
             if line.starts_with(r#"{"type": "pong""#) {
                 return said;
             }
-            if !line.starts_with(r#"{"type": "ping""#) {
+            if !self.answers(&line) {
                 said += &line;
             }
         }
     }
 
-    /// The node's chain.
+    /// Answers what every node answers by itself; false if this line is nothing of that.
+    fn answers(&mut self, line: &str) -> bool {
+        if line.starts_with(r#"{"type": "ping""#) {
+            self.say(PONG);
+            return true;
+        }
+        let asks = self.tells.is_some() && line.starts_with(r#"{"type": "request_chain""#);
+        if asks {
+            self.tell();
+        }
+        asks
+    }
+
+    /// Tells its chain.
+    pub fn tell(&mut self) {
+        let chain = self.tells.as_ref().expect("it has a chain");
+        let told = chain_message(chain);
+        self.say(&told);
+    }
+
+    /// The node's chain, asked for as one of its kind does, who need not tell his own first.
     pub fn chain(&mut self) -> Vec<Block> {
-        self.say(&plain("request_chain"));
+        let nothing = r#"{"length": 0, "locator": []}"#;
+        self.say(&message(MessageKind::RequestChain, nothing));
         chain_of(&self.expect("chain_response"))
     }
 
-    /// A peer that knows what the node knows, with nothing left to answer.
+    /// Greets as one of the node's kind does, each as another one.
+    pub fn greet(&mut self) {
+        static DRAWN: AtomicU64 = AtomicU64::new(1);
+        let id = DRAWN.fetch_add(1, Ordering::Relaxed);
+        let greeting = format!(r#"{{"id": "{id:016x}"}}"#);
+        self.say(&message(MessageKind::PeerAnnounce, &greeting));
+    }
+
+    /// Says where its chain ends, as those of the node's kind do.
+    pub fn has(&mut self, chain: &[Block]) {
+        let (length, tip) = (chain.len(), chain[chain.len() - 1].hash);
+        let end = format!(r#"{{"length": {length}, "tip": "{tip}"}}"#);
+        self.say(&message(MessageKind::Ping, &end));
+        self.expect("pong");
+    }
+
+    /// One of the node's kind that knows what the node knows, with nothing left to answer.
     pub fn join(port: u16) -> (Peer, Vec<Block>) {
+        Peer::join_as(Role::Ours, port)
+    }
+
+    /// The same as a desktop node that has taken the node's chain, or as one of its kind.
+    pub fn join_as(role: Role, port: u16) -> (Peer, Vec<Block>) {
+        Peer::join_from(1, role, port)
+    }
+
+    /// The same as one that listens on this port.
+    pub fn join_from(listens: u16, role: Role, port: u16) -> (Peer, Vec<Block>) {
         let mut peer = Peer::dial(port);
+        peer.listens = listens;
+        match role {
+            Role::Ours => peer.greet(),
+            Role::Desktop => peer.say(&plain("peer_announce")),
+        }
         let chain = peer.chain();
-        peer.say(&chain_message(&chain));
+        match role {
+            Role::Ours => peer.has(&chain),
+            Role::Desktop => {
+                peer.say(&chain_message(&chain));
+                peer.tells = Some(chain.clone());
+            }
+        }
         peer.settle();
         (peer, chain)
     }

@@ -7,7 +7,9 @@ use std::time::{Duration, Instant};
 use blx::wire::MessageKind;
 
 use super::harness::{Home, LIMIT, Node, PROMPT, cpu, free_port, switches, wait_for};
-use super::peer::{PING, Peer, Person, after, block_message, chain_message, listen, message, says};
+use super::peer::{
+    PING, Peer, Person, Role, after, block_message, chain_message, listen, message, mine, says,
+};
 
 #[test]
 fn the_thirty_third_peer_is_refused_with_a_reason_and_gets_the_place_of_one_that_leaves() {
@@ -241,21 +243,98 @@ fn the_list_of_peers_counts_blocks_and_messages() {
     let home = Home::new();
     let mut node = home.node().start();
     let (mut peer, chain) = Peer::join(node.port);
-    peer.say(&block_message(&after(
-        &chain[0],
-        vec![Person::new(1).requests("saw")],
-    )));
+    let block = after(&chain[0], vec![Person::new(1).requests("saw")]);
+    peer.say(&block_message(&block));
     peer.settle();
     let list = node.ask(
         &["7"],
         &format!(
-            "{} (dialed us, listens on 1), desktop, 2 blocks, agrees with us, not pinged yet, ",
+            "{} (dialed us, listens on 1), blx, 2 blocks, agrees with us, not pinged yet, ",
             peer.name
         ),
     );
-    // In: request_chain, the answer, two pings, a block. Out: the same way round.
-    let counts = "blocks 2 in 1 out, messages 5 in 4 out\n";
+    // In: its greeting, request_chain, three pings, a block. Out: greeting, peers, chain, pongs.
+    let counts = "blocks 1 in 1 out, messages 6 in 6 out\n";
     assert!(list.contains(counts), "{list}");
+}
+
+#[test]
+fn a_desktop_node_agrees_with_us_while_its_chain_proves_it() {
+    let home = Home::new();
+    let mut node = home.node().start();
+    let (mut peer, mut chain) = Peer::join_as(Role::Desktop, node.port);
+    let start = format!("{} (dialed us, listens on 1), desktop, ", peer.name);
+    let list = |node: &mut Node| {
+        let list = node.ask(&["7"], &start);
+        let (_, rest) = list.rsplit_once(&start).expect("it is there");
+        rest.to_owned()
+    };
+    let told = list(&mut node);
+    assert!(told.starts_with("1 blocks, "), "{told}");
+    assert!(
+        told.contains(" s ago, agrees with us, not pinged yet, "),
+        "{told}"
+    );
+
+    let block = after(&chain[0], vec![Person::new(1).requests("saw")]);
+    peer.say(&block_message(&block));
+    chain.push(block);
+    peer.settle();
+    let told = list(&mut node);
+    assert!(told.starts_with("2 blocks, "), "{told}");
+    assert!(
+        told.contains(" s ago, not pinged yet, "),
+        "only a block: {told}"
+    );
+    // In: its greeting, request_chain, the answer, two pings, a block.
+    assert!(told.contains("blocks 2 in 1 out, messages 6 in "), "{told}");
+    assert!(
+        told.ends_with(&format!(" out, we speak\n{PROMPT}")),
+        "{told}"
+    );
+
+    peer.tells = Some(chain);
+    node.enter(&["8"]);
+    peer.expect("request_chain");
+    peer.tell();
+    node.expect("[consensus ℹ️] kept current chain (already longest)\n");
+    node.expect(PROMPT);
+    let told = list(&mut node);
+    assert!(told.starts_with("2 blocks, "), "{told}");
+    assert!(
+        told.contains(" s ago, agrees with us, not pinged yet, "),
+        "{told}"
+    );
+
+    node.request("axe");
+    peer.expect("new_block");
+    let told = list(&mut node);
+    assert!(told.starts_with("2 blocks, "), "{told}");
+    assert!(
+        told.contains(" s ago, not pinged yet, "),
+        "told since: {told}"
+    );
+}
+
+#[test]
+fn a_desktop_node_with_a_block_that_does_not_link_is_not_called_one_of_our_mind() {
+    let home = Home::new();
+    let mut node = home.node().start();
+    let (mut peer, mut chain) = Peer::join_as(Role::Desktop, node.port);
+    let wish = Person::new(1).requests("saw");
+    chain.push(after(&chain[0], vec![wish.clone()]));
+    // Its threads raced: the same request once more.
+    let mut unlinked = after(&chain[1], vec![wish]);
+    unlinked.prev_hash = chain[0].hash;
+    chain.push(mine(unlinked));
+    peer.tells = Some(chain);
+    peer.tell();
+    node.expect("[consensus ✅] adopted longer chain (2 blocks)\n");
+    node.expect(PROMPT);
+    let list = node.ask(&["7"], " (dialed us, listens on 1), desktop, 3 blocks, ");
+    // We took the others, but its own chain is not what we have.
+    assert!(list.contains(" s ago, not pinged yet, "), "{list}");
+    assert_eq!(node.reserved(), ["saw"]);
 }
 
 #[test]

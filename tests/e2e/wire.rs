@@ -1,18 +1,18 @@
-//! Peers of every kind, good and bad.
+//! What the node and its peers tell each other.
 
 use std::time::Instant;
 
-use blx::ledger::{Block, Timestamp, canonical};
+use blx::ledger::{Block, Timestamp};
 use blx::wire::MessageKind;
 
 use super::harness::{Home, LIMIT, Node, PROMPT, Status};
 use super::peer::{
-    PING, Peer, Person, after, block_message, block_of, block_text, chain_message, listen, message,
-    mine, plain, says,
+    PING, Peer, Person, Role, after, block_message, block_of, block_text, chain_message, listen,
+    message, mine, plain,
 };
 
 /// The node shows that its chain is as it was.
-fn unchanged(node: &mut Node, chain: &[Block]) {
+pub fn unchanged(node: &mut Node, chain: &[Block]) {
     tells_of(&node.status(), chain);
 }
 
@@ -20,204 +20,6 @@ fn tells_of(status: &Status, chain: &[Block]) {
     assert_eq!(status.blocks, chain.len() as u64);
     assert_eq!(status.tip, chain[chain.len() - 1].hash.to_string());
     assert_eq!(status.lines[0], "blockchain is A-OK! 😁");
-}
-
-#[test]
-fn lines_that_are_no_json_are_skipped() {
-    let home = Home::new();
-    let mut node = home.node().logging().start();
-    let (mut peer, _) = Peer::join(node.port);
-    for line in [
-        "hello",
-        "{",
-        "",
-        "\r",
-        "{\"type\": \"ping\", \"payload\": {}",
-        "'{}'",
-    ] {
-        peer.say(line);
-    }
-    assert_eq!(peer.settle(), "");
-    let skipped = format!("{}: a line that is not JSON is skipped\n", peer.name);
-    for _ in 0..4 {
-        node.expect_log(&skipped);
-    }
-}
-
-#[test]
-fn a_line_of_the_wrong_shape_ends_the_connection_with_a_reason() {
-    let home = Home::new();
-    let mut node = home.node().logging().start();
-    let (_, chain) = Peer::join(node.port);
-    let block = block_text(&chain[0]);
-    let wrong_index = block.replace("\"index\": 0", "\"index\": \"0\"");
-    let no_hash = block.replace("\"hash\"", "\"hush\"");
-    let new_block = |text: &str| message(MessageKind::NewBlock, text).into_bytes();
-    let table: [(Vec<u8>, &str); 17] = [
-        (b"[1, 2]".into(), "the line is not an object"),
-        (b"7".into(), "the line is not an object"),
-        (b"null".into(), "the line is not an object"),
-        (
-            plain("hello").into(),
-            "type is hello, which is none of the eight",
-        ),
-        (
-            br#"{"type": 5, "payload": {}}"#.into(),
-            "type is not a string",
-        ),
-        (br#"{"payload": {}}"#.into(), "type is missing"),
-        (br#"{"type": "ping"}"#.into(), "payload is missing"),
-        (
-            br#"{"type": "ping", "payload": 5}"#.into(),
-            "payload is not an object",
-        ),
-        (
-            br#"{"type": "ping", "payload": null}"#.into(),
-            "payload is not an object",
-        ),
-        (
-            br#"{"type": "ping", "payload": {}, "sender": 7}"#.into(),
-            "sender is not a string",
-        ),
-        (
-            b"{\"type\": \"ping\", \"payload\": {\"x\": \"\xff\"}}".into(),
-            "the line is not UTF-8",
-        ),
-        (
-            message(MessageKind::PeerList, "{}").into(),
-            "payload.peers is missing",
-        ),
-        (
-            message(MessageKind::PeerList, r#"{"peers": 5}"#).into(),
-            "payload.peers is not",
-        ),
-        (new_block("{}"), "index is missing"),
-        (new_block(&wrong_index), "index is not"),
-        (new_block(&no_hash), "hash is missing"),
-        (
-            message(MessageKind::ChainResponse, r#"{"chain": [5]}"#).into(),
-            "is not an object",
-        ),
-    ];
-    for (line, reason) in table {
-        let mut peer = Peer::dial(node.port);
-        assert!(peer.try_send(&line));
-        peer.expect_close();
-        node.expect_log(&format!("{}: connection closed: ", peer.name));
-        let logged = node.rest_of_log_line();
-        let shown = String::from_utf8_lossy(&line);
-        assert!(logged.contains(reason), "{shown}: {logged}");
-    }
-    unchanged(&mut node, &chain);
-}
-
-#[test]
-fn a_message_over_a_mebibyte_ends_the_connection() {
-    let home = Home::new();
-    let mut node = home.node().logging().start();
-    let mut peer = Peer::dial(node.port);
-    let fits = format!(
-        r#"{{"type": "ping", "payload": {{"x": "{}"}}}}"#,
-        "x".repeat(1_000_000)
-    );
-    peer.say(&fits);
-    peer.expect("pong");
-    // The node may hang up before all of it is sent.
-    peer.try_send(&vec![b'x'; (1 << 20) + 2]);
-    peer.expect_close();
-    node.expect_log("connection closed: a message of more than 1 MiB");
-    assert_eq!(node.status().peers, 0);
-}
-
-#[test]
-fn the_third_invalid_block_ends_the_connection_and_changes_nothing() {
-    let home = Home::new();
-    let mut node = home.node().logging().start();
-    let (mut peer, chain) = Peer::join(node.port);
-    let (mut other, _) = Peer::join(node.port);
-    let person = Person::new(1);
-    let good = after(&chain[0], vec![person.requests("saw")]);
-
-    let mut wrong_hash = good.clone();
-    wrong_hash.timestamp = Timestamp::Float(5.5);
-    peer.say(&block_message(&wrong_hash));
-    node.expect_log(&format!(
-        "{}: dropped: block 1: hash is not the hash",
-        peer.name
-    ));
-
-    let mut forged = person.requests("saw");
-    forged.uid = "axe".into();
-    peer.say(&block_message(&after(&chain[0], vec![forged])));
-    node.expect_log("dropped: block 1: the signature of transaction 0 does not verify");
-    assert_eq!(peer.settle(), "", "two are forgiven");
-
-    let void = after(&chain[0], vec![person.releases("saw")]);
-    peer.say(&block_message(&void));
-    peer.expect("request_chain");
-    assert_eq!(peer.settle(), "", "void is no fault");
-
-    let mut wrong_index = good.clone();
-    wrong_index.index = 1 << 40;
-    assert!(peer.try_send(block_message(&wrong_index).as_bytes()));
-    node.expect_log("dropped: block 1099511627776: hash is not the hash");
-    peer.expect_close();
-    node.expect_log("connection closed: it broke the rules three times");
-    unchanged(&mut node, &chain);
-    // Another node on that host.
-    assert_eq!(other.settle_as(2), "", "nothing of it was passed on");
-    other.say(&says(&block_message(&good), 2));
-    node.expect("[network 📦] received and added block #1\n");
-}
-
-#[test]
-fn a_block_without_work_is_refused() {
-    let home = Home::new();
-    let mut node = home.node().logging().start();
-    let (mut peer, chain) = Peer::join(node.port);
-    let mut block = after(&chain[0], vec![Person::new(1).requests("saw")]);
-    // A true hash, but not one that begins with zeros.
-    while block.hash.to_string().starts_with("00") {
-        block.nonce += 1;
-        block.hash = canonical::block_hash(&block);
-    }
-    peer.say(&block_message(&block));
-    node.expect_log("dropped: block 1: its hash does not begin with 2 zeros");
-    unchanged(&mut node, &chain);
-}
-
-#[test]
-fn a_chain_that_breaks_a_rule_is_dropped_and_the_third_ends_the_connection() {
-    let home = Home::new();
-    let mut node = home.node().logging().start();
-    let (mut peer, chain) = Peer::join(node.port);
-    let mut bad = Person::new(2).chain(&["a", "b", "c"]);
-    bad.remove(2);
-    for count in 1..=3 {
-        assert!(peer.try_send(chain_message(&bad).as_bytes()), "{count}");
-        node.expect("[consensus ❌] peer chain failed validation: block 2: its index is 3");
-    }
-    peer.expect_close();
-    node.expect_log("connection closed: it broke the rules three times");
-    unchanged(&mut node, &chain);
-}
-
-#[test]
-fn a_peer_that_we_dialed_and_that_breaks_rules_is_left_alone_for_ten_minutes() {
-    let home = Home::new();
-    let listener = listen();
-    let port = listener.local_addr().expect("an address").port();
-    let mut node = home.node().connect(port).start();
-    let mut peer = Peer::accept(&listener);
-    let mut bad = Person::new(2).chain(&["a"]);
-    bad[1].nonce += 1;
-    for _ in 0..3 {
-        assert!(peer.try_send(block_message(&bad[1]).as_bytes()));
-    }
-    peer.expect_close();
-    node.expect("it broke the rules three times; not dialed for 10 minutes\n");
-    let list = node.ask(&["7"], "last error: it broke the rules three times");
-    assert!(list.contains("(not connected), dialing in "), "{list}");
 }
 
 #[test]
@@ -233,9 +35,13 @@ fn a_dialed_peer_is_greeted_and_asked_for_its_chain_once() {
     assert!(announce.starts_with(start), "{announce}");
     assert!(announce.contains(r#""length": 1, "tip": ""#), "{announce}");
     assert!(announce.ends_with(&format!("{sender}\n")), "{announce}");
-    // Who answers like a desktop node is asked like one.
+    // Who answers like a desktop node is asked like one: also whom it knows from now on.
     peer.say(&message(MessageKind::PeerList, r#"{"peers": []}"#));
-    let request = peer.line().unwrap_or_default();
+    let mut asked = [peer.line(), peer.line()].map(Option::unwrap_or_default);
+    asked.sort();
+    let [announce, request] = asked;
+    let start = r#"{"type": "peer_announce", "payload": {"id": ""#;
+    assert!(announce.starts_with(start), "{announce}");
     let start = r#"{"type": "request_chain", "payload": {"length": 1, "locator": [""#;
     assert!(request.starts_with(start), "{request}");
     peer.say(PING);
@@ -254,6 +60,9 @@ fn who_dials_is_asked_for_its_chain_once_when_it_has_spoken() {
     let with_port = |line: &str, port: &str| line.replace(":1\"", &format!(":{port}\""));
     first.say(&with_port(&plain("peer_announce"), "4321"));
     let sender = format!(r#""sender": "127.0.0.1:{}"}}"#, node.port);
+    let announce = first.line().unwrap_or_default();
+    let start = r#"{"type": "peer_announce", "payload": {"id": ""#;
+    assert!(announce.starts_with(start), "{announce}");
     let mut said = [first.line(), first.line()].map(Option::unwrap_or_default);
     said.sort();
     let list = format!("{{\"type\": \"peer_list\", \"payload\": {{\"peers\": []}}, {sender}\n");
@@ -313,7 +122,8 @@ fn desktop_text(block: &Block) -> String {
 fn a_users_action_is_told_as_a_transaction_and_then_as_a_block_and_the_chain_has_it() {
     let home = Home::new();
     let mut node = home.node().start();
-    let (mut peer, _) = Peer::join(node.port);
+    let (mut peer, _) = Peer::join_as(Role::Desktop, node.port);
+    let (mut other, _) = Peer::join(node.port);
     node.ask(&["5", "caméra,📦"], "✅ requested 📦\n");
     let transactions = [peer.line(), peer.line()].map(Option::unwrap_or_default);
     let line = peer.line().unwrap_or_default();
@@ -334,6 +144,8 @@ fn a_users_action_is_told_as_a_transaction_and_then_as_a_block_and_the_chain_has
         let expected = format!("{{\"type\": \"new_transaction\", \"payload\": {text}, {sender}\n");
         assert_eq!(*said, expected);
     }
+    // One of ours takes them from the block.
+    assert_eq!(other.line(), Some(line));
 
     let chain = peer.chain();
     assert_eq!(chain[1..], [block]);
@@ -365,26 +177,73 @@ fn a_block_that_extends_is_added_shown_and_relayed_to_the_others_alone() {
     assert_eq!(node.reserved(), ["kamera-é"]);
 
     // What is known already, or behind, is no news.
-    let rival = after(&chain[0], vec![Person::new(2).requests("axe")]);
     for old in [&block, &chain[0], &block] {
         maker.say(&block_message(old));
     }
     assert_eq!(maker.settle(), "");
     assert_eq!(other.settle(), "");
-    // At the tip's height the lower hash wins, without asking for a chain. What is in the block
-    // that loses is made again, whichever that is.
-    maker.say(&block_message(&rival));
-    node.expect("[network 📦] made block #2 of what others asked for (1)\n");
-    node.expect(PROMPT);
-    assert!(!maker.settle().contains("request_chain"));
-    let blocks = other.chain();
-    let winner = if rival.hash < block.hash {
-        rival
-    } else {
-        block
-    };
-    assert_eq!(blocks[..2], [chain[0].clone(), winner]);
-    assert_eq!(node.reserved(), ["axe", "kamera-é"]);
+}
+
+/// Two blocks behind `tip` in which somebody takes an item, that with the lower hash first.
+fn rivals(tip: &Block) -> [Block; 2] {
+    let mut rivals = [(1, "saw"), (2, "axe")]
+        .map(|(seed, item)| after(tip, vec![Person::new(seed).requests(item)]));
+    rivals.sort_by_key(|block| block.hash);
+    rivals
+}
+
+#[test]
+fn of_two_blocks_at_the_tips_height_the_lower_hash_wins_without_a_chain_asked_for() {
+    for lower_first in [true, false] {
+        let home = Home::new();
+        let mut node = home.node().start();
+        let (mut maker, chain) = Peer::join(node.port);
+        let (mut other, _) = Peer::join(node.port);
+        let [lower, higher] = rivals(&chain[0]);
+        let (first, second) = match lower_first {
+            true => (&lower, &higher),
+            false => (&higher, &lower),
+        };
+        for block in [first, second] {
+            maker.say(&block_message(block));
+        }
+        if lower_first {
+            // Whoever made the other one makes it again when he hears of this.
+            assert!(!maker.settle().contains("request_chain"));
+            let chain = [chain[0].clone(), lower];
+            unchanged(&mut node, &chain);
+            assert_eq!(other.chain(), chain);
+            continue;
+        }
+        // What is in the block that loses is made again.
+        node.expect("[network 📦] made block #2 of what others asked for (1)\n");
+        node.expect(PROMPT);
+        assert!(!maker.settle().contains("request_chain"));
+        assert_eq!(other.chain()[..2], [chain[0].clone(), lower]);
+        assert_eq!(node.reserved(), ["axe", "saw"]);
+    }
+}
+
+#[test]
+fn a_desktop_nodes_block_that_comes_too_late_is_made_again_whatever_its_hash() {
+    for lower_first in [true, false] {
+        let home = Home::new();
+        let mut node = home.node().start();
+        let (mut maker, chain) = Peer::join(node.port);
+        let (mut desktop, _) = Peer::join_as(Role::Desktop, node.port);
+        let [lower, higher] = rivals(&chain[0]);
+        let (first, second) = match lower_first {
+            true => (&lower, &higher),
+            false => (&higher, &lower),
+        };
+        maker.say(&block_message(first));
+        node.expect("[network 📦] received and added block #1\n");
+        desktop.say(&block_message(second));
+        node.expect("[network 📦] made block #2 of what others asked for (1)\n");
+        node.expect(PROMPT);
+        assert_eq!(maker.chain()[..2], [chain[0].clone(), first.clone()]);
+        assert_eq!(node.reserved(), ["axe", "saw"]);
+    }
 }
 
 #[test]
@@ -465,6 +324,7 @@ fn a_block_that_does_not_link_makes_the_node_ask_for_the_chain_and_adopt_it() {
     let home = Home::new();
     let mut node = home.node().start();
     let (mut peer, chain) = Peer::join(node.port);
+    let (mut desktop, _) = Peer::join_as(Role::Desktop, node.port);
     let (mut other, _) = Peer::join(node.port);
     let person = Person::new(3);
     let theirs = person.chain(&["a", "b", "c"]);
@@ -475,10 +335,14 @@ fn a_block_that_does_not_link_makes_the_node_ask_for_the_chain_and_adopt_it() {
     node.expect("[consensus ✅] adopted longer chain (4 blocks)\n");
     node.expect(PROMPT);
     for block in &theirs[1..] {
-        let told = block_of(&other.expect("new_block"));
+        let told = block_of(&desktop.expect("new_block"));
         assert_eq!(told, *block, "who had what we had is told what is new");
     }
-    assert_eq!(other.chain(), theirs);
+    // One of ours asks for what it lacks before that.
+    assert_eq!(block_of(&other.expect("new_block")), theirs[3]);
+    for other in [&mut desktop, &mut other] {
+        assert_eq!(other.chain(), theirs);
+    }
     unchanged(&mut node, &theirs);
 
     // A shorter one, asked for by the user, is not taken.

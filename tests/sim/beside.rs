@@ -4,7 +4,7 @@ use blx::node::{Event, Line};
 use blx::store::disk::File;
 
 use crate::oracle::{self, Chain};
-use crate::peer::{PING, chain_of, chain_response, grow, longer, new_block};
+use crate::peer::{PING, call_ours, chain_of, chain_response, grow, longer, new_block};
 use crate::scenario::{agree, connect};
 use crate::stories::star;
 use crate::world::{Use, World};
@@ -181,7 +181,7 @@ fn a_desktop_that_goes_in_the_middle_of_its_chain_is_no_hindrance() {
         for item in 0..60 {
             world.type_in(desktop, &format!("1\nitem-{item}\n"));
         }
-        world.run(1_000);
+        world.run(4_000);
         world.start(0);
         world.type_in(0, "1\ndrill\n");
         world.run(100);
@@ -302,39 +302,70 @@ fn a_desktop_that_comes_back_while_two_branches_meet_has_what_ours_agree_on() {
 }
 
 #[test]
-fn who_was_off_while_a_desktop_made_the_blocks_again_brings_no_other_branch() {
+fn a_desktop_makes_each_block_again_and_ours_keep_their_own() {
     for seed in 0..20 {
         let (mut world, desktop) = with_desktop(seed, 2);
         world.type_in(0, "1\nsaw\n1\naxe\n");
         world.run(1_000);
-        let before = Chain::of(&mut world, 1);
+        let before = chain_of(&mut world, 1);
         world.stop(1, false);
         world.type_in(desktop, "1\ndrill\n");
         world.run(1_000);
         world.start(1);
         world.run(20_000);
-        let chain = Chain::of(&mut world, 1);
-        assert_eq!(chain.length(), before.length() + 1, "{seed}");
-        let last = before.blocks().last().map(|block| &block["hash"]);
-        let there = chain.blocks().nth(before.length() - 1);
-        assert_ne!(last, there.map(|block| &block["hash"]), "made again");
+        let chain = chain_of(&mut world, 1);
+        assert_eq!(chain.len(), before.len() + 1, "{seed}");
+        assert!(chain.starts_with(&before), "{seed}: no other branch");
+        // The same in each, and made by whoever has it.
+        let theirs = world.file(desktop);
+        assert_eq!(theirs.len(), chain.len(), "{seed}");
+        for (its, ours) in theirs.iter().zip(&chain).skip(1) {
+            assert_eq!(its.transactions, ours.transactions, "{seed}");
+            assert_ne!(its.hash, ours.hash, "{seed}: made again");
+        }
         agree(&mut world);
         oracle::check(&mut world);
     }
 }
 
 #[test]
-fn an_empty_block_reaches_a_desktop_with_the_whole_chain() {
+fn an_empty_block_of_ours_is_told_to_a_desktop_that_is_in_step() {
     let (mut world, desktop) = with_desktop(1, 1);
     world.type_in(0, "1\nsaw\n");
     world.run(1_000);
     assert!(world.shown(desktop).contains("added block #1"), "in step");
     let mut chain = chain_of(&mut world, 0);
     grow(&world, &mut chain, None);
-    let call = world.call(0);
+    let call = call_ours(&mut world, 0);
     world.say(call, &new_block(&chain[2]));
-    world.run(6_000);
-    let shown = world.shown(desktop);
-    assert!(shown.contains("adopted longer chain (3 blocks)"), "{shown}");
-    assert!(!shown.contains("added block #2"), "{shown}");
+    world.run(1_000);
+    assert_eq!(chain_of(&mut world, 0), chain);
+    let theirs = world.file(desktop);
+    assert_eq!(theirs.len(), 3);
+    assert!(theirs[2].transactions.is_empty());
+    world.cut(call);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn a_desktop_with_something_else_hears_of_an_empty_block_with_the_whole_chain() {
+    for seed in 0..6 {
+        let mut world = star(seed, 1);
+        let desktop = world.add_desktop();
+        world.start(desktop);
+        for host in [0, desktop] {
+            world.type_in(host, "1\nsaw\n");
+        }
+        world.run(1_000);
+        // Equally long, and what it has is possible nowhere else: told alone, a block would make its
+        // chain as long as ours again.
+        connect(&mut world, desktop, 0);
+        world.run(20_000);
+        assert!(chain_of(&mut world, 0)[2].transactions.is_empty());
+        let shown = world.shown(desktop);
+        assert!(shown.contains("adopted longer chain (3 blocks)"), "{shown}");
+        assert!(!shown.contains("added block #"), "{shown}");
+        agree(&mut world);
+        oracle::check(&mut world);
+    }
 }

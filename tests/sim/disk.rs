@@ -78,6 +78,10 @@ impl SimDisk {
         self.0.borrow_mut().broken = broken;
     }
 
+    pub fn is_broken(&self) -> bool {
+        self.0.borrow().broken
+    }
+
     /// A bit of what is on the platter turns over.
     pub fn rot(&self, file: File, at: usize) {
         let image = &mut self.0.borrow_mut().images[file as usize];

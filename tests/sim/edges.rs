@@ -2,12 +2,13 @@
 //! here: one number too many and it panics.
 
 use blx::ledger::Kind;
+use blx::limits;
 
 use crate::numbers::{
-    block_line, edge_block, edges, far_blocks, greeting, lines, stranger, times, transaction_line,
+    edge_block, edges, far_blocks, greeting, lines, stranger, times, transaction_line,
 };
 use crate::oracle;
-use crate::peer::{PING, chain_of};
+use crate::peer::{PING, Speaker, chain_of, new_block};
 use crate::world::World;
 
 /// Two nodes that take every nonce, with one block.
@@ -60,12 +61,21 @@ fn no_index_of_a_block_that_is_valid_alone_ends_a_node() {
 
 #[test]
 fn no_number_in_what_is_taken_ends_a_node() {
+    for speaker in Speaker::BOTH {
+        take_each(speaker);
+    }
+}
+
+/// Each edge in a block. Of one of ours that is taken as it is, of a desktop node what is in it.
+fn take_each(speaker: Speaker) {
     let mut world = pair(3);
     for (number, edge) in edges().into_iter().enumerate() {
         let tip = chain_of(&mut world, 0).pop().expect("a block");
         let block = edge_block(&tip, &format!("edge-{number}"), edge);
-        let call = world.call(0);
-        world.say(call, (block_line(&block) + "\n").as_bytes());
+        let call = speaker.call(&mut world, 0);
+        // Beside another one of ours it is not spoken to at once.
+        world.run(limits::VOICE_SETTLE_MS + 1_000);
+        world.say(call, &new_block(&block));
         let told = format!("received and added block #{}\n", block.index);
         let taken = |world: &mut World| world.shown(1).contains(&told);
         assert!(world.run_until(2_000, taken), "{edge:?}");

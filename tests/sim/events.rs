@@ -4,6 +4,8 @@
 use std::net::SocketAddr;
 
 use blx::node::{CONSOLE, Event, Line};
+use blx::wire::message;
+use serde_json::Value;
 
 use crate::net::{Connection, End};
 use crate::world::{Use, World, address, alias};
@@ -32,6 +34,9 @@ impl World {
         let bytes = pipe.pull(self.random.bite(space.len()));
         space[..bytes.len()].copy_from_slice(&bytes);
         let count = bytes.len();
+        if self.hosts[at].is_ours() {
+            self.overhear(number, 1 - side, &bytes);
+        }
         self.note(format_args!("{count}"));
         self.tell(at, Event::Received { line: name, count });
     }
@@ -77,10 +82,16 @@ impl World {
             let reason = "connection refused";
             return self.tell(at, Event::DialFailed { line: name, reason });
         };
+        if alias(target) == to {
+            self.two_named.insert(target);
+        }
         let arrives = self.now + self.random.below(self.delay);
         let ends = [End::Host(at), End::Waiting(target)];
         let number = self.net.connections.len();
-        let connection = Connection::new(ends, self.capacity, arrives);
+        let mut connection = Connection::new(ends, self.capacity, arrives);
+        if self.hosts[at].is_ours() != self.hosts[target].is_ours() {
+            connection.lines = Some(Default::default());
+        }
         self.net.connections.push(connection);
         self.hosts[at].lines[line] = Use::Open(number, 0);
         let ephemeral = 30_000 + (number % 30_000) as u16;
@@ -140,5 +151,36 @@ impl World {
         self.note(format_args!("{}", String::from_utf8_lossy(&bytes)));
         let line = CONSOLE;
         self.tell(at, Event::Sent { line, count });
+    }
+
+    /// Remembers the transactions that a desktop node has said and one of ours has read that could
+    /// write.
+    fn overhear(&mut self, number: usize, from: usize, bytes: &[u8]) {
+        let full = match self.net.connections[number].ends[1 - from] {
+            End::Host(to) => self.hosts[to].disk.is_broken(),
+            _ => false,
+        };
+        let Some(lines) = &mut self.net.connections[number].lines else {
+            return;
+        };
+        for part in bytes.split_inclusive(|byte| *byte == b'\n') {
+            lines[from].extend_from_slice(part);
+            if !part.ends_with(b"\n") {
+                continue;
+            }
+            let line: Value = serde_json::from_slice(&lines[from]).unwrap_or_default();
+            lines[from].clear();
+            let payload = &line["payload"];
+            let blocks = match line["type"].as_str() {
+                Some("new_block") => std::slice::from_ref(payload),
+                Some("chain_response") => payload["chain"].as_array().map_or(&[][..], |it| it),
+                _ => continue,
+            };
+            let blocks = blocks.iter().map(|block| block.to_string());
+            let blocks = blocks.filter_map(|block| message::block(block.as_bytes()).ok());
+            let all = blocks.flat_map(|block| block.transactions);
+            let all = all.filter(|_| !full);
+            self.heard.extend(all.map(|transaction| transaction.id()));
+        }
     }
 }

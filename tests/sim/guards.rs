@@ -6,7 +6,10 @@ use blx::store::disk::File;
 use blx::store::log::Log;
 
 use crate::oracle::{self, Chain};
-use crate::peer::{self, PING, behind, chain_of, chain_response, grow, longer, new_block, sign};
+use crate::peer::{
+    self, Speaker, behind, call_desktop, call_ours, chain_of, chain_response, grow, longer,
+    new_block, sign,
+};
 use crate::stories::star;
 use crate::world::World;
 
@@ -29,9 +32,9 @@ fn mined(world: &World, chain: &[Block], wishes: Vec<Transaction>, below: Option
     block
 }
 
-/// A block whose hash is right and was no work.
-fn without_work(world: &World, chain: &[Block]) -> Block {
-    let mut block = mined(world, chain, Vec::new(), None);
+/// A block of these whose hash is right and was no work.
+fn without_work(world: &World, chain: &[Block], wishes: Vec<Transaction>) -> Block {
+    let mut block = mined(world, chain, wishes, None);
     while block.hash.as_bytes()[0] == 0 {
         block.nonce += 1;
         block.hash = canonical::block_hash(&block);
@@ -56,12 +59,12 @@ fn grown(seed: u64, blocks: usize) -> (World, Vec<Block>) {
 
 #[test]
 fn a_block_on_top_of_ours_is_signed() {
-    for good in [false, true] {
+    for (good, speaker) in Speaker::each_of([false, true]) {
         let (mut world, ours) = grown(12, 2);
         let wish = sign(Kind::Request, "drill", 0.5);
         let wish = if good { wish } else { forged(&wish) };
         let block = mined(&world, &ours, vec![wish.clone()], None);
-        let call = world.call(0);
+        let call = speaker.call(&mut world, 0);
         world.say(call, &new_block(&block));
         world.run(10_000);
         assert_eq!(Chain::of(&mut world, 0).count(&wish), usize::from(good));
@@ -76,7 +79,7 @@ fn a_block_in_the_place_of_our_last_one_is_signed() {
         let wish = sign(Kind::Request, "drill", 0.5);
         let wish = if good { wish } else { forged(&wish) };
         let rival = mined(&world, &ours[..2], vec![wish.clone()], Some(ours[2].hash));
-        let call = world.call(0);
+        let call = call_ours(&mut world, 0);
         world.say(call, &new_block(&rival));
         world.run(10_000);
         let chain = Chain::of(&mut world, 0);
@@ -92,7 +95,7 @@ fn a_block_in_the_place_of_our_last_one_has_the_hash_that_it_names() {
     let wish = sign(Kind::Request, "drill", 0.5);
     let mut rival = mined(&world, &ours[..2], vec![wish.clone()], None);
     rival.hash = Hash::ZERO;
-    let call = world.call(0);
+    let call = call_ours(&mut world, 0);
     world.say(call, &new_block(&rival));
     world.run(10_000);
     let chain = chain_of(&mut world, 0);
@@ -107,8 +110,7 @@ fn what_is_taken_of_a_desktops_losing_block_is_signed() {
         let wish = sign(Kind::Request, "drill", 0.5);
         let wish = if good { wish } else { forged(&wish) };
         let loser = mined(&world, &ours[..1], vec![wish.clone()], None);
-        let call = world.call(0);
-        world.say(call, PING);
+        let call = call_desktop(&mut world, 0);
         world.say(call, &new_block(&loser));
         world.run(10_000);
         let count = Chain::of(&mut world, 0).count(&wish);
@@ -119,13 +121,32 @@ fn what_is_taken_of_a_desktops_losing_block_is_signed() {
 
 #[test]
 fn what_is_taken_of_a_losing_chain_is_signed() {
-    for good in [false, true] {
+    for (good, speaker) in Speaker::each_of([false, true]) {
         let (mut world, ours) = grown(4, 4);
         let wish = sign(Kind::Request, "drill", 0.5);
         let wish = if good { wish } else { forged(&wish) };
         let loser = mined(&world, &ours[..1], vec![wish.clone()], None);
-        let call = world.call(0);
+        let call = speaker.call(&mut world, 0);
         world.say(call, &chain_response(&[ours[0].clone(), loser]));
+        world.run(10_000);
+        let count = Chain::of(&mut world, 0).count(&wish);
+        assert_eq!(count, usize::from(good), "made again if it is signed");
+        oracle::check(&mut world);
+    }
+}
+
+#[test]
+fn what_is_taken_of_a_desktops_chain_that_does_not_link_is_signed() {
+    for good in [false, true] {
+        let (mut world, ours) = grown(13, 4);
+        let wish = sign(Kind::Request, "drill", 0.5);
+        let wish = if good { wish } else { forged(&wish) };
+        // Its threads have made two blocks of the same height, one after the other.
+        let mut chain = ours[..3].to_vec();
+        let late = mined(&world, &ours[..2], vec![wish.clone()], None);
+        chain.push(late);
+        let call = call_desktop(&mut world, 0);
+        world.say(call, &chain_response(&chain));
         world.run(10_000);
         let count = Chain::of(&mut world, 0).count(&wish);
         assert_eq!(count, usize::from(good), "made again if it is signed");
@@ -136,42 +157,51 @@ fn what_is_taken_of_a_losing_chain_is_signed() {
 #[test]
 fn each_block_of_a_longer_chain_was_work() {
     // From our first block on, from a block of ours on, and behind our last one.
-    for kept in [0, 2, 3] {
+    for (kept, speaker) in Speaker::each_of([0, 2, 3]) {
         for lazy in [Some(kept.max(1)), Some(5), Some(7), None] {
-            let (mut world, ours) = grown(5, 2);
-            let mut chain = longer(&world, ours[..kept].to_vec(), kept.max(1));
-            while chain.len() < 8 {
-                let block = match lazy {
-                    Some(at) if at == chain.len() => without_work(&world, &chain),
-                    _ => mined(&world, &chain, Vec::new(), None),
-                };
-                chain.push(block);
-            }
-            let call = world.call(0);
-            world.say(call, &chain_response(&chain));
-            world.run(2_000);
-            let shown = world.shown(0);
-            let told = shown.contains("no proof of work");
-            assert_eq!(told, lazy.is_some(), "{kept} {lazy:?}: {shown}");
-            let length = Chain::of(&mut world, 0).length();
-            match lazy {
-                Some(_) => assert_eq!(chain_of(&mut world, 0), ours, "{kept} {lazy:?}"),
-                None => assert!(length >= 8, "{kept}: {length}"),
-            }
-            oracle::check(&mut world);
+            longer_chain(kept, lazy, speaker);
         }
     }
 }
 
+/// A longer chain that shares so many blocks with ours, and this one of which was no work.
+fn longer_chain(kept: usize, lazy: Option<usize>, speaker: Speaker) {
+    let (mut world, ours) = grown(5, 2);
+    let mut chain = longer(&world, ours[..kept].to_vec(), kept.max(1));
+    while chain.len() < 8 {
+        let block = match lazy {
+            Some(at) if at == chain.len() => without_work(&world, &chain, Vec::new()),
+            _ => mined(&world, &chain, Vec::new(), None),
+        };
+        chain.push(block);
+    }
+    let call = speaker.call(&mut world, 0);
+    world.say(call, &chain_response(&chain));
+    world.run(2_000);
+    let shown = world.shown(0);
+    let told = shown.contains("no proof of work");
+    assert_eq!(told, lazy.is_some(), "{kept} {lazy:?} {speaker:?}: {shown}");
+    let length = Chain::of(&mut world, 0).length();
+    match lazy {
+        Some(_) => assert_eq!(chain_of(&mut world, 0), ours, "{kept} {lazy:?} {speaker:?}"),
+        None => assert!(length >= 8, "{kept} {speaker:?}: {length}"),
+    }
+    oracle::check(&mut world);
+}
+
 #[test]
 fn a_block_on_its_own_was_work() {
-    let (mut world, ours) = grown(6, 2);
-    let call = world.call(0);
-    world.say(call, PING);
-    world.say(call, &new_block(&without_work(&world, &ours)));
-    world.say(call, &new_block(&without_work(&world, &ours[..1])));
-    world.run(10_000);
-    assert_eq!(chain_of(&mut world, 0), ours);
+    for speaker in Speaker::BOTH {
+        let (mut world, ours) = grown(6, 2);
+        let call = speaker.call(&mut world, 0);
+        let wish = sign(Kind::Request, "drill", 0.5);
+        for chain in [&ours[..], &ours[..1]] {
+            let block = without_work(&world, chain, vec![wish.clone()]);
+            world.say(call, &new_block(&block));
+        }
+        world.run(10_000);
+        assert_eq!(chain_of(&mut world, 0), ours, "{speaker:?}");
+    }
 }
 
 /// Bits of the last `length` bytes of a record's body which, turned over, leave its check as it is:
@@ -219,17 +249,23 @@ fn with_hole(seed: u64) -> (World, Vec<Block>, Vec<u8>) {
 
 /// Tells a chain in which block 2 is another one with the same check, and then the right one.
 fn fill_wrongly(seed: u64, alter: impl Fn(&Block) -> Block, told: &str) {
+    for speaker in Speaker::BOTH {
+        fill_wrongly_as(speaker, seed, &alter, told);
+    }
+}
+
+fn fill_wrongly_as(speaker: Speaker, seed: u64, alter: impl Fn(&Block) -> Block, told: &str) {
     let (mut world, ours, whole) = with_hole(seed);
     let mut chain = ours.clone();
     chain[2] = alter(&ours[2]);
     assert_ne!(chain[2], ours[2]);
-    let call = world.call(0);
+    let call = speaker.call(&mut world, 0);
     world.say(call, &chain_response(&chain[..3]));
     world.run(2_000);
     let shown = world.shown(0);
     assert!(!shown.contains("repair completed"), "{shown}");
     assert!(shown.contains(told), "{shown}");
-    let other = world.call(0);
+    let other = speaker.call(&mut world, 0);
     world.say(other, &chain_response(&ours));
     world.run(2_000);
     assert!(world.shown(0).contains("repair completed"));
@@ -332,9 +368,10 @@ fn the_scrubber_looks_at_signatures_and_work() {
     let signature = |world: &World, chain: &[Block]| mined(world, chain, vec![bad.clone()], None);
     type Make<'a> = &'a dyn Fn(&World, &[Block]) -> Block;
     // A wrong hash does not get so far: a start takes such a block as damage.
+    let work = |world: &World, chain: &[Block]| without_work(world, chain, Vec::new());
     let cases: [(Make<'_>, &str); 2] = [
         (&signature, "the signature of drill is wrong"),
-        (&without_work, "no proof of work"),
+        (&work, "no proof of work"),
     ];
     for (make, told) in cases {
         let mut world = with_file_of(10, make);
@@ -355,8 +392,7 @@ fn a_desktop_that_is_silently_ahead_is_asked() {
     world.type_in(0, "1\ndrill\n");
     world.run(1_000);
     let ours = chain_of(&mut world, 0);
-    let call = world.call(0);
-    world.say(call, PING);
+    let call = call_desktop(&mut world, 0);
     world.run(1_000);
     world.say(call, &chain_response(&ours));
     let asked = |world: &mut World| world.heard(call).matches("request_chain").count();

@@ -2,6 +2,7 @@
 
 use crate::oracle::{self, Chain};
 use crate::peer::{chain_of, chain_response, grow, longer, new_block, new_transaction, sign};
+use crate::scenario::connect;
 use crate::stories::star;
 use blx::ledger::Kind;
 
@@ -71,6 +72,35 @@ fn a_node_whose_disk_fails_says_so_and_goes_on_serving() {
         world.start(0);
         world.run(60_000);
         oracle::check(&mut world);
+    }
+}
+
+#[test]
+fn a_node_whose_disk_fails_costs_a_desktop_nothing() {
+    for seed in 0..6 {
+        let mut world = star(seed, 1);
+        world.type_in(0, "1\na\n1\nb\n");
+        world.run(500);
+        world.hosts[0].disk.set_broken(true);
+        world.type_in(0, "1\nd\n");
+        let window = world.add_window();
+        world.start(window);
+        world.type_in(window, "1\nc\n");
+        world.run(500);
+        connect(&mut world, window, 0);
+        // It asks every 30 s. Told our chain, which is longer, it would give up its own, of which
+        // nothing can be taken here.
+        world.run(100_000);
+        assert!(world.shown(0).contains("[store ❌]"), "{seed}");
+        assert!(world.linked(window, 0), "{seed}");
+        assert!(world.desktop(window).items(true).contains("c"), "{seed}");
+        world.stop(0, false);
+        world.hosts[0].disk.set_broken(false);
+        world.start(0);
+        connect(&mut world, window, 0);
+        world.run(30_000);
+        oracle::check(&mut world);
+        assert_eq!(world.desktop(window).items(true).len(), 3, "{seed}");
     }
 }
 

@@ -1,35 +1,48 @@
 //! A LAN in one process: real nodes, and around them disks, wires and users drawn from a seed.
 //!
-//! `BLX_SEEDS=n` runs so many seeds, `BLX_SEED=x` the one that failed.
+//! `BLX_SEEDS=n` runs so many seeds, `BLX_SEED=x` the one that failed. Stories with desktop nodes
+//! that race are told with `BLX_STORY_SEEDS=n`; each prints a line that begins with `ROW`.
 
 mod beside;
 mod clocks;
+mod crowds;
 mod desktop;
 mod disk;
 mod edges;
 mod events;
 mod foe;
 mod guards;
+mod host;
 mod hostile;
+mod journal;
 mod lines;
+mod lives;
 mod long;
 mod machine;
 mod model;
 mod named;
 mod net;
+mod newer;
 #[path = "../numbers.rs"]
 mod numbers;
 mod oracle;
 mod peer;
 mod promises;
+mod races;
 mod random;
 mod reach;
 mod repair;
 mod ring;
+mod rows;
 mod scenario;
 mod splits;
 mod stories;
 mod switches;
+mod troubles;
+mod twins;
+mod verdict;
+mod voices;
 mod void;
+mod words;
 mod work;
 mod world;

@@ -4,7 +4,7 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use crate::peer::{PING, chain_of, chain_response, grow, longer, new_block};
+use crate::peer::{ASK, PING, chain_of, chain_response, grow, longer, new_block};
 use crate::world::World;
 
 fn vector(name: &str) -> String {
@@ -26,7 +26,7 @@ fn it_takes_the_chain_of_real_ones_and_tells_it_as_they_do() {
     let (mut world, call) = desktop(1);
     let line = vector("chain_response.line");
     world.say(call, line.as_bytes());
-    world.say(call, b"{\"type\": \"request_chain\", \"payload\": {}}\n");
+    world.say(call, ASK);
     world.run(1_000);
     let (theirs, _) = line.split_once("\"sender\"").expect("a sender");
     assert!(world.heard(call).starts_with(theirs), "the same text");

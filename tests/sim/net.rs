@@ -94,6 +94,9 @@ pub struct Connection {
     pub pipes: [Pipe; 2],
     /// When the one who waits to be accepted is seen.
     pub arrives: u64,
+    /// Between a desktop node and one of ours: what ours has read from each end of the line that is
+    /// not whole yet.
+    pub lines: Option<[Vec<u8>; 2]>,
     /// Where a story's call comes from, if that matters to it.
     pub source: Option<IpAddr>,
 }
@@ -104,6 +107,7 @@ impl Connection {
             ends,
             pipes: [Pipe::new(capacity), Pipe::new(capacity)],
             arrives,
+            lines: None,
             source: None,
         }
     }
@@ -123,11 +127,16 @@ pub struct Net {
     pub connections: Vec<Connection>,
     /// Hosts of different numbers cannot reach each other.
     pub islands: Vec<u8>,
+    /// Nor can these two, whoever dials.
+    pub walls: Vec<(usize, usize)>,
 }
 
 impl Net {
     pub fn parts(&self, one: usize, other: usize) -> bool {
+        let walls = &self.walls;
         self.islands[one] != self.islands[other]
+            || walls.contains(&(one, other))
+            || walls.contains(&(other, one))
     }
 
     pub fn held_up(&self, at: usize) -> bool {

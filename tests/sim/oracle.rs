@@ -3,13 +3,14 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use blx::ledger::{Timestamp, Transaction};
+use blx::ledger::{Block, Kind, Timestamp, Transaction, TransactionId};
 use blx::store::log::Log;
-use blx::store::waiting;
 use serde_json::Value;
 
 use crate::foe;
 use crate::net::End;
+use crate::peer::ASK;
+use crate::words::Words;
 use crate::world::World;
 
 /// A chain as its node tells it.
@@ -46,7 +47,7 @@ impl Chain {
     /// Asks a node for its chain.
     pub fn of(world: &mut World, host: usize) -> Chain {
         let call = world.call(host);
-        world.say(call, b"{\"type\": \"request_chain\", \"payload\": {}}\n");
+        world.say(call, ASK);
         let told = |world: &mut World| {
             if let End::Story(heard) = &world.net.connections[call].ends[0]
                 && !heard.ends_with(b"}\n")
@@ -87,7 +88,8 @@ impl Chain {
         blocks.flat_map(|block| block["transactions"].as_array().expect("an array"))
     }
 
-    /// Checks every link; returns which items are reserved and which are not.
+    /// Checks every link; returns which items are reserved and which are not. A request of what is
+    /// reserved and a release of what is free are void.
     pub fn replay(&self) -> [BTreeSet<String>; 2] {
         let mut before = "0".repeat(64);
         for (index, block) in self.0.iter().enumerate() {
@@ -95,7 +97,11 @@ impl Chain {
             assert_eq!(text(block, "prev_hash"), before);
             before = text(block, "hash").to_owned();
         }
-        let (_, items) = self.effective();
+        let mut items: BTreeMap<String, bool> = BTreeMap::new();
+        for (transaction, _) in self.effects().filter(|(_, changes)| *changes) {
+            let uid = text(transaction, "uid").to_owned();
+            items.insert(uid, transaction["type"] == 1);
+        }
         let of = |wanted: bool| {
             let those = items.iter().filter(|(_, reserved)| **reserved == wanted);
             those.map(|(uid, _)| uid.clone()).collect()
@@ -103,26 +109,26 @@ impl Chain {
         [of(true), of(false)]
     }
 
-    /// The transactions that are not void, and whether each item is reserved behind them: a release
-    /// of what nobody holds, and a request of what somebody does, change nothing.
-    fn effective(&self) -> (Vec<&Value>, BTreeMap<String, bool>) {
-        let mut items = BTreeMap::new();
-        let mut effective = Vec::new();
-        for transaction in self.transactions() {
-            let uid = text(transaction, "uid").to_owned();
+    /// The transactions, and whether each changed something.
+    fn effects(&self) -> impl Iterator<Item = (&Value, bool)> {
+        let mut items: BTreeMap<&str, bool> = BTreeMap::new();
+        self.transactions().map(move |transaction| {
             let request = transaction["type"] == 1;
-            if items.get(&uid).copied().unwrap_or(false) != request {
-                items.insert(uid, request);
-                effective.push(transaction);
-            }
-        }
-        (effective, items)
+            let before = items.insert(text(transaction, "uid"), request);
+            (transaction, before.unwrap_or(false) != request)
+        })
+    }
+
+    /// The void transactions: none of ours makes one.
+    pub fn void(&self) -> Vec<&Value> {
+        let void = self.effects().filter(|(_, changes)| !changes);
+        void.map(|(transaction, _)| transaction).collect()
     }
 
     /// Whether everything happened once. A desktop node mines again what it is told again.
     pub fn check_once(&self) {
         let mut seen = BTreeSet::new();
-        for transaction in self.effective().0 {
+        for (transaction, _) in self.effects().filter(|(_, changes)| *changes) {
             let new = seen.insert(identity(transaction));
             assert!(new, "{transaction} is in the chain twice");
         }
@@ -143,13 +149,14 @@ impl Chain {
         all.any(|other| other.1 == mine.1 && other != mine)
     }
 
-    /// How many requests and releases of each item somebody has in the chain; what a desktop node
-    /// made a second block of counts once.
+    /// How many requests and releases of each item somebody has in the chain that changed something;
+    /// what a desktop node made a second block of counts once.
     pub fn deeds(&self, key: &str) -> BTreeMap<(String, String), usize> {
         let mut deeds = BTreeMap::new();
         let mut seen = BTreeSet::new();
-        for transaction in self.transactions() {
-            if text(transaction, "requester") == key && seen.insert(identity(transaction)) {
+        for (transaction, changes) in self.effects() {
+            let theirs = changes && text(transaction, "requester") == key;
+            if theirs && seen.insert(identity(transaction)) {
                 let verb = if transaction["type"] == 1 {
                     "request"
                 } else {
@@ -160,77 +167,6 @@ impl Chain {
             }
         }
         deeds
-    }
-}
-
-/// What a user was shown of the requests and releases: done, and lost after that.
-#[derive(Default)]
-pub struct Words {
-    pub done: BTreeMap<(String, String), usize>,
-    pub lost: BTreeMap<(String, String), usize>,
-    /// Done, and no other chain was adopted since.
-    pub firm: BTreeMap<(String, String), usize>,
-    /// The length of the chain as far as it was shown.
-    pub length: u64,
-    pub key: Option<String>,
-    /// Some events were not shown.
-    pub gaps: bool,
-}
-
-impl Words {
-    pub fn of(shown: &str) -> Words {
-        let mut words = Words::default();
-        for line in shown.lines() {
-            // An answer may stand behind a prompt.
-            let line = line
-                .rsplit("> ")
-                .next()
-                .unwrap_or(line)
-                .trim_start_matches("item ID: ");
-            let line = line.trim_start_matches("item IDs: ");
-            let deed = |verb: &str, uid: &str| (verb.to_owned(), uid.to_owned());
-            if let Some(uid) = line.strip_prefix("✅ requested ") {
-                *words.done.entry(deed("request", uid)).or_default() += 1;
-                *words.firm.entry(deed("request", uid)).or_default() += 1;
-            } else if let Some(uid) = line.strip_prefix("✅ released ") {
-                *words.done.entry(deed("release", uid)).or_default() += 1;
-                *words.firm.entry(deed("release", uid)).or_default() += 1;
-            } else if let Some(rest) = line.strip_prefix("[consensus ❌] your ") {
-                let (verb, rest) = rest.split_once(" of ").expect("verb of item");
-                let (uid, _) = rest.split_once(" is lost").expect("item is lost");
-                *words.lost.entry(deed(verb, uid)).or_default() += 1;
-            } else if let Some(rest) = line.strip_prefix("[consensus] your ")
-                && let Some((verb, rest)) = rest.split_once(" of ")
-                && let Some((uid, _)) = rest.split_once(" lost to ")
-            {
-                *words.lost.entry(deed(verb, uid)).or_default() += 1;
-            } else if let Some(rest) = line.strip_prefix("[consensus ✅] your ")
-                && let Some((verb, rest)) = rest.split_once(" of ")
-                && let Some((uid, _)) = rest.split_once(" counts after all")
-                && let Some(lost) = words.lost.get_mut(&deed(verb, uid))
-            {
-                *lost = lost.saturating_sub(1);
-            } else if line.starts_with("[consensus ✅] adopted") {
-                words.firm.clear();
-                words.see(line, "(", " blocks)", 0);
-            } else if line.starts_with("[network 📦] received") {
-                words.see(line, "#", "", 1);
-            } else if let Some(key) = line.strip_prefix("[status] node key: ") {
-                words.key = Some(key.to_owned());
-            }
-            words.gaps |= line.starts_with("[console]");
-        }
-        words
-    }
-
-    /// Notes the length that a line tells between two marks.
-    fn see(&mut self, line: &str, from: &str, to: &str, more: u64) {
-        let number = line
-            .rsplit(from)
-            .next()
-            .and_then(|rest| rest.strip_suffix(to));
-        let number: u64 = number.and_then(|digits| digits.parse().ok()).unwrap_or(0);
-        self.length = self.length.max(number + more);
     }
 }
 
@@ -257,6 +193,31 @@ fn honest(mut items: BTreeSet<String>) -> BTreeSet<String> {
     items
 }
 
+/// The chain of one of our nodes, as its disk has it.
+fn on_disk(world: &World, host: usize) -> Vec<Block> {
+    let disk = world.hosts[host].disk.copy();
+    let (mut log, _) = Log::open(disk, None, Timestamp::Integer(0)).expect("it opens");
+    let heights = 0..log.tip().length;
+    heights
+        .map(|at| log.read(at).expect("sound").block)
+        .collect()
+}
+
+/// What is reserved according to a host.
+pub fn reserved(world: &World, host: usize) -> BTreeSet<String> {
+    if !world.hosts[host].is_ours() {
+        return world.desktop(host).items(true);
+    }
+    let mut items = BTreeSet::new();
+    for transaction in on_disk(world, host).iter().flat_map(|b| &b.transactions) {
+        match transaction.kind {
+            Kind::Request => items.insert(transaction.uid.to_string()),
+            Kind::Release => items.remove(&transaction.uid.to_string()),
+        };
+    }
+    items
+}
+
 /// The ends of our nodes' chains, as their disks have them.
 fn tips(world: &World) -> BTreeSet<(u64, String)> {
     let tip = |host: usize| {
@@ -267,11 +228,16 @@ fn tips(world: &World) -> BTreeSet<(u64, String)> {
     world.ours().into_iter().map(tip).collect()
 }
 
+/// Whether all of ours have the same tip.
+pub fn one_tip(world: &World) -> bool {
+    tips(world).len() <= 1
+}
+
 /// Waits until all of ours have the same tip; false if they do not have it in this time.
 pub fn one_tip_within(world: &mut World, millis: u64) -> bool {
     let end = world.now + millis;
     loop {
-        if tips(world).len() <= 1 {
+        if one_tip(world) {
             return true;
         }
         if world.now >= end {
@@ -306,6 +272,13 @@ pub fn check_all(world: &mut World) -> Vec<String> {
     let [reserved, available] = chain.replay().map(honest);
     if world.desktops().is_empty() {
         chain.check_once();
+        let mut void = chain.void();
+        void.retain(|transaction| !text(transaction, "uid").starts_with(foe::ITEMS));
+        assert!(
+            void.is_empty(),
+            "seed {}: nobody makes void ones: {void:?}",
+            world.seed
+        );
     }
     for host in ours {
         assert_eq!(
@@ -318,35 +291,48 @@ pub fn check_all(world: &mut World) -> Vec<String> {
             available,
             "available at host {host}"
         );
-        check_words(world, host, chain);
+        let broken = broken_words(world, host, chain);
+        assert!(broken.is_empty(), "seed {}: {broken:?}", world.seed);
     }
     let mut missing = Vec::new();
     for host in world.desktops() {
+        let seed = world.seed;
         let desktop = world.desktop(host);
         assert_eq!(
             honest(desktop.items(true)),
             reserved,
-            "reserved at desktop {host}"
+            "seed {seed}: reserved at desktop {host}"
         );
         assert_eq!(
             honest(desktop.items(false)),
             available,
-            "available at desktop {host}"
+            "seed {seed}: available at desktop {host}"
         );
-        for done in &desktop.done {
-            if chain.count(done) == 0 && !chain.has_rivals(done) {
-                missing.push(format!("{:?} of {} at {host}", done.kind, done.uid));
-            }
-        }
+        missing.extend(vanished(world, host, chain));
     }
     missing
 }
 
-/// What the user of a host was shown as done is in the chain, or was reported as lost.
-fn check_words(world: &World, host: usize, chain: &Chain) {
+/// What the users of a desktop node were shown as done and is not in the chain, although nobody
+/// wanted the same and it could say it.
+pub fn vanished(world: &World, host: usize, chain: &Chain) -> Vec<String> {
+    let desktop = world.desktop(host);
+    let unheard = desktop.unheard(&world.heard).concat();
+    let unheard: BTreeSet<TransactionId> = unheard.iter().map(|gone| gone.id()).collect();
+    let gone = |done: &&Transaction| {
+        !unheard.contains(&done.id()) && chain.count(done) == 0 && !chain.has_rivals(done)
+    };
+    let gone = desktop.done.iter().filter(gone);
+    gone.map(|done| format!("{:?} of {} at {host}", done.kind, done.uid))
+        .collect()
+}
+
+/// What the user of a host was shown as done and is neither in the chain nor was reported as lost.
+pub fn broken_words(world: &World, host: usize, chain: &Chain) -> Vec<String> {
     let words = Words::of(&world.shown(host));
+    let mut broken = Vec::new();
     if words.gaps {
-        return;
+        return broken;
     }
     let deeds = chain.deeds(&words.key.expect("the status was shown"));
     for (deed, done) in &words.done {
@@ -357,51 +343,11 @@ fn check_words(world: &World, host: usize, chain: &Chain) {
             1 => there + lost == *done,
             _ => there + lost >= *done,
         };
-        assert!(
-            kept,
-            "host {host} showed {deed:?} {done} times; {there} are in the chain, {lost} lost"
-        );
-    }
-}
-
-/// Right after a machine lost its power: what it showed as done is on its disk.
-pub fn check_disk(world: &World, host: usize, key: &str, shown: &str) {
-    let words = Words::of(shown);
-    if words.gaps {
-        return;
-    }
-    let disk = world.hosts[host].disk.copy();
-    let (mut log, _) = Log::open(disk, None, Timestamp::Integer(0)).expect("it opens");
-    let heights = 0..log.tip().length;
-    let blocks = heights.map(|height| log.read(height).expect("sound").block);
-    let mut kept: Vec<Transaction> = blocks.flat_map(|block| block.transactions).collect();
-    // What a switch took out, of which the console has not heard yet, waits to be made again.
-    let (waiting, aside) = waiting::read(log.disk()).expect("reads");
-    assert_eq!(aside, None);
-    let fallen = waiting.into_iter().filter(|waits| !waits.fresh);
-    kept.extend(fallen.flat_map(|waits| waits.transactions));
-    let mut there: BTreeMap<(String, String), usize> = BTreeMap::new();
-    for transaction in kept {
-        if transaction.requester.to_string() == key {
-            let verb = match transaction.kind {
-                blx::ledger::Kind::Request => "request",
-                blx::ledger::Kind::Release => "release",
-            };
-            *there
-                .entry((verb.into(), transaction.uid.to_string()))
-                .or_default() += 1;
+        if !kept {
+            broken.push(format!(
+                "host {host} showed {deed:?} {done} times; {there} are in the chain, {lost} lost"
+            ));
         }
     }
-    assert!(
-        log.tip().length >= words.length,
-        "host {host} showed {} blocks, its disk has {}",
-        words.length,
-        log.tip().length
-    );
-    for (deed, done) in words.firm {
-        assert!(
-            there.get(&deed).copied().unwrap_or(0) >= done,
-            "host {host} showed {deed:?}, and its disk does not have it"
-        );
-    }
+    broken
 }

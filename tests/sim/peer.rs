@@ -24,8 +24,58 @@ pub fn new_transaction(transaction: &Transaction) -> Vec<u8> {
     line
 }
 
+/// What a desktop node says first.
+pub const ANNOUNCE: &[u8] =
+    b"{\"type\": \"peer_announce\", \"payload\": {}, \"sender\": \"0.0.0.0:6000\"}\n";
+
+/// A connection to a host over which one of ours speaks: its blocks are taken as they are.
+pub fn call_ours(world: &mut World, host: usize) -> usize {
+    let call = world.call(host);
+    let id = format!("{{\"id\": \"{:016x}\"}}", call + 1);
+    let greeting = format!("{{\"type\": \"peer_announce\", \"payload\": {id}}}\n");
+    world.say(call, greeting.as_bytes());
+    call
+}
+
+/// A connection to a host over which a desktop node speaks: what is in its blocks is made again.
+pub fn call_desktop(world: &mut World, host: usize) -> usize {
+    let call = world.call(host);
+    world.say(call, ANNOUNCE);
+    call
+}
+
+/// Who says something.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Speaker {
+    Ours,
+    Desktop,
+}
+
+impl Speaker {
+    pub const BOTH: [Speaker; 2] = [Speaker::Ours, Speaker::Desktop];
+
+    /// All of these, said by each.
+    pub fn each_of<T: Copy>(these: impl IntoIterator<Item = T>) -> Vec<(T, Speaker)> {
+        let each = these.into_iter();
+        each.flat_map(|this| Speaker::BOTH.map(|speaker| (this, speaker)))
+            .collect()
+    }
+
+    pub fn call(self, world: &mut World, host: usize) -> usize {
+        match self {
+            Speaker::Ours => call_ours(world, host),
+            Speaker::Desktop => call_desktop(world, host),
+        }
+    }
+}
+
 /// A word that asks for an answer and means nothing.
 pub const PING: &[u8] = b"{\"type\": \"ping\", \"payload\": {}}\n";
+
+/// Asks for the chain, and has none: it would have to be told before the answer comes.
+pub const ASK: &[u8] =
+    b"{\"type\": \"chain_response\", \"payload\": {\"chain\": [], \"length\": 0}}\n\
+                         {\"type\": \"request_chain\", \"payload\": {}}\n";
 
 /// What a stranger signs.
 pub fn sign(kind: Kind, item: &str, time: f64) -> Transaction {
@@ -92,7 +142,7 @@ pub fn mined(block: Block, difficulty: u8) -> Block {
 /// The chain of a host, asked for on a connection of its own.
 pub fn chain_of(world: &mut World, host: usize) -> Vec<Block> {
     let call = world.call(host);
-    world.say(call, b"{\"type\": \"request_chain\", \"payload\": {}}\n");
+    world.say(call, ASK);
     world.run(1_000);
     let heard = world.heard(call);
     world.cut(call);

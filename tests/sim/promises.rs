@@ -5,7 +5,9 @@ use blx::ledger::{Block, Timestamp};
 use blx::limits;
 
 use crate::oracle::{self, Chain};
-use crate::peer::{PING, chain_of, chain_response, grow, longer, mined, new_block};
+use crate::peer::{
+    PING, call_desktop, call_ours, chain_of, chain_response, grow, longer, mined, new_block,
+};
 use crate::scenario::connect;
 use crate::stories::star;
 use crate::world::{WALL, World, address};
@@ -117,7 +119,7 @@ fn with_orphans(drop_orphans: bool) -> (Chain, String) {
     world.start(0);
     world.type_in(0, "1\nours\n");
     world.run(1_000);
-    let call = world.call(0);
+    let call = call_ours(&mut world, 0);
     let mut chain = chain_of(&mut world, 0);
     grow(&world, &mut chain, Some("theirs"));
     world.say(call, &new_block(&chain[2]));
@@ -125,6 +127,8 @@ fn with_orphans(drop_orphans: bool) -> (Chain, String) {
     assert_eq!(Chain::of(&mut world, 0).length(), 3);
     world.say(call, &chain_response(&longer(&world, Vec::new(), 6)));
     world.run(30_000);
+    world.cut(call);
+    let call = call_desktop(&mut world, 0);
     let mut lost = longer(&world, Vec::new(), 3);
     grow(&world, &mut lost, Some("in a block"));
     world.say(call, &new_block(&lost[3]));
@@ -176,7 +180,7 @@ fn the_time_of_a_block_follows_the_tip_that_a_switch_put_in_place() {
     };
     let mut made = |item: &str, length: usize, time: f64| {
         let chain = chain(&world, length, time);
-        let call = world.call(0);
+        let call = call_ours(&mut world, 0);
         world.say(call, &chain_response(&chain));
         world.run(2_000);
         world.type_in(0, &format!("1\n{item}\n"));

@@ -2,7 +2,7 @@
 
 use crate::net::End;
 use crate::oracle;
-use crate::peer::PING;
+use crate::peer::{PING, call_desktop, call_ours};
 use crate::scenario::{agree, connect};
 use crate::stories::star;
 use crate::world::{World, address, alias};
@@ -130,7 +130,7 @@ fn a_node_that_dials_itself_hangs_up() {
 #[test]
 fn a_peer_that_answers_nothing_is_dropped_forty_seconds_after_its_last_word() {
     let mut world = star(1, 1);
-    let (dumb, silent) = (world.call(0), world.call(0));
+    let (dumb, silent) = (world.call(0), call_ours(&mut world, 0));
     world.run(3_000);
     world.say(silent, PING);
     world.run(36_500);
@@ -141,6 +141,18 @@ fn a_peer_that_answers_nothing_is_dropped_forty_seconds_after_its_last_word() {
     assert!(!world.is_over(silent), "39.5 s");
     world.run(1_000);
     assert!(world.is_over(silent), "40.5 s");
+    oracle::check(&mut world);
+}
+
+#[test]
+fn a_desktop_that_answers_nothing_has_two_minutes_for_it_and_is_asked_once() {
+    let mut world = star(1, 1);
+    let silent = call_desktop(&mut world, 0);
+    // Its first word is on its way for some time.
+    world.run(129_500);
+    assert!(!world.is_over(silent), "129.5 s");
+    world.run(1_000);
+    assert!(world.is_over(silent), "130.5 s");
     assert_eq!(world.heard(silent).matches("\"ping\"").count(), 1);
     oracle::check(&mut world);
 }

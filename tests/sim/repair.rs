@@ -3,7 +3,7 @@
 use blx::store::disk::File;
 
 use crate::oracle;
-use crate::peer::{chain_of, chain_response};
+use crate::peer::{ASK, chain_of, chain_response};
 use crate::stories::star;
 use crate::world::World;
 
@@ -131,7 +131,7 @@ fn a_last_block_that_rots_while_the_next_one_is_made_is_followed_by_none() {
     let call = world.call(0);
     world.run(100);
     assert!(!requested("drill")(&mut world), "it is still being made");
-    world.say(call, b"{\"type\": \"request_chain\", \"payload\": {}}\n");
+    world.say(call, ASK);
     assert!(world.run_until(600_000, requested("drill")));
     let shown = world.shown(0);
     assert!(shown.contains("corruption detected at block 1"), "{shown}");
@@ -147,7 +147,7 @@ fn a_first_block_that_rots_is_made_anew_where_it_was_all() {
     world.start(0);
     world.hosts[0].disk.rot(File::Chain, 40);
     let call = world.call(0);
-    world.say(call, b"{\"type\": \"request_chain\", \"payload\": {}}\n");
+    world.say(call, ASK);
     world.run(2_000);
     let shown = world.shown(0);
     assert!(shown.contains("kept as chain.blx.damaged-"), "{shown}");

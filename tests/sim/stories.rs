@@ -5,7 +5,7 @@ use blx::store::disk::File;
 use blx::store::waiting;
 
 use crate::oracle;
-use crate::peer::{chain_of, chain_response, grow, longer, sign};
+use crate::peer::{ASK, chain_of, chain_response, grow, longer, sign};
 use crate::world::World;
 
 /// Hosts that all run, the first of which the others connect to.
@@ -36,7 +36,7 @@ fn an_ending_node_that_has_something_to_dial_sleeps() {
     // Somebody does not take what is sent, so the end waits for the last moment.
     let call = world.call(1);
     world.deafen(call);
-    world.say(call, b"{\"type\": \"request_chain\", \"payload\": {}}\n");
+    world.say(call, ASK);
     world.run(100);
     world.type_in(1, "10\n");
     let before = world.steps;

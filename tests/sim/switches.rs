@@ -7,7 +7,7 @@ use blx::limits;
 use blx::store::disk::File;
 
 use crate::oracle::{self, Chain};
-use crate::peer::{PING, behind, chain_of, chain_response, grow_by, longer};
+use crate::peer::{PING, behind, call_ours, chain_of, chain_response, grow_by, longer};
 use crate::stories::star;
 use crate::world::World;
 
@@ -214,7 +214,7 @@ fn a_switch_that_loses_something_old_is_an_alarm_and_one_that_keeps_it_all_is_no
         assert_eq!(ours.len(), 13);
         let chain = remade(&world, &ours[..kept + 1]);
         let chain = longer(&world, chain, 20);
-        let call = world.call(0);
+        let call = call_ours(&mut world, 0);
         world.say(call, &chain_response(&chain));
         world.run(10_000);
         let shown = world.shown(0);

@@ -1,17 +1,30 @@
 //! Void transactions (PROTOCOL.md section 3): in a chain they are valid and change nothing; alone
 //! nobody takes them.
 
+use std::rc::Rc;
+
 use blx::ledger::{Block, Kind};
 
 use crate::oracle::{self, Chain};
-use crate::peer::{behind, chain_of, chain_response, new_block, new_transaction, sign};
+use crate::peer::{
+    Speaker, behind, call_ours, chain_of, chain_response, longer, new_block, new_transaction, sign,
+};
+use crate::scenario::connect;
 use crate::stories::star;
 use crate::world::World;
+
+/// The void transactions behind which a chain goes on.
+const VOID: usize = 5;
 
 /// A chain that goes on where that of a host ends: every kind of void transaction, and something
 /// behind it of which each would be another chain's.
 fn with_void(world: &mut World, host: usize) -> Vec<Block> {
-    let mut chain = chain_of(world, host);
+    let chain = chain_of(world, host);
+    and_void(world, chain)
+}
+
+/// The same behind this chain.
+fn and_void(world: &World, mut chain: Vec<Block>) -> Vec<Block> {
     let twice = sign(Kind::Request, "saw", 1.0);
     let steps = [
         vec![twice.clone(), twice.clone()],
@@ -33,6 +46,16 @@ fn with_void(world: &mut World, host: usize) -> Vec<Block> {
     chain
 }
 
+/// A desktop node whose threads have made this chain, connected to a host.
+fn desktop_with(world: &mut World, chain: &[Block], host: usize) -> usize {
+    let desktop = world.add_desktop();
+    let blocks = chain.iter().cloned().map(Rc::new);
+    world.restore(desktop, Some(blocks.collect()));
+    world.start(desktop);
+    connect(world, desktop, host);
+    desktop
+}
+
 /// What the hosts of this project say: everybody the same chain, these items in it.
 fn check(world: &mut World, reserved: &[&str], available: &[&str]) {
     oracle::check(world);
@@ -49,11 +72,11 @@ fn a_longer_chain_with_void_transactions_is_everybodys() {
     world.type_in(0, "1\nkey\n");
     world.run(2_000);
     let chain = with_void(&mut world, 0);
-    let call = world.call(0);
-    world.say(call, &chain_response(&chain));
+    let desktop = desktop_with(&mut world, &chain, 0);
     world.run(10_000);
-    assert!(!world.is_over(call), "no strikes");
+    assert!(world.linked(desktop, 0), "no strikes");
     assert!(chain_of(&mut world, 2) == chain, "it is adopted as it is");
+    assert_eq!(Chain::of(&mut world, 2).void().len(), VOID);
     check(&mut world, &["cup", "key", "saw"], &[]);
 
     // The items are right behind it, after a start too.
@@ -66,14 +89,38 @@ fn a_longer_chain_with_void_transactions_is_everybodys() {
 }
 
 #[test]
+fn void_transactions_of_a_chain_that_is_made_again_are_made_with_it() {
+    let mut world = star(5, 3);
+    // Its chain has the same content as ours in other blocks, and goes on.
+    let first = longer(&world, Vec::new(), 1);
+    world.type_in(0, "1\nkey\n");
+    world.run(2_000);
+    let ours = chain_of(&mut world, 0);
+    let mut remade = first;
+    let block = behind(&world, &remade, ours[1].transactions.clone());
+    remade.push(block);
+    let theirs = and_void(&world, remade);
+    let desktop = desktop_with(&mut world, &theirs, 0);
+    world.run(20_000);
+    assert!(world.linked(desktop, 0), "no strikes");
+    let chain = chain_of(&mut world, 2);
+    assert!(chain.starts_with(&ours), "no block of ours is given up");
+    assert_eq!(chain.len(), theirs.len());
+    for (own, its) in chain.iter().zip(&theirs) {
+        assert_eq!(own.transactions, its.transactions);
+    }
+    assert_eq!(Chain::of(&mut world, 2).void().len(), VOID);
+    check(&mut world, &["cup", "key", "saw"], &[]);
+}
+
+#[test]
 fn what_is_void_is_taken_out_again_without_a_trace() {
     let mut world = star(2, 2);
     world.type_in(0, "5\nkey,axe\n");
     world.run(2_000);
     let shared = chain_of(&mut world, 0);
     let chain = with_void(&mut world, 0);
-    let call = world.call(1);
-    world.say(call, &chain_response(&chain));
+    let desktop = desktop_with(&mut world, &chain, 1);
     world.run(10_000);
     // Its release of the axe counts: it is held there.
     check(&mut world, &["cup", "key", "saw"], &["axe"]);
@@ -83,8 +130,10 @@ fn what_is_void_is_taken_out_again_without_a_trace() {
         let block = behind(&world, &other, vec![sign(Kind::Request, &name, 9.0)]);
         other.push(block);
     }
+    let call = call_ours(&mut world, 1);
     world.say(call, &chain_response(&other));
     world.run(20_000);
+    world.cut(call);
     let chain = Chain::of(&mut world, 0);
     chain.check_once();
     let [reserved, available] = chain.replay();
@@ -95,6 +144,8 @@ fn what_is_void_is_taken_out_again_without_a_trace() {
     // What was not void in the chain before is made again behind the other one.
     assert_eq!(names(&reserved), ["cup", "key", "saw"]);
     assert_eq!(names(&available), ["axe"]);
+    assert!(chain.void().is_empty(), "{:?}", chain.void());
+    assert_eq!(world.file(desktop).len(), chain.length());
     oracle::check(&mut world);
 }
 
@@ -104,21 +155,27 @@ fn alone_a_void_transaction_is_refused_and_is_no_strike() {
     world.type_in(0, "1\nsaw\n");
     world.run(2_000);
     let ours = chain_of(&mut world, 0);
-    let call = world.call(0);
-    for time in 0..10 {
-        let wish = sign(Kind::Request, "saw", f64::from(time));
-        world.say(call, &new_transaction(&wish));
-        world.say(call, &new_block(&behind(&world, &ours, vec![wish])));
-        world.run(500);
+    for speaker in Speaker::BOTH {
+        let call = speaker.call(&mut world, 0);
+        world.run(1_000);
+        let asked = |world: &mut World| world.heard(call).matches("request_chain").count();
+        if speaker == Speaker::Desktop {
+            world.say(call, &chain_response(&ours));
+            world.run(1_000);
+        }
+        let before = asked(&mut world);
+        for time in 0..10 {
+            let wish = sign(Kind::Request, "saw", f64::from(time));
+            world.say(call, &new_transaction(&wish));
+            world.say(call, &new_block(&behind(&world, &ours, vec![wish])));
+            world.run(500);
+        }
+        assert!(!world.is_over(call), "no strikes for {speaker:?}");
+        assert!(asked(&mut world) > before, "its chain is asked for");
+        assert!(chain_of(&mut world, 0) == ours);
+        assert!(chain_of(&mut world, 1) == ours);
+        world.cut(call);
     }
-    assert!(!world.is_over(call), "no strikes");
-    let heard = world.heard(call);
-    assert!(
-        heard.contains("request_chain"),
-        "its chain is asked for: {heard}"
-    );
-    assert!(chain_of(&mut world, 0) == ours);
-    assert!(chain_of(&mut world, 1) == ours);
 }
 
 #[test]
@@ -126,23 +183,25 @@ fn a_block_with_something_void_is_told_with_the_chain_only() {
     let mut world = star(4, 2);
     let desktop = world.add_desktop();
     world.start(desktop);
-    world.type_in(desktop, "6\n10.0.0.1\n6000\n");
+    connect(&mut world, desktop, 0);
     world.type_in(0, "1\nkey\n");
     world.run(5_000);
-    let listener = world.call(1);
+    let listeners = [world.call(1), call_ours(&mut world, 1)];
     world.run(1_000);
+    let before = world.shown(desktop).len();
     let mut chain = with_void(&mut world, 0);
     // The last block has something void.
     chain.truncate(chain.len() - 1);
-    let call = world.call(0);
-    world.say(call, &chain_response(&chain));
+    desktop_with(&mut world, &chain, 0);
     world.run(20_000);
-    let heard = world.heard(listener);
-    let told = heard.lines().filter(|line| line.contains("new_block"));
-    assert!(
-        !told.clone().any(|line| line.contains("\"saw\"")),
-        "{heard}"
-    );
+    for listener in listeners {
+        let heard = world.heard(listener);
+        let mut told = heard.lines().filter(|line| line.contains("new_block"));
+        assert!(!told.any(|line| line.contains("\"saw\"")), "{heard}");
+    }
     assert_eq!(world.desktop(desktop).chain().len(), chain.len());
+    let shown = world.shown(desktop)[before..].to_owned();
+    assert!(shown.contains("adopted longer chain"), "{shown}");
+    assert!(!shown.contains("added block #"), "{shown}");
     check(&mut world, &["cup", "key"], &["saw"]);
 }

@@ -9,7 +9,9 @@ use blx::node::{Event, Line};
 use blx::store::log::Log;
 use blx::wire::text;
 
-use crate::peer::{self, PING, chain_of, chain_response, new_block, new_transaction, sign};
+use crate::peer::{
+    self, ASK, PING, Speaker, call_ours, chain_of, chain_response, new_block, new_transaction, sign,
+};
 use crate::world::{Use, World};
 
 /// What a call may do: some twenty milliseconds of a desktop at the very most. A signature takes
@@ -27,6 +29,12 @@ const MOST: Tally = Tally {
 
 /// A node with this difficulty and a chain of some blocks of its user, and a story's connection.
 fn alone(seed: u64, difficulty: u8, blocks: usize) -> (World, usize) {
+    let mut world = grown(seed, difficulty, blocks);
+    let call = world.call(0);
+    (world, call)
+}
+
+fn grown(seed: u64, difficulty: u8, blocks: usize) -> World {
     let mut world = World::new(seed);
     world.difficulty = difficulty;
     world.capacity = 1 << 22;
@@ -37,8 +45,7 @@ fn alone(seed: u64, difficulty: u8, blocks: usize) -> (World, usize) {
         world.run(200);
     }
     assert_eq!(tip(&world).length, blocks as u64 + 1);
-    let call = world.call(0);
-    (world, call)
+    world
 }
 
 /// The end of the chain on its disk.
@@ -53,6 +60,21 @@ fn has(world: &World, block: &Block) -> bool {
     let disk = world.hosts[0].disk.copy();
     let (mut log, _) = Log::open(disk, None, Timestamp::Integer(0)).expect("it opens");
     block.index < log.tip().length && log.hash(block.index) == Ok(block.hash)
+}
+
+/// Whether a block that somebody told was taken: one of ours' as it is, of a desktop node's what is
+/// in it.
+fn is_taken(world: &World, speaker: Speaker, block: &Block) -> bool {
+    let disk = world.hosts[0].disk.copy();
+    let (mut log, _) = Log::open(disk, None, Timestamp::Integer(0)).expect("it opens");
+    if block.index >= log.tip().length {
+        return false;
+    }
+    let there = log.read(block.index).expect("sound").block;
+    match speaker {
+        Speaker::Ours => there.hash == block.hash,
+        Speaker::Desktop => there.transactions == block.transactions,
+    }
 }
 
 /// Runs until what was said is dealt with, and holds the work of each call against its bounds.
@@ -136,15 +158,16 @@ fn heavy(world: &World, blocks: usize, is_long: bool) -> Vec<Block> {
 
 #[test]
 fn a_block_that_extends_the_chain() {
-    for good in [true, false] {
-        let (mut world, call) = alone(1, 0, 1);
+    for (good, speaker) in Speaker::each_of([true, false]) {
+        let mut world = grown(1, 0, 1);
+        let call = speaker.call(&mut world, 0);
         let ours = chain_of(&mut world, 0);
         let requests = many()[0].clone();
         let requests = if good { requests } else { spoiled(requests) };
         let block = behind(&world, &ours, requests);
         world.say(call, &new_block(&block));
         check(&mut world, "a block on top of ours");
-        assert_eq!(has(&world, &block), good);
+        assert_eq!(is_taken(&world, speaker, &block), good);
     }
 }
 
@@ -181,7 +204,8 @@ fn blocks_that_lose_one_after_the_other_beside_a_full_pool() {
 #[test]
 fn a_block_in_the_place_of_our_last_one() {
     for good in [true, false] {
-        let (mut world, call) = alone(4, 0, 1);
+        let mut world = grown(4, 0, 1);
+        let call = call_ours(&mut world, 0);
         let ours = chain_of(&mut world, 0);
         let requests = many()[0].clone();
         let requests = if good { requests } else { spoiled(requests) };
@@ -198,23 +222,25 @@ fn a_block_in_the_place_of_our_last_one() {
 
 #[test]
 fn a_chain_that_wins() {
-    for is_long in [false, true] {
-        let (mut world, call) = alone(5, 0, 2);
+    for (is_long, speaker) in Speaker::each_of([false, true]) {
+        let mut world = grown(5, 0, 2);
+        let call = speaker.call(&mut world, 0);
         let chain = heavy(&world, 12, is_long);
         world.say(call, &chain_response(&chain));
         check(&mut world, "a chain that wins");
-        assert!(has(&world, &chain[12]));
+        assert!(is_taken(&world, speaker, &chain[12]));
     }
 }
 
 #[test]
 fn a_chain_in_the_place_of_a_heavy_one() {
-    for is_long in [false, true] {
-        let (mut world, call) = alone(6, 0, 0);
+    for (is_long, speaker) in Speaker::each_of([false, true]) {
+        let mut world = grown(6, 0, 0);
+        let call = speaker.call(&mut world, 0);
         let chain = heavy(&world, 10, is_long);
         world.say(call, &chain_response(&chain));
         world.run(20_000);
-        assert!(has(&world, &chain[10]));
+        assert!(is_taken(&world, speaker, &chain[10]));
         // The same transactions in other blocks, or none of them.
         let mut other = vec![Block::genesis(Timestamp::Integer(8))];
         for block in &chain[1..] {
@@ -224,16 +250,19 @@ fn a_chain_in_the_place_of_a_heavy_one() {
         let other = crate::peer::longer(&world, other, 12);
         world.say(call, &chain_response(&other));
         check(&mut world, "a remade chain");
+        assert!(is_taken(&world, speaker, &other[11]));
         let empty = crate::peer::longer(&world, Vec::new(), 14);
         world.say(call, &chain_response(&empty));
         check(&mut world, "an empty chain");
+        assert!(is_taken(&world, speaker, &empty[13]));
     }
 }
 
 #[test]
 fn a_chain_that_loses() {
-    for is_long in [false, true] {
-        let (mut world, call) = alone(7, 0, 12);
+    for (is_long, speaker) in Speaker::each_of([false, true]) {
+        let mut world = grown(7, 0, 12);
+        let call = speaker.call(&mut world, 0);
         let chain = heavy(&world, 10, is_long);
         world.say(call, &chain_response(&chain));
         check(&mut world, "a chain that loses");
@@ -242,13 +271,18 @@ fn a_chain_that_loses() {
 
 #[test]
 fn a_chain_whose_block_is_wrong() {
-    let (mut world, call) = alone(8, 0, 1);
-    let mut chain = heavy(&world, 2, false);
-    let bad = behind(&world, &chain, spoiled(many()[0].clone()));
-    chain.push(bad.clone());
-    world.say(call, &chain_response(&chain));
-    check(&mut world, "a wrong chain");
-    assert!(!has(&world, &bad) && !has(&world, &chain[1]));
+    for speaker in Speaker::BOTH {
+        let mut world = grown(8, 0, 1);
+        let call = speaker.call(&mut world, 0);
+        let mut chain = heavy(&world, 2, false);
+        let bad = behind(&world, &chain, spoiled(many()[0].clone()));
+        chain.push(bad.clone());
+        world.say(call, &chain_response(&chain));
+        check(&mut world, "a wrong chain");
+        for block in &chain[1..] {
+            assert!(!is_taken(&world, speaker, block));
+        }
+    }
 }
 
 /// The line of a host that leads to a story.
@@ -273,11 +307,12 @@ fn feed(world: &mut World, line: Line, mut bytes: &[u8]) {
 
 #[test]
 fn a_peer_that_hangs_up_behind_its_block() {
-    for height in [1, 2] {
-        let (mut world, call) = alone(9, 0, 2);
+    for (is_next, speaker) in Speaker::each_of([false, true]) {
+        let mut world = grown(9, 0, 2);
+        let call = speaker.call(&mut world, 0);
         let ours = chain_of(&mut world, 0);
+        let height = 1 + usize::from(is_next);
         let block = behind(&world, &ours[..=height], many()[0].clone());
-        world.say(call, PING);
         world.run(1_000);
         let line = line_of(&world, call);
         world.most = Tally::default();
@@ -408,7 +443,7 @@ fn many_who_ask_for_a_heavy_chain_and_do_not_take_it() {
     for _ in 0..limits::PEERS - 4 {
         let call = world.call(0);
         world.deafen(call);
-        world.say(call, &said("request_chain", "{}"));
+        world.say(call, ASK);
     }
     check(&mut world, "deaf peers");
 }
@@ -420,7 +455,9 @@ fn many_who_ask_for_a_heavy_chain_at_once() {
     world.say(call, &chain_response(&chain));
     world.run(20_000);
     let calls: Vec<usize> = (0..limits::PEERS - 4).map(|_| world.call(0)).collect();
-    calls.iter().for_each(|call| world.say(*call, PING));
+    // They have no chain, or would have to tell it first.
+    let none = said("chain_response", "{\"chain\": []}");
+    calls.iter().for_each(|call| world.say(*call, &none));
     world.run(1_000);
     world.most = Tally::default();
     for call in calls {

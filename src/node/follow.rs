@@ -1,0 +1,146 @@
+//! What a desktop node says that is not ours: followed, or read for what ours lacks.
+//!
+//! A desktop node makes a block of its own of each block that it hears, so beside it equal content
+//! with different hashes is the normal state. We do the same: its block that comes next becomes a
+//! block of ours at once. Whatever else it says is a person's act all the same, and is made again
+//! where that is possible (PROTOCOL.md sections 4 and 5).
+
+use super::desktop::Stand;
+use super::lines::Origin;
+use super::mine::verb;
+use super::orphans::is_remade;
+use super::pool::Batch;
+use super::{Node, gossip, report};
+use crate::ledger::{Block, Changes, Transaction, Work};
+use crate::store::disk::Disk;
+
+/// A block that is being made.
+pub struct Making {
+    /// The search for its nonce.
+    pub work: Work,
+    /// The line of the desktop node that made one of the same content,
+    pub from: Option<usize>,
+    /// which has ended since: somebody else may have it now.
+    pub ended: bool,
+}
+
+impl<D: Disk> Node<D> {
+    /// A desktop node has made a block.
+    pub(super) fn desktop_block(&mut self, line: usize, block: Box<Block>) {
+        // Before its hash counts for anything: who claims another one's must not be taken for its maker.
+        if let Err(error) = block.check_alone(self.log.difficulty()) {
+            return self.strike(line, &gossip::invalid(&block, error));
+        }
+        if !self.note_maker(line, block.hash) {
+            // It came over another connection of the same node.
+            return;
+        }
+        let ours = match block.index < self.log.tip().length {
+            true => self.log.read(block.index).ok(),
+            false => None,
+        };
+        if ours.is_some_and(|ours| is_remade(&ours.block, &block)) {
+            // In place of what its user did it has announced what came in between.
+            return self.doubt(line);
+        }
+        if let Some(peer) = self.slots[line].peer() {
+            peer.hold(block, Origin::Desktop, 0);
+        }
+    }
+
+    /// A desktop node's block whose signatures are good: a block of ours of the same content, if it
+    /// comes next. Of several of ours beside it one makes that; the others wait for it.
+    pub(super) fn follow(&mut self, line: usize, block: &Block) {
+        let tip = self.log.tip();
+        let voice = self.voice_of(line);
+        let fits = block.index == tip.length && !block.transactions.is_empty();
+        let items = self.log.items();
+        let possible = fits
+            && self.log.gap().is_none()
+            && self.may_append()
+            && Changes::default().check(items, &block.transactions).is_ok();
+        let mine = self.makes_for(line);
+        if !possible || !mine {
+            self.salvage_all(line, &block.transactions);
+        }
+        if !possible {
+            return self.doubt(line);
+        }
+        if mine {
+            let mut own = Block::genesis(self.block_time());
+            (own.index, own.prev_hash) = (tip.length, tip.hash);
+            own.transactions.clone_from(&block.transactions);
+            self.drop_making();
+            self.work = Some(Making {
+                work: Work::new(own, self.log.difficulty()),
+                from: Some(voice),
+                ended: false,
+            });
+            self.busy = true;
+        }
+    }
+
+    /// The block that was being made will not be: what a desktop node said in it is not lost.
+    pub(super) fn drop_making(&mut self) {
+        let Some(Making { work, from, ended }) = self.work.take() else {
+            return;
+        };
+        if let Some(line) = from {
+            let transactions = work.into_block().transactions;
+            self.salvage_all(line, &transactions);
+            if !ended {
+                self.doubt(line);
+            }
+        }
+    }
+
+    /// A line ends.
+    pub(super) fn ends_making_of(&mut self, line: usize) {
+        if let Some(making) = &mut self.work {
+            making.ended |= making.from == Some(line);
+        }
+    }
+
+    /// A block that was made of a desktop node's is in the chain.
+    pub(super) fn followed(&mut self, line: usize, height: u64) {
+        let now = self.now.mono;
+        if let Some(id) = self.desktop_id(line) {
+            self.followed.write((height, id, now));
+        }
+        let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) else {
+            return;
+        };
+        match desktop.stand {
+            Stand::Same(length) if length == height => desktop.has_added(now, height + 1),
+            _ => desktop.doubt(now),
+        }
+    }
+
+    fn salvage_all(&mut self, line: usize, transactions: &[Transaction]) {
+        for transaction in transactions {
+            self.salvage(line, transaction, None);
+        }
+    }
+
+    /// Tells of a request that a desktop node's user made, and somebody else was first.
+    pub(super) fn tell_late(&mut self, batch: &Batch) {
+        let [transaction] = &batch.transactions[..] else {
+            return;
+        };
+        let held = self.log.items().get(&transaction.uid);
+        let Some(held) = held.filter(|state| state.reserved) else {
+            return;
+        };
+        let id = transaction.id();
+        if self.late.as_slice().contains(&id) {
+            return;
+        }
+        self.late.write(id);
+        let who = report::menu_name(&transaction.requester.to_string());
+        let (verb, uid) = (verb(transaction), &transaction.uid);
+        self.alert(&format!(
+            "[consensus] {who}'s {verb} of {uid} came late: it was taken at block {}",
+            held.since
+        ));
+    }
+}

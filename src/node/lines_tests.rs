@@ -1,0 +1,72 @@
+use super::*;
+use crate::ledger::Hash;
+use crate::node::candidate::End;
+
+const REMOTE: ([u8; 4], u16) = ([10, 0, 0, 1], 6000);
+
+/// A desktop node, or a device, whose queue is full behind `first`.
+fn full(is_node: bool, first: Intent) -> Peer {
+    let mut peer = Peer::new(Millis(0), REMOTE.into(), true);
+    peer.kind = Kind::Desktop(Box::new(Desktop::new(Millis(0), is_node)));
+    peer.push(first);
+    while peer.writer.push(Intent::PeerList).is_ok() {}
+    peer
+}
+
+#[test]
+fn a_full_queue_does_not_forget_that_a_chain_is_owed() {
+    for first in [Intent::Chain, Intent::Block(1)] {
+        for last in [Intent::Block(9), Intent::Pong] {
+            let mut peer = full(false, first);
+            peer.push(last);
+            // It is queued exactly when another one is taken although nothing else fits.
+            while peer.writer.push(Intent::PeerList).is_ok() {}
+            assert_eq!(
+                peer.writer.push(Intent::Chain),
+                Ok(()),
+                "{first:?} {last:?}"
+            );
+        }
+    }
+}
+
+#[test]
+fn a_desktop_node_whose_queue_is_full_is_asked_what_it_has() {
+    for first in [Intent::Chain, Intent::Block(1)] {
+        for last in [Intent::Block(9), Intent::Pong] {
+            let (what, mut peer) = ((first, last), full(true, first));
+            let desktop = peer.desktop().expect("it is one");
+            let whole = End {
+                length: 1,
+                hash: Hash::ZERO,
+                forked: false,
+                same: true,
+                loose: 0,
+            };
+            desktop.has_told(Millis(0), Some(whole));
+            let before = desktop.ask_at;
+            peer.hear(Millis(2_000));
+            peer.push(last);
+            let desktop = peer.desktop().expect("it is one");
+            assert!(!desktop.proven, "{what:?}");
+            assert!(before > Millis(2_000), "it was not due");
+            assert_eq!(desktop.ask_at, Millis(2_000), "{what:?}");
+            // What was dropped is not told in another way before it has said what it has.
+            while peer.writer.push(Intent::PeerList).is_ok() {}
+            assert!(peer.writer.push(Intent::Chain).is_err(), "{what:?}");
+        }
+    }
+}
+
+#[test]
+fn an_answer_is_waited_for_only_by_a_ping_that_leaves() {
+    let mut peer = full(true, Intent::PeerList);
+    assert_eq!(peer.probe(), 0, "there is no room for it");
+    let mut peer = Peer::new(Millis(0), REMOTE.into(), true);
+    assert_eq!(peer.probe(), 1);
+    for _ in 0..3 {
+        peer.ponged(Millis(0));
+    }
+    let [pings, answered] = peer.probes;
+    assert_eq!((pings, answered), (1, 1), "said unasked");
+}

@@ -1,0 +1,168 @@
+//! Desktop nodes whose ledger has credits (PROTOCOL.md section 6): known for what they are before
+//! anything of theirs is judged, told nothing of our chain, and asked for theirs now and then, as
+//! they may have taken one that we can follow.
+
+use super::desktop::Desktop;
+use super::lines::{Kind, Peer, Slot};
+use super::{Millis, Node};
+use crate::ledger::RuleError;
+use crate::limits;
+use crate::store::disk::Disk;
+use crate::wire::message::{BlockError, InvalidBlock, Message};
+use crate::wire::write::Intent;
+
+/// What a user is told of such a node, behind its name.
+pub const WHAT: &str = "is a desktop node of release 0.0.2 or newer: its chain has credits, \
+                        which this node and release 0.0.1 cannot follow, and what is taken there \
+                        is not seen here";
+
+/// Whether a peer's ledger is known, and what waits until it is.
+#[derive(Default)]
+pub struct Ledger {
+    /// It has told its chain, or was waited for long enough: its questions are answered at once.
+    known: bool,
+    /// It has asked for our chain, and hears it at this time at the latest.
+    question: Option<Millis>,
+    /// The user was told that it has credits.
+    told: bool,
+}
+
+impl Peer {
+    /// Whether it is a desktop node whose ledger has credits.
+    pub fn is_newer(&self) -> bool {
+        matches!(self.kind, Kind::Newer(_))
+    }
+
+    /// When it has to be asked for its chain again, or be answered.
+    pub fn newer_deadline(&self) -> Option<Millis> {
+        let ask = match &self.kind {
+            Kind::Newer(ask) => Some(*ask),
+            _ => None,
+        };
+        ask.into_iter().chain(self.ledger.question).min()
+    }
+
+    /// Its question is answered, if it has one: what its ledger is, is known as far as it will be.
+    fn answer_question(&mut self) {
+        self.ledger.known = true;
+        if self.ledger.question.take().is_some() {
+            let newer = self.is_newer();
+            match self.desktop() {
+                // It hears it when that is its turn.
+                Some(desktop) => desktop.asks = true,
+                None if newer => self.push(Intent::NoChain(0)),
+                None => self.push(Intent::Chain),
+            }
+        }
+    }
+}
+
+impl<D: Disk> Node<D> {
+    /// What a peer says, unless it is of no concern to our chain: of a ledger with credits, from a
+    /// node that has one, or a question that has to wait.
+    pub(super) fn sieve(&mut self, line: usize, message: Message) -> Option<Message> {
+        let now = self.now.mono;
+        let peer = self.slots[line].peer()?;
+        let newer = peer.is_newer();
+        match &message {
+            _ if peer.is_ours() => return Some(message),
+            Message::NewBlock(Err(InvalidBlock { error, .. }))
+            | Message::NewTransaction(Err(error))
+                if *error == RuleError::Newer =>
+            {
+                self.meet_newer(line);
+            }
+            Message::NewBlock(_) | Message::NewTransaction(_) if newer => {}
+            Message::RequestChain(_) if newer => peer.push(Intent::NoChain(0)),
+            Message::RequestChain(None) if !peer.ledger.known => {
+                let latest = Millis(now.0 + limits::QUESTION_MS);
+                peer.ledger.question.get_or_insert(latest);
+            }
+            _ => return Some(message),
+        }
+        if let Message::NewBlock(_) = message
+            && let Some(peer) = self.slots[line].peer()
+        {
+            peer.blocks_in += 1;
+        }
+        None
+    }
+
+    /// Whether a block of a chain is none here because its node has another ledger.
+    pub(super) fn has_credits(&mut self, line: usize, error: &BlockError) -> bool {
+        let Some(peer) = self.slots[line].peer() else {
+            return false;
+        };
+        match error {
+            BlockError::NotJson => false,
+            BlockError::Rule(invalid) if invalid.error == RuleError::Newer => !peer.is_ours(),
+            BlockError::Rule(_) | BlockError::Shape(_) => peer.is_newer(),
+        }
+    }
+
+    /// A peer's chain is one with credits, or of one who has them and nothing else: no more of it is
+    /// read.
+    pub(super) fn pass_over_credits(&mut self, line: usize) {
+        self.drop_candidate(line, Some(&format!("it {WHAT}")));
+        if let Some(peer) = self.slots[line].peer() {
+            peer.blocks_in += 1;
+            peer.skip();
+        }
+        self.meet(line, None, true);
+        self.meet_newer(line);
+    }
+
+    /// A peer has shown that its ledger has credits.
+    fn meet_newer(&mut self, line: usize) {
+        let now = self.now.mono;
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
+        if !peer.is_newer() {
+            peer.kind = Kind::Newer(Millis(now.0 + limits::NEWER_POLL_MS));
+            peer.writer.withhold();
+        }
+        (peer.again, peer.deferred, peer.strikes) = (false, None, 0);
+        peer.answer_question();
+        if core::mem::replace(&mut peer.ledger.told, true) {
+            return;
+        }
+        let name = peer.remote;
+        self.alert(&format!("[network ⚠️] {name} {WHAT}."));
+    }
+
+    /// A peer that is not one of ours has told all of its chain, and there are no credits in it. If
+    /// there were before, it has taken another one, and is a desktop node like others.
+    pub(super) fn has_no_credits(&mut self, line: usize, is_empty: bool) {
+        let now = self.now.mono;
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
+        if peer.is_newer() && !is_empty {
+            peer.kind = Kind::Desktop(Box::new(Desktop::new(now, true)));
+            log::info!("{}: its chain has no credits any more", peer.remote);
+        }
+        peer.answer_question();
+    }
+
+    /// Answers those who waited long enough, and asks those with credits for their chain that were
+    /// not asked for long.
+    pub(super) fn tend_newer(&mut self) {
+        let now = self.now.mono;
+        for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+            if peer.ledger.question.is_some_and(|latest| latest <= now) {
+                peer.answer_question();
+            }
+            let Kind::Newer(ask) = &mut peer.kind else {
+                continue;
+            };
+            if *ask <= now {
+                *ask = Millis(now.0 + limits::NEWER_POLL_MS);
+                if !peer.reader.is_skipping() && peer.asked.is_none() {
+                    peer.asked = Some(now);
+                    peer.push(Intent::Request);
+                }
+            }
+        }
+    }
+}

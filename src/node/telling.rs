@@ -1,0 +1,290 @@
+//! What desktop nodes are told and asked. What can change the chain of one comes to it one thing after
+//! the other, over one connection: behind each goes a ping, and nothing more before the pong.
+
+use super::desktop::{Need, Stand};
+use super::lines::{Kind, Peer, Slot};
+use super::{Millis, Node};
+use crate::limits;
+use crate::store::disk::Disk;
+use crate::wire::write::Intent;
+
+impl<D: Disk> Node<D> {
+    /// When a desktop node has to be looked at again.
+    pub(super) fn desktop_deadline(&self) -> Option<Millis> {
+        if self.ending.is_some() || self.sync.is_settling() || self.log.fault().is_some() {
+            return None;
+        }
+        let now = self.now.mono;
+        let lines = self.slots.iter().enumerate().filter_map(|(line, slot)| {
+            let Slot::Open(peer) = slot else { return None };
+            let Kind::Desktop(desktop) = &peer.kind else {
+                return None;
+            };
+            if desktop.is_device() {
+                return None;
+            }
+            let speaks = self.speaks_to(line);
+            if speaks != desktop.spoken_to {
+                return Some(now);
+            }
+            if !speaks {
+                return None;
+            }
+            let turn = self.asks_from(line);
+            let ask = turn.map(|turn| turn.max(desktop.ask_at));
+            let ask = ask.filter(|_| peer.may_ask());
+            let look = self.look_at(line);
+            let spoiled = match desktop.stand {
+                Stand::Spoiled(_, since) => Some(Millis(since.0 + limits::DESKTOP_MONITOR_MS)),
+                _ => None,
+            };
+            let spoiled = spoiled.filter(|at| *at > now);
+            let dial = desktop.deaf.map(|deaf| deaf.max(desktop.dial_at));
+            [ask, look, spoiled, dial, Some(desktop.announce_at)]
+                .into_iter()
+                .flatten()
+                .min()
+        });
+        lines.min()
+    }
+
+    /// Tells the desktop nodes what they lack, and asks for their chains.
+    pub(super) fn tend_desktops(&mut self) {
+        if self.ending.is_some() || self.sync.is_settling() {
+            return;
+        }
+        if self.log.fault().is_none() {
+            self.close_twins();
+            self.dial_deaf();
+        }
+        for line in 0..self.slots.len() {
+            self.tend_desktop(line);
+        }
+    }
+
+    fn tend_desktop(&mut self, line: usize) {
+        let (now, writes) = (self.now.mono, self.log.fault().is_none());
+        let speaks = self.speaks_to(line);
+        let turn = self.asks_from(line);
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
+        let may_ask = peer.may_ask() && turn.is_some_and(|turn| turn <= now);
+        let Some(desktop) = peer.desktop() else {
+            return;
+        };
+        if desktop.is_device() {
+            if core::mem::take(&mut desktop.asks) {
+                peer.push(Intent::Chain);
+            }
+            return;
+        }
+        if !writes {
+            // What it has and we have not cannot be taken, and our chain would cost it that.
+            return;
+        }
+        if !speaks {
+            desktop.spoken_to = false;
+            if core::mem::take(&mut desktop.asks) {
+                peer.push(Intent::NoChain(0));
+            }
+            return;
+        }
+        if !core::mem::replace(&mut desktop.spoken_to, true) {
+            // Nobody here knows what another one has told it, nor who else may speak to it.
+            (desktop.stand, desktop.said) = (Stand::Unknown, None);
+            if core::mem::take(&mut desktop.is_met) {
+                desktop.announce_at = now;
+            }
+            desktop.doubt(now);
+        }
+        if desktop.announce_at <= now {
+            desktop.announce_at = Millis(now.0 + limits::PEER_LIST_MS);
+            peer.push(Intent::Announce);
+        }
+        let Some(desktop) = peer.desktop() else {
+            return;
+        };
+        if desktop.ask_at <= now && may_ask {
+            peer.ask(now);
+        }
+        if self.tell_at(line).is_some_and(|at| at <= now) {
+            self.tell_desktop(line);
+        }
+    }
+
+    /// From when on a desktop node may be asked for its chain: one at a time is looked at, and another
+    /// one that came meanwhile would have been sent for nothing. `None` while none can be looked at.
+    fn asks_from(&self, line: usize) -> Option<Millis> {
+        if !self.sync.is_free() || self.log.fault().is_some() {
+            return None;
+        }
+        let others = self.slots.iter().enumerate().filter(|(at, _)| *at != line);
+        let asked = others.filter_map(|(_, slot)| match slot {
+            Slot::Open(peer) if matches!(peer.kind, Kind::Desktop(_)) => peer.asked,
+            _ => None,
+        });
+        let answered = asked.map(|at| Millis(at.0 + limits::DESKTOP_TURN_MS)).max();
+        Some(answered.unwrap_or(Millis(0)))
+    }
+
+    /// When a desktop node may be told what changes its chain: all that went before was handled, also
+    /// what went over another connection that may lead to the same node. `None` while that is not
+    /// known.
+    fn tell_at(&self, line: usize) -> Option<Millis> {
+        let (own, id) = self.desktop_at(line).zip(self.desktop_id(line))?;
+        if own.under_way.is_some() {
+            return None;
+        }
+        if own.said.is_none() && !own.asks {
+            return None;
+        }
+        let mut at = own.quiet;
+        for other in (0..self.slots.len()).filter(|other| *other != line) {
+            let under_way = self.desktop_at(other).and_then(|other| other.under_way);
+            let Some(((_, since), other)) = under_way.zip(self.desktop_id(other)) else {
+                continue;
+            };
+            if other == id {
+                return None;
+            }
+            if other.port() == id.port() {
+                at = at.max(Millis(since.0 + limits::DESKTOP_TURN_MS));
+            }
+        }
+        Some(at)
+    }
+
+    /// When something is told to a desktop node, if there is something for it.
+    fn look_at(&self, line: usize) -> Option<Millis> {
+        let (now, ours) = (self.now.mono, self.log.tip().length);
+        let desktop = self.desktop_at(line)?;
+        let what = match desktop.need(ours, now) {
+            _ if desktop.asks => now,
+            Need::Block(height) => self.friend_tells(line, height).unwrap_or(now),
+            Need::Chain => now,
+            // Until what is being made is there.
+            Need::Longer if self.pool.lengthen => return None,
+            Need::Longer => desktop.tie?,
+            Need::Nothing => return None,
+        };
+        Some(what.max(self.tell_at(line)?))
+    }
+
+    /// Tells one thing that a desktop node lacks, or has asked for.
+    fn tell_desktop(&mut self, line: usize) {
+        let (now, ours) = (self.now.mono, self.log.tip().length);
+        let calm = self.is_calm();
+        let later = self.delayed();
+        let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) else {
+            return;
+        };
+        let need = desktop.need(ours, now);
+        let tie = match need {
+            Need::Longer if calm => Some(*desktop.tie.get_or_insert(later)),
+            // What is being made may be enough.
+            Need::Longer if self.pool.lengthen => None,
+            _ => desktop.tie.take().and(None),
+        };
+        if tie.is_some_and(|at| at <= now) {
+            // It may take some more blocks, which nobody has to wait for.
+            desktop.tie = desktop.tie.filter(|_| desktop.is_near(ours));
+            self.pool.lengthen();
+            self.busy = true;
+        }
+        let has_all = desktop.stand == Stand::Same(ours) && desktop.proven;
+        let asks = core::mem::take(&mut desktop.asks);
+        match need {
+            Need::Nothing if asks && has_all => {
+                if let Some(peer) = self.slots[line].peer() {
+                    peer.push(Intent::NoChain(ours));
+                }
+            }
+            Need::Block(height) if !asks => self.tell_block(line, height),
+            Need::Chain => self.tell_all(line),
+            Need::Block(_) | Need::Nothing | Need::Longer if asks => self.tell_all(line),
+            Need::Block(_) | Need::Nothing | Need::Longer => {}
+        }
+    }
+
+    /// Tells the next block, unless that is on its way from another desktop node.
+    fn tell_block(&mut self, line: usize, height: u64) {
+        let now = self.now.mono;
+        if self
+            .friend_tells(line, height)
+            .is_some_and(|until| now < until)
+        {
+            return;
+        }
+        if self.log.read(height).is_ok_and(|read| read.has_void()) {
+            // It is taken by nobody but as part of a chain.
+            return self.tell_all(line);
+        }
+        let own = self.own_block == Some(height);
+        let intent = if own { Intent::OwnBlock } else { Intent::Block };
+        if let Some(peer) = self.slots[line].peer() {
+            peer.push(intent(height));
+            let ping = peer.probe();
+            if let Some(desktop) = peer.desktop() {
+                desktop.tell(now, ping, Stand::Same(height + 1));
+            }
+        }
+    }
+
+    /// Tells the whole chain; what came of it shows when it tells its own.
+    fn tell_all(&mut self, line: usize) {
+        let now = self.now.mono;
+        if let Some(peer) = self.slots[line].peer() {
+            peer.push(Intent::Chain);
+            let ping = peer.probe();
+            if let Some(desktop) = peer.desktop() {
+                desktop.tell(now, ping, Stand::Unknown);
+                desktop.ask_at = now;
+            }
+            peer.ask(now);
+        }
+    }
+
+    /// Until when a block may be under way from the desktop node that made it, if this one is
+    /// connected to that.
+    fn friend_tells(&self, line: usize, height: u64) -> Option<Millis> {
+        let (own, id) = self.desktop_at(line).zip(self.desktop_id(line))?;
+        let mut followed = self.followed.iter();
+        let (_, maker, since) = followed.find(|(at, ..)| *at == height)?;
+        let mut makers = (0..self.slots.len()).filter(|at| self.desktop_id(*at) == Some(*maker));
+        let knows = |at: usize| {
+            self.desktop_at(at)
+                .is_some_and(|it| it.friends.contains(&id))
+        };
+        let friends = own.friends.contains(maker) || makers.any(knows);
+        friends.then_some(Millis(since.0 + limits::DESKTOP_FRIEND_MS))
+    }
+
+    /// Our chain can be made longer, and nothing is on its way that could do that by itself.
+    fn is_calm(&self) -> bool {
+        let free = self.sync.is_free() && self.log.fault().is_none();
+        let waits = !self.pool.is_empty() || !self.inquiries.is_empty();
+        free && !waits && self.disconnected.is_empty()
+    }
+
+    /// Asks a desktop node for its chain, on the line on which it is spoken to.
+    pub(super) fn doubt(&mut self, line: usize) {
+        let (voice, now) = (self.voice_of(line), self.now.mono);
+        if let Some(desktop) = self.slots[voice].peer().and_then(|peer| peer.desktop()) {
+            desktop.doubt(now);
+        }
+    }
+
+    /// Our chain has other content from a height on: what desktop nodes have has to be compared
+    /// again, but for the one that told it.
+    pub(super) fn doubt_all(&mut self, but: Option<usize>) {
+        let now = self.now.mono;
+        let lines = self.slots.iter_mut().enumerate();
+        let others = lines.filter(|(line, _)| Some(*line) != but);
+        let peers = others.filter_map(|(_, slot)| slot.peer());
+        for desktop in peers.filter_map(Peer::desktop) {
+            desktop.stand = Stand::Unknown;
+            desktop.doubt(now);
+        }
+    }
+}

@@ -1,0 +1,219 @@
+//! Which connections lead to the same desktop node, on which of them it is spoken to, and who else may
+//! be connected to it.
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
+
+use super::addresses::common;
+use super::desktop::Desktop;
+use super::lines::{Kind, Peer, Slot};
+use super::peers::{Contact, Target};
+use super::{Millis, Node};
+use crate::ledger::Hash;
+use crate::limits;
+use crate::store::disk::Disk;
+use crate::wire::extension::BlockMark;
+
+impl<D: Disk> Node<D> {
+    pub(super) fn desktop_at(&self, line: usize) -> Option<&Desktop> {
+        match &self.slots[line] {
+            Slot::Open(peer) if peer.gone.is_none() => match &peer.kind {
+                Kind::Desktop(desktop) => Some(desktop),
+                Kind::Unknown | Kind::Ours(_) | Kind::Newer(_) => None,
+            },
+            _ => None,
+        }
+    }
+
+    /// The address at which the desktop node of a line listens, the same for all its connections.
+    pub(super) fn desktop_id(&self, line: usize) -> Option<SocketAddr> {
+        let desktop = self.desktop_at(line)?;
+        let Slot::Open(peer) = &self.slots[line] else {
+            return None;
+        };
+        desktop.alias.or_else(|| {
+            let address = peer.listening().unwrap_or(peer.remote);
+            Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
+        })
+    }
+
+    /// The line on which the desktop node of a line is spoken to: one that it knows of before one that
+    /// it forgot, one that it dialed before one that we did, the oldest first.
+    pub(super) fn voice_of(&self, line: usize) -> usize {
+        let id = self.desktop_id(line);
+        let same = (0..self.slots.len()).filter(|at| id.is_some() && self.desktop_id(*at) == id);
+        let rank = |at: &usize| match &self.slots[*at] {
+            Slot::Open(peer) => (self.is_deaf(*at), peer.outbound, peer.opened, *at),
+            _ => (true, true, Millis(u64::MAX), *at),
+        };
+        same.min_by_key(rank).unwrap_or(line)
+    }
+
+    /// Whether of all of ours this node speaks to the desktop node of a line, and on this line.
+    pub(super) fn speaks_to(&self, line: usize) -> bool {
+        let id = self.desktop_id(line);
+        let speaks = id.is_some_and(|id| self.voices.speaks(self.now.mono, id));
+        speaks && self.voice_of(line) == line
+    }
+
+    /// Whether what the desktop node of a line said is this node's to make: it speaks to it, or nobody
+    /// else of ours can have heard it.
+    pub(super) fn makes_for(&self, line: usize) -> bool {
+        let voice = self.voice_of(line);
+        self.desktop_id(voice).is_none_or(|id| {
+            self.speaks_to(voice) || self.voices.is_alone_beside(self.now.mono, id)
+        })
+    }
+
+    /// Two connections have brought the same block of a desktop node, which nobody passes on: they
+    /// lead to the same node.
+    pub(super) fn note_maker(&mut self, line: usize, hash: Hash) -> bool {
+        let lines = (0..self.slots.len()).filter(|at| *at != line);
+        let twin = lines.filter(|at| {
+            let desktop = self.desktop_at(*at);
+            desktop.is_some_and(|desktop| desktop.has_made(&hash))
+        });
+        let twin = twin.filter_map(|at| self.desktop_id(at)).next();
+        let own = self.desktop_id(line);
+        let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) else {
+            return false;
+        };
+        if twin.is_some() && twin != own {
+            desktop.alias = twin;
+        }
+        desktop.makes(hash) && twin.is_none()
+    }
+
+    /// What tells the last blocks that came from desktop nodes.
+    pub(super) fn marks(&self) -> Vec<(SocketAddr, BlockMark)> {
+        let mark = |line| Some((self.desktop_id(line)?, self.desktop_at(line)?.mark()?));
+        let marks = (0..self.slots.len()).filter_map(mark);
+        marks.map(|(id, mark)| (common(id), mark)).collect()
+    }
+
+    /// Another one of ours heard such a block from a desktop node at this address. If it came here
+    /// too, from another address, both mean the same node by the lower one of the two.
+    pub(super) fn note_mark(&mut self, there: SocketAddr, mark: &BlockMark) {
+        for line in 0..self.slots.len() {
+            let Some(id) = self.desktop_id(line) else {
+                continue;
+            };
+            let has = |desktop: &Desktop| desktop.has_mark(mark) && common(id) > there;
+            if !self.desktop_at(line).is_some_and(has) {
+                continue;
+            }
+            for twin in 0..self.slots.len() {
+                if self.desktop_id(twin) == Some(id)
+                    && let Some(desktop) = self.slots[twin].peer().and_then(|peer| peer.desktop())
+                {
+                    desktop.alias = Some(there);
+                }
+            }
+        }
+    }
+
+    /// Closes connections that we dialed to a desktop node which has another one. One that it dialed
+    /// is never closed: it knows its peers by their names, and would forget us (PROTOCOL.md section
+    /// 5).
+    pub(super) fn close_twins(&mut self) {
+        for line in 0..self.slots.len() {
+            let voice = self.voice_of(line);
+            let Slot::Open(peer) = &self.slots[line] else {
+                continue;
+            };
+            if voice == line || !peer.outbound {
+                continue;
+            }
+            let busy = self.desktop_at(line).is_some_and(|d| d.under_way.is_some());
+            let now = self.now.mono;
+            self.retire(line, voice);
+            if let Some(desktop) = self.slots[voice].peer().and_then(|peer| peer.desktop())
+                && busy
+            {
+                desktop.quiet = Millis(now.0 + limits::DESKTOP_QUIET_MS);
+            }
+        }
+    }
+
+    /// A desktop node has said whom it is connected to. If that is somebody this node is not connected
+    /// to, it may be one of ours that speaks to it: he is called at once, and has some time to tell.
+    pub(super) fn hear_friends(&mut self, line: usize, peers: &[String]) {
+        let friends: Vec<SocketAddr> = peers.iter().filter_map(|text| text.parse().ok()).collect();
+        let now = self.now.mono;
+        let connected = |host: IpAddr| {
+            let mut open = self.slots.iter().filter_map(|slot| match slot {
+                Slot::Open(peer) => Some(peer.remote.ip().to_canonical()),
+                Slot::Free | Slot::Dialing => None,
+            });
+            host.is_loopback() || open.any(|there| there == host)
+        };
+        let hosts = friends.iter().map(|friend| friend.ip().to_canonical());
+        let strangers: BTreeSet<IpAddr> = hosts.filter(|host| !connected(*host)).collect();
+        let Some(desktop) = self.slots[line].peer().and_then(Peer::desktop) else {
+            return;
+        };
+        desktop.friends = friends;
+        if core::mem::replace(&mut desktop.is_met, true) || strangers.is_empty() {
+            return;
+        }
+        let until = Millis(now.0 + limits::DESKTOP_QUIET_MS);
+        desktop.quiet = desktop.quiet.max(until);
+        let is_there = |place: SocketAddr| strangers.contains(&place.ip().to_canonical());
+        for target in &mut self.targets {
+            if matches!(target.contact, Contact::Waiting(_)) && target.place().is_some_and(is_there)
+            {
+                target.contact = Contact::Waiting(now);
+            }
+        }
+    }
+
+    /// A desktop node's chain ends with this block, behind all that we have. If that never came by
+    /// itself, its node does not know this connection any more: it keeps its peers by their names,
+    /// and forgets one with another one of the same name (PROTOCOL.md section 5).
+    pub(super) fn note_unsaid(&mut self, line: usize, last: &Hash) {
+        let at = Millis(self.now.mono.0 + limits::DESKTOP_QUIET_MS);
+        let Some(peer) = self.slots[line].peer() else {
+            return;
+        };
+        if peer.outbound {
+            // Our own name for a connection is no other's.
+            return;
+        }
+        if let Some(desktop) = peer.desktop()
+            && !desktop.has_made(last)
+        {
+            // Its block may be right behind.
+            desktop.deaf.get_or_insert(at);
+        }
+    }
+
+    /// Whether a desktop node does not know the connection of a line any more.
+    pub(super) fn is_deaf(&self, line: usize) -> bool {
+        let deaf = self.desktop_at(line).and_then(|desktop| desktop.deaf);
+        deaf.is_some_and(|at| at <= self.now.mono)
+    }
+
+    /// Dials those desktop nodes that know no connection to us any more.
+    pub(super) fn dial_deaf(&mut self) {
+        let now = self.now.mono;
+        for line in 0..self.slots.len() {
+            if !self.is_deaf(line) || self.voice_of(line) != line {
+                continue;
+            }
+            let Slot::Open(peer) = &mut self.slots[line] else {
+                continue;
+            };
+            let there = peer.listening();
+            let due = |desktop: &&mut Desktop| desktop.dial_at <= now;
+            let Some(desktop) = peer.desktop().filter(due) else {
+                continue;
+            };
+            desktop.dial_at = Millis(now.0 + limits::DESKTOP_DEAF_MS);
+            if let Some(there) = there {
+                let mut target = Target::new(there.ip().to_string(), there.port(), now);
+                target.learned = true;
+                self.targets.push(target);
+            }
+        }
+    }
+}

@@ -1,0 +1,322 @@
+//! What was seen to go wrong on LANs where desktop nodes do all that they do: nothing that a user
+//! saw as taken may get lost, whichever connections there are and whoever stops when.
+
+use std::thread;
+use std::time::Duration;
+
+use tempfile::TempDir;
+
+use crate::nodes::python;
+use crate::peer::{Person, after, block_text};
+use crate::street::{Street, write_chain};
+
+/// A user's pace, and that of a hurried one.
+const PACE: Duration = Duration::from_millis(700);
+const HURRY: Duration = Duration::from_millis(400);
+
+/// Two of ours that are connected, and two desktop nodes whose users connect to both.
+fn square(python: &str, arguments: &[&str]) -> Street {
+    let mut street = Street::new(python);
+    let ours = [street.blx(&[]), street.blx(&[])];
+    let desktops = [street.desktop(arguments), street.desktop(arguments)];
+    street.dial(ours[0], ours[1]);
+    for desktop in desktops {
+        for blx in ours {
+            street.dial(desktop, blx);
+        }
+    }
+    street.wait_for_peers(&[(0, 3), (1, 3), (2, 2), (3, 2)]);
+    street
+}
+
+#[test]
+fn two_windows_each_connected_to_the_same_two() {
+    let Some(python) = python() else { return };
+    let mut street = square(&python, &["--window"]);
+    street.take_in_turn(&[0, 2, 1, 3], "item", 40, PACE);
+    street.settle();
+}
+
+#[test]
+fn two_consoles_each_connected_to_the_same_two() {
+    let Some(python) = python() else { return };
+    let mut street = square(&python, &[]);
+    street.take_in_turn(&[0, 2, 1, 3], "item", 20, HURRY);
+    street.settle();
+}
+
+#[test]
+fn a_desktop_node_that_is_dialed_and_dials() {
+    let Some(python) = python() else { return };
+    let mut street = Street::new(&python);
+    let desktop = street.desktop(&[]);
+    let blx = street.blx(&["--connect", &street.address(desktop)]);
+    street.wait_for_peers(&[(desktop, 1), (blx, 1)]);
+    street.dial(desktop, blx);
+    street.take_in_turn(&[blx, blx, desktop], "item", 12, HURRY);
+    street.settle();
+}
+
+#[test]
+fn a_desktop_node_whose_user_dials_twice() {
+    let Some(python) = python() else { return };
+    let mut street = Street::new(&python);
+    let (desktop, blx) = (street.desktop(&[]), street.blx(&[]));
+    street.dial(desktop, blx);
+    street.dial(desktop, blx);
+    street.take_in_turn(&[blx, blx, desktop], "item", 12, HURRY);
+    street.settle();
+}
+
+#[test]
+fn a_desktop_node_that_is_dialed_at_two_of_its_addresses() {
+    let Some(python) = python() else { return };
+    let mut street = Street::new(&python);
+    let desktop = street.desktop(&["--bind", "0.0.0.0"]);
+    let first = street.address(desktop);
+    let second = first.replace("127.0.0.1:", "127.0.0.2:");
+    let blx = street.blx(&["--connect", &first, "--connect", &second]);
+    street
+        .node(desktop)
+        .process
+        .wait_for_status("connected", |status| status.peers > 0);
+    street.take_in_turn(&[blx, blx, desktop], "item", 12, HURRY);
+    street.settle();
+}
+
+/// Two halves of one of ours and a desktop node, which have made three blocks together, are apart
+/// for ten more each; then ours find each other, and each desktop user dials the other half too, or
+/// does not, while all is quiet or items are taken on. All of it by wires, or ours would find a way
+/// around the cut.
+fn halves(crosswise: bool, quiet: bool) {
+    let Some(python) = python() else { return };
+    let mut street = Street::new(&python);
+    let ours = [street.blx(&[]), street.blx(&[])];
+    let desktops = [street.desktop(&[]), street.desktop(&[])];
+    for half in 0..2 {
+        street.wire(desktops[half], ours[half]);
+    }
+    let bridge = street.wire(ours[0], ours[1]);
+    street.wait_for_peers(&[(ours[0], 2), (ours[1], 2)]);
+    street.take_in_turn(&ours, "before", 3, PACE);
+    street.answered();
+    street.cut(bridge);
+    for blx in ours {
+        street.node(blx).wait_for_peers(1);
+    }
+    let everybody = [ours[0], ours[1], desktops[0], desktops[1]];
+    street.take_in_turn(&everybody, "apart", 20, HURRY);
+    street.answered();
+    street.mend(bridge);
+    if crosswise {
+        street.wire(desktops[0], ours[1]);
+        street.wire(desktops[1], ours[0]);
+    }
+    if !quiet {
+        street.take_in_turn(&everybody, "meanwhile", 12, HURRY);
+    }
+    let joined = if crosswise { 3 } else { 2 };
+    street.wait_for_peers(&[(ours[0], joined), (ours[1], joined)]);
+    street.settle();
+    street.take_in_turn(&everybody, "after", 8, PACE);
+    street.settle();
+}
+
+#[test]
+fn halves_that_ours_join() {
+    halves(false, true);
+}
+
+#[test]
+fn halves_that_ours_join_while_items_are_taken() {
+    halves(false, false);
+}
+
+#[test]
+fn halves_that_desktop_users_join_too() {
+    halves(true, true);
+}
+
+#[test]
+fn halves_that_desktop_users_join_too_while_items_are_taken() {
+    halves(true, false);
+}
+
+/// A desktop node stops while blocks are made, and goes on.
+fn sleeper(seconds: u64, dials: bool) {
+    let Some(python) = python() else { return };
+    let mut street = Street::new(&python);
+    let desktop = street.desktop(&[]);
+    let blx = match dials {
+        true => street.blx(&[]),
+        false => street.blx(&["--connect", &street.address(desktop)]),
+    };
+    if dials {
+        street.dial(desktop, blx);
+    }
+    street.wait_for_peers(&[(desktop, 1), (blx, 1)]);
+    street.take_in_turn(&[blx, desktop], "before", 4, PACE);
+    street.answered();
+    street.stop(desktop, true);
+    street.take_in_turn(&[blx], "asleep", 12, Duration::from_secs(seconds) / 12);
+    street.answered();
+    street.stop(desktop, false);
+    street.settle();
+    street.take_in_turn(&[blx, desktop], "after", 4, PACE);
+    street.settle();
+}
+
+#[test]
+fn a_desktop_node_that_sleeps_for_a_moment() {
+    sleeper(12, true);
+}
+
+#[test]
+fn a_desktop_node_that_dialed_and_sleeps_for_70_seconds() {
+    sleeper(70, true);
+}
+
+#[test]
+fn a_desktop_node_that_was_dialed_and_sleeps_for_70_seconds() {
+    sleeper(70, false);
+}
+
+#[test]
+fn one_of_ours_is_killed_in_the_middle() {
+    let Some(python) = python() else { return };
+    let mut street = square(&python, &[]);
+    street.take_in_turn(&[0, 2, 1, 3], "before", 10, HURRY);
+    street.answered();
+    street.kill(0);
+    street.take_in_turn(&[2, 1, 3], "after", 10, HURRY);
+    street.settle();
+}
+
+#[test]
+fn one_of_ours_stops_in_the_middle() {
+    let Some(python) = python() else { return };
+    let mut street = square(&python, &[]);
+    street.take_in_turn(&[0, 2, 1, 3], "before", 10, HURRY);
+    street.stop(0, true);
+    street.take_in_turn(&[2, 1, 3], "meanwhile", 10, PACE);
+    street.stop(0, false);
+    street.take_in_turn(&[0, 2, 1, 3], "after", 10, HURRY);
+    street.settle();
+}
+
+#[test]
+fn one_of_ours_is_started_again_in_the_middle() {
+    let Some(python) = python() else { return };
+    let mut street = square(&python, &[]);
+    street.take_in_turn(&[0, 2, 1, 3], "before", 10, HURRY);
+    street.answered();
+    street.kill(0);
+    street.take_in_turn(&[2, 1, 3], "meanwhile", 5, HURRY);
+    // Nobody else dials again, and what it has learned is not yet written down.
+    let other = street.address(1);
+    street.restart(0, &["--connect", &other]);
+    street.dial(2, 0);
+    street.take_in_turn(&[0, 2, 1, 3], "after", 10, HURRY);
+    street.settle();
+}
+
+/// One of ours dials two desktop nodes, and one of them is started again, with what it saved at
+/// first or with nothing.
+fn started_again(old: bool) {
+    let Some(python) = python() else { return };
+    let folder = TempDir::new().expect("a folder");
+    let path = |name: &str| folder.path().join(name).display().to_string();
+    let (file, copy) = (path("chain.json"), path("old.json"));
+    let mut street = Street::new(&python);
+    let desktops = [street.desktop(&["--file", &file]), street.desktop(&[])];
+    let addresses = desktops.map(|desktop| street.address(desktop));
+    let blx = street.blx(&["--connect", &addresses[0], "--connect", &addresses[1]]);
+    street.wait_for_peers(&[(blx, 2)]);
+    let everybody = [blx, desktops[0], desktops[1]];
+    street.take_in_turn(&everybody, "before", 6, PACE);
+    street.answered();
+    std::fs::copy(&file, &copy).expect("it was saved");
+    street.take_in_turn(&everybody, "then", 6, HURRY);
+    street.answered();
+    street.kill(desktops[0]);
+    street.take_in_turn(&[blx, desktops[1]], "meanwhile", 4, HURRY);
+    let chain = ["--chain", &copy];
+    street.restart(desktops[0], if old { &chain } else { &[] });
+    street.take_in_turn(&everybody, "after", 9, HURRY);
+    street.settle();
+}
+
+#[test]
+fn a_desktop_node_is_started_again() {
+    started_again(false);
+}
+
+#[test]
+fn a_desktop_node_is_started_again_with_an_old_chain() {
+    started_again(true);
+}
+
+#[test]
+fn a_desktop_user_asks_for_chains_in_the_middle() {
+    let Some(python) = python() else { return };
+    let mut street = square(&python, &[]);
+    for round in 0..5 {
+        let name = format!("round-{round}");
+        street.take_in_turn(&[0, 2, 1, 3], &name, 4, HURRY / 4);
+        street.node(2).sync();
+        street.take_in_turn(&[1, 0, 3], &format!("{name}-asked"), 3, HURRY / 4);
+    }
+    street.settle();
+}
+
+#[test]
+fn two_desktop_users_act_in_the_same_moment() {
+    let Some(python) = python() else { return };
+    let mut street = Street::new(&python);
+    let desktops = [street.desktop(&[]), street.desktop(&[])];
+    let blx = street.blx(&[]);
+    for desktop in desktops {
+        street.dial(desktop, blx);
+    }
+    for round in 0..10 {
+        for desktop in desktops {
+            street.take(desktop, &format!("round-{round}-by-{desktop}"));
+        }
+        thread::sleep(PACE);
+    }
+    street.settle();
+}
+
+#[test]
+fn bursts_of_ten_items_a_second() {
+    let Some(python) = python() else { return };
+    let mut street = square(&python, &[]);
+    for who in [0, 2, 1, 3] {
+        let name = format!("burst-{who}");
+        street.take_in_turn(&[who], &name, 10, PACE / 10);
+        street.answered();
+        street.take_in_turn(&[0, 1, 2, 3], &format!("{name}-all"), 10, PACE / 10);
+    }
+    street.settle();
+}
+
+#[test]
+fn a_desktop_chain_with_void_transactions() {
+    let Some(python) = python() else { return };
+    let (folder, person) = (TempDir::new().expect("a folder"), Person::new(5));
+    let mut chain = person.chain(&["lamp", "vice"]);
+    for void in [person.requests("lamp"), person.releases("anvil")] {
+        chain.push(after(&chain[chain.len() - 1], vec![void]));
+    }
+    let path = folder.path().join("chain.json");
+    write_chain(&path, &chain.iter().map(block_text).collect::<Vec<_>>());
+    let mut street = Street::new(&python);
+    let desktop = street.desktop(&["--chain", &path.display().to_string()]);
+    let (blx, other) = (street.blx(&[]), street.desktop(&[]));
+    street.take(blx, "saw");
+    street.answered();
+    street.dial(desktop, blx);
+    street.dial(other, blx);
+    street.take_in_turn(&[desktop, blx, other], "item", 9, PACE);
+    street.settle();
+}
