@@ -1,6 +1,8 @@
 //! The system's disk, with a count of what is written to it.
 
+use std::cell::Cell;
 use std::path::Path;
+use std::rc::Rc;
 use std::time::Duration;
 
 use blx::shell::disk::SystemDisk;
@@ -11,8 +13,8 @@ pub struct Counted {
     disk: SystemDisk,
     /// The generator's disk does not wait: a million syncs take hours.
     waits: bool,
-    /// Bytes written since it was opened.
-    pub written: u64,
+    /// Shared, as a node keeps its disk to itself.
+    written: Rc<Cell<u64>>,
 }
 
 impl Counted {
@@ -21,7 +23,7 @@ impl Counted {
         Counted {
             disk: SystemDisk::open(directory).expect("a data directory"),
             waits: true,
-            written: 0,
+            written: Rc::default(),
         }
     }
 
@@ -31,6 +33,15 @@ impl Counted {
             waits: false,
             ..Counted::open(directory)
         }
+    }
+
+    /// Bytes written since it was opened.
+    pub fn written(&self) -> Rc<Cell<u64>> {
+        Rc::clone(&self.written)
+    }
+
+    fn count(&self, bytes: &[u8]) {
+        self.written.set(self.written.get() + bytes.len() as u64);
     }
 
     /// Makes the chain file durable after all.
@@ -49,7 +60,7 @@ impl Disk for Counted {
     }
 
     fn write(&mut self, file: File, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        self.written += bytes.len() as u64;
+        self.count(bytes);
         self.disk.write(file, offset, bytes)
     }
 
@@ -69,7 +80,7 @@ impl Disk for Counted {
     }
 
     fn replace(&mut self, file: File, bytes: &[u8]) -> Result<(), DiskError> {
-        self.written += bytes.len() as u64;
+        self.count(bytes);
         self.disk.replace(file, bytes)
     }
 

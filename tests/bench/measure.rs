@@ -120,11 +120,11 @@ impl Bench {
         for _ in 0..APPENDS {
             let block = plan.block(log.tip(), log.difficulty());
             plain_times.push(plain_write(&mut plain));
-            let before = log.disk().written;
+            let before = log.disk().written().get();
             let start = Instant::now();
             log.append(&block).expect("a valid block");
             let took = start.elapsed();
-            ours.push((log.disk().written - before, took));
+            ours.push((log.disk().written().get() - before, took));
             made.push(block);
         }
         let count = (REWRITES * 1_000 / blocks).clamp(REWRITES_MIN, REWRITES);
