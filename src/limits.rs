@@ -59,7 +59,7 @@ pub const DIFFICULTY_DEFAULT: u8 = 2;
 pub const WRITE_BYTES: usize = 16 << 10;
 
 /// Things that wait to be sent on a line: 16 bytes each. A desktop node that lets more pile up is
-/// told the whole chain instead; one of ours sees in the next ping that it lacks something.
+/// asked what it has; one of ours sees in the next ping that it lacks something.
 pub const INTENTS: usize = 64;
 
 /// An answer to one of ours that asks for what it lacks: bytes of text, where more than one block
@@ -299,7 +299,7 @@ pub const ACCEPT_PAUSE_MS: u64 = 1_000;
 /// connected to,
 pub const VOICES: usize = 28;
 
-/// and of each so many desktop nodes: 32 bytes each.
+/// and of each so many desktop nodes: 72 bytes each.
 pub const VOICE_DESKTOPS: usize = PEERS;
 
 // The longest address takes 52 bytes of text with its quotes and comma, a block behind it 17, and what

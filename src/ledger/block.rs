@@ -140,7 +140,7 @@ impl RuleError {
     pub fn is_limit(&self) -> bool {
         matches!(
             self,
-            RuleError::TooManyItems(_) | RuleError::ChainTooLong(_)
+            RuleError::TooManyItems(_) | RuleError::ChainTooLong(_) | RuleError::TooLong
         )
     }
 

@@ -11,12 +11,13 @@ use super::lines::Origin;
 use super::orphans::is_remade;
 use super::sync::Sync;
 use super::{Millis, Node};
-use crate::ledger::{Block, Hash, Timestamp, Work};
+use crate::ledger::{Block, Hash, RuleError, Timestamp, Work};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError};
 use crate::store::log::{AppendError, Log};
 use crate::store::repair::Mended;
 use crate::wire::message::InvalidBlock;
+use crate::wire::text;
 
 /// A chain that is being looked at.
 pub struct Candidate {
@@ -302,7 +303,10 @@ impl<D: Disk> Node<D> {
                 return;
             }
             Ok(true) => match self.remake(&block) {
-                Some(block) => self.log.stage(&block),
+                Some(own) if text::block_bytes(&own) > limits::BLOCK_TEXT_MAX => {
+                    Err(AppendError::Rule(RuleError::TooLong))
+                }
+                Some(own) => self.log.stage(&own),
                 None => {
                     let next = block.transactions.len();
                     if let Some(peer) = self.slots[line].peer() {

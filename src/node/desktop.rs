@@ -35,6 +35,10 @@ pub struct Desktop {
     pub said: Option<(u64, Millis)>,
     /// What it said last proves where it stands: it was told nothing since.
     pub proven: bool,
+    /// When it was told something last,
+    told: Option<Millis>,
+    /// and when it may be told the whole chain again.
+    pub(super) chain_at: Millis,
     /// The number of the ping behind what it was told last, and when that was, until it is answered.
     pub(super) under_way: Option<(u64, Millis)>,
     /// It is asked for its chain then.
@@ -54,7 +58,9 @@ pub struct Desktop {
     pub(super) tie: Option<Millis>,
     /// Its last blocks.
     made: heapless::HistoryBuf<Hash, { limits::DESKTOP_BLOCKS }>,
-    /// Its address on another connection, which has brought one of its blocks too.
+    /// A block of it that another one of ours heard of from this address.
+    shared: Option<(SocketAddr, BlockMark)>,
+    /// Its address on another connection, which has brought its blocks too.
     pub alias: Option<SocketAddr>,
     /// Whom it is connected to, as it says.
     pub friends: Vec<SocketAddr>,
@@ -76,6 +82,8 @@ impl Desktop {
             stand: Stand::Unknown,
             said: None,
             proven: false,
+            told: None,
+            chain_at: now,
             under_way: None,
             ask_at: now,
             spoken_to: false,
@@ -85,6 +93,7 @@ impl Desktop {
             wary: 0,
             tie: None,
             made: heapless::HistoryBuf::new(),
+            shared: None,
             alias: None,
             friends: Vec::new(),
             is_met: false,
@@ -105,21 +114,31 @@ impl Desktop {
         self.is_node = true;
     }
 
-    /// Its answer to the question for its chain has ended; `None` if that was not looked at. True if it
-    /// had told one before.
-    pub fn has_told(&mut self, now: Millis, end: Option<End>) -> bool {
+    /// It is told the whole chain, of so many blocks.
+    pub fn tell_chain(&mut self, now: Millis, ping: u64, length: u64) {
+        self.tell(now, ping, Stand::Unknown);
+        self.chain_at = Millis(now.0 + poll_ms(length) / 3);
+        self.ask_at = now;
+    }
+
+    /// Its answer to the question of this time for its chain has ended; `None` if that was not looked
+    /// at. True if it had told one before.
+    pub fn has_told(&mut self, now: Millis, asked: Option<Millis>, end: Option<End>) -> bool {
         let again = self.said.is_some();
         let Some(end) = end.filter(|end| end.length + end.loose > 0) else {
             self.doubt(now);
             return false;
         };
         let length = end.length + end.loose;
+        let overtaken = self.told > asked && asked.is_some();
         self.stand = match (end.loose, end.same) {
+            // What it was told since is behind that.
+            (0, true) if overtaken => self.stand,
             (0, true) => Stand::Same(length),
             (0, false) => Stand::Apart(length),
             _ => Stand::Spoiled(length, *self.spoiled.get_or_insert(now)),
         };
-        let spoiled = matches!(self.stand, Stand::Spoiled(..));
+        let spoiled = self.is_spoiled();
         self.spoiled = self.spoiled.filter(|_| spoiled);
         self.wary = match self.stand {
             Stand::Same(_) => self.wary.saturating_sub(1),
@@ -130,7 +149,7 @@ impl Desktop {
             0 => poll_ms(length),
             _ => poll_ms(length) / 3,
         };
-        (self.said, self.proven, self.is_node) = (Some((length, now)), true, true);
+        (self.said, self.proven, self.is_node) = (Some((length, now)), !overtaken, true);
         self.ask_at = Millis(now.0 + wait);
         again
     }
@@ -152,6 +171,7 @@ impl Desktop {
 
     /// It is told something that can change its chain, behind which goes the ping of this number.
     pub fn tell(&mut self, now: Millis, ping: u64, stand: Stand) {
+        self.told = Some(now);
         (self.under_way, self.stand, self.proven) = (Some((ping, now)), stand, false);
     }
 
@@ -178,9 +198,22 @@ impl Desktop {
         self.made.recent().map(mark)
     }
 
-    /// and whether that is one of those it sent.
-    pub fn has_mark(&self, told: &BlockMark) -> bool {
-        self.made.as_slice().iter().any(|hash| mark(hash) == *told)
+    /// and whether that, and another one before it that came from the same address, are of those it
+    /// sent.
+    pub fn shares_mark(&mut self, from: SocketAddr, told: &BlockMark) -> bool {
+        if !self.made.as_slice().iter().any(|hash| mark(hash) == *told) {
+            return false;
+        }
+        let before = *self.shared.get_or_insert((from, *told));
+        if before.0 != from {
+            self.shared = Some((from, *told));
+        }
+        before.0 == from && before.1 != *told
+    }
+
+    /// Whether it has sent a block that came from another one too.
+    pub fn shares_with(&self, other: &Desktop) -> bool {
+        self.made.as_slice().iter().any(|hash| other.has_made(hash))
     }
 
     /// It has made this block; false if that is known.
@@ -197,6 +230,16 @@ impl Desktop {
     pub fn is_near(&self, ours: u64) -> bool {
         let most = ours.saturating_add(limits::BRING_UP_BLOCKS);
         self.said.is_some_and(|(length, _)| length <= most)
+    }
+
+    /// Whether its own words since the last change prove that it has what we have, so many blocks.
+    pub fn has_all(&self, ours: u64) -> bool {
+        self.stand == Stand::Same(ours) && self.proven
+    }
+
+    /// Whether its chain does not link.
+    pub fn is_spoiled(&self) -> bool {
+        matches!(self.stand, Stand::Spoiled(..))
     }
 
     /// What it needs beside our chain of this length.

@@ -10,9 +10,12 @@ use super::lines::Origin;
 use super::mine::verb;
 use super::orphans::is_remade;
 use super::pool::Batch;
+use super::twins::Heard;
 use super::{Node, gossip, report};
 use crate::ledger::{Block, Changes, Transaction, Work};
+use crate::limits;
 use crate::store::disk::Disk;
+use crate::wire::text;
 
 /// A block that is being made.
 pub struct Making {
@@ -31,9 +34,14 @@ impl<D: Disk> Node<D> {
         if let Err(error) = block.check_alone(self.log.difficulty()) {
             return self.strike(line, &gossip::invalid(&block, error));
         }
-        if !self.note_maker(line, block.hash) {
-            // It came over another connection of the same node.
-            return;
+        if block.index < self.log.tip().length && self.log.hash(block.index) == Ok(block.hash) {
+            // It was made here: what its user did is behind it.
+            return self.doubt(line);
+        }
+        match self.note_maker(line, block.hash) {
+            Heard::First => {}
+            Heard::Twice => return,
+            Heard::Elsewhere => return self.doubt(line),
         }
         let ours = match block.index < self.log.tip().length {
             true => self.log.read(block.index).ok(),
@@ -53,7 +61,12 @@ impl<D: Disk> Node<D> {
     pub(super) fn follow(&mut self, line: usize, block: &Block) {
         let tip = self.log.tip();
         let voice = self.voice_of(line);
-        let fits = block.index == tip.length && !block.transactions.is_empty();
+        let mut own = Block::genesis(self.block_time());
+        (own.index, own.prev_hash) = (tip.length, tip.hash);
+        own.transactions.clone_from(&block.transactions);
+        let fits = block.index == tip.length
+            && !block.transactions.is_empty()
+            && text::block_bytes(&own) <= limits::TEMPLATE_TEXT_MAX;
         let items = self.log.items();
         let possible = fits
             && self.log.gap().is_none()
@@ -67,9 +80,6 @@ impl<D: Disk> Node<D> {
             return self.doubt(line);
         }
         if mine {
-            let mut own = Block::genesis(self.block_time());
-            (own.index, own.prev_hash) = (tip.length, tip.hash);
-            own.transactions.clone_from(&block.transactions);
             self.drop_making();
             self.work = Some(Making {
                 work: Work::new(own, self.log.difficulty()),

@@ -194,8 +194,10 @@ impl<D: Disk> Node<D> {
         if !self.has_room_for(&batch) {
             return log::info!("{from}: too many transactions wait, one is dropped");
         }
-        if self.check_news(&batch) {
-            self.inquire_about(batch, Some(line));
+        match self.check_news(&batch) {
+            true => self.inquire_about(batch, Some(line)),
+            // What a desktop node takes and we do not is behind something that we lack.
+            false => self.doubt(line),
         }
     }
 
@@ -246,7 +248,9 @@ impl<D: Disk> Node<D> {
         transaction: &Transaction,
         ended: Option<&Transaction>,
     ) -> bool {
-        let due = match self.makes_for(line) {
+        let known = self.desktop_at(line).is_some_and(|it| it.said.is_some());
+        let due = match known && self.makes_for(line) {
+            // Before it has told its chain, that may come with this in it.
             true => self.now.mono,
             false => self.delayed(),
         };
@@ -309,6 +313,13 @@ impl<D: Disk> Node<D> {
             Found::Useless => {
                 self.take_inquiry();
             }
+            Found::Late => {
+                if let Some(inquiry) = self.take_inquiry()
+                    && inquiry.salvaged
+                {
+                    self.tell_late(&inquiry.batch);
+                }
+            }
         }
         true
     }
@@ -345,7 +356,7 @@ impl<D: Disk> Node<D> {
                 }
             };
             if core::mem::take(&mut newest) && is_older_than_holder(batch, wanted, &stored) {
-                return Found::Useless;
+                return Found::Late;
             }
             let mut changes = stored.effective().filter(|(t, _)| t.uid == wanted.uid);
             let Some((first, before)) = changes.next() else {
@@ -409,6 +420,8 @@ enum Found {
     There(u64),
     /// It is of no use, or nobody can tell.
     Useless,
+    /// It is a release, and the item is held by a younger request.
+    Late,
 }
 
 /// Whether this is a release of which nobody knows what it ended, and the item is held by a younger

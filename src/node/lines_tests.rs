@@ -43,7 +43,7 @@ fn a_desktop_node_whose_queue_is_full_is_asked_what_it_has() {
                 same: true,
                 loose: 0,
             };
-            desktop.has_told(Millis(0), Some(whole));
+            desktop.has_told(Millis(0), None, Some(whole));
             let before = desktop.ask_at;
             peer.hear(Millis(2_000));
             peer.push(last);

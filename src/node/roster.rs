@@ -154,7 +154,7 @@ impl<D: Disk> Node<D> {
         })
     }
 
-    /// Whether a peer's chain is ours, as far as its words prove that or the contrary. One of ours
+    /// Whether a peer's chain is ours, as far as its words prove that or the contrary. One
     /// that is behind has not heard of the rest yet, or not said so.
     fn agrees(&mut self, line: usize) -> Option<bool> {
         let tip = self.log.tip();
@@ -170,9 +170,10 @@ impl<D: Disk> Node<D> {
                 let ours = self.log.hash(theirs.length.checked_sub(1)?).ok()?;
                 (ours != theirs.hash || theirs == tip).then_some(theirs == tip)
             }
-            Kind::Desktop(desktop) if desktop.proven => {
-                Some(desktop.stand == Stand::Same(tip.length))
-            }
+            Kind::Desktop(desktop) if desktop.proven => match desktop.stand {
+                Stand::Same(length) if length < tip.length => None,
+                stand => Some(stand == Stand::Same(tip.length)),
+            },
             Kind::Unknown | Kind::Desktop(_) | Kind::Newer(_) => None,
         }
     }

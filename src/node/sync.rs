@@ -188,12 +188,12 @@ impl<D: Disk> Node<D> {
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
-        peer.asked = None;
+        let asked = peer.asked.take();
         let ask_again = peer.seen;
         let is_desktop = peer.desktop().is_some();
         let told_before = peer
             .desktop()
-            .is_some_and(|desktop| desktop.has_told(now, end));
+            .is_some_and(|desktop| desktop.has_told(now, asked, end));
         let branch = length.and_then(|_| self.log.branch_tip());
         // While there is a hole, what is behind it counts too.
         let whole = self.log.gap().unwrap_or(0);

@@ -81,6 +81,9 @@ impl<D: Disk> Node<D> {
         }
         if !writes {
             // What it has and we have not cannot be taken, and our chain would cost it that.
+            if core::mem::take(&mut desktop.asks) {
+                peer.push(Intent::NoChain(0));
+            }
             return;
         }
         if !speaks {
@@ -159,51 +162,69 @@ impl<D: Disk> Node<D> {
     fn look_at(&self, line: usize) -> Option<Millis> {
         let (now, ours) = (self.now.mono, self.log.tip().length);
         let desktop = self.desktop_at(line)?;
-        let what = match desktop.need(ours, now) {
-            _ if desktop.asks => now,
-            Need::Block(height) => self.friend_tells(line, height).unwrap_or(now),
-            Need::Chain => now,
+        let need = match desktop.need(ours, now) {
+            Need::Block(height) => self.friend_tells(line, height).or(Some(now)),
+            Need::Chain => Some(desktop.chain_at),
             // Until what is being made is there.
-            Need::Longer if self.pool.lengthen => return None,
-            Need::Longer => desktop.tie?,
-            Need::Nothing => return None,
+            Need::Longer if self.pool.lengthen || !self.is_calm() => None,
+            Need::Longer => Some(desktop.tie.unwrap_or(now)),
+            Need::Nothing => None,
         };
+        let answer = match desktop.has_all(ours) {
+            true => now,
+            false => desktop.chain_at,
+        };
+        let answer = Some(answer).filter(|_| desktop.asks);
+        let what = need.into_iter().chain(answer).min()?;
         Some(what.max(self.tell_at(line)?))
     }
 
     /// Tells one thing that a desktop node lacks, or has asked for.
     fn tell_desktop(&mut self, line: usize) {
         let (now, ours) = (self.now.mono, self.log.tip().length);
-        let calm = self.is_calm();
-        let later = self.delayed();
-        let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) else {
+        self.tend_tie(line);
+        let Some(peer) = self.slots[line].peer() else {
             return;
         };
-        let need = desktop.need(ours, now);
-        let tie = match need {
-            Need::Longer if calm => Some(*desktop.tie.get_or_insert(later)),
-            // What is being made may be enough.
-            Need::Longer if self.pool.lengthen => None,
-            _ => desktop.tie.take().and(None),
+        let Some(desktop) = peer.desktop() else {
+            return;
         };
-        if tie.is_some_and(|at| at <= now) {
-            // It may take some more blocks, which nobody has to wait for.
-            desktop.tie = desktop.tie.filter(|_| desktop.is_near(ours));
+        let (need, has_all) = (desktop.need(ours, now), desktop.has_all(ours));
+        let may_all = desktop.chain_at <= now;
+        let asks = (may_all || has_all) && core::mem::take(&mut desktop.asks);
+        match need {
+            Need::Nothing if asks && has_all => peer.push(Intent::NoChain(ours)),
+            Need::Chain if may_all => self.tell_all(line),
+            _ if asks => self.tell_all(line),
+            Need::Block(height) => self.tell_block(line, height),
+            Need::Chain | Need::Nothing | Need::Longer => {}
+        }
+    }
+
+    /// Makes our chain longer than that of a desktop node which would keep its own.
+    fn tend_tie(&mut self, line: usize) {
+        let (now, ours) = (self.now.mono, self.log.tip().length);
+        let Some(desktop) = self.desktop_at(line) else {
+            return;
+        };
+        let tie = match (desktop.need(ours, now), desktop.tie) {
+            (Need::Longer, Some(at)) => Some(at),
+            // Its monitor had its time.
+            (Need::Longer, None) if desktop.is_spoiled() => Some(now),
+            (Need::Longer, None) => Some(self.delayed()),
+            _ => None,
+        };
+        let fires = tie.is_some_and(|at| at <= now) && self.is_calm();
+        if let Some(desktop) = self.slots[line].peer().and_then(Peer::desktop) {
+            desktop.tie = tie;
+            if fires {
+                // It may take some more blocks, which nobody has to wait for.
+                desktop.tie = desktop.tie.filter(|_| desktop.is_near(ours));
+            }
+        }
+        if fires {
             self.pool.lengthen();
             self.busy = true;
-        }
-        let has_all = desktop.stand == Stand::Same(ours) && desktop.proven;
-        let asks = core::mem::take(&mut desktop.asks);
-        match need {
-            Need::Nothing if asks && has_all => {
-                if let Some(peer) = self.slots[line].peer() {
-                    peer.push(Intent::NoChain(ours));
-                }
-            }
-            Need::Block(height) if !asks => self.tell_block(line, height),
-            Need::Chain => self.tell_all(line),
-            Need::Block(_) | Need::Nothing | Need::Longer if asks => self.tell_all(line),
-            Need::Block(_) | Need::Nothing | Need::Longer => {}
         }
     }
 
@@ -218,7 +239,7 @@ impl<D: Disk> Node<D> {
         }
         if self.log.read(height).is_ok_and(|read| read.has_void()) {
             // It is taken by nobody but as part of a chain.
-            return self.tell_all(line);
+            return self.tell_void(line);
         }
         let own = self.own_block == Some(height);
         let intent = if own { Intent::OwnBlock } else { Intent::Block };
@@ -231,15 +252,26 @@ impl<D: Disk> Node<D> {
         }
     }
 
+    /// Tells the whole chain for a block that is taken by nobody alone, as soon as that may be.
+    fn tell_void(&mut self, line: usize) {
+        let now = self.now.mono;
+        let Some(desktop) = self.slots[line].peer().and_then(Peer::desktop) else {
+            return;
+        };
+        match desktop.chain_at <= now {
+            true => self.tell_all(line),
+            false => desktop.quiet = desktop.quiet.max(desktop.chain_at),
+        }
+    }
+
     /// Tells the whole chain; what came of it shows when it tells its own.
     fn tell_all(&mut self, line: usize) {
-        let now = self.now.mono;
+        let (now, ours) = (self.now.mono, self.log.tip().length);
         if let Some(peer) = self.slots[line].peer() {
             peer.push(Intent::Chain);
             let ping = peer.probe();
             if let Some(desktop) = peer.desktop() {
-                desktop.tell(now, ping, Stand::Unknown);
-                desktop.ask_at = now;
+                desktop.tell_chain(now, ping, ours);
             }
             peer.ask(now);
         }

@@ -14,6 +14,17 @@ use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::extension::BlockMark;
 
+/// How a block was announced.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Heard {
+    /// For the first time.
+    First,
+    /// By the same desktop node, over another connection.
+    Twice,
+    /// Again, or by another desktop node: it stands for something else that its user did.
+    Elsewhere,
+}
+
 impl<D: Disk> Node<D> {
     pub(super) fn desktop_at(&self, line: usize) -> Option<&Desktop> {
         match &self.slots[line] {
@@ -65,23 +76,32 @@ impl<D: Disk> Node<D> {
         })
     }
 
-    /// Two connections have brought the same block of a desktop node, which nobody passes on: they
-    /// lead to the same node.
-    pub(super) fn note_maker(&mut self, line: usize, hash: Hash) -> bool {
+    /// A desktop node has announced a block of this hash. It passes none on, so two connections over
+    /// which the same ones came lead to the same node: two of them, as its threads may announce one
+    /// that another node made (PROTOCOL.md section 5).
+    pub(super) fn note_maker(&mut self, line: usize, hash: Hash) -> Heard {
         let lines = (0..self.slots.len()).filter(|at| *at != line);
-        let twin = lines.filter(|at| {
+        let twin = lines.into_iter().find(|at| {
             let desktop = self.desktop_at(*at);
             desktop.is_some_and(|desktop| desktop.has_made(&hash))
         });
-        let twin = twin.filter_map(|at| self.desktop_id(at)).next();
-        let own = self.desktop_id(line);
+        let shared = twin.and_then(|twin| self.desktop_at(twin).zip(self.desktop_at(line)));
+        let sure = shared.is_some_and(|(twin, own)| own.shares_with(twin));
+        let (own, other) = (
+            self.desktop_id(line),
+            twin.and_then(|at| self.desktop_id(at)),
+        );
         let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) else {
-            return false;
+            return Heard::Twice;
         };
-        if twin.is_some() && twin != own {
-            desktop.alias = twin;
+        if sure && other != own {
+            desktop.alias = other;
         }
-        desktop.makes(hash) && twin.is_none()
+        match (desktop.makes(hash), twin) {
+            (true, None) => Heard::First,
+            (true, Some(_)) if sure || other == own => Heard::Twice,
+            _ => Heard::Elsewhere,
+        }
     }
 
     /// What tells the last blocks that came from desktop nodes.
@@ -91,20 +111,20 @@ impl<D: Disk> Node<D> {
         marks.map(|(id, mark)| (common(id), mark)).collect()
     }
 
-    /// Another one of ours heard such a block from a desktop node at this address. If it came here
+    /// Another one of ours heard such a block from a desktop node at this address. If two came here
     /// too, from another address, both mean the same node by the lower one of the two.
     pub(super) fn note_mark(&mut self, there: SocketAddr, mark: &BlockMark) {
         for line in 0..self.slots.len() {
-            let Some(id) = self.desktop_id(line) else {
+            let Some(id) = self.desktop_id(line).filter(|id| common(*id) > there) else {
                 continue;
             };
-            let has = |desktop: &Desktop| desktop.has_mark(mark) && common(id) > there;
-            if !self.desktop_at(line).is_some_and(has) {
+            let desktop = self.slots[line].peer().and_then(Peer::desktop);
+            if !desktop.is_some_and(|desktop| desktop.shares_mark(there, mark)) {
                 continue;
             }
             for twin in 0..self.slots.len() {
                 if self.desktop_id(twin) == Some(id)
-                    && let Some(desktop) = self.slots[twin].peer().and_then(|peer| peer.desktop())
+                    && let Some(desktop) = self.slots[twin].peer().and_then(Peer::desktop)
                 {
                     desktop.alias = Some(there);
                 }
