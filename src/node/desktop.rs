@@ -25,6 +25,9 @@ pub enum Stand {
     Spoiled(u64, Millis),
 }
 
+/// For as long as the connection lasts.
+pub const FOR_GOOD: Millis = Millis(u64::MAX);
+
 /// What is known of a desktop node.
 pub struct Desktop {
     /// It has a chain: its first word was a node's, or it told one.
@@ -60,8 +63,9 @@ pub struct Desktop {
     made: heapless::HistoryBuf<Hash, { limits::DESKTOP_BLOCKS }>,
     /// A block of it that another one of ours heard of from this address.
     shared: Option<(SocketAddr, BlockMark)>,
-    /// Its address on another connection, which has brought its blocks too.
-    pub alias: Option<SocketAddr>,
+    /// Its address on another connection, which has brought its blocks too, and until when it goes by
+    /// that.
+    alias: Option<(SocketAddr, Millis)>,
     /// Whom it is connected to, as it says.
     pub friends: Vec<SocketAddr>,
     /// It has said that since it is ours to speak to.
@@ -198,17 +202,40 @@ impl Desktop {
         self.made.recent().map(mark)
     }
 
-    /// and whether that, and another one before it that came from the same address, are of those it
-    /// sent.
-    pub fn shares_mark(&mut self, from: SocketAddr, told: &BlockMark) -> bool {
-        if !self.made.as_slice().iter().any(|hash| mark(hash) == *told) {
-            return false;
+    /// and until when that shows that it is the one at this address, from which the same block came
+    /// elsewhere: for a while, and for good if another one did before. `None` if it does not.
+    pub fn shares_mark(
+        &mut self,
+        now: Millis,
+        from: SocketAddr,
+        told: &BlockMark,
+    ) -> Option<Millis> {
+        let known = self.shared == Some((from, *told));
+        if known || !self.made.as_slice().iter().any(|hash| mark(hash) == *told) {
+            return None;
         }
-        let before = *self.shared.get_or_insert((from, *told));
-        if before.0 != from {
-            self.shared = Some((from, *told));
-        }
-        before.0 == from && before.1 != *told
+        let before = self.shared.replace((from, *told));
+        Some(match before.is_some_and(|(address, _)| address == from) {
+            true => FOR_GOOD,
+            false => Millis(now.0 + limits::DESKTOP_DEAF_MS),
+        })
+    }
+
+    /// It is the one that listens at this address, until then.
+    pub fn is_known_as(&mut self, address: SocketAddr, until: Millis) {
+        self.alias = Some((address, until));
+    }
+
+    /// When it is another one again by itself.
+    pub fn alias_ends(&self) -> Option<Millis> {
+        let (_, until) = self.alias.filter(|(_, until)| *until != FOR_GOOD)?;
+        Some(until)
+    }
+
+    /// The address by which it is known instead of its own.
+    pub fn alias(&self, now: Millis) -> Option<SocketAddr> {
+        let (address, until) = self.alias?;
+        (now < until).then_some(address)
     }
 
     /// Whether it has sent a block that came from another one too.

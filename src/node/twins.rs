@@ -5,7 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 
 use super::addresses::common;
-use super::desktop::Desktop;
+use super::desktop::{Desktop, FOR_GOOD};
 use super::lines::{Kind, Peer, Slot};
 use super::peers::{Contact, Target};
 use super::{Millis, Node};
@@ -42,7 +42,7 @@ impl<D: Disk> Node<D> {
         let Slot::Open(peer) = &self.slots[line] else {
             return None;
         };
-        desktop.alias.or_else(|| {
+        desktop.alias(self.now.mono).or_else(|| {
             let address = peer.listening().unwrap_or(peer.remote);
             Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
         })
@@ -67,13 +67,15 @@ impl<D: Disk> Node<D> {
         speaks && self.voice_of(line) == line
     }
 
-    /// Whether what the desktop node of a line said is this node's to make: it speaks to it, or nobody
-    /// else of ours can have heard it.
+    /// Whether what the desktop node of a line said is this node's to make: it speaks to it, or knows
+    /// its chain and nobody else of ours can have heard it, or it has hung up.
     pub(super) fn makes_for(&self, line: usize) -> bool {
         let voice = self.voice_of(line);
-        self.desktop_id(voice).is_none_or(|id| {
-            self.speaks_to(voice) || self.voices.is_alone_beside(self.now.mono, id)
-        })
+        let Some((desktop, id)) = self.desktop_at(voice).zip(self.desktop_id(voice)) else {
+            return true;
+        };
+        let alone = || self.voices.is_alone_beside(self.now.mono, id);
+        self.speaks_to(voice) || (desktop.said.is_some() && alone())
     }
 
     /// A desktop node has announced a block of this hash. It passes none on, so two connections over
@@ -94,8 +96,8 @@ impl<D: Disk> Node<D> {
         let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) else {
             return Heard::Twice;
         };
-        if sure && other != own {
-            desktop.alias = other;
+        if let Some(other) = other.filter(|_| sure && other != own) {
+            desktop.is_known_as(other, FOR_GOOD);
         }
         match (desktop.makes(hash), twin) {
             (true, None) => Heard::First,
@@ -111,22 +113,23 @@ impl<D: Disk> Node<D> {
         marks.map(|(id, mark)| (common(id), mark)).collect()
     }
 
-    /// Another one of ours heard such a block from a desktop node at this address. If two came here
-    /// too, from another address, both mean the same node by the lower one of the two.
+    /// Another one of ours heard such a block from a desktop node at this address. If it came here
+    /// too, from another address, both mean the same node by the lower one of the two: for a while,
+    /// and for good when there is a second.
     pub(super) fn note_mark(&mut self, there: SocketAddr, mark: &BlockMark) {
+        let now = self.now.mono;
         for line in 0..self.slots.len() {
-            let Some(id) = self.desktop_id(line).filter(|id| common(*id) > there) else {
+            let Some(id) = self.desktop_id(line).filter(|id| common(*id) >= there) else {
                 continue;
             };
             let desktop = self.slots[line].peer().and_then(Peer::desktop);
-            if !desktop.is_some_and(|desktop| desktop.shares_mark(there, mark)) {
-                continue;
-            }
+            let until = desktop.and_then(|desktop| desktop.shares_mark(now, there, mark));
+            let Some(until) = until else { continue };
             for twin in 0..self.slots.len() {
                 if self.desktop_id(twin) == Some(id)
                     && let Some(desktop) = self.slots[twin].peer().and_then(Peer::desktop)
                 {
-                    desktop.alias = Some(there);
+                    desktop.is_known_as(there, until);
                 }
             }
         }

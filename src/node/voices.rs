@@ -438,15 +438,19 @@ impl<D: Disk> Node<D> {
     }
 
     pub(super) fn voices_deadline(&self) -> Option<Millis> {
-        let news = self.voices.news();
+        let (news, now) = (self.voices.news(), self.now.mono);
         if self.desktops() != self.voices.own.desktops {
-            return Some(self.now.mono);
+            return Some(now);
         }
+        let lines = (0..self.slots.len()).filter_map(|line| self.desktop_at(line));
+        let aliases = lines.filter_map(|desktop| desktop.alias_ends());
         let due = self.slots.iter().filter_map(|slot| match slot {
             Slot::Open(peer) if self.ending.is_none() => peer.voices_due(news),
             Slot::Open(_) | Slot::Free | Slot::Dialing => None,
         });
-        due.chain(self.voices.deadline(self.now.mono)).min()
+        due.chain(self.voices.deadline(now))
+            .chain(aliases.filter(|at| *at > now))
+            .min()
     }
 }
 
