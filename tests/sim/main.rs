@@ -38,6 +38,7 @@ mod scenario;
 mod splits;
 mod stories;
 mod switches;
+mod telling;
 mod troubles;
 mod twins;
 mod verdict;
