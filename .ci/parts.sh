@@ -20,6 +20,8 @@ prepare() {
     [ -x "$venv/bin/python" ] || python3 -m venv "$venv"
     "$venv/bin/pip" install --quiet --disable-pip-version-check -r tests/desktop/requirements.txt
     export BLX_PYTHON="$PWD/$venv/bin/python" BLX_REQUIRE_DESKTOP=1 BLX_REQUIRE_STRACE=1
+    # Each crate is built once, and what the compiler would keep for the next time costs it time now.
+    export CARGO_INCREMENTAL=0
     mkdir -p target/parts
     : >target/parts/summary
 }
