@@ -51,7 +51,7 @@
 //!    fault becomes a state of health; a fault of ours is a panic. No input panics, and no assertion
 //!    speaks of what a peer sent.
 //!
-//! # Where the plan was left
+//! # Choices
 //!
 //! - Signatures are made by p256 and not by ring: RFC 6979 asks for no random source, so the
 //!   machine stays deterministic. ring checks them, which is what takes the time.
@@ -60,9 +60,9 @@
 //! - A record holds its block's hash, though it could be computed: a peer's chain is compared with
 //!   ours, and any block read back, without hashing everything before it. A block of one
 //!   transaction still takes less than 150 bytes.
-//! - `node` has more rooms than the plan named: what came of the plan's `sync` are the candidate that
-//!   streams in, the switch that settles, and what falls out by it; of its `pool`, what may wait, what
-//!   waits, and the making of blocks. Each is a page or two, and none knows the inside of another.
+//! - `node` has many rooms: of what another chain is about, the candidate that streams in, the switch
+//!   that settles, and what falls out by it; of what waits for a block, what may wait, what waits, and
+//!   the making of blocks. Each is a page or two, and none knows the inside of another.
 //! - What a switch takes out is read from the file a part at a time, as the pool has room for it; of
 //!   that only this node's own is held in memory beside, since it has to survive a restart.
 //! - A console is a line like a peer's, and there are several, each with a menu of its own. The line

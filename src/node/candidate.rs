@@ -244,17 +244,20 @@ impl<D: Disk> Node<D> {
     }
 
     /// A block of a desktop node's chain that does not link: its transactions are a person's acts all
-    /// the same, where ours does not have them at the same height.
+    /// the same, where ours does not have them at about the same height.
     fn salvage_block(&mut self, line: usize, block: Box<Block>) {
         let Sync::Candidate(candidate) = &mut self.sync else {
             return;
         };
         candidate.progress += 1;
-        let ours = match block.index < self.log.tip().length {
-            true => self.log.read(block.index).ok(),
-            false => None,
-        };
-        let has = ours.is_some_and(|ours| is_remade(&ours.block, &block));
+        // Behind one too many or one too few it is off by one.
+        let near = block.index.saturating_sub(1)..=block.index.saturating_add(1);
+        let length = self.log.tip().length;
+        let mut ours = near.filter(|height| *height < length);
+        let has = ours.any(|height| {
+            let stored = self.log.read(height);
+            stored.is_ok_and(|ours| is_remade(&ours.block, &block))
+        });
         if has || candidate.salvaged >= limits::SALVAGED_MAX {
             return;
         }

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use super::Millis;
 use super::candidate::End;
-use crate::ledger::Hash;
+use crate::ledger::{Hash, TransactionId};
 use crate::limits;
 use crate::wire::extension::BlockMark;
 
@@ -23,6 +23,27 @@ pub enum Stand {
     Apart(u64),
     /// So many blocks that do not link. Its monitor may cut them yet.
     Spoiled(u64, Millis),
+}
+
+/// What is remembered of desktop nodes, whichever of their connections are there.
+#[derive(Default)]
+pub struct Remembered {
+    /// Blocks that were made of those of theirs: their heights, who made the first, and when.
+    pub followed: heapless::HistoryBuf<(u64, SocketAddr, Millis), { limits::DESKTOP_BLOCKS }>,
+    /// What they said too late, of which the user was told.
+    pub late: heapless::HistoryBuf<TransactionId, { limits::LOST_REMEMBERED }>,
+    /// Those whose connection ended before they had answered the ping behind what they were told, and
+    /// when.
+    pub left: heapless::HistoryBuf<(SocketAddr, Millis), { limits::DESKTOP_BLOCKS }>,
+}
+
+impl Remembered {
+    /// Whether something may still be under way to this one over a connection that has ended.
+    pub fn has_left(&self, now: Millis, id: SocketAddr) -> bool {
+        let lasts = |at: Millis| now.0 < at.0 + limits::DESKTOP_ANSWER_MAX_MS;
+        let mut left = self.left.iter();
+        left.any(|(there, at)| *there == id && lasts(*at))
+    }
 }
 
 /// For as long as the connection lasts.
@@ -52,6 +73,9 @@ pub struct Desktop {
     pub asks: bool,
     /// It is told nothing before that.
     pub(super) quiet: Millis,
+    /// Something was under way to it when another connection ended: its next answer may have gone
+    /// before that was handled.
+    pub(super) unsure: bool,
     /// Since when its chain does not link, whatever it was told meanwhile.
     spoiled: Option<Millis>,
     /// So many of its next answers are asked for sooner than usual: somebody whom this node does not
@@ -93,6 +117,7 @@ impl Desktop {
             spoken_to: false,
             asks: false,
             quiet: now,
+            unsure: false,
             spoiled: None,
             wary: 0,
             tie: None,
@@ -155,6 +180,11 @@ impl Desktop {
         };
         (self.said, self.proven, self.is_node) = (Some((length, now)), !overtaken, true);
         self.ask_at = Millis(now.0 + wait);
+        if core::mem::take(&mut self.unsure) {
+            // Whatever it was told before has been handled by then.
+            self.quiet = Millis(now.0 + limits::DESKTOP_QUIET_MS);
+            (self.ask_at, self.stand, self.proven) = (self.quiet, Stand::Unknown, false);
+        }
         again
     }
 

@@ -79,6 +79,11 @@ impl<D: Disk> Node<D> {
         if !possible {
             return self.doubt(line);
         }
+        if !mine && let Some(id) = self.desktop_id(line) {
+            self.remembered
+                .followed
+                .write((block.index, id, self.now.mono));
+        }
         if mine {
             self.drop_making();
             self.work = Some(Making {
@@ -115,7 +120,7 @@ impl<D: Disk> Node<D> {
     pub(super) fn followed(&mut self, line: usize, height: u64) {
         let now = self.now.mono;
         if let Some(id) = self.desktop_id(line) {
-            self.followed.write((height, id, now));
+            self.remembered.followed.write((height, id, now));
         }
         let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) else {
             return;
@@ -142,10 +147,10 @@ impl<D: Disk> Node<D> {
             return;
         };
         let id = transaction.id();
-        if self.late.as_slice().contains(&id) {
+        if self.remembered.late.as_slice().contains(&id) {
             return;
         }
-        self.late.write(id);
+        self.remembered.late.write(id);
         let who = report::menu_name(&transaction.requester.to_string());
         let (verb, uid) = (verb(transaction), &transaction.uid);
         self.alert(&format!(

@@ -126,6 +126,9 @@ impl<D: Disk> Node<D> {
         }
         let line = usize::from(line.0);
         let reason = reason.unwrap_or("the other end closed");
+        if let Some(peer) = self.slots[line].peer() {
+            peer.hold_early();
+        }
         match self.slots[line].peer() {
             // What somebody said before they hung up still counts: a device may send a line and go.
             Some(peer) if peer.is_unread() => {
@@ -185,6 +188,7 @@ impl<D: Disk> Node<D> {
         }
         self.drop_candidate(line, Some(reason));
         self.ends_making_of(line);
+        self.leaves_under_way(line);
         let Slot::Open(peer) = core::mem::replace(&mut self.slots[line], Slot::Free) else {
             return;
         };

@@ -55,7 +55,7 @@ use core::net::SocketAddr;
 use std::collections::VecDeque;
 use std::rc::Rc;
 
-use crate::ledger::{Block, Identity, Tally, Timestamp, TransactionId, Verifier, tally};
+use crate::ledger::{Block, Identity, Tally, Timestamp, Verifier, tally};
 use crate::limits;
 use crate::store::bounds::Bounds;
 use crate::store::disk::{Disk, DiskError, File};
@@ -64,6 +64,7 @@ use crate::store::log::Log;
 use crate::store::recover::WAY_OUT;
 use book::Book;
 use chronicle::Chronicle;
+use desktop::Remembered;
 use disconnected::Disconnected;
 pub use event::{
     Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
@@ -98,10 +99,8 @@ pub struct Node<D> {
     /// When the user was told last that a chain is not followed.
     unfollowed: Option<Millis>,
     progress: Progress,
-    /// Blocks that were made of those of desktop nodes: their heights, who made the first, and when.
-    followed: heapless::HistoryBuf<(u64, SocketAddr, Millis), { limits::DESKTOP_BLOCKS }>,
-    /// What desktop nodes said too late, of which the user was told.
-    late: heapless::HistoryBuf<TransactionId, { limits::LOST_REMEMBERED }>,
+    /// Of desktop nodes.
+    remembered: Remembered,
     /// The height of the last block that has something our user waited for.
     own_block: Option<u64>,
     voices: Voices,
@@ -201,8 +200,7 @@ impl<D: Disk> Node<D> {
             sync,
             unfollowed: None,
             progress: Progress::default(),
-            followed: heapless::HistoryBuf::new(),
-            late: heapless::HistoryBuf::new(),
+            remembered: Remembered::default(),
             own_block: None,
             voices: Voices::new(id),
             pool: Pool::default(),

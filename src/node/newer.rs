@@ -3,9 +3,9 @@
 //! they may have taken one that we can follow.
 
 use super::desktop::Desktop;
-use super::lines::{Kind, Peer, Slot};
+use super::lines::{Kind, Origin, Peer};
 use super::{Millis, Node};
-use crate::ledger::RuleError;
+use crate::ledger::{Block, RuleError};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::message::{BlockError, InvalidBlock, Message};
@@ -23,6 +23,8 @@ pub struct Ledger {
     known: bool,
     /// It has asked for our chain, and hears it at this time at the latest.
     question: Option<Millis>,
+    /// A block came before that, and is looked at by this time.
+    early: Option<(Box<Block>, Millis)>,
     /// The user was told that it has credits.
     told: bool,
 }
@@ -39,7 +41,20 @@ impl Peer {
             Kind::Newer(ask) => Some(*ask),
             _ => None,
         };
-        ask.into_iter().chain(self.ledger.question).min()
+        let early = self.ledger.early.as_ref().map(|(_, until)| *until);
+        ask.into_iter()
+            .chain(self.ledger.question)
+            .chain(early)
+            .min()
+    }
+
+    /// It hangs up: what came early is looked at like what came last.
+    pub fn hold_early(&mut self) {
+        if self.held.is_none()
+            && let Some((block, _)) = self.ledger.early.take()
+        {
+            self.hold(block, Origin::Desktop, 0);
+        }
     }
 
     /// Its question is answered, if it has one: what its ledger is, is known as far as it will be.
@@ -74,6 +89,13 @@ impl<D: Disk> Node<D> {
             }
             Message::NewBlock(_) | Message::NewTransaction(_) if newer => {}
             Message::RequestChain(_) if newer => peer.push(Intent::NoChain(0)),
+            Message::NewBlock(Ok(block))
+                if !peer.ledger.known && peer.ledger.early.is_none() && peer.has_spoken() =>
+            {
+                // Whether it is one that this node can follow, its chain tells.
+                let latest = Millis(now.0 + limits::QUESTION_MS);
+                peer.ledger.early = Some((Box::new(block.clone()), latest));
+            }
             Message::RequestChain(None) if !peer.ledger.known => {
                 let latest = Millis(now.0 + limits::QUESTION_MS);
                 peer.ledger.question.get_or_insert(latest);
@@ -123,6 +145,7 @@ impl<D: Disk> Node<D> {
             peer.writer.withhold();
         }
         (peer.again, peer.deferred, peer.strikes) = (false, None, 0);
+        peer.ledger.early = None;
         peer.answer_question();
         if core::mem::replace(&mut peer.ledger.told, true) {
             return;
@@ -143,13 +166,32 @@ impl<D: Disk> Node<D> {
             log::info!("{}: its chain has no credits any more", peer.remote);
         }
         peer.answer_question();
+        self.take_early(line);
+    }
+
+    fn take_early(&mut self, line: usize) {
+        let peer = self.slots[line].peer().filter(|peer| peer.held.is_none());
+        let early = peer.and_then(|peer| peer.ledger.early.take());
+        if let Some((block, _)) = early {
+            self.desktop_block(line, block);
+        }
     }
 
     /// Answers those who waited long enough, and asks those with credits for their chain that were
     /// not asked for long.
     pub(super) fn tend_newer(&mut self) {
         let now = self.now.mono;
-        for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+        for line in 0..self.slots.len() {
+            let Some(peer) = self.slots[line].peer() else {
+                continue;
+            };
+            let early = peer.ledger.early.as_ref();
+            if early.is_some_and(|(_, latest)| *latest <= now) {
+                self.take_early(line);
+            }
+            let Some(peer) = self.slots[line].peer() else {
+                continue;
+            };
             if peer.ledger.question.is_some_and(|latest| latest <= now) {
                 peer.answer_question();
             }

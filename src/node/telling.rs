@@ -64,7 +64,7 @@ impl<D: Disk> Node<D> {
 
     fn tend_desktop(&mut self, line: usize) {
         let (now, writes) = (self.now.mono, self.log.fault().is_none());
-        let speaks = self.speaks_to(line);
+        let (speaks, id) = (self.speaks_to(line), self.desktop_id(line));
         let turn = self.asks_from(line);
         let Some(peer) = self.slots[line].peer() else {
             return;
@@ -95,6 +95,7 @@ impl<D: Disk> Node<D> {
         }
         if !core::mem::replace(&mut desktop.spoken_to, true) {
             // Nobody here knows what another one has told it, nor who else may speak to it.
+            desktop.unsure |= id.is_some_and(|id| self.remembered.has_left(now, id));
             (desktop.stand, desktop.said) = (Stand::Unknown, None);
             if core::mem::take(&mut desktop.is_met) {
                 desktop.announce_at = now;
@@ -281,7 +282,7 @@ impl<D: Disk> Node<D> {
     /// connected to that.
     fn friend_tells(&self, line: usize, height: u64) -> Option<Millis> {
         let (own, id) = self.desktop_at(line).zip(self.desktop_id(line))?;
-        let mut followed = self.followed.iter();
+        let mut followed = self.remembered.followed.iter();
         let (_, maker, since) = followed.find(|(at, ..)| *at == height)?;
         let mut makers = (0..self.slots.len()).filter(|at| self.desktop_id(*at) == Some(*maker));
         let knows = |at: usize| {

@@ -4,7 +4,7 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 
-use super::addresses::common;
+use super::addresses::{common, plain};
 use super::desktop::{Desktop, FOR_GOOD};
 use super::lines::{Kind, Peer, Slot};
 use super::peers::{Contact, Target};
@@ -13,6 +13,26 @@ use crate::ledger::Hash;
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::extension::BlockMark;
+
+/// The address by which the desktop node behind a connection is known.
+fn known_as(peer: &Peer, desktop: &Desktop, now: Millis) -> SocketAddr {
+    let own = || plain(peer.listening().unwrap_or(peer.remote));
+    desktop.alias(now).unwrap_or_else(own)
+}
+
+/// Whom somebody at this address means: it names itself as this machine.
+fn friend(text: &str, there: IpAddr) -> Option<SocketAddr> {
+    let (host, port) = text.rsplit_once(':')?;
+    let address = match host {
+        "localhost" => SocketAddr::new(there, port.parse().ok()?),
+        _ => text.parse().ok()?,
+    };
+    let ip = match address.ip().to_canonical() {
+        ip if ip.is_loopback() => there,
+        ip => ip,
+    };
+    Some(SocketAddr::new(ip, address.port()))
+}
 
 /// How a block was announced.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -39,13 +59,10 @@ impl<D: Disk> Node<D> {
     /// The address at which the desktop node of a line listens, the same for all its connections.
     pub(super) fn desktop_id(&self, line: usize) -> Option<SocketAddr> {
         let desktop = self.desktop_at(line)?;
-        let Slot::Open(peer) = &self.slots[line] else {
-            return None;
-        };
-        desktop.alias(self.now.mono).or_else(|| {
-            let address = peer.listening().unwrap_or(peer.remote);
-            Some(SocketAddr::new(address.ip().to_canonical(), address.port()))
-        })
+        match &self.slots[line] {
+            Slot::Open(peer) => Some(known_as(peer, desktop, self.now.mono)),
+            Slot::Free | Slot::Dialing => None,
+        }
     }
 
     /// The line on which the desktop node of a line is spoken to: one that it knows of before one that
@@ -158,10 +175,40 @@ impl<D: Disk> Node<D> {
         }
     }
 
+    /// A line ends. What its desktop node was told last may be handled later than what the next one
+    /// brings: by a thread of its own (PROTOCOL.md section 5).
+    pub(super) fn leaves_under_way(&mut self, line: usize) {
+        let now = self.now.mono;
+        let Slot::Open(peer) = &self.slots[line] else {
+            return;
+        };
+        let Kind::Desktop(desktop) = &peer.kind else {
+            return;
+        };
+        if desktop.under_way.is_none() {
+            return;
+        }
+        let id = known_as(peer, desktop, now);
+        self.remembered.left.write((id, now));
+        for at in (0..self.slots.len()).filter(|at| *at != line) {
+            if self.desktop_id(at) == Some(id)
+                && let Some(desktop) = self.slots[at].peer().and_then(Peer::desktop)
+            {
+                desktop.unsure = true;
+                desktop.doubt(now);
+            }
+        }
+    }
+
     /// A desktop node has said whom it is connected to. If that is somebody this node is not connected
     /// to, it may be one of ours that speaks to it: he is called at once, and has some time to tell.
     pub(super) fn hear_friends(&mut self, line: usize, peers: &[String]) {
-        let friends: Vec<SocketAddr> = peers.iter().filter_map(|text| text.parse().ok()).collect();
+        let Slot::Open(peer) = &self.slots[line] else {
+            return;
+        };
+        let there = peer.remote.ip().to_canonical();
+        let friends = peers.iter().filter_map(|text| friend(text, there));
+        let friends: Vec<SocketAddr> = friends.collect();
         let now = self.now.mono;
         let connected = |host: IpAddr| {
             let mut open = self.slots.iter().filter_map(|slot| match slot {
@@ -237,6 +284,24 @@ impl<D: Disk> Node<D> {
                 target.learned = true;
                 self.targets.push(target);
             }
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn whom_a_desktop_node_means_is_on_its_own_machine_where_it_says_so() {
+        let there = IpAddr::from([10, 0, 0, 9]);
+        let means = |text| friend(text, there).map(|address| address.to_string());
+        for own in ["localhost:6001", "127.0.0.1:6001", "[::1]:6001"] {
+            assert_eq!(means(own).as_deref(), Some("10.0.0.9:6001"), "{own}");
+        }
+        assert_eq!(means("10.0.0.7:1").as_deref(), Some("10.0.0.7:1"));
+        for unknown in ["pc-2:6000", "localhost", "localhost:x", ""] {
+            assert_eq!(means(unknown), None, "{unknown}");
         }
     }
 }

@@ -79,7 +79,7 @@ fn a_desktop_node_that_is_dialed_at_two_of_its_addresses() {
     street
         .node(desktop)
         .process
-        .wait_for_status("connected", |status| status.peers > 0);
+        .wait_for_status("connected at both", |status| status.peers > 1);
     street.take_in_turn(&[blx, blx, desktop], "item", 12, HURRY);
     street.settle();
 }
@@ -119,6 +119,33 @@ fn halves(crosswise: bool, quiet: bool) {
     street.wait_for_peers(&[(ours[0], joined), (ours[1], joined)]);
     street.settle();
     street.take_in_turn(&everybody, "after", 8, PACE);
+    street.settle();
+}
+
+/// The same for 45 s, with two desktop nodes on each side.
+#[test]
+fn halves_of_three_that_are_apart_for_45_seconds() {
+    let Some(python) = python() else { return };
+    let mut street = Street::new(&python);
+    let ours = [street.blx(&[]), street.blx(&[])];
+    let desktops: Vec<usize> = (0..4).map(|_| street.desktop(&[])).collect();
+    for (number, desktop) in desktops.iter().enumerate() {
+        street.wire(*desktop, ours[number % 2]);
+    }
+    let bridge = street.wire(ours[0], ours[1]);
+    street.wait_for_peers(&[(ours[0], 3), (ours[1], 3)]);
+    street.take_in_turn(&ours, "before", 3, PACE);
+    street.answered();
+    street.cut(bridge);
+    for blx in ours {
+        street.node(blx).wait_for_peers(2);
+    }
+    let everybody: Vec<usize> = ours.iter().copied().chain(desktops).collect();
+    let pace = Duration::from_secs(45) / 24;
+    street.take_in_turn(&everybody, "apart", 24, pace);
+    street.answered();
+    street.mend(bridge);
+    street.wait_for_peers(&[(ours[0], 3), (ours[1], 3)]);
     street.settle();
 }
 
@@ -182,42 +209,148 @@ fn a_desktop_node_that_was_dialed_and_sleeps_for_70_seconds() {
 }
 
 #[test]
-fn one_of_ours_is_killed_in_the_middle() {
+fn who_speaks_is_killed_in_the_middle() {
     let Some(python) = python() else { return };
     let mut street = square(&python, &[]);
     street.take_in_turn(&[0, 2, 1, 3], "before", 10, HURRY);
     street.answered();
-    street.kill(0);
-    street.take_in_turn(&[2, 1, 3], "after", 10, HURRY);
+    let speaker = street.speaker(&[0, 1]);
+    street.kill(speaker);
+    street.take_in_turn(&[2, 1 - speaker, 3], "after", 10, HURRY);
     street.settle();
 }
 
+/// It is silent for longer than anybody is believed to be there, and is replaced.
 #[test]
-fn one_of_ours_stops_in_the_middle() {
+fn who_speaks_stops_for_70_seconds_in_the_middle() {
     let Some(python) = python() else { return };
     let mut street = square(&python, &[]);
     street.take_in_turn(&[0, 2, 1, 3], "before", 10, HURRY);
-    street.stop(0, true);
-    street.take_in_turn(&[2, 1, 3], "meanwhile", 10, PACE);
-    street.stop(0, false);
+    street.answered();
+    let speaker = street.speaker(&[0, 1]);
+    let other = 1 - speaker;
+    street.stop(speaker, true);
+    street.take_in_turn(&[2, other, 3], "meanwhile", 14, Duration::from_secs(5));
+    street.stop(speaker, false);
     street.take_in_turn(&[0, 2, 1, 3], "after", 10, HURRY);
     street.settle();
 }
 
 #[test]
-fn one_of_ours_is_started_again_in_the_middle() {
+fn who_speaks_is_started_again_in_the_middle() {
     let Some(python) = python() else { return };
     let mut street = square(&python, &[]);
     street.take_in_turn(&[0, 2, 1, 3], "before", 10, HURRY);
     street.answered();
-    street.kill(0);
-    street.take_in_turn(&[2, 1, 3], "meanwhile", 5, HURRY);
+    let speaker = street.speaker(&[0, 1]);
+    let other = 1 - speaker;
+    street.kill(speaker);
+    street.take_in_turn(&[2, other, 3], "meanwhile", 5, HURRY);
     // Nobody else dials again, and what it has learned is not yet written down.
-    let other = street.address(1);
-    street.restart(0, &["--connect", &other]);
-    street.dial(2, 0);
+    let address = street.address(other);
+    street.restart(speaker, &["--connect", &address]);
+    street.dial(2, speaker);
     street.take_in_turn(&[0, 2, 1, 3], "after", 10, HURRY);
     street.settle();
+}
+
+/// Blx that is started again dials a desktop node again, whose user then dials it too.
+#[test]
+fn a_desktop_node_that_is_dialed_again_and_dials() {
+    let Some(python) = python() else { return };
+    let mut street = Street::new(&python);
+    let desktop = street.desktop(&[]);
+    let blx = street.blx(&["--connect", &street.address(desktop)]);
+    street.wait_for_peers(&[(desktop, 1), (blx, 1)]);
+    street.take_in_turn(&[blx, desktop], "before", 6, HURRY);
+    street.answered();
+    street.kill(blx);
+    street.restart(blx, &[]);
+    street.wait_for_peers(&[(blx, 1)]);
+    street.dial(desktop, blx);
+    street.take_in_turn(&[blx, blx, desktop], "after", 12, HURRY);
+    street.settle();
+}
+
+/// Three of ours in a row; the desktop node is connected to both ends.
+#[test]
+fn two_of_ours_that_are_connected_over_a_third() {
+    let Some(python) = python() else { return };
+    let mut street = Street::new(&python);
+    let ours = [street.blx(&[]), street.blx(&[]), street.blx(&[])];
+    let desktop = street.desktop(&[]);
+    street.dial(ours[0], ours[1]);
+    street.dial(ours[1], ours[2]);
+    street.dial(desktop, ours[0]);
+    street.dial(desktop, ours[2]);
+    street.wait_for_peers(&[(desktop, 2)]);
+    street.take_in_turn(&[0, 3, 1, 2], "item", 20, HURRY);
+    street.settle();
+}
+
+#[test]
+fn three_of_ours_beside_one_desktop_node() {
+    let Some(python) = python() else { return };
+    let mut street = Street::new(&python);
+    let ours = [street.blx(&[]), street.blx(&[]), street.blx(&[])];
+    let desktop = street.desktop(&[]);
+    for other in &ours[1..] {
+        street.dial(ours[0], *other);
+    }
+    for blx in ours {
+        street.dial(desktop, blx);
+    }
+    street.wait_for_peers(&[(desktop, 3)]);
+    street.take_in_turn(&[0, 3, 1, 2], "item", 20, HURRY);
+    street.settle();
+}
+
+/// Ours hear of each other by the desktop node's list alone, and are told of each other later.
+#[test]
+fn two_of_ours_that_are_connected_later() {
+    let Some(python) = python() else { return };
+    let mut street = Street::new(&python);
+    let ours = [street.blx(&[]), street.blx(&[])];
+    let desktop = street.desktop(&[]);
+    for blx in ours {
+        street.dial(desktop, blx);
+    }
+    street.wait_for_peers(&[(desktop, 2)]);
+    street.take_in_turn(&[0, 2, 1], "before", 12, HURRY);
+    street.answered();
+    street.dial(ours[0], ours[1]);
+    street.take_in_turn(&[0, 2, 1], "after", 12, HURRY);
+    street.settle();
+}
+
+/// Two desktop nodes whose users have connected them too, beside so many of ours.
+fn friends(count: usize) {
+    let Some(python) = python() else { return };
+    let mut street = Street::new(&python);
+    let ours: Vec<usize> = (0..count).map(|_| street.blx(&[])).collect();
+    let desktops = [street.desktop(&[]), street.desktop(&[])];
+    for other in &ours[1..] {
+        street.dial(ours[0], *other);
+    }
+    street.dial(desktops[0], desktops[1]);
+    for desktop in desktops {
+        for blx in &ours {
+            street.dial(desktop, *blx);
+        }
+    }
+    let everybody: Vec<usize> = ours.iter().copied().chain(desktops).collect();
+    street.take_in_turn(&everybody, "item", 20, PACE);
+    street.settle();
+}
+
+#[test]
+fn two_desktop_nodes_that_are_connected_beside_one_of_ours() {
+    friends(1);
+}
+
+#[test]
+fn two_desktop_nodes_that_are_connected_beside_two_of_ours() {
+    friends(2);
 }
 
 /// One of ours dials two desktop nodes, and one of them is started again, with what it saved at
@@ -317,6 +450,9 @@ fn a_desktop_chain_with_void_transactions() {
     street.answered();
     street.dial(desktop, blx);
     street.dial(other, blx);
+    for item in ["lamp", "vice"] {
+        street.owe(item);
+    }
     street.take_in_turn(&[desktop, blx, other], "item", 9, PACE);
     street.settle();
 }

@@ -8,7 +8,7 @@ use crate::numbers::{
     edge_block, edges, far_blocks, greeting, lines, stranger, times, transaction_line,
 };
 use crate::oracle;
-use crate::peer::{PING, Speaker, chain_of, new_block};
+use crate::peer::{PING, Speaker, chain_of, chain_response, new_block};
 use crate::world::World;
 
 /// Two nodes that take every nonce, with one block.
@@ -76,9 +76,13 @@ fn no_number_in_what_is_taken_ends_a_node() {
 fn take_each(speaker: Speaker) {
     let mut world = pair(3);
     for (number, edge) in edges().into_iter().enumerate() {
-        let tip = chain_of(&mut world, 0).pop().expect("a block");
-        let block = edge_block(&tip, &format!("edge-{number}"), edge);
+        let chain = chain_of(&mut world, 0);
+        let tip = chain.last().expect("a block");
+        let block = edge_block(tip, &format!("edge-{number}"), edge);
         let call = speaker.call(&mut world, 0);
+        if speaker == Speaker::Desktop {
+            world.say(call, &chain_response(&chain));
+        }
         // Beside another one of ours it is not spoken to at once.
         world.run(limits::VOICE_SETTLE_MS + 1_000);
         world.say(call, &new_block(&block));

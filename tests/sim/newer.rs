@@ -316,3 +316,43 @@ fn a_chain_that_is_on_its_way_breaks_off() {
     assert!(!heard[0].contains("\"length\": 400"), "it has no end");
     assert!(!world.is_over(slow));
 }
+
+#[test]
+fn a_block_that_comes_before_its_chain_waits_for_it() {
+    for credits_follow in [true, false] {
+        let mut world = star(9, 1);
+        let ours = chain_of(&mut world, 0);
+        let call = world.call(0);
+        world.say(call, ANNOUNCE);
+        let block = behind(&world, &ours, vec![sign(Kind::Request, "saw", 0.5)]);
+        world.say(call, &new_block(&block));
+        world.run(3_000);
+        assert_eq!(chain_of(&mut world, 0).len(), 1, "nobody knows what it is");
+        if credits_follow {
+            world.say(call, &credits(&world, 5));
+        } else {
+            world.say(call, &chain_response(&ours));
+        }
+        world.run(3_000);
+        let made = chain_of(&mut world, 0).len();
+        assert_eq!(made, if credits_follow { 1 } else { 2 });
+    }
+}
+
+#[test]
+fn a_block_whose_node_never_tells_its_chain_counts() {
+    for hangs_up in [true, false] {
+        let mut world = star(10, 1);
+        let ours = chain_of(&mut world, 0);
+        let call = world.call(0);
+        world.say(call, ANNOUNCE);
+        let block = behind(&world, &ours, vec![sign(Kind::Request, "saw", 0.5)]);
+        world.say(call, &new_block(&block));
+        world.run(1_000);
+        if hangs_up {
+            world.cut(call);
+        }
+        world.run(20_000);
+        assert_eq!(chain_of(&mut world, 0).len(), 2, "hangs up: {hangs_up}");
+    }
+}

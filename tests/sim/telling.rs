@@ -137,3 +137,47 @@ fn a_block_that_two_desktops_announced_once_makes_them_no_single_one() {
     assert_eq!(speaks, 1, "{list}");
     assert!(list.contains("2 connections"), "{list}");
 }
+
+#[test]
+fn what_came_too_late_is_told_on_our_consoles() {
+    let mut world = star(7, 1);
+    world.type_in(0, "1\nsaw\n1\naxe\n2\naxe\n1\naxe\n");
+    world.run(2_000);
+    let chain = chain_of(&mut world, 0);
+    let call = call_desktop(&mut world, 0);
+    world.say(call, &chain_response(&chain));
+    world.run(1_000);
+    // The one is asked for by a user who did not know that it was taken, the other given back by one
+    // whose clock is far behind that of whoever has it.
+    for (kind, item, verb) in [
+        (Kind::Request, "saw", "request"),
+        (Kind::Release, "axe", "release"),
+    ] {
+        let late = behind(&world, &chain[..2], vec![sign(kind, item, 0.5)]);
+        world.say(call, &new_block(&late));
+        world.run(10_000);
+        let told = format!("'s {verb} of {item} came late: it was taken at block ");
+        let shown = world.shown(0);
+        assert_eq!(shown.matches(&told).count(), 1, "{verb}: {shown}");
+    }
+    assert_eq!(chain_of(&mut world, 0), chain);
+}
+
+#[test]
+fn nobody_is_said_to_differ_for_a_block_that_he_will_have_in_a_moment() {
+    let mut world = star(8, 2);
+    let call = call_desktop(&mut world, 0);
+    let chain = chain_of(&mut world, 0);
+    world.say(call, &chain_response(&chain));
+    world.run(15_000);
+    world.say(call, &chain_response(&chain));
+    world.run(1_000);
+    for number in 0..20 {
+        let before = world.shown(0).len();
+        world.type_in(0, &format!("1\nitem-{number}\n7\n"));
+        world.run(300);
+        let list = world.shown(0)[before..].to_owned();
+        assert_eq!(list.matches(" (dialed us").count(), 2, "{list}");
+        assert!(!list.contains("differs from us"), "{list}");
+    }
+}

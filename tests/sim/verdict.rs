@@ -231,9 +231,18 @@ pub fn hold_for(
         Ours::Crowd => each(name, spoiled, &verdicts, |v| v.spoiled[0] == v.two_named),
         Ours::Interrupted | Ours::Strangers => {}
     }
-    each(name, "a desktop node was banned", &verdicts, |v| {
-        v.banned.is_empty()
-    });
+    each(
+        name,
+        "something was held against a desktop node",
+        &verdicts,
+        |v| v.banned.is_empty() && v.strikes == 0,
+    );
+    // In a crowd one may be cut off from everybody, with what its user has just done.
+    if ours != Ours::Crowd {
+        each(name, "nobody heard what was done", &verdicts, |v| {
+            v.unheard == 0
+        });
+    }
     if eaten == Eaten::Rare {
         let lost: usize = verdicts.iter().map(|(_, v)| v.eaten.len()).sum();
         let crowded: usize = verdicts.iter().map(|(_, v)| v.crowded).sum();
