@@ -126,9 +126,7 @@ impl<D: Disk> Node<D> {
         }
         let line = usize::from(line.0);
         let reason = reason.unwrap_or("the other end closed");
-        if let Some(peer) = self.slots[line].peer() {
-            peer.hold_early();
-        }
+        self.take_early(line);
         match self.slots[line].peer() {
             // What somebody said before they hung up still counts: a device may send a line and go.
             Some(peer) if peer.is_unread() => {

@@ -3,7 +3,7 @@
 //! they may have taken one that we can follow.
 
 use super::desktop::Desktop;
-use super::lines::{Kind, Origin, Peer};
+use super::lines::{Kind, Peer};
 use super::{Millis, Node};
 use crate::ledger::{Block, RuleError};
 use crate::limits;
@@ -46,15 +46,6 @@ impl Peer {
             .chain(self.ledger.question)
             .chain(early)
             .min()
-    }
-
-    /// It hangs up: what came early is looked at like what came last.
-    pub fn hold_early(&mut self) {
-        if self.held.is_none()
-            && let Some((block, _)) = self.ledger.early.take()
-        {
-            self.hold(block, Origin::Desktop, 0);
-        }
     }
 
     /// Its question is answered, if it has one: what its ledger is, is known as far as it will be.
@@ -169,7 +160,8 @@ impl<D: Disk> Node<D> {
         self.take_early(line);
     }
 
-    fn take_early(&mut self, line: usize) {
+    /// Looks at a block that came before the chain of its node: that is known now, or will not come.
+    pub(super) fn take_early(&mut self, line: usize) {
         let peer = self.slots[line].peer().filter(|peer| peer.held.is_none());
         let early = peer.and_then(|peer| peer.ledger.early.take());
         if let Some((block, _)) = early {
