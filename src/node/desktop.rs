@@ -180,6 +180,9 @@ impl Desktop {
         };
         (self.said, self.proven, self.is_node) = (Some((length, now)), !overtaken, true);
         self.ask_at = Millis(now.0 + wait);
+        if overtaken && self.stand == Stand::Unknown {
+            self.doubt(now);
+        }
         if core::mem::take(&mut self.unsure) {
             // Whatever it was told before has been handled by then.
             self.quiet = Millis(now.0 + limits::DESKTOP_QUIET_MS);

@@ -420,31 +420,38 @@ fn two_desktop_users_act_in_the_same_moment() {
     street.settle();
 }
 
+/// Each of four users types as fast as that.
 #[test]
-fn bursts_of_ten_items_a_second() {
+fn bursts_of_ten_items_a_second_from_everybody() {
     let Some(python) = python() else { return };
     let mut street = square(&python, &[]);
-    for who in [0, 2, 1, 3] {
-        let name = format!("burst-{who}");
-        street.take_in_turn(&[who], &name, 10, PACE / 10);
+    for round in 0..4 {
+        let name = format!("burst-{round}");
+        street.take_in_turn(&[0, 2, 1, 3], &name, 40, Duration::from_millis(25));
         street.answered();
-        street.take_in_turn(&[0, 1, 2, 3], &format!("{name}-all"), 10, PACE / 10);
     }
     street.settle();
 }
 
-#[test]
-fn a_desktop_chain_with_void_transactions() {
-    let Some(python) = python() else { return };
-    let (folder, person) = (TempDir::new().expect("a folder"), Person::new(5));
+/// A chain with transactions that are void: a request of what somebody has, a release of what nobody
+/// has. Two items of it are reserved.
+fn void_chain(folder: &TempDir) -> String {
+    let person = Person::new(5);
     let mut chain = person.chain(&["lamp", "vice"]);
     for void in [person.requests("lamp"), person.releases("anvil")] {
         chain.push(after(&chain[chain.len() - 1], vec![void]));
     }
     let path = folder.path().join("chain.json");
     write_chain(&path, &chain.iter().map(block_text).collect::<Vec<_>>());
+    path.display().to_string()
+}
+
+#[test]
+fn a_desktop_chain_with_void_transactions() {
+    let Some(python) = python() else { return };
+    let folder = TempDir::new().expect("a folder");
     let mut street = Street::new(&python);
-    let desktop = street.desktop(&["--chain", &path.display().to_string()]);
+    let desktop = street.desktop(&["--chain", &void_chain(&folder)]);
     let (blx, other) = (street.blx(&[]), street.desktop(&[]));
     street.take(blx, "saw");
     street.answered();
@@ -454,5 +461,31 @@ fn a_desktop_chain_with_void_transactions() {
         street.owe(item);
     }
     street.take_in_turn(&[desktop, blx, other], "item", 9, PACE);
+    street.settle();
+}
+
+#[test]
+fn a_chain_with_void_transactions_meets_another_after_a_split() {
+    let Some(python) = python() else { return };
+    let folder = TempDir::new().expect("a folder");
+    let mut street = Street::new(&python);
+    let ours = [street.blx(&[]), street.blx(&[])];
+    let desktops = [
+        street.desktop(&["--chain", &void_chain(&folder)]),
+        street.desktop(&[]),
+    ];
+    for half in 0..2 {
+        street.wire(desktops[half], ours[half]);
+    }
+    street.wait_for_peers(&[(ours[0], 1), (ours[1], 1)]);
+    for item in ["lamp", "vice"] {
+        street.owe(item);
+    }
+    let everybody = [ours[0], ours[1], desktops[0], desktops[1]];
+    street.take_in_turn(&everybody, "apart", 16, HURRY);
+    street.answered();
+    street.dial(ours[0], ours[1]);
+    street.settle();
+    street.take_in_turn(&everybody, "after", 8, PACE);
     street.settle();
 }
