@@ -237,8 +237,8 @@ pub fn hold_for(
         &verdicts,
         |v| v.banned.is_empty() && v.strikes == 0,
     );
-    // In a crowd one may be cut off from everybody, with what its user has just done.
-    if ours != Ours::Crowd {
+    // Elsewhere one may be cut off from everybody, with what its user has just done.
+    if matches!(ours, Ours::Linked | Ours::Strangers) {
         each(name, "nobody heard what was done", &verdicts, |v| {
             v.unheard == 0
         });
