@@ -3,6 +3,7 @@
 use core::fmt;
 
 use super::canonical;
+use super::choice::Tip;
 use super::timestamp::Timestamp;
 use super::transaction::{Transaction, Uid};
 use super::work;
@@ -68,6 +69,18 @@ impl Block {
         };
         block.hash = canonical::block_hash(&block);
         block
+    }
+
+    /// A block that comes next on a chain, still without transactions, nonce and hash.
+    pub fn behind(tip: &Tip, timestamp: Timestamp) -> Block {
+        Block {
+            index: tip.length,
+            prev_hash: tip.hash,
+            transactions: Vec::new(),
+            nonce: 0,
+            timestamp,
+            hash: Hash::ZERO,
+        }
     }
 
     /// Checks what can be told without its chain: the hash, and proof of work at `difficulty`

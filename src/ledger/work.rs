@@ -2,6 +2,7 @@
 
 use super::block::{Block, Hash};
 use super::canonical::{self, Digester, Sink};
+use crate::limits;
 
 /// Whether a hash begins with `difficulty` hexadecimal zeros.
 pub fn meets(hash: &Hash, difficulty: u8) -> bool {
@@ -56,9 +57,11 @@ impl Work {
         false
     }
 
-    /// Bytes of text that each try hashes.
-    pub fn text_bytes(&self) -> usize {
-        self.before.len() + self.after.len()
+    /// Tries as many as go into one call: a nonce stands in front of a block's transactions, so all of
+    /// them are hashed for each.
+    pub fn turn(&mut self) -> bool {
+        let tries = limits::WORK_BYTES_PER_TURN / (self.before.len() + self.after.len());
+        self.step(u32::try_from(tries.max(1)).unwrap_or(u32::MAX))
     }
 
     /// The block as it stands.

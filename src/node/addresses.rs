@@ -14,11 +14,15 @@ pub fn plain(address: SocketAddr) -> SocketAddr {
 /// An address as all spell it that reach it in the same way: an IPv4 address as such, without the
 /// interface, and this machine by one address.
 pub fn common(address: SocketAddr) -> SocketAddr {
-    let ip = match address.ip().to_canonical() {
-        ip if ip.is_loopback() => IpAddr::V4(Ipv4Addr::LOCALHOST),
-        ip => ip,
-    };
-    SocketAddr::new(ip, address.port())
+    seen_as(address, IpAddr::V4(Ipv4Addr::LOCALHOST))
+}
+
+/// An address of somebody whose own machine is known by another one.
+fn seen_as(address: SocketAddr, own: IpAddr) -> SocketAddr {
+    match plain(address) {
+        it if it.ip().is_loopback() => SocketAddr::new(own, it.port()),
+        it => it,
+    }
 }
 
 /// Brings what one at `remote` told into our own words: its loopback is that machine, and what it
@@ -53,6 +57,16 @@ pub fn told_to(remote: IpAddr, told: &mut [Voice]) {
         desktops.extend(there);
         desktops.truncate(limits::VOICE_DESKTOPS);
     }
+}
+
+/// Whom somebody at this address means: it names itself as this machine.
+pub fn friend(text: &str, there: IpAddr) -> Option<SocketAddr> {
+    let (host, port) = text.rsplit_once(':')?;
+    let address = match host {
+        "localhost" => SocketAddr::new(there, port.parse().ok()?),
+        _ => text.parse().ok()?,
+    };
+    Some(seen_as(address, there))
 }
 
 #[cfg(test)]
@@ -97,5 +111,18 @@ mod tests {
         heard_from(local, &mut told);
         assert_eq!(told, [voice(&["127.0.0.1:6001", D])]);
         assert_eq!(common(at("[::ffff:10.0.0.9%3]:6000")), at(D));
+    }
+
+    #[test]
+    fn whom_a_desktop_node_means_is_on_its_own_machine_where_it_says_so() {
+        let there = IpAddr::from([10, 0, 0, 9]);
+        let means = |text| friend(text, there).map(|address| address.to_string());
+        for own in ["localhost:6001", "127.0.0.1:6001", "[::1]:6001"] {
+            assert_eq!(means(own).as_deref(), Some("10.0.0.9:6001"), "{own}");
+        }
+        assert_eq!(means("10.0.0.7:1").as_deref(), Some("10.0.0.7:1"));
+        for unknown in ["pc-2:6000", "localhost", "localhost:x", ""] {
+            assert_eq!(means(unknown), None, "{unknown}");
+        }
     }
 }

@@ -280,13 +280,11 @@ impl<D: Disk> Node<D> {
         }
         let difficulty = self.log.difficulty();
         let making = candidate.making.get_or_insert_with(|| {
-            let mut own = Block::genesis(time);
-            (own.index, own.prev_hash) = (branch.length, branch.hash);
+            let mut own = Block::behind(&branch, time);
             own.transactions.clone_from(&block.transactions);
             Work::new(own, difficulty)
         });
-        let tries = limits::WORK_BYTES_PER_TURN / making.text_bytes();
-        let found = making.step(u32::try_from(tries.max(1)).unwrap_or(u32::MAX));
+        let found = making.turn();
         candidate.progress += 1;
         match found {
             true => candidate.making.take().map(Work::into_block),
@@ -299,26 +297,23 @@ impl<D: Disk> Node<D> {
         let staged = match self.log.unwind(limits::BLOCKS_PER_TURN) {
             Ok(false) => {
                 self.sync.progress(limits::BLOCKS_PER_TURN);
-                let next = block.transactions.len();
-                if let Some(peer) = self.slots[line].peer() {
-                    peer.hold(block, Origin::Chain, next);
-                }
-                return;
+                None
             }
-            Ok(true) => match self.remake(&block) {
-                Some(own) if text::block_bytes(&own) > limits::BLOCK_TEXT_MAX => {
-                    Err(AppendError::Rule(RuleError::TooLong))
+            Ok(true) => self.remake(&block).map(|own| {
+                if text::block_bytes(&own) > limits::BLOCK_TEXT_MAX {
+                    return Err(AppendError::Rule(RuleError::TooLong));
                 }
-                Some(own) => self.log.stage(&own),
-                None => {
-                    let next = block.transactions.len();
-                    if let Some(peer) = self.slots[line].peer() {
-                        peer.hold(block, Origin::Chain, next);
-                    }
-                    return;
-                }
-            },
-            Err(error) => Err(AppendError::Disk(error)),
+                self.log.stage(&own)
+            }),
+            Err(error) => Some(Err(AppendError::Disk(error))),
+        };
+        let Some(staged) = staged else {
+            // There is more to do before.
+            let next = block.transactions.len();
+            if let Some(peer) = self.slots[line].peer() {
+                peer.hold(block, Origin::Chain, next);
+            }
+            return;
         };
         match (staged, &mut self.sync) {
             (Ok(()), Sync::Candidate(candidate)) => {

@@ -60,30 +60,26 @@ impl<D: Disk> Node<D> {
     /// comes next. Of several of ours beside it one makes that; the others wait for it.
     pub(super) fn follow(&mut self, line: usize, block: &Block) {
         let tip = self.log.tip();
-        let voice = self.voice_of(line);
-        let mut own = Block::genesis(self.block_time());
-        (own.index, own.prev_hash) = (tip.length, tip.hash);
-        own.transactions.clone_from(&block.transactions);
-        let fits = block.index == tip.length
+        let (voice, mine) = (self.voice_of(line), self.makes_for(line));
+        let possible = block.index == tip.length
             && !block.transactions.is_empty()
-            && text::block_bytes(&own) <= limits::TEMPLATE_TEXT_MAX;
-        let items = self.log.items();
-        let possible = fits
             && self.log.gap().is_none()
             && self.may_append()
-            && Changes::default().check(items, &block.transactions).is_ok();
-        let mine = self.makes_for(line);
-        if !possible || !mine {
+            && Changes::default()
+                .check(self.log.items(), &block.transactions)
+                .is_ok();
+        let own = possible.then(|| {
+            let mut own = Block::behind(&tip, self.block_time());
+            own.transactions.clone_from(&block.transactions);
+            own
+        });
+        let own = own.filter(|own| text::block_bytes(own) <= limits::TEMPLATE_TEXT_MAX);
+        if own.is_none() || !mine {
             self.salvage_all(line, &block.transactions);
         }
-        if !possible {
+        let Some(own) = own else {
             return self.doubt(line);
-        }
-        if !mine && let Some(id) = self.desktop_id(line) {
-            self.remembered
-                .followed
-                .write((block.index, id, self.now.mono));
-        }
+        };
         if mine {
             self.drop_making();
             self.work = Some(Making {
@@ -92,6 +88,9 @@ impl<D: Disk> Node<D> {
                 ended: false,
             });
             self.busy = true;
+        } else if let Some(id) = self.desktop_id(line) {
+            let made = (block.index, id, self.now.mono);
+            self.remembered.followed.write(made);
         }
     }
 
@@ -122,7 +121,7 @@ impl<D: Disk> Node<D> {
         if let Some(id) = self.desktop_id(line) {
             self.remembered.followed.write((height, id, now));
         }
-        let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) else {
+        let Some(desktop) = self.desktop_of(line) else {
             return;
         };
         match desktop.stand {

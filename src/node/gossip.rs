@@ -126,7 +126,7 @@ impl<D: Disk> Node<D> {
         }
         let is_node = matches!(envelope.message, Message::PeerList { .. });
         self.meet(line, None, is_node);
-        if let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop())
+        if let Some(desktop) = self.desktop_of(line)
             && is_node
         {
             desktop.is_node();

@@ -30,6 +30,17 @@ pub struct Inquiry {
     next: Option<u64>,
 }
 
+impl Inquiry {
+    fn new(batch: Batch) -> Inquiry {
+        Inquiry {
+            batch,
+            relay: None,
+            salvaged: false,
+            next: None,
+        }
+    }
+}
+
 /// What is looked for in the chain before it may wait in the pool, in its order.
 #[derive(Default)]
 pub struct Inquiries {
@@ -152,12 +163,7 @@ pub fn open_waiting(disk: &mut impl Disk, now: Millis, notices: &mut Vec<String>
         };
         let mut batch = Batch::new(waiting.transactions, origin, now);
         (batch.ended, batch.kept) = (waiting.ended, true);
-        inquiries.push(Inquiry {
-            batch,
-            relay: None,
-            salvaged: false,
-            next: None,
-        });
+        inquiries.push(Inquiry::new(batch));
     }
     inquiries
 }
@@ -232,10 +238,8 @@ impl<D: Disk> Node<D> {
     /// Looks for a batch in the chain; if it is not there, takes it into the pool.
     pub(super) fn inquire_about(&mut self, batch: Batch, relay: Option<usize>) {
         self.inquiries.push(Inquiry {
-            batch,
             relay,
-            salvaged: false,
-            next: None,
+            ..Inquiry::new(batch)
         });
         self.busy = true;
     }
@@ -262,10 +266,8 @@ impl<D: Disk> Node<D> {
             return false;
         }
         self.inquiries.push(Inquiry {
-            batch,
-            relay: None,
             salvaged: true,
-            next: None,
+            ..Inquiry::new(batch)
         });
         self.busy = true;
         true

@@ -124,9 +124,7 @@ impl<D: Disk> Node<D> {
         let Some(Making { work, .. }) = &mut self.work else {
             return;
         };
-        // A nonce stands in front of a block's transactions, so all of them are hashed for each.
-        let tries = limits::WORK_BYTES_PER_TURN / work.text_bytes();
-        if !work.step(u32::try_from(tries.max(1)).unwrap_or(u32::MAX)) {
+        if !work.turn() {
             // It takes longer than a turn: a wish must survive a restart meanwhile.
             self.pool.keep_wishes();
         } else if let Some(making) = self.work.take() {
@@ -185,8 +183,7 @@ impl<D: Disk> Node<D> {
         let tip = self.log.tip();
         let wanted = self.pool.wishes().flat_map(Batch::items);
         let wanted: BTreeSet<Uid> = wanted.cloned().collect();
-        let mut block = Block::genesis(self.block_time());
-        (block.index, block.prev_hash) = (tip.length, tip.hash);
+        let mut block = Block::behind(&tip, self.block_time());
         let bare = text::block_bytes(&block);
         let mut draft = Draft {
             bare,

@@ -189,7 +189,6 @@ impl<D: Disk> Node<D> {
             _ => said.map(|(length, _)| length),
         };
         let id = self.desktop_id(line);
-        let lines = (0..self.slots.len()).filter(|at| self.desktop_id(*at) == id);
         PeerReport {
             credits: peer.is_newer(),
             address: peer.remote.to_string(),
@@ -210,7 +209,7 @@ impl<D: Disk> Node<D> {
             messages_in: peer.messages_in,
             messages_out: sent.messages,
             speaks: id.map(|_| self.speaks_to(line)),
-            connections: id.map_or(1, |_| lines.count()),
+            connections: id.map_or(1, |id| self.lines_to(id).count()),
         }
     }
 }

@@ -274,7 +274,7 @@ impl<D: Disk> Node<D> {
     fn step_in(&mut self, line: usize) {
         let length = self.log.branch_tip().map(|tip| tip.length);
         if let Some(length) = length
-            && let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop())
+            && let Some(desktop) = self.desktop_of(line)
         {
             desktop.proven &= !matches!(desktop.stand, Stand::Spoiled(..));
             desktop.stand = Stand::Same(length);

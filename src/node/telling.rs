@@ -216,7 +216,7 @@ impl<D: Disk> Node<D> {
             _ => None,
         };
         let fires = tie.is_some_and(|at| at <= now) && self.is_calm();
-        if let Some(desktop) = self.slots[line].peer().and_then(Peer::desktop) {
+        if let Some(desktop) = self.desktop_of(line) {
             desktop.tie = tie;
             if fires {
                 // It may take some more blocks, which nobody has to wait for.
@@ -256,7 +256,7 @@ impl<D: Disk> Node<D> {
     /// Tells the whole chain for a block that is taken by nobody alone, as soon as that may be.
     fn tell_void(&mut self, line: usize) {
         let now = self.now.mono;
-        let Some(desktop) = self.slots[line].peer().and_then(Peer::desktop) else {
+        let Some(desktop) = self.desktop_of(line) else {
             return;
         };
         match desktop.chain_at <= now {
@@ -284,7 +284,7 @@ impl<D: Disk> Node<D> {
         let (own, id) = self.desktop_at(line).zip(self.desktop_id(line))?;
         let mut followed = self.remembered.followed.iter();
         let (_, maker, since) = followed.find(|(at, ..)| *at == height)?;
-        let mut makers = (0..self.slots.len()).filter(|at| self.desktop_id(*at) == Some(*maker));
+        let mut makers = self.lines_to(*maker);
         let knows = |at: usize| {
             self.desktop_at(at)
                 .is_some_and(|it| it.friends.contains(&id))
@@ -303,7 +303,7 @@ impl<D: Disk> Node<D> {
     /// Asks a desktop node for its chain, on the line on which it is spoken to.
     pub(super) fn doubt(&mut self, line: usize) {
         let (voice, now) = (self.voice_of(line), self.now.mono);
-        if let Some(desktop) = self.slots[voice].peer().and_then(|peer| peer.desktop()) {
+        if let Some(desktop) = self.desktop_of(voice) {
             desktop.doubt(now);
         }
     }

@@ -4,7 +4,7 @@
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 
-use super::addresses::{common, plain};
+use super::addresses::{common, friend, plain};
 use super::desktop::{Desktop, FOR_GOOD};
 use super::lines::{Kind, Peer, Slot};
 use super::peers::{Contact, Target};
@@ -20,20 +20,6 @@ fn known_as(peer: &Peer, desktop: &Desktop, now: Millis) -> SocketAddr {
     desktop.alias(now).unwrap_or_else(own)
 }
 
-/// Whom somebody at this address means: it names itself as this machine.
-fn friend(text: &str, there: IpAddr) -> Option<SocketAddr> {
-    let (host, port) = text.rsplit_once(':')?;
-    let address = match host {
-        "localhost" => SocketAddr::new(there, port.parse().ok()?),
-        _ => text.parse().ok()?,
-    };
-    let ip = match address.ip().to_canonical() {
-        ip if ip.is_loopback() => there,
-        ip => ip,
-    };
-    Some(SocketAddr::new(ip, address.port()))
-}
-
 /// How a block was announced.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub enum Heard {
@@ -46,6 +32,12 @@ pub enum Heard {
 }
 
 impl<D: Disk> Node<D> {
+    /// What is known of the desktop node of a line, which may have hung up.
+    pub(super) fn desktop_of(&mut self, line: usize) -> Option<&mut Desktop> {
+        self.slots[line].peer().and_then(Peer::desktop)
+    }
+
+    /// The same, unless it has hung up.
     pub(super) fn desktop_at(&self, line: usize) -> Option<&Desktop> {
         match &self.slots[line] {
             Slot::Open(peer) if peer.gone.is_none() => match &peer.kind {
@@ -65,16 +57,22 @@ impl<D: Disk> Node<D> {
         }
     }
 
+    /// The lines to the desktop node of this address.
+    pub(super) fn lines_to(&self, id: SocketAddr) -> impl Iterator<Item = usize> {
+        (0..self.slots.len()).filter(move |line| self.desktop_id(*line) == Some(id))
+    }
+
     /// The line on which the desktop node of a line is spoken to: one that it knows of before one that
     /// it forgot, one that it dialed before one that we did, the oldest first.
     pub(super) fn voice_of(&self, line: usize) -> usize {
-        let id = self.desktop_id(line);
-        let same = (0..self.slots.len()).filter(|at| id.is_some() && self.desktop_id(*at) == id);
+        let Some(id) = self.desktop_id(line) else {
+            return line;
+        };
         let rank = |at: &usize| match &self.slots[*at] {
             Slot::Open(peer) => (self.is_deaf(*at), peer.outbound, peer.opened, *at),
             _ => (true, true, Millis(u64::MAX), *at),
         };
-        same.min_by_key(rank).unwrap_or(line)
+        self.lines_to(id).min_by_key(rank).unwrap_or(line)
     }
 
     /// Whether of all of ours this node speaks to the desktop node of a line, and on this line.
@@ -99,8 +97,8 @@ impl<D: Disk> Node<D> {
     /// which the same ones came lead to the same node: two of them, as its threads may announce one
     /// that another node made (PROTOCOL.md section 5).
     pub(super) fn note_maker(&mut self, line: usize, hash: Hash) -> Heard {
-        let lines = (0..self.slots.len()).filter(|at| *at != line);
-        let twin = lines.into_iter().find(|at| {
+        let mut lines = (0..self.slots.len()).filter(|at| *at != line);
+        let twin = lines.find(|at| {
             let desktop = self.desktop_at(*at);
             desktop.is_some_and(|desktop| desktop.has_made(&hash))
         });
@@ -110,7 +108,7 @@ impl<D: Disk> Node<D> {
             self.desktop_id(line),
             twin.and_then(|at| self.desktop_id(at)),
         );
-        let Some(desktop) = self.slots[line].peer().and_then(|peer| peer.desktop()) else {
+        let Some(desktop) = self.desktop_of(line) else {
             return Heard::Twice;
         };
         if let Some(other) = other.filter(|_| sure && other != own) {
@@ -139,13 +137,11 @@ impl<D: Disk> Node<D> {
             let Some(id) = self.desktop_id(line).filter(|id| common(*id) >= there) else {
                 continue;
             };
-            let desktop = self.slots[line].peer().and_then(Peer::desktop);
+            let desktop = self.desktop_of(line);
             let until = desktop.and_then(|desktop| desktop.shares_mark(now, there, mark));
             let Some(until) = until else { continue };
-            for twin in 0..self.slots.len() {
-                if self.desktop_id(twin) == Some(id)
-                    && let Some(desktop) = self.slots[twin].peer().and_then(Peer::desktop)
-                {
+            for twin in self.lines_to(id).collect::<Vec<_>>() {
+                if let Some(desktop) = self.desktop_of(twin) {
                     desktop.is_known_as(there, until);
                 }
             }
@@ -167,7 +163,7 @@ impl<D: Disk> Node<D> {
             let busy = self.desktop_at(line).is_some_and(|d| d.under_way.is_some());
             let now = self.now.mono;
             self.retire(line, voice);
-            if let Some(desktop) = self.slots[voice].peer().and_then(|peer| peer.desktop())
+            if let Some(desktop) = self.desktop_of(voice)
                 && busy
             {
                 desktop.quiet = Millis(now.0 + limits::DESKTOP_QUIET_MS);
@@ -190,10 +186,9 @@ impl<D: Disk> Node<D> {
         }
         let id = known_as(peer, desktop, now);
         self.remembered.left.write((id, now));
-        for at in (0..self.slots.len()).filter(|at| *at != line) {
-            if self.desktop_id(at) == Some(id)
-                && let Some(desktop) = self.slots[at].peer().and_then(Peer::desktop)
-            {
+        let others = self.lines_to(id).filter(|at| *at != line);
+        for at in others.collect::<Vec<_>>() {
+            if let Some(desktop) = self.desktop_of(at) {
                 desktop.unsure = true;
                 desktop.doubt(now);
             }
@@ -219,7 +214,7 @@ impl<D: Disk> Node<D> {
         };
         let hosts = friends.iter().map(|friend| friend.ip().to_canonical());
         let strangers: BTreeSet<IpAddr> = hosts.filter(|host| !connected(*host)).collect();
-        let Some(desktop) = self.slots[line].peer().and_then(Peer::desktop) else {
+        let Some(desktop) = self.desktop_of(line) else {
             return;
         };
         desktop.friends = friends;
@@ -284,24 +279,6 @@ impl<D: Disk> Node<D> {
                 target.learned = true;
                 self.targets.push(target);
             }
-        }
-    }
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    #[test]
-    fn whom_a_desktop_node_means_is_on_its_own_machine_where_it_says_so() {
-        let there = IpAddr::from([10, 0, 0, 9]);
-        let means = |text| friend(text, there).map(|address| address.to_string());
-        for own in ["localhost:6001", "127.0.0.1:6001", "[::1]:6001"] {
-            assert_eq!(means(own).as_deref(), Some("10.0.0.9:6001"), "{own}");
-        }
-        assert_eq!(means("10.0.0.7:1").as_deref(), Some("10.0.0.7:1"));
-        for unknown in ["pc-2:6000", "localhost", "localhost:x", ""] {
-            assert_eq!(means(unknown), None, "{unknown}");
         }
     }
 }

@@ -151,6 +151,15 @@ impl Node {
         self.choose(&["6", &address.ip().to_string(), &address.port().to_string()]);
     }
 
+    /// Dials a port of 127.0.0.1 by a wire that can be cut; returns when it is connected.
+    pub fn dial_by_wire(&mut self, port: u16) -> Relay {
+        let wire = Relay::between(self.port, port);
+        self.dial(&wire);
+        self.process
+            .wait_for(&format!("✅ connected to {}", wire.address()));
+        wire
+    }
+
     /// Dials a port of 127.0.0.1, and waits for nothing.
     pub fn dial_port(&mut self, port: u16) {
         self.choose(&["6", HOST, &port.to_string()]);

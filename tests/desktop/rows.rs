@@ -208,13 +208,19 @@ fn a_desktop_node_that_was_dialed_and_sleeps_for_70_seconds() {
     sleeper(70, false);
 }
 
-#[test]
-fn who_speaks_is_killed_in_the_middle() {
-    let Some(python) = python() else { return };
-    let mut street = square(&python, &[]);
+/// A square in which ten items were taken, and which of ours speaks.
+fn busy_square(python: &str) -> (Street, usize) {
+    let mut street = square(python, &[]);
     street.take_in_turn(&[0, 2, 1, 3], "before", 10, HURRY);
     street.answered();
     let speaker = street.speaker(&[0, 1]);
+    (street, speaker)
+}
+
+#[test]
+fn who_speaks_is_killed_in_the_middle() {
+    let Some(python) = python() else { return };
+    let (mut street, speaker) = busy_square(&python);
     street.kill(speaker);
     street.take_in_turn(&[2, 1 - speaker, 3], "after", 10, HURRY);
     street.settle();
@@ -224,10 +230,7 @@ fn who_speaks_is_killed_in_the_middle() {
 #[test]
 fn who_speaks_stops_for_70_seconds_in_the_middle() {
     let Some(python) = python() else { return };
-    let mut street = square(&python, &[]);
-    street.take_in_turn(&[0, 2, 1, 3], "before", 10, HURRY);
-    street.answered();
-    let speaker = street.speaker(&[0, 1]);
+    let (mut street, speaker) = busy_square(&python);
     let other = 1 - speaker;
     street.stop(speaker, true);
     street.take_in_turn(&[2, other, 3], "meanwhile", 14, Duration::from_secs(5));
@@ -239,10 +242,7 @@ fn who_speaks_stops_for_70_seconds_in_the_middle() {
 #[test]
 fn who_speaks_is_started_again_in_the_middle() {
     let Some(python) = python() else { return };
-    let mut street = square(&python, &[]);
-    street.take_in_turn(&[0, 2, 1, 3], "before", 10, HURRY);
-    street.answered();
-    let speaker = street.speaker(&[0, 1]);
+    let (mut street, speaker) = busy_square(&python);
     let other = 1 - speaker;
     street.kill(speaker);
     street.take_in_turn(&[2, other, 3], "meanwhile", 5, HURRY);

@@ -120,12 +120,8 @@ impl Street {
 
     /// The same by a wire that can be cut; which one it is.
     pub fn wire(&mut self, from: usize, to: usize) -> usize {
-        let [caller, target] = [from, to].map(|who| self.members[who].node.port);
-        let wire = Relay::between(caller, target);
-        let node = &mut self.members[from].node;
-        node.dial(&wire);
-        node.process
-            .wait_for(&format!("✅ connected to {}", wire.address()));
+        let port = self.members[to].node.port;
+        let wire = self.members[from].node.dial_by_wire(port);
         self.wires.push(wire);
         self.wires.len() - 1
     }
