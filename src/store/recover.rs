@@ -137,23 +137,32 @@ impl<D: Disk> Log<D> {
             Header::Damaged => return Err(OpenError::Header),
         };
         let mut window = Window::new(File::Chain);
-        let state = checkpoint::read(&mut disk, &mut window).unwrap_or_else(|error| {
-            log::warn!("{error}: the whole chain file is read");
-            None
-        });
+        let state = read_checkpoint(&mut disk, &mut window);
         let skips = state.is_some();
         let start = || State::new(HEADER_BYTES as u64, check);
         let state = state.unwrap_or_else(start);
         let mut log = Log::new(disk, difficulty, check, state, window);
-        let ending = match log.replay() {
-            // A branch may begin in damage that the checkpoint skipped.
-            Err(_) if skips => {
-                let Log { disk, window, .. } = log;
-                log = Log::new(disk, difficulty, check, start(), window);
-                log.replay()?
-            }
-            ending => ending?,
-        };
+        let ending = log.replay();
+        if !skips
+            || matches!(
+                ending,
+                Ok(Ending::Clean | Ending::Torn | Ending::OpenBranch)
+            )
+        {
+            return Ok((log, ending?));
+        }
+        // Damage that the checkpoint skipped is no hindrance only to those who start with it: a
+        // branch may begin there, and whoever passed over it has since numbered the keys without
+        // those that were met there first. The reading that comes further is the right one.
+        let reached = ending.map_or(0, |_| log.state.end);
+        let mut log = Log::new(log.disk, difficulty, check, start(), log.window);
+        let mut ending = log.replay()?;
+        if log.state.end < reached
+            && let Some(state) = read_checkpoint(&mut log.disk, &mut log.window)
+        {
+            log = Log::new(log.disk, difficulty, check, state, log.window);
+            ending = log.replay()?;
+        }
         Ok((log, ending))
     }
 
@@ -422,6 +431,14 @@ impl<D: Disk> Log<D> {
 /// leaves out.
 fn names_its_place(stored: &StoredBlock) -> bool {
     stored.block.check_alone(0).is_ok()
+}
+
+/// The checkpoint, if there is one that can be used.
+fn read_checkpoint(disk: &mut impl Disk, window: &mut Window) -> Option<State> {
+    checkpoint::read(disk, window).unwrap_or_else(|error| {
+        log::warn!("{error}: the whole chain file is read");
+        None
+    })
 }
 
 fn read_header(disk: &mut impl Disk) -> Result<Header, DiskError> {

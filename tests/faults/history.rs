@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use blx::ledger::{Block, Hash, Identity, Kind, Timestamp, Transaction, Uid, Work};
+use blx::ledger::{Block, Hash, Identity, ItemKey, Kind, Timestamp, Transaction, Uid, Work};
 use blx::store::log::{AppendError, Log};
 use blx::store::recover::{OpenError, Opening};
 
@@ -31,14 +31,14 @@ impl Random {
 
 pub type Chain = Vec<Block>;
 /// Of each item whether it is held, and the block that changed it last.
-pub type Table = BTreeMap<Uid, (bool, u64)>;
+pub type Table = BTreeMap<ItemKey, (bool, u64)>;
 
 pub fn table(chain: &[Block]) -> Table {
     let mut table = Table::new();
     for block in chain {
         for transaction in &block.transactions {
             let held = transaction.kind == Kind::Request;
-            table.insert(transaction.uid.clone(), (held, block.index));
+            table.insert(ItemKey::of(&transaction.uid), (held, block.index));
         }
     }
     table
@@ -53,7 +53,7 @@ pub fn next_block(chain: &[Block], author: u8, names: &[String]) -> Block {
     block.prev_hash = chain.last().map_or(Hash::ZERO, |last| last.hash);
     for name in names {
         let uid = Uid::from(name.as_str());
-        let held = table.get(&uid).is_some_and(|state| state.0);
+        let held = table.get(&ItemKey::of(&uid)).is_some_and(|state| state.0);
         let kind = if held { Kind::Release } else { Kind::Request };
         block.transactions.push(identity.sign(kind, uid, NOW));
     }
@@ -223,12 +223,7 @@ pub fn read_all(log: &mut Log<SimDisk>) -> Result<Chain, blx::store::disk::DiskE
 pub fn own_table(log: &Log<SimDisk>) -> Table {
     let items = log.items().after(None);
     let table: Table = items
-        .map(|(key, state)| {
-            (
-                key.name().expect("a short one"),
-                (state.reserved, state.since),
-            )
-        })
+        .map(|(key, state)| (*key, (state.reserved, state.since)))
         .collect();
     let held = table.values().filter(|state| state.0).count();
     assert_eq!(log.items().reserved(), held);

@@ -150,6 +150,52 @@ fn story(disk: &SimDisk, chains: &[Chain], random: &mut Random) -> Result<bool, 
     Ok(given_up)
 }
 
+/// Who reads all of the file passes over damage in what had fallen out, and so never meets the keys
+/// that stood there. A checkpoint from before knows them.
+#[test]
+fn a_checkpoint_from_before_the_damage_does_not_take_the_blocks_behind_it() {
+    let disk = SimDisk::default();
+    let (mut log, _) = Log::open(disk.clone(), None, NOW).expect("opens");
+    let mut chain = read_all(&mut log).expect("reads");
+    let append = |log: &mut Log<SimDisk>, chain: &mut Chain, author| {
+        let block = next_block(chain, author, &["an item".into()]);
+        log.append(&block).expect("appends");
+        chain.push(block);
+    };
+    append(&mut log, &mut chain, 1);
+    let fork = chain.len();
+    let falls = usize::try_from(log.bytes()).expect("small");
+    append(&mut log, &mut chain, 2);
+    chain.truncate(fork);
+    let mut compacting = false;
+    let mut take = |log: &mut Log<SimDisk>, step| {
+        perform(log, &step, &mut compacting).expect("a sound disk takes it");
+    };
+    take(&mut log, Step::Begin(fork as u64));
+    for author in [1, 1] {
+        let block = next_block(&chain, author, &["an item".into()]);
+        take(&mut log, Step::Stage(block.clone()));
+        chain.push(block);
+    }
+    take(&mut log, Step::Adopt);
+    take(&mut log, Step::Checkpoint);
+
+    let mut damaged = disk.live(File::Chain);
+    damaged[falls + 20] ^= 1;
+    let disk = SimDisk::with(&damaged, &disk.live(File::Checkpoint));
+    let (mut log, _) = Log::open(disk.clone(), None, NOW).expect("opens");
+    assert_eq!(log.reopen(), Ok(None));
+    check_one_of(&mut log, std::slice::from_ref(&chain)).expect("nothing is lost");
+    append(&mut log, &mut chain, 3);
+    append(&mut log, &mut chain, 3);
+    for start in 0..2 {
+        let mut again = start_again(&mut log, start == 0).expect("a clean start");
+        check_one_of(&mut again, std::slice::from_ref(&chain)).expect("the same chain");
+        append(&mut again, &mut chain, 4);
+        log = again;
+    }
+}
+
 #[test]
 fn what_is_left_after_the_last_resort_is_a_chain_at_every_height() {
     let (mut stories, mut given_up) = (0, 0);
