@@ -57,6 +57,14 @@ pub struct End {
     pub loose: u64,
 }
 
+impl End {
+    /// Whether a chain that ends so is the same.
+    pub fn is_as(&self, other: &End) -> bool {
+        let tell = |end: &End| (end.length, end.hash, end.loose);
+        tell(self) == tell(other)
+    }
+}
+
 impl Candidate {
     /// How it ended.
     pub fn end(&self) -> End {

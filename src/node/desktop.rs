@@ -35,6 +35,8 @@ pub struct Remembered {
     /// Those whose connection ended before they had answered the ping behind what they were told, and
     /// when.
     pub left: heapless::HistoryBuf<(SocketAddr, Millis), { limits::DESKTOP_BLOCKS }>,
+    /// Blocks without a transaction that may still be made for them.
+    pub allowance: Allowance,
 }
 
 impl Remembered {
@@ -43,6 +45,63 @@ impl Remembered {
         let lasts = |at: Millis| now.0 < at.0 + limits::DESKTOP_ANSWER_MAX_MS;
         let mut left = self.left.iter();
         left.any(|(there, at)| *there == id && lasts(*at))
+    }
+}
+
+/// Whether what a desktop node was told before has been handled is not known.
+#[derive(Clone, Copy, Default)]
+pub struct Unsure {
+    /// So many answers came since.
+    answers: u8,
+    /// The last of them.
+    last: Option<End>,
+}
+
+impl Unsure {
+    /// After another answer; `None` if it is known now.
+    fn after(self, end: &End) -> Option<Unsure> {
+        let same = self.last.is_some_and(|last| last.is_as(end));
+        let answers = self.answers + 1;
+        (!same && answers < limits::DESKTOP_UNSURE).then_some(Unsure {
+            answers,
+            last: Some(*end),
+        })
+    }
+}
+
+/// The blocks without a transaction that may be made on a desktop node's word.
+pub struct Allowance {
+    left: u64,
+    /// When there was one more last.
+    since: Millis,
+}
+
+impl Default for Allowance {
+    fn default() -> Allowance {
+        Allowance {
+            left: limits::EMPTY_BLOCKS,
+            since: Millis(0),
+        }
+    }
+}
+
+impl Allowance {
+    /// When the next one may be made.
+    pub fn due(&self, now: Millis) -> Millis {
+        match self.left {
+            0 => Millis(self.since.0 + limits::EMPTY_BLOCK_MS),
+            _ => now,
+        }
+    }
+
+    /// One is made, if that may be.
+    pub fn take(&mut self, now: Millis) -> bool {
+        let more = (now.0 - self.since.0) / limits::EMPTY_BLOCK_MS;
+        self.since.0 += more * limits::EMPTY_BLOCK_MS;
+        self.left = (self.left + more).min(limits::EMPTY_BLOCKS);
+        let may = self.left > 0;
+        self.left -= u64::from(may);
+        may
     }
 }
 
@@ -67,15 +126,15 @@ pub struct Desktop {
     pub(super) under_way: Option<(u64, Millis)>,
     /// It is asked for its chain then.
     pub(super) ask_at: Millis,
-    /// We speak to it, on this connection.
-    pub(super) spoken_to: bool,
+    /// Since when we speak to it, on this connection.
+    pub(super) spoken_to: Option<Millis>,
     /// It waits for our chain.
     pub asks: bool,
     /// It is told nothing before that.
     pub(super) quiet: Millis,
-    /// Something was under way to it when another connection ended: its next answer may have gone
+    /// Something was under way to it when another connection ended: its next answers may have gone
     /// before that was handled.
-    pub(super) unsure: bool,
+    pub(super) unsure: Option<Unsure>,
     /// Since when its chain does not link, whatever it was told meanwhile.
     spoiled: Option<Millis>,
     /// So many of its next answers are asked for sooner than usual: somebody whom this node does not
@@ -83,6 +142,15 @@ pub struct Desktop {
     wary: u8,
     /// When our chain is made longer than its own, which it would keep.
     pub(super) tie: Option<Millis>,
+    /// What it told last of its chain, and when.
+    pub(super) answer: Option<(End, Millis)>,
+    /// So often in a row its chain was another one than that of a connection which shows the same
+    /// address,
+    pub(super) apart: u8,
+    /// or it was the same, and no one else's.
+    pub(super) is_twin: bool,
+    /// When it announced a block last.
+    announced: Option<Millis>,
     /// Its last blocks.
     made: heapless::HistoryBuf<Hash, { limits::DESKTOP_BLOCKS }>,
     /// A block of it that another one of ours heard of from this address.
@@ -114,13 +182,17 @@ impl Desktop {
             chain_at: now,
             under_way: None,
             ask_at: now,
-            spoken_to: false,
+            spoken_to: None,
             asks: false,
             quiet: now,
-            unsure: false,
+            unsure: None,
             spoiled: None,
             wary: 0,
             tie: None,
+            answer: None,
+            apart: 0,
+            is_twin: false,
+            announced: None,
             made: heapless::HistoryBuf::new(),
             shared: None,
             alias: None,
@@ -158,6 +230,7 @@ impl Desktop {
             self.doubt(now);
             return false;
         };
+        self.answer = Some((end, now));
         let length = end.length + end.loose;
         let overtaken = self.told > asked && asked.is_some();
         self.stand = match (end.loose, end.same) {
@@ -183,8 +256,8 @@ impl Desktop {
         if overtaken && self.stand == Stand::Unknown {
             self.doubt(now);
         }
-        if core::mem::take(&mut self.unsure) {
-            // Whatever it was told before has been handled by then.
+        self.unsure = self.unsure.take().and_then(|unsure| unsure.after(&end));
+        if self.unsure.is_some() {
             self.quiet = Millis(now.0 + limits::DESKTOP_QUIET_MS);
             (self.ask_at, self.stand, self.proven) = (self.quiet, Stand::Unknown, false);
         }
@@ -277,13 +350,24 @@ impl Desktop {
     }
 
     /// It has made this block; false if that is known.
-    pub fn makes(&mut self, hash: Hash) -> bool {
+    pub fn makes(&mut self, now: Millis, hash: Hash) -> bool {
+        self.announced = Some(now);
         let new = !self.has_made(&hash);
         if new {
             self.made.write(hash);
         }
         self.deaf = None;
         new
+    }
+
+    /// Whether it is another desktop node than that which shows the same address.
+    pub fn is_apart(&self) -> bool {
+        self.apart >= limits::DESKTOP_APART
+    }
+
+    /// Whether it was told nothing and announced nothing since then.
+    pub fn is_unchanged(&self, since: Millis) -> bool {
+        self.told.max(self.announced) < Some(since) && self.under_way.is_none()
     }
 
     /// Whether its chain is only a few blocks longer than ours.

@@ -98,6 +98,8 @@ pub struct Peer {
     pub held: Option<Held>,
     /// When it was asked for its chain; it has not answered yet.
     pub asked: Option<Millis>,
+    /// The number of pings that were sent before that.
+    asked_behind: u64,
     /// It is to be asked when the line that is being skipped has ended.
     pub again: bool,
     /// They asked for its chain, and want to hear the outcome.
@@ -151,6 +153,7 @@ impl Peer {
             listed: [None; 2],
             held: None,
             asked: None,
+            asked_behind: 0,
             again: false,
             asked_by: Vec::new(),
             from: None,
@@ -270,10 +273,40 @@ impl Peer {
         if self.reader.is_skipping() {
             self.again = true;
         } else if self.asked.is_none() {
-            self.asked = Some(now);
             self.seen = 0;
-            self.push(Intent::Request);
+            self.question(now);
         }
+    }
+
+    /// Sends the question for its chain.
+    pub fn question(&mut self, now: Millis) {
+        (self.asked, self.asked_behind) = (Some(now), self.probes[0]);
+        self.push(Intent::Request);
+    }
+
+    /// Whether its question was passed over, for all that it has answered since. A desktop node may
+    /// be a notebook that sleeps: another question would only bring the same chain twice.
+    fn passed_over(&self) -> bool {
+        let [_, answered] = self.probes;
+        !matches!(self.kind, Kind::Desktop(_)) || answered > self.asked_behind
+    }
+
+    /// When something is done about a question that has no answer.
+    fn question_deadline(&self) -> Option<Millis> {
+        let since = self.asked.filter(|_| !self.reader.mid_line())?;
+        let [sent, _] = self.probes;
+        let acts = self.passed_over() || sent == self.asked_behind;
+        acts.then_some(Millis(since.0 + limits::ANSWER_MAX_MS))
+    }
+
+    /// Whether a question was passed over; if that is not known yet, asks for a sign that shows it.
+    pub fn tend_question(&mut self, now: Millis) -> bool {
+        let over = self.question_deadline().is_some_and(|at| at <= now);
+        let passed = over && self.held.is_none() && self.passed_over();
+        if over && !self.passed_over() {
+            self.probe();
+        }
+        passed
     }
 
     /// What came last of it is not wanted any more.
@@ -315,13 +348,9 @@ impl Peer {
         if !self.writer.pending().is_empty() {
             deadline = deadline.min(self.flowed.0 + limits::STALL_MS);
         }
-        if let Some(since) = self.asked
-            && !self.reader.mid_line()
-        {
-            deadline = deadline.min(since.0 + limits::ANSWER_MAX_MS);
-        }
-        let newer = self.newer_deadline();
-        newer.map_or(Millis(deadline), |at| at.min(Millis(deadline)))
+        let others = self.newer_deadline().into_iter();
+        let others = others.chain(self.question_deadline());
+        others.fold(Millis(deadline), Millis::min)
     }
 
     /// Whether something that it said is still to be looked at.

@@ -342,8 +342,7 @@ impl<D: Disk> Node<D> {
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
-        let over = |at: Millis| now.0 >= at.0 + limits::ANSWER_MAX_MS;
-        if !peer.reader.mid_line() && peer.held.is_none() && peer.asked.is_some_and(over) {
+        if peer.tend_question(now) {
             peer.tip = None;
             self.drop_candidate(line, Some("it does not answer"));
         }

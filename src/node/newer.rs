@@ -193,8 +193,7 @@ impl<D: Disk> Node<D> {
             if *ask <= now {
                 *ask = Millis(now.0 + limits::NEWER_POLL_MS);
                 if !peer.reader.is_skipping() && peer.asked.is_none() {
-                    peer.asked = Some(now);
-                    peer.push(Intent::Request);
+                    peer.question(now);
                 }
             }
         }

@@ -194,6 +194,7 @@ impl<D: Disk> Node<D> {
         let told_before = peer
             .desktop()
             .is_some_and(|desktop| desktop.has_told(now, asked, end));
+        self.compare_twin(line);
         let branch = length.and_then(|_| self.log.branch_tip());
         // While there is a hole, what is behind it counts too.
         let whole = self.log.gap().unwrap_or(0);

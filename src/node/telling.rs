@@ -1,7 +1,7 @@
 //! What desktop nodes are told and asked. What can change the chain of one comes to it one thing after
 //! the other, over one connection: behind each goes a ping, and nothing more before the pong.
 
-use super::desktop::{Need, Stand};
+use super::desktop::{Need, Stand, Unsure};
 use super::lines::{Kind, Peer, Slot};
 use super::{Millis, Node};
 use crate::limits;
@@ -24,13 +24,15 @@ impl<D: Disk> Node<D> {
                 return None;
             }
             let speaks = self.speaks_to(line);
-            if speaks != desktop.spoken_to {
+            if speaks != desktop.spoken_to.is_some() {
                 return Some(now);
             }
-            if !speaks {
-                return None;
-            }
             let turn = self.asks_from(line);
+            if !speaks {
+                let ask = self.twin_asks_at(line).zip(turn);
+                let ask = ask.filter(|_| peer.may_ask());
+                return ask.map(|(ask, turn)| ask.max(turn));
+            }
             let ask = turn.map(|turn| turn.max(desktop.ask_at));
             let ask = ask.filter(|_| peer.may_ask());
             let look = self.look_at(line);
@@ -65,10 +67,12 @@ impl<D: Disk> Node<D> {
     fn tend_desktop(&mut self, line: usize) {
         let (now, writes) = (self.now.mono, self.log.fault().is_none());
         let (speaks, id) = (self.speaks_to(line), self.desktop_id(line));
+        let twin = self.twin_asks_at(line);
         let turn = self.asks_from(line);
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
+        let opened = peer.opened;
         let may_ask = peer.may_ask() && turn.is_some_and(|turn| turn <= now);
         let Some(desktop) = peer.desktop() else {
             return;
@@ -87,16 +91,26 @@ impl<D: Disk> Node<D> {
             return;
         }
         if !speaks {
-            desktop.spoken_to = false;
+            desktop.spoken_to = None;
             if core::mem::take(&mut desktop.asks) {
                 peer.push(Intent::NoChain(0));
             }
+            if may_ask && twin.is_some_and(|at| at <= now) {
+                peer.ask(now);
+            }
             return;
         }
-        if !core::mem::replace(&mut desktop.spoken_to, true) {
-            // Nobody here knows what another one has told it, nor who else may speak to it.
-            desktop.unsure |= id.is_some_and(|id| self.remembered.has_left(now, id));
-            (desktop.stand, desktop.said) = (Stand::Unknown, None);
+        if desktop.spoken_to.is_none() {
+            desktop.spoken_to = Some(now);
+            // Nobody here knows what another one has told it, nor what of that is still under way, nor
+            // who else may speak to it.
+            let left = id.is_some_and(|id| self.remembered.has_left(now, id));
+            if left || now.0 >= opened.0 + limits::DESKTOP_QUIET_MS {
+                desktop.unsure = Some(Unsure::default());
+            }
+            if desktop.said.is_none_or(|(_, at)| at < now) {
+                (desktop.stand, desktop.said) = (Stand::Unknown, None);
+            }
             if core::mem::take(&mut desktop.is_met) {
                 desktop.announce_at = now;
             }
@@ -140,10 +154,12 @@ impl<D: Disk> Node<D> {
         if own.under_way.is_some() {
             return None;
         }
-        if own.said.is_none() && !own.asks {
-            return None;
-        }
         let mut at = own.quiet;
+        if own.said.is_none() {
+            // Ours would take the place of what it has and nobody has heard.
+            let since = own.spoken_to.filter(|_| own.asks)?;
+            at = at.max(Millis(since.0 + limits::DESKTOP_WORDS_MS));
+        }
         for other in (0..self.slots.len()).filter(|other| *other != line) {
             let under_way = self.desktop_at(other).and_then(|other| other.under_way);
             let Some(((_, since), other)) = under_way.zip(self.desktop_id(other)) else {
@@ -168,7 +184,10 @@ impl<D: Disk> Node<D> {
             Need::Chain => Some(desktop.chain_at),
             // Until what is being made is there.
             Need::Longer if self.pool.lengthen || !self.is_calm() => None,
-            Need::Longer => Some(desktop.tie.unwrap_or(now)),
+            Need::Longer => {
+                let may = self.remembered.allowance.due(now);
+                Some(desktop.tie.unwrap_or(now).max(may))
+            }
             Need::Nothing => None,
         };
         let answer = match desktop.has_all(ours) {
@@ -215,7 +234,8 @@ impl<D: Disk> Node<D> {
             (Need::Longer, None) => Some(self.delayed()),
             _ => None,
         };
-        let fires = tie.is_some_and(|at| at <= now) && self.is_calm();
+        let due = tie.is_some_and(|at| at <= now) && self.is_calm();
+        let fires = due && self.remembered.allowance.take(now);
         if let Some(desktop) = self.desktop_of(line) {
             desktop.tie = tie;
             if fires {

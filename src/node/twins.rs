@@ -5,7 +5,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 
 use super::addresses::{common, friend, plain};
-use super::desktop::{Desktop, FOR_GOOD};
+use super::desktop::{Desktop, FOR_GOOD, Unsure};
 use super::lines::{Kind, Peer, Slot};
 use super::peers::{Contact, Target};
 use super::{Millis, Node};
@@ -16,8 +16,11 @@ use crate::wire::extension::BlockMark;
 
 /// The address by which the desktop node behind a connection is known.
 fn known_as(peer: &Peer, desktop: &Desktop, now: Millis) -> SocketAddr {
-    let own = || plain(peer.listening().unwrap_or(peer.remote));
-    desktop.alias(now).unwrap_or_else(own)
+    let own = || match desktop.is_apart() {
+        true => peer.remote,
+        false => peer.listening().unwrap_or(peer.remote),
+    };
+    desktop.alias(now).unwrap_or_else(|| plain(own()))
 }
 
 /// How a block was announced.
@@ -53,6 +56,14 @@ impl<D: Disk> Node<D> {
         let desktop = self.desktop_at(line)?;
         match &self.slots[line] {
             Slot::Open(peer) => Some(known_as(peer, desktop, self.now.mono)),
+            Slot::Free | Slot::Dialing => None,
+        }
+    }
+
+    /// The address that the other end of a line shows.
+    fn shows(&self, line: usize) -> Option<SocketAddr> {
+        match &self.slots[line] {
+            Slot::Open(peer) => peer.listening().map(plain),
             Slot::Free | Slot::Dialing => None,
         }
     }
@@ -97,6 +108,7 @@ impl<D: Disk> Node<D> {
     /// which the same ones came lead to the same node: two of them, as its threads may announce one
     /// that another node made (PROTOCOL.md section 5).
     pub(super) fn note_maker(&mut self, line: usize, hash: Hash) -> Heard {
+        let now = self.now.mono;
         let mut lines = (0..self.slots.len()).filter(|at| *at != line);
         let twin = lines.find(|at| {
             let desktop = self.desktop_at(*at);
@@ -111,13 +123,57 @@ impl<D: Disk> Node<D> {
         let Some(desktop) = self.desktop_of(line) else {
             return Heard::Twice;
         };
-        if let Some(other) = other.filter(|_| sure && other != own) {
-            desktop.is_known_as(other, FOR_GOOD);
+        match other.filter(|_| sure && other != own) {
+            // By what it said it was another one: that has to show anew.
+            Some(_) if desktop.is_apart() => desktop.apart = 0,
+            Some(other) => desktop.is_known_as(other, FOR_GOOD),
+            None => {}
         }
-        match (desktop.makes(hash), twin) {
+        match (desktop.makes(now, hash), twin) {
             (true, None) => Heard::First,
             (true, Some(_)) if sure || other == own => Heard::Twice,
             _ => Heard::Elsewhere,
+        }
+    }
+
+    /// When the desktop node of a line on which it is not spoken to is asked for its chain all the
+    /// same: where two of them are behind a router they show one address. Right behind the one on
+    /// which it is spoken to, as long as what both told proves neither.
+    pub(super) fn twin_asks_at(&self, line: usize) -> Option<Millis> {
+        let voice = self.voice_of(line);
+        let alike = self.shows(voice) == self.shows(line);
+        if voice == line || !alike || !self.speaks_to(voice) {
+            return None;
+        }
+        let (own, spoken) = self.desktop_at(line).zip(self.desktop_at(voice))?;
+        let (_, told) = spoken.answer?;
+        let compared = own.answer.is_some_and(|(_, at)| at >= told);
+        let known = own.is_twin || own.alias(self.now.mono).is_some() || compared;
+        (!known && spoken.is_unchanged(told)).then_some(own.ask_at)
+    }
+
+    /// A desktop node has told its chain on a line on which it is not spoken to.
+    pub(super) fn compare_twin(&mut self, line: usize) {
+        let voice = self.voice_of(line);
+        let Some((own, spoken)) = self.desktop_at(line).zip(self.desktop_at(voice)) else {
+            return;
+        };
+        let Some(((chain, at), (other, since))) = own.answer.zip(spoken.answer) else {
+            return;
+        };
+        if voice == line
+            || at < self.now.mono
+            || !own.is_unchanged(since)
+            || !spoken.is_unchanged(since)
+        {
+            return;
+        }
+        let same = chain.is_as(&other);
+        let last = chain.length.saturating_sub(1);
+        let ours = last < self.log.tip().length && self.log.hash(last) == Ok(chain.hash);
+        if let Some(desktop) = self.desktop_of(line) {
+            desktop.is_twin = same && !ours;
+            desktop.apart = if same { 0 } else { desktop.apart + 1 };
         }
     }
 
@@ -137,6 +193,11 @@ impl<D: Disk> Node<D> {
             let Some(id) = self.desktop_id(line).filter(|id| common(*id) >= there) else {
                 continue;
             };
+            let apart = self.desktop_at(line).is_some_and(Desktop::is_apart);
+            if apart && self.shows(line).map(common) == Some(there) {
+                // By that the other one is known.
+                continue;
+            }
             let desktop = self.desktop_of(line);
             let until = desktop.and_then(|desktop| desktop.shares_mark(now, there, mark));
             let Some(until) = until else { continue };
@@ -189,7 +250,7 @@ impl<D: Disk> Node<D> {
         let others = self.lines_to(id).filter(|at| *at != line);
         for at in others.collect::<Vec<_>>() {
             if let Some(desktop) = self.desktop_of(at) {
-                desktop.unsure = true;
+                desktop.unsure = Some(Unsure::default());
                 desktop.doubt(now);
             }
         }

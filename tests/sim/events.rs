@@ -112,7 +112,10 @@ impl World {
         connection.arrives = u64::MAX;
         let ephemeral = 30_000 + (number % 30_000) as u16;
         let from = match connection.ends[0] {
-            End::Host(from) | End::Dead(from) => address(from).ip(),
+            End::Host(from) | End::Dead(from) => {
+                let router = self.net.routers.get(&from);
+                address(*router.unwrap_or(&from)).ip()
+            }
             // A story is somebody else each time, unless it says who it is.
             _ => {
                 let other = [10, 9, (number >> 8) as u8, number as u8].into();

@@ -1,5 +1,6 @@
 //! Byte streams between hosts: late, chopped, cut, and held up by partitions.
 
+use std::collections::BTreeMap;
 use std::collections::VecDeque;
 use std::net::IpAddr;
 
@@ -129,6 +130,9 @@ pub struct Net {
     pub islands: Vec<u8>,
     /// Nor can these two, whoever dials.
     pub walls: Vec<(usize, usize)>,
+    /// Hosts that show the address of another one, for they are behind a router: they can dial, and
+    /// not be dialed.
+    pub routers: BTreeMap<usize, usize>,
 }
 
 impl Net {

@@ -273,6 +273,35 @@ fn two_desktops_that_are_connected_each_to_one_of_ours() {
     });
 }
 
+/// Two desktop nodes behind a router that gives both its own address, and so many of ours.
+fn behind_a_router(seed: u64, ours: usize) -> World {
+    let mut world = star(seed, ours);
+    let two = [desktop(&mut world), desktop(&mut world)];
+    world.net.routers.insert(two[1], two[0]);
+    for host in 0..ours {
+        for desktop in two {
+            connect(&mut world, desktop, host);
+        }
+    }
+    world.run(60_000);
+    live(&mut world, 20, 1_500);
+    world
+}
+
+#[test]
+fn two_desktops_behind_one_address_beside_one_of_ours() {
+    hold("one address, one", Ours::Linked, Eaten::Whatever, |seed| {
+        behind_a_router(seed, 1)
+    });
+}
+
+#[test]
+fn two_desktops_behind_one_address_beside_two_of_ours() {
+    hold("one address, two", Ours::Linked, Eaten::Whatever, |seed| {
+        behind_a_router(seed, 2)
+    });
+}
+
 #[test]
 fn two_desktops_that_act_in_the_same_millisecond() {
     hold("same millisecond", Ours::Linked, Eaten::Rare, |seed| {

@@ -5,9 +5,14 @@ use blx::limits;
 use blx::wire::text;
 
 use crate::oracle;
-use crate::peer::{behind, call_desktop, chain_of, chain_response, longer, mined, new_block, sign};
+use crate::peer::{
+    ANNOUNCE, behind, call_desktop, chain_of, chain_response, longer, mined, new_block, sign,
+};
 use crate::stories::star;
 use crate::world::World;
+
+const ASKED: &str = "\"request_chain\"";
+const PONG: &[u8] = b"{\"type\": \"pong\", \"payload\": {}}\n";
 
 /// A block behind a chain, of one request, whose text is as long as a block's may be.
 fn longest(world: &World, chain: &[Block]) -> Block {
@@ -87,18 +92,212 @@ fn who_does_not_take_our_chain_is_told_it_now_and_then() {
     let count = |world: &mut World, words: &str| world.heard(call).matches(words).count();
     let (begin, mut answered) = (world.now, 0);
     while world.now < begin + 60_000 {
-        let asked = count(&mut world, "request_chain");
+        let asked = count(&mut world, ASKED);
         if answered < asked {
             answered += 1;
             world.say(call, &chain_response(&other));
         }
-        world.say(call, b"{\"type\": \"pong\", \"payload\": {}}\n");
+        world.say(call, PONG);
         world.run(20);
     }
     let told = count(&mut world, "\"chain_response\"");
     let most = 60_000 / (limits::DESKTOP_POLL_MS as usize / 3) + 1;
     assert!((2..=most).contains(&told), "{told} times");
     assert!(answered <= 2 * most, "asked {answered} times");
+}
+
+/// A scripted desktop node on these connections: answers each question with this chain, and each ping.
+fn answer_all(world: &mut World, calls: &[usize], chain: &[Block], millis: u64) {
+    let count = |world: &mut World, call: usize, words: &str| {
+        let heard = world.heard(call);
+        heard.matches(words).count()
+    };
+    let until = world.now + millis;
+    let told = chain_response(chain);
+    let mut answered: Vec<[usize; 2]> = Vec::new();
+    for call in calls {
+        answered.push([count(world, *call, ASKED), 0]);
+        world.say(*call, &told);
+    }
+    while world.now < until {
+        for (call, [chains, pongs]) in calls.iter().zip(&mut answered) {
+            if *chains < count(world, *call, ASKED) {
+                *chains += 1;
+                world.say(*call, &told);
+            }
+            if *pongs < count(world, *call, "\"ping\"") {
+                *pongs += 1;
+                world.say(*call, PONG);
+            }
+        }
+        world.run(20);
+    }
+}
+
+/// A chain of which nothing links behind the first block, and so many blocks behind that.
+fn loose(world: &World, first: Block, count: usize) -> Vec<Block> {
+    let mut chain = longer(world, vec![first], count + 2);
+    chain.remove(1);
+    chain
+}
+
+#[test]
+fn a_chain_that_does_not_link_is_outgrown_and_no_word_lets_ours_grow_without_end() {
+    // A real one of 40 blocks, and one that somebody made up.
+    for (count, minutes) in [(40, 1), (3_000, 5)] {
+        let mut world = star(9, 2);
+        world.capacity = 4 << 20;
+        let first = chain_of(&mut world, 0)[0].clone();
+        let call = call_desktop(&mut world, 0);
+        let chain = loose(&world, first, count);
+        let within = match count {
+            40 => 30_000,
+            _ => minutes * 60_000,
+        };
+        answer_all(&mut world, &[call], &chain, within);
+        let length = chain_of(&mut world, 0).len();
+        let most = limits::EMPTY_BLOCKS as usize + minutes as usize + 1;
+        match count {
+            40 => assert!((42..50).contains(&length), "{length}"),
+            _ => assert!((most - 5..=most).contains(&length), "{length}"),
+        }
+        let held = world
+            .held_against
+            .iter()
+            .find(|(_, line)| !line.contains("does not answer"));
+        assert_eq!(held, None);
+    }
+}
+
+#[test]
+fn who_does_not_answer_is_not_asked_twice_unless_the_question_was_passed_over() {
+    for passes_over in [false, true] {
+        let mut world = star(10, 1);
+        let chain = chain_of(&mut world, 0);
+        let call = call_desktop(&mut world, 0);
+        answer_all(&mut world, &[call], &chain, 10_000);
+        let count = |world: &mut World, words: &str| world.heard(call).matches(words).count();
+        let asked = count(&mut world, ASKED);
+        let mut pongs = count(&mut world, "\"ping\"");
+        let mut again = false;
+        for _ in 0..90 {
+            world.run(1_000);
+            if passes_over && pongs < count(&mut world, "\"ping\"") {
+                pongs += 1;
+                world.say(call, PONG);
+            }
+            again |= count(&mut world, ASKED) > asked + 1;
+        }
+        assert_eq!(again, passes_over);
+        assert!(!world.is_over(call), "it may have slept");
+        // Awake again, it answers, and all is as before.
+        world.say(call, PONG);
+        world.type_in(0, "1\nsaw\n");
+        answer_all(&mut world, &[call], &chain, 5_000);
+        assert!(world.heard(call).contains("saw"));
+    }
+}
+
+/// One desktop node, connected to two of ours; the first of the two speaks.
+fn beside_two(seed: u64) -> (World, [usize; 2], [usize; 2], Vec<Block>) {
+    let mut world = star(seed, 2);
+    let desktop = world.add_desktop();
+    let chain = chain_of(&mut world, 0);
+    let calls = [0, 1].map(|host| {
+        let call = world.call_from(desktop, host);
+        world.say(call, ANNOUNCE);
+        call
+    });
+    answer_all(&mut world, &calls, &chain, 6_000);
+    let speaks = |world: &mut World, host: usize| {
+        let before = world.shown(host).len();
+        world.type_in(host, "7\n");
+        world.run(100);
+        world.shown(host)[before..].contains(", we speak")
+    };
+    match [0, 1].map(|host| speaks(&mut world, host)) {
+        [true, false] => (world, [0, 1], calls, chain),
+        [false, true] => (world, [1, 0], [calls[1], calls[0]], chain),
+        both => panic!("{both:?}"),
+    }
+}
+
+/// What can change a chain, as it was said on a connection.
+fn changes(world: &mut World, call: usize) -> usize {
+    let heard = world.heard(call);
+    let chains = heard.matches("\"chain_response\"").count();
+    let nothing = heard.matches("{\"chain\": []").count();
+    chains - nothing + heard.matches("\"new_block\"").count()
+}
+
+#[test]
+fn who_takes_the_turn_hears_first_also_where_it_is_asked() {
+    for seed in 0..8 {
+        let (mut world, [_, next], [first, call], mut chain) = beside_two(seed);
+        // What its user did last nobody has heard.
+        crate::peer::grow(&world, &mut chain, Some("saw"));
+        let ask = b"{\"type\": \"request_chain\", \"payload\": {}}\n";
+        world.cut(first);
+        let asked = |world: &mut World| world.heard(call).matches(ASKED).count();
+        let (before, mut rounds) = (asked(&mut world), 0);
+        while asked(&mut world) == before {
+            assert!(rounds < 100, "it takes the turn");
+            rounds += 1;
+            world.say(call, ask);
+            world.run(50);
+        }
+        world.say(call, ask);
+        world.run(2_000);
+        assert_eq!(changes(&mut world, call), 0, "seed {seed}");
+        world.say(call, &chain_response(&chain));
+        world.run(2_000);
+        assert!(
+            oracle::reserved(&world, next).contains("saw"),
+            "seed {seed}"
+        );
+        // Whoever tells nothing is answered all the same.
+        world.run(5_000);
+        world.say(call, ask);
+        world.run(10_000);
+        assert!(world.heard(call).contains("\"chain_response\""));
+    }
+}
+
+#[test]
+fn what_was_under_way_counts_so_until_two_answers_are_the_same() {
+    for seed in 0..8 {
+        let (mut world, [speaker, _], [first, call], chain) = beside_two(seed);
+        world.type_in(speaker, "1\nsaw\n");
+        world.run(1_000);
+        assert_eq!(changes(&mut world, first), 1, "told, and no answer");
+        world.cut(first);
+        let asked = |world: &mut World| world.heard(call).matches(ASKED).count();
+        let before = asked(&mut world);
+        let own = |nonce: u64| {
+            let mut block = longer(&world, chain.clone(), 2)[1].clone();
+            block.nonce = nonce;
+            [&chain[..], &[mined(block, world.difficulty)]].concat()
+        };
+        let (one, other) = (own(1), own(1_000_000));
+        assert_ne!(one[1].hash, other[1].hash);
+        let mut told = Vec::new();
+        for (round, answer) in [&chain, &one, &other, &other].into_iter().enumerate() {
+            assert!(
+                world.run_until(20_000, |world| asked(world) > before + round),
+                "seed {seed}, {round}"
+            );
+            told.push(world.now);
+            assert_eq!(changes(&mut world, call), 0, "seed {seed}, {round}");
+            world.say(call, &chain_response(answer));
+            world.run(100);
+        }
+        assert!(
+            told.windows(2).all(|two| two[1] - two[0] >= 4_900),
+            "{told:?}"
+        );
+        let done = |world: &mut World| changes(world, call) > 0;
+        assert!(world.run_until(30_000, done), "seed {seed}");
+    }
 }
 
 #[test]

@@ -1,6 +1,7 @@
 //! Two connections between a desktop node and one of ours, of which the desktop node forgets one.
 
 use crate::oracle;
+use crate::peer::{ANNOUNCE, chain_of, chain_response, grow, new_block};
 use crate::scenario::connect;
 use crate::stories::star;
 use crate::world::World;
@@ -59,4 +60,90 @@ fn a_desktop_that_forgot_its_connection_is_dialed_and_heard_again() {
         assert!(list.contains(", we speak, 2 connections"), "{list}");
         assert!(list.contains(", agrees with us, "), "{list}");
     }
+}
+
+#[test]
+fn two_desktops_that_show_one_address_are_told_apart_by_what_they_say() {
+    for seed in 0..10 {
+        let mut world = star(seed, 1);
+        world.type_in(0, "1\nsaw\n");
+        let two = [world.add_desktop(), world.add_desktop()];
+        world.net.routers.insert(two[1], two[0]);
+        for desktop in two {
+            world.start(desktop);
+            connect(&mut world, desktop, 0);
+            world.run(1_000);
+        }
+        // The user of the second one takes nothing, and only looks.
+        let has = |world: &mut World| oracle::reserved(world, two[1]).contains("saw");
+        assert!(world.run_until(60_000, has), "seed {seed}");
+        world.type_in(0, "1\naxe\n");
+        let has = |world: &mut World| two.map(|it| oracle::reserved(world, it).contains("axe"));
+        assert!(
+            world.run_until(60_000, |world| has(world) == [true; 2]),
+            "seed {seed}: {:?}",
+            has(&mut world)
+        );
+        let list = says(&mut world, "7\n");
+        assert_eq!(list.matches(", we speak").count(), 2, "{list}");
+    }
+}
+
+#[test]
+fn one_desktop_that_dialed_twice_stays_one() {
+    for seed in 0..10 {
+        let mut world = star(seed, 1);
+        let desktop = world.add_desktop();
+        world.start(desktop);
+        for _ in 0..2 {
+            connect(&mut world, desktop, 0);
+        }
+        // It has nothing that ours has not.
+        world.run(300_000);
+        for round in 0..60 {
+            let who = [0, desktop][round % 2];
+            world.type_in(who, &format!("1\nitem-{round}\n"));
+            world.run(500 + 97 * (round as u64 % 40));
+            let list = says(&mut world, "7\n");
+            assert_eq!(list.matches(", we speak").count(), 1, "{list}");
+        }
+    }
+}
+
+#[test]
+fn one_desktop_that_goes_on_between_its_answers_is_not_taken_for_two() {
+    let mut world = star(3, 1);
+    let desktop = world.add_desktop();
+    let mut chain = chain_of(&mut world, 0);
+    let calls = [0, 1].map(|_| {
+        let call = world.call_from(desktop, 0);
+        world.say(call, ANNOUNCE);
+        world.say(call, &chain_response(&chain));
+        call
+    });
+    let mut answered = [0, 0];
+    let mut acts = 0;
+    for _ in 0..15_000 {
+        for (place, call) in calls.into_iter().enumerate() {
+            let asked = world.heard(call).matches("\"request_chain\"").count();
+            if answered[place] == asked {
+                continue;
+            }
+            answered[place] = asked;
+            if place == 1 {
+                // Its user is quick.
+                acts += 1;
+                grow(&world, &mut chain, Some(&format!("item-{acts}")));
+                let block = chain.last().expect("just added").clone();
+                for told in calls {
+                    world.say(told, &new_block(&block));
+                }
+            }
+            world.say(call, &chain_response(&chain));
+        }
+        world.run(20);
+    }
+    assert!(acts > 5, "{acts}");
+    let list = says(&mut world, "7\n");
+    assert_eq!(list.matches(", we speak").count(), 1, "{list}");
 }
