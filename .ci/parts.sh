@@ -26,11 +26,23 @@ prepare() {
     : >target/parts/summary
 }
 
-# Runs these parts one after the other, all of them, even if one fails. What a part says is kept in
-# target/parts/NAME.log and shown when it ends, so that it can be read if others run beside it.
+# Prints the next of the parts that wait in target/parts/queue, one in a line, and takes it out.
+next_part() {
+    (
+        flock 8
+        local name
+        read -r name <target/parts/queue || exit 1
+        sed -i 1d target/parts/queue
+        echo "$name"
+    ) 8>target/parts/turn
+}
+
+# Runs the parts that wait one after the other, all of them, even if one fails; another lane may do so
+# at the same time. What a part says is kept in target/parts/NAME.log and shown when it ends, so that it
+# can be read if others run beside it.
 lane() {
     local name code failed=0 took TIMEFORMAT="%0R s, %0U + %0S s of processors"
-    for name in "$@"; do
+    while name=$(next_part); do
         echo "==== $name begins"
         code=0
         took=$({ time "$self" --part "$name" >"target/parts/$name.log" 2>&1 </dev/null; } 2>&1) || code=$?
