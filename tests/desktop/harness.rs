@@ -87,6 +87,19 @@ impl Process {
         });
     }
 
+    /// Whether it says `text` so often within a moment.
+    #[allow(dead_code)]
+    pub fn has_said(&self, text: &str, count: usize) -> bool {
+        let limit = Instant::now() + Duration::from_secs(2);
+        loop {
+            let has = self.said().matches(text).count() >= count;
+            if has || Instant::now() > limit {
+                return has;
+            }
+            thread::sleep(PAUSE);
+        }
+    }
+
     /// Waits until it has said `text`, at whatever time.
     pub fn wait_for(&self, text: &str) {
         self.wait_until(text, |said| said.contains(text).then_some(()));

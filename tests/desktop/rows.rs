@@ -12,7 +12,7 @@ use crate::street::{Street, write_chain};
 
 /// A user's pace, and that of a hurried one.
 const PACE: Duration = Duration::from_millis(700);
-const HURRY: Duration = Duration::from_millis(400);
+pub const HURRY: Duration = Duration::from_millis(400);
 
 /// Two of ours that are connected, and two desktop nodes whose users connect to both.
 fn square(python: &str, arguments: &[&str]) -> Street {
@@ -209,7 +209,7 @@ fn a_desktop_node_that_was_dialed_and_sleeps_for_70_seconds() {
 }
 
 /// A square in which ten items were taken, and which of ours speaks.
-fn busy_square(python: &str) -> (Street, usize) {
+pub fn busy_square(python: &str) -> (Street, usize) {
     let mut street = square(python, &[]);
     street.take_in_turn(&[0, 2, 1, 3], "before", 10, HURRY);
     street.answered();

@@ -5,10 +5,11 @@
 use std::collections::BTreeSet;
 use std::io::{Write, stderr};
 use std::path::Path;
+use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process};
+use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
 
 use crate::harness::Status;
 use crate::nodes::{Node, Place, desktop_at};
@@ -70,7 +71,7 @@ impl Street {
     pub fn blx(&mut self, arguments: &[&str]) -> usize {
         let name = format!("blx {}", self.members.len());
         let place = Place::new();
-        let node = place.start_as(&name, arguments);
+        let node = place.start_by(where_disks_fill(), &name, arguments);
         self.join(name, node, Some(place), arguments)
     }
 
@@ -201,6 +202,18 @@ impl Street {
         member.runs = !stopped;
     }
 
+    /// From now on one of ours can write nothing any more. Its user is not asked for what it has.
+    pub fn fill_disk(&mut self, who: usize) {
+        let member = &mut self.members[who];
+        let id = i32::try_from(member.node.process.id()).expect("a number");
+        let nothing = Rlimit {
+            current: Some(0),
+            maximum: None,
+        };
+        prlimit(Pid::from_raw(id), Resource::Fsize, nothing).expect("it is ours");
+        member.runs = false;
+    }
+
     /// Ends one at once.
     pub fn kill(&mut self, who: usize) {
         let member = &mut self.members[who];
@@ -217,7 +230,7 @@ impl Street {
         let arguments: Vec<&str> = arguments.chain(more.iter().copied()).collect();
         let name = format!("{} again", member.name);
         member.node = match &member.place {
-            Some(place) => place.start_as(&name, &arguments),
+            Some(place) => place.start_by(where_disks_fill(), &name, &arguments),
             None => desktop_at(&self.python, &name, member.node.port, &arguments),
         };
         member.runs = true;
@@ -368,6 +381,15 @@ impl Member {
             remarks: remarks.collect::<Vec<_>>().join("; "),
         }
     }
+}
+
+/// One of ours that is not ended by what ends a process whose file gets too long.
+fn where_disks_fill() -> Command {
+    let own = runner::blx();
+    let mut shell = Command::new("sh");
+    shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]);
+    shell.arg(own.get_program()).args(own.get_args());
+    shell
 }
 
 /// Writes a chain for `--chain`.
