@@ -26,7 +26,10 @@ prepare() {
     : >target/parts/summary
 }
 
-# Prints the next of the parts that wait in target/parts/queue, one in a line, and takes it out.
+# These parts wait from now on, in this order.
+queue() { printf '%s\n' "$@" >target/parts/queue; }
+
+# Prints the next of the parts that wait, and takes it out.
 next_part() {
     (
         flock 8

@@ -2,7 +2,7 @@
 
 use crate::nodes::python;
 use crate::peer::{Peer, Person, after, block_message};
-use crate::rows::{HURRY, busy_square};
+use crate::rows::{HURRY, busy_square, comes_back};
 use crate::street::Street;
 
 #[test]
@@ -19,11 +19,7 @@ fn the_disk_of_who_speaks_is_full_in_the_middle() {
     assert!(!full.contains(", we speak"), "{full}");
     // There is room again.
     street.kill(speaker);
-    let address = street.address(other);
-    street.restart(speaker, &["--connect", &address]);
-    street.dial(2, speaker);
-    street.take_in_turn(&[0, 2, 1, 3], "after", 8, HURRY);
-    street.settle();
+    comes_back(&mut street, speaker);
 }
 
 /// Two strangers say the same block at once, until both of the desktop node's threads append it.

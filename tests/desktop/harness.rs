@@ -90,14 +90,8 @@ impl Process {
     /// Whether it says `text` so often within a moment.
     #[allow(dead_code)]
     pub fn has_said(&self, text: &str, count: usize) -> bool {
-        let limit = Instant::now() + Duration::from_secs(2);
-        loop {
-            let has = self.said().matches(text).count() >= count;
-            if has || Instant::now() > limit {
-                return has;
-            }
-            thread::sleep(PAUSE);
-        }
+        let has = |said: &str| (said.matches(text).count() >= count).then_some(());
+        self.find_within(Duration::from_secs(2), has).is_some()
     }
 
     /// Waits until it has said `text`, at whatever time.
@@ -185,18 +179,20 @@ impl Process {
     }
 
     fn wait_until<T>(&self, wanted: &str, find: impl Fn(&str) -> Option<T>) -> T {
-        let deadline = Instant::now() + LIMIT;
+        let found = self.find_within(LIMIT, find);
+        found.unwrap_or_else(|| panic!("{} did not say {wanted:?}", self.name))
+    }
+
+    /// Looks for something in what it says; `None` if it is not there by then.
+    fn find_within<T>(&self, time: Duration, find: impl Fn(&str) -> Option<T>) -> Option<T> {
+        let deadline = Instant::now() + time;
         let mut said = self.said.lock();
         loop {
-            if let Some(found) = find(&said.text) {
+            let found = find(&said.text);
+            let left = deadline.saturating_duration_since(Instant::now());
+            if found.is_some() || said.ended || left.is_zero() {
                 return found;
             }
-            let left = deadline.saturating_duration_since(Instant::now());
-            assert!(
-                !said.ended && !left.is_zero(),
-                "{} did not say {wanted:?}",
-                self.name
-            );
             said = self.said.wait(said, left);
         }
     }

@@ -246,10 +246,15 @@ fn who_speaks_is_started_again_in_the_middle() {
     let other = 1 - speaker;
     street.kill(speaker);
     street.take_in_turn(&[2, other, 3], "meanwhile", 5, HURRY);
+    comes_back(&mut street, speaker);
+}
+
+/// One of ours of a square, which was killed, is started again.
+pub fn comes_back(street: &mut Street, who: usize) {
     // Nobody else dials again, and what it has learned is not yet written down.
-    let address = street.address(other);
-    street.restart(speaker, &["--connect", &address]);
-    street.dial(2, speaker);
+    let address = street.address(1 - who);
+    street.restart(who, &["--connect", &address]);
+    street.dial(2, who);
     street.take_in_turn(&[0, 2, 1, 3], "after", 10, HURRY);
     street.settle();
 }

@@ -196,21 +196,19 @@ impl Street {
     /// Stops one as a notebook sleeps, or lets it go on.
     pub fn stop(&mut self, who: usize, stopped: bool) {
         let member = &mut self.members[who];
-        let id = i32::try_from(member.node.process.id()).expect("a number");
         let signal = if stopped { Signal::STOP } else { Signal::CONT };
-        kill_process(Pid::from_raw(id).expect("not zero"), signal).expect("it is there");
+        kill_process(member.pid(), signal).expect("it is there");
         member.runs = !stopped;
     }
 
     /// From now on one of ours can write nothing any more. Its user is not asked for what it has.
     pub fn fill_disk(&mut self, who: usize) {
         let member = &mut self.members[who];
-        let id = i32::try_from(member.node.process.id()).expect("a number");
         let nothing = Rlimit {
             current: Some(0),
             maximum: None,
         };
-        prlimit(Pid::from_raw(id), Resource::Fsize, nothing).expect("it is ours");
+        prlimit(Some(member.pid()), Resource::Fsize, nothing).expect("it is ours");
         member.runs = false;
     }
 
@@ -356,6 +354,11 @@ impl Street {
 }
 
 impl Member {
+    fn pid(&self) -> Pid {
+        let id = i32::try_from(self.node.process.id()).expect("a number");
+        Pid::from_raw(id).expect("not zero")
+    }
+
     /// What its users saw as done, and what of that was told to nobody.
     fn seen(&self) -> (BTreeSet<String>, BTreeSet<String>) {
         let said = self.node.process.said();

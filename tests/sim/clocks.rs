@@ -166,10 +166,7 @@ fn what_waits_for_a_block_waits_as_long_whatever_the_clock_shows() {
 
 /// What key 9 says of the clock.
 fn doubt(world: &mut World, host: usize) -> Option<String> {
-    let before = world.shown(host).len();
-    world.type_in(host, "9\n");
-    world.run(300);
-    let shown = world.shown(host)[before..].to_owned();
+    let shown = world.says(host, "9\n", 300);
     assert!(shown.contains("[status] node key: "), "{shown}");
     let mut lines = shown.lines();
     lines.find_map(|line| Some(line.split_once("[status] clock not set: ")?.1.to_owned()))

@@ -263,6 +263,14 @@ impl World {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
+    /// What a host shows within so many milliseconds after its user typed this.
+    pub fn says(&mut self, at: usize, words: &str, millis: u64) -> String {
+        let before = self.shown(at).len();
+        self.type_in(at, words);
+        self.run(millis);
+        self.shown(at)[before..].to_owned()
+    }
+
     /// A connection to a host, the other end of which is the story's.
     pub fn call(&mut self, to: usize) -> usize {
         let story = End::Story(Vec::new());

@@ -5,8 +5,8 @@ use blx::ledger::{Block, Kind};
 
 use crate::oracle::{self, Chain};
 use crate::peer::{
-    ANNOUNCE, PING, behind, call_desktop, chain_of, chain_response, grow, longer, new_block,
-    new_transaction, sign,
+    ANNOUNCE, PING, answer, behind, call_desktop, chain_of, chain_response, grow, longer,
+    new_block, new_transaction, sign,
 };
 use crate::stories::star;
 use crate::world::World;
@@ -61,24 +61,6 @@ fn wait(world: &mut World, call: usize, millis: u64) {
     for _ in 0..millis / 5_000 {
         world.say(call, PING);
         world.run(5_000);
-    }
-}
-
-/// Time goes by for a desktop node that has this chain and answers.
-fn live(world: &mut World, call: usize, chain: &[Block], millis: u64) {
-    let mut dealt_with = world.heard(call).len();
-    for _ in 0..millis / 50 {
-        world.run(50);
-        let heard = world.heard(call);
-        let end = heard.rfind('\n').map_or(0, |at| at + 1);
-        for line in heard[dealt_with..end].lines() {
-            if line.contains("\"ping\"") {
-                world.say(call, b"{\"type\": \"pong\", \"payload\": {}}\n");
-            } else if line.contains("\"request_chain\"") {
-                world.say(call, &chain_response(chain));
-            }
-        }
-        dealt_with = end;
     }
 }
 
@@ -254,7 +236,7 @@ fn who_takes_a_chain_without_credits_is_a_desktop_node_like_others() {
     let ours = chain_of(&mut world, 0);
     world.say(call, &chain_response(&ours));
     world.type_in(0, "1\nlamp\n");
-    live(&mut world, call, &ours, 2_000);
+    answer(&mut world, &[call], &ours, 2_000);
     let heard = told(&mut world, call);
     assert!(
         heard.iter().any(|line| line.contains("\"new_block\"")),
@@ -317,15 +299,21 @@ fn a_chain_that_is_on_its_way_breaks_off() {
     assert!(!world.is_over(slow));
 }
 
+/// A desktop node that says a block, before anybody knows its chain: the world, our chain, and its
+/// connection.
+fn early(seed: u64) -> (World, Vec<Block>, usize) {
+    let mut world = star(seed, 1);
+    let ours = chain_of(&mut world, 0);
+    let call = call_desktop(&mut world, 0);
+    let block = behind(&world, &ours, vec![sign(Kind::Request, "saw", 0.5)]);
+    world.say(call, &new_block(&block));
+    (world, ours, call)
+}
+
 #[test]
 fn a_block_that_comes_before_its_chain_waits_for_it() {
     for credits_follow in [true, false] {
-        let mut world = star(9, 1);
-        let ours = chain_of(&mut world, 0);
-        let call = world.call(0);
-        world.say(call, ANNOUNCE);
-        let block = behind(&world, &ours, vec![sign(Kind::Request, "saw", 0.5)]);
-        world.say(call, &new_block(&block));
+        let (mut world, ours, call) = early(9);
         world.run(3_000);
         assert_eq!(chain_of(&mut world, 0).len(), 1, "nobody knows what it is");
         if credits_follow {
@@ -342,12 +330,7 @@ fn a_block_that_comes_before_its_chain_waits_for_it() {
 #[test]
 fn a_block_whose_node_never_tells_its_chain_counts() {
     for hangs_up in [true, false] {
-        let mut world = star(10, 1);
-        let ours = chain_of(&mut world, 0);
-        let call = world.call(0);
-        world.say(call, ANNOUNCE);
-        let block = behind(&world, &ours, vec![sign(Kind::Request, "saw", 0.5)]);
-        world.say(call, &new_block(&block));
+        let (mut world, _, call) = early(10);
         world.run(1_000);
         if hangs_up {
             world.cut(call);

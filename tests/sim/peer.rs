@@ -72,6 +72,9 @@ impl Speaker {
 /// A word that asks for an answer and means nothing.
 pub const PING: &[u8] = b"{\"type\": \"ping\", \"payload\": {}}\n";
 
+/// What answers it.
+pub const PONG: &[u8] = b"{\"type\": \"pong\", \"payload\": {}}\n";
+
 /// Asks for the chain, and has none: it would have to be told before the answer comes.
 pub const ASK: &[u8] =
     b"{\"type\": \"chain_response\", \"payload\": {\"chain\": [], \"length\": 0}}\n\
@@ -81,6 +84,28 @@ pub const ASK: &[u8] =
 pub fn sign(kind: Kind, item: &str, time: f64) -> Transaction {
     let stranger = Identity::from_secret(&[9; 32]).expect("a key");
     stranger.sign(kind, item.into(), Timestamp::Float(time))
+}
+
+/// Time goes by for a desktop node that has this chain and answers on these connections.
+pub fn answer(world: &mut World, calls: &[usize], chain: &[Block], millis: u64) {
+    let told = chain_response(chain);
+    let mut dealt_with: Vec<usize> = Vec::new();
+    dealt_with.extend(calls.iter().map(|call| world.heard(*call).len()));
+    for _ in 0..millis / 50 {
+        world.run(50);
+        for (call, dealt_with) in calls.iter().zip(&mut dealt_with) {
+            let heard = world.heard(*call);
+            let end = heard.rfind('\n').map_or(0, |at| at + 1);
+            for line in heard[*dealt_with..end].lines() {
+                if line.contains("\"ping\"") {
+                    world.say(*call, PONG);
+                } else if line.contains("\"request_chain\"") {
+                    world.say(*call, &told);
+                }
+            }
+            *dealt_with = end;
+        }
+    }
 }
 
 /// The line that tells of a chain.

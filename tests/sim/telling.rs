@@ -6,13 +6,13 @@ use blx::wire::text;
 
 use crate::oracle;
 use crate::peer::{
-    ANNOUNCE, behind, call_desktop, chain_of, chain_response, longer, mined, new_block, sign,
+    ANNOUNCE, PONG, answer, behind, call_desktop, chain_of, chain_response, longer, mined,
+    new_block, sign,
 };
 use crate::stories::star;
 use crate::world::World;
 
 const ASKED: &str = "\"request_chain\"";
-const PONG: &[u8] = b"{\"type\": \"pong\", \"payload\": {}}\n";
 
 /// A block behind a chain, of one request, whose text is as long as a block's may be.
 fn longest(world: &World, chain: &[Block]) -> Block {
@@ -89,49 +89,13 @@ fn who_does_not_take_our_chain_is_told_it_now_and_then() {
     let first = chain_of(&mut world, 0)[..1].to_vec();
     let call = call_desktop(&mut world, 0);
     let other = longer(&world, first, 2);
+    answer(&mut world, &[call], &other, 60_000);
     let count = |world: &mut World, words: &str| world.heard(call).matches(words).count();
-    let (begin, mut answered) = (world.now, 0);
-    while world.now < begin + 60_000 {
-        let asked = count(&mut world, ASKED);
-        if answered < asked {
-            answered += 1;
-            world.say(call, &chain_response(&other));
-        }
-        world.say(call, PONG);
-        world.run(20);
-    }
     let told = count(&mut world, "\"chain_response\"");
     let most = 60_000 / (limits::DESKTOP_POLL_MS as usize / 3) + 1;
     assert!((2..=most).contains(&told), "{told} times");
-    assert!(answered <= 2 * most, "asked {answered} times");
-}
-
-/// A scripted desktop node on these connections: answers each question with this chain, and each ping.
-fn answer_all(world: &mut World, calls: &[usize], chain: &[Block], millis: u64) {
-    let count = |world: &mut World, call: usize, words: &str| {
-        let heard = world.heard(call);
-        heard.matches(words).count()
-    };
-    let until = world.now + millis;
-    let told = chain_response(chain);
-    let mut answered: Vec<[usize; 2]> = Vec::new();
-    for call in calls {
-        answered.push([count(world, *call, ASKED), 0]);
-        world.say(*call, &told);
-    }
-    while world.now < until {
-        for (call, [chains, pongs]) in calls.iter().zip(&mut answered) {
-            if *chains < count(world, *call, ASKED) {
-                *chains += 1;
-                world.say(*call, &told);
-            }
-            if *pongs < count(world, *call, "\"ping\"") {
-                *pongs += 1;
-                world.say(*call, PONG);
-            }
-        }
-        world.run(20);
-    }
+    let asked = count(&mut world, ASKED);
+    assert!(asked <= 2 * most, "asked {asked} times");
 }
 
 /// A chain of which nothing links behind the first block, and so many blocks behind that.
@@ -154,7 +118,8 @@ fn a_chain_that_does_not_link_is_outgrown_and_no_word_lets_ours_grow_without_end
             40 => 30_000,
             _ => minutes * 60_000,
         };
-        answer_all(&mut world, &[call], &chain, within);
+        world.say(call, &chain_response(&chain));
+        answer(&mut world, &[call], &chain, within);
         let length = chain_of(&mut world, 0).len();
         let most = limits::EMPTY_BLOCKS as usize + minutes as usize + 1;
         match count {
@@ -175,7 +140,8 @@ fn who_does_not_answer_is_not_asked_twice_unless_the_question_was_passed_over() 
         let mut world = star(10, 1);
         let chain = chain_of(&mut world, 0);
         let call = call_desktop(&mut world, 0);
-        answer_all(&mut world, &[call], &chain, 10_000);
+        world.say(call, &chain_response(&chain));
+        answer(&mut world, &[call], &chain, 10_000);
         let count = |world: &mut World, words: &str| world.heard(call).matches(words).count();
         let asked = count(&mut world, ASKED);
         let mut pongs = count(&mut world, "\"ping\"");
@@ -192,8 +158,9 @@ fn who_does_not_answer_is_not_asked_twice_unless_the_question_was_passed_over() 
         assert!(!world.is_over(call), "it may have slept");
         // Awake again, it answers, and all is as before.
         world.say(call, PONG);
+        world.say(call, &chain_response(&chain));
         world.type_in(0, "1\nsaw\n");
-        answer_all(&mut world, &[call], &chain, 5_000);
+        answer(&mut world, &[call], &chain, 5_000);
         assert!(world.heard(call).contains("saw"));
     }
 }
@@ -206,16 +173,12 @@ fn beside_two(seed: u64) -> (World, [usize; 2], [usize; 2], Vec<Block>) {
     let calls = [0, 1].map(|host| {
         let call = world.call_from(desktop, host);
         world.say(call, ANNOUNCE);
+        world.say(call, &chain_response(&chain));
         call
     });
-    answer_all(&mut world, &calls, &chain, 6_000);
-    let speaks = |world: &mut World, host: usize| {
-        let before = world.shown(host).len();
-        world.type_in(host, "7\n");
-        world.run(100);
-        world.shown(host)[before..].contains(", we speak")
-    };
-    match [0, 1].map(|host| speaks(&mut world, host)) {
+    answer(&mut world, &calls, &chain, 6_000);
+    let speaks = [0, 1].map(|host| world.says(host, "7\n", 100).contains(", we speak"));
+    match speaks {
         [true, false] => (world, [0, 1], calls, chain),
         [false, true] => (world, [1, 0], [calls[1], calls[0]], chain),
         both => panic!("{both:?}"),
@@ -317,10 +280,7 @@ fn a_block_that_two_desktops_announced_once_makes_them_no_single_one() {
     world.say(calls[1], &new_block(&theirs));
     world.run(1_000);
     let listed = |world: &mut World| {
-        let before = world.shown(0).len();
-        world.type_in(0, "7\n");
-        world.run(100);
-        let list = world.shown(0)[before..].to_owned();
+        let list = world.says(0, "7\n", 100);
         (list.matches(", we speak").count(), list)
     };
     let (speaks, list) = listed(&mut world);
@@ -372,10 +332,7 @@ fn nobody_is_said_to_differ_for_a_block_that_he_will_have_in_a_moment() {
     world.say(call, &chain_response(&chain));
     world.run(1_000);
     for number in 0..20 {
-        let before = world.shown(0).len();
-        world.type_in(0, &format!("1\nitem-{number}\n7\n"));
-        world.run(300);
-        let list = world.shown(0)[before..].to_owned();
+        let list = world.says(0, &format!("1\nitem-{number}\n7\n"), 300);
         assert_eq!(list.matches(" (dialed us").count(), 2, "{list}");
         assert!(!list.contains("differs from us"), "{list}");
     }

@@ -26,11 +26,9 @@ fn forgotten(seed: u64) -> (World, usize) {
     (world, desktop)
 }
 
-fn says(world: &mut World, words: &str) -> String {
-    let before = world.shown(0).len();
-    world.type_in(0, words);
-    world.run(100);
-    world.shown(0)[before..].to_owned()
+/// What the node of ours says of its peers.
+fn peers(world: &mut World) -> String {
+    world.says(0, "7\n", 100)
 }
 
 #[test]
@@ -42,20 +40,16 @@ fn a_desktop_that_forgot_its_connection_is_dialed_and_heard_again() {
         assert!(!world.run_until(1_000, has), "it tells nobody");
         assert!(world.run_until(30_000, has), "it is asked");
         let dialed = |world: &mut World| {
-            let list = says(world, "7\n");
+            let list = peers(world);
             list.contains("(we dialed), desktop") && list.contains(", we speak, 2 connections")
         };
-        assert!(
-            world.run_until(30_000, dialed),
-            "{}",
-            says(&mut world, "7\n")
-        );
+        assert!(world.run_until(30_000, dialed), "{}", peers(&mut world));
         world.type_in(desktop, "1\naxe\n");
         let has = |world: &mut World| oracle::reserved(world, 0).contains("axe");
         assert!(world.run_until(1_000, has), "it tells us");
         // The connection that it dialed is never closed, nor is there one more each time.
         world.run(200_000);
-        let list = says(&mut world, "7\n");
+        let list = peers(&mut world);
         assert_eq!(list.matches(", desktop, ").count(), 1, "{list}");
         assert!(list.contains(", we speak, 2 connections"), "{list}");
         assert!(list.contains(", agrees with us, "), "{list}");
@@ -84,7 +78,7 @@ fn two_desktops_that_show_one_address_are_told_apart_by_what_they_say() {
             "seed {seed}: {:?}",
             has(&mut world)
         );
-        let list = says(&mut world, "7\n");
+        let list = peers(&mut world);
         assert_eq!(list.matches(", we speak").count(), 2, "{list}");
     }
 }
@@ -104,7 +98,7 @@ fn one_desktop_that_dialed_twice_stays_one() {
             let who = [0, desktop][round % 2];
             world.type_in(who, &format!("1\nitem-{round}\n"));
             world.run(500 + 97 * (round as u64 % 40));
-            let list = says(&mut world, "7\n");
+            let list = peers(&mut world);
             assert_eq!(list.matches(", we speak").count(), 1, "{list}");
         }
     }
@@ -144,6 +138,6 @@ fn one_desktop_that_goes_on_between_its_answers_is_not_taken_for_two() {
         world.run(20);
     }
     assert!(acts > 5, "{acts}");
-    let list = says(&mut world, "7\n");
+    let list = peers(&mut world);
     assert_eq!(list.matches(", we speak").count(), 1, "{list}");
 }

@@ -35,10 +35,7 @@ fn never_both(world: &mut World, millis: u64) {
 
 /// What a host of ours says of its connection to the desktop node.
 fn says(world: &mut World, host: usize) -> Option<bool> {
-    let before = world.shown(host).len();
-    world.type_in(host, "7\n");
-    world.run(5);
-    let shown = world.shown(host)[before..].to_owned();
+    let shown = world.says(host, "7\n", 5);
     let mut lines = shown.lines().filter(|line| line.contains(", desktop, "));
     let line = lines.next()?;
     assert_eq!(lines.next(), None, "one connection");
@@ -131,10 +128,7 @@ fn of_two_connections_to_the_same_desktop_one_is_spoken_on() {
     assert_eq!(says(&mut world, 0), Some(true));
     connect(&mut world, desktop, 0);
     world.run(3_000);
-    let before = world.shown(0).len();
-    world.type_in(0, "7\n");
-    world.run(5);
-    let shown = world.shown(0)[before..].to_owned();
+    let shown = world.says(0, "7\n", 5);
     let mut lines = shown.lines().filter(|line| line.contains(", desktop, "));
     let line = lines.next().expect("its line");
     assert!(line.ends_with(", we speak, 2 connections"), "{shown}");
