@@ -3,10 +3,10 @@
 #
 #   cross/package.sh [amd64|armhf|arm64] [--binary PATH]
 #
-# Without a binary it builds one for this machine. One for another machine comes from `cross build`
-# or `cross/test.sh` and is given by its path: the package is for what that program runs on. An
-# armhf program for ARMv7 does not run on a Pi Zero or a Pi 1; one for
-# arm-unknown-linux-gnueabihf runs on every Pi.
+# Without a binary it builds one, for another machine than this one on Debian 12 only. One that is
+# given by its path may come from `cross build`: the package is for what that program runs on. An
+# armhf program for ARMv7, as it is built here, does not run on a Pi Zero or a Pi 1; one for
+# arm-unknown-linux-musleabihf runs on every Pi.
 #
 # dpkg-deb is on every Debian, and a package is little more than a tree of files. cargo-deb would
 # have to be compiled first, with all that it depends on, for that same tree.
@@ -36,11 +36,17 @@ for tool in dpkg-deb readelf; do
 done
 native=$(dpkg --print-architecture)
 arch=${arch:-$native}
-if [ -z "$binary" ]; then
-    [ "$arch" = "$native" ] ||
-        fail "this machine is $native: build for $arch first and give the program with --binary PATH"
+if [ -z "$binary" ] && [ "$arch" = "$native" ]; then
     cargo build --locked --release
     binary=${CARGO_TARGET_DIR:-target}/release/blx
+elif [ -z "$binary" ]; then
+    case "$arch" in
+    armhf) target=armv7-unknown-linux-gnueabihf ;;
+    arm64) target=aarch64-unknown-linux-gnu ;;
+    *) fail "this machine is $native: give a program for $arch with --binary PATH" ;;
+    esac
+    cross/size.sh "$target" >&2
+    binary=target/cross/$target/release/blx.stripped
 fi
 [ -f "$binary" ] || fail "there is no program $binary"
 

@@ -29,7 +29,9 @@ failed=0
 for target in "${@:-armv7-unknown-linux-gnueabihf}"; do
     toolchain "$target"
     # Only the last step differs from a plain release build: its symbols are cut here, not there.
-    "${cargo[@]}" rustc "${options[@]}" -Zbuild-std=std,panic_abort --release --bin blx -- -C strip=none
+    std=()
+    ! $source || std=(-Zbuild-std=std,panic_abort)
+    "${cargo[@]}" rustc "${options[@]}" "${std[@]}" --release --bin blx -- -C strip=none
     program=target/cross/$target/release/blx
     stripped=$program.stripped
     "$binutils-strip" -o "$stripped" "$program"

@@ -2,7 +2,7 @@
 # Makes a package and tries it:
 #
 #   cross/test-package.sh                        this machine's: installed, run, removed, purged
-#   cross/test-package.sh ARCH --binary PATH     another one's: its program is run emulated
+#   cross/test-package.sh ARCH [--binary PATH]   another one's: its program is run emulated
 #
 # The first needs root, and a machine without a node: it installs by dpkg itself, and afterwards
 # takes away what the package leaves on purpose.

@@ -1,11 +1,10 @@
 # shellcheck shell=bash
-# Sourced, not run: what it takes to build and run for another processor on a bare Debian 12, from
-# its own packages. `toolchain TARGET` installs what is missing, sets what cargo reads from the
-# environment, and
+# Sourced, not run: what it takes to build and run for another processor on a bare Debian 12.
+# `toolchain TARGET` installs what is missing, sets what cargo reads from the environment, and
 #
 #   cargo        the command (an array), and
-#   options      what every call of it gets behind its sub-command (an array); the standard library
-#                comes as source, so -Zbuild-std is given besides
+#   options      what every call of it gets behind its sub-command (an array)
+#   source       whether the standard library comes as source; then -Zbuild-std is given besides
 #   binutils     what the names of the binary utilities begin with
 #   BLX_RUNNER   the emulator with its options; not set where this machine runs such programs itself
 #
@@ -91,6 +90,14 @@ musl() {
     mv "$work/libunwind.a" "$root/lib/libunwind.a"
 }
 
+# Whether the compiler in the path has the standard library for this target, or rustup brings it. To
+# build with that takes less than half the time.
+has_library() {
+    local root
+    root=$(rustc --print sysroot 2>/dev/null) || return 1
+    [ -d "$root/lib/rustlib/$1/lib" ] || timeout 300 rustup target add "$1" >/dev/null 2>&1
+}
+
 toolchain() {
     local target=$1 prefix packages emulator processor options_for_c=()
     case "$target" in
@@ -124,7 +131,7 @@ toolchain() {
         return 2
         ;;
     esac
-    need rustc-web cargo-web rust-web-src gcc libc6-dev "${packages[@]}"
+    need gcc libc6-dev "${packages[@]}"
 
     local name=${target//-/_} compiler=$prefix-gcc root lib=/usr/$prefix/lib
     if [[ $target == i686-* ]] && "$lib/ld-linux.so.2" --version >/dev/null 2>&1; then
@@ -150,10 +157,16 @@ toolchain() {
     [ -z "${BLX_RUNNER:-}" ] || export "CARGO_TARGET_${name}_RUNNER=$BLX_RUNNER"
     # Nobody looks at these programs with a debugger, and what it would show takes time to make.
     export CARGO_PROFILE_DEV_DEBUG=false CARGO_INCREMENTAL=0
-    # -Zbuild-std is unstable.
-    export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
     binutils=$prefix
-    # The system's cargo goes with the system's source of the standard library.
-    cargo=(/usr/bin/cargo)
     options=(--locked --target "$target" --target-dir target/cross)
+    if [[ $target != *musl* ]] && has_library "$target"; then
+        unset RUSTC RUSTDOC RUSTC_BOOTSTRAP
+        cargo=(cargo) source=false
+    else
+        need rustc-web cargo-web rust-web-src
+        # The system's cargo goes with the system's source of the standard library, and -Zbuild-std
+        # is unstable.
+        cargo=(/usr/bin/cargo) source=true
+        export RUSTC=/usr/bin/rustc RUSTDOC=/usr/bin/rustdoc RUSTC_BOOTSTRAP=1
+    fi
 }

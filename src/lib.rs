@@ -1,6 +1,8 @@
 //! A small always-on node for a lending ledger that a LAN shares: who took what, and that it came
 //! back, in a chain of blocks that every node holds, with no server.
 //!
+#![doc = include_str!("lan.svg")]
+//!
 //! # The rooms, in the order in which a byte meets them
 //!
 //! | room | knows | may import |
@@ -17,12 +19,30 @@
 //! clock or a random source: one seed and one sequence of events give the same run again.
 //! `tests/house.rs` checks all this.
 //!
-//! One block: poll(2) says a socket is readable; its bytes go straight into
-//! [`node::Node::rx_space`]; [`wire::frame`] cuts a frame and [`wire::message`] gives it its
-//! meaning; `node::gossip` asks whether it extends the tip, or else for the chain that it stands in;
-//! the ledger tests it, cheapest first: index, link, work, hash, items, signatures;
-//! [`store::log`] appends it and waits until it is durable; only then are the items changed, the
-//! user told, and "block 42" queued on every other line.
+//! # The way of a block
+//!
+//! ```text
+//!           a peer's socket                         all other sockets, the consoles
+//!                  │                                              ▲
+//! shell   poll: it is readable                             it is writable
+//!                  │ bytes, into rx_space                         │ from tx_pending
+//!                  ▼                                              │
+//! wire    frame cuts a line,                           write makes text of it
+//!         message reads it                                        ▲
+//!                  │ a block                                      │
+//!                  ▼                                      "block 42", a word
+//! node    gossip: does it extend the tip? ─ no ─> sync    for each of them
+//!                  │                                              ▲
+//!                  ▼                                              │
+//! ledger  index, link, work, hash, items,               the items are changed
+//!         signatures: the cheapest first                          ▲
+//!                  │ it may stand there                           │
+//!                  ▼                                              │
+//! store   log: one record, one write ───────> one sync: it is durable
+//! ```
+//!
+//! What this node's user does becomes a block in `node::mine` and goes the same way from the ledger
+//! on. [`files`] shows what is on disk then, [`protocol`] what goes over the wire.
 //!
 //! # The law of driving
 //!
@@ -83,6 +103,9 @@ pub mod offline;
 pub mod shell;
 pub mod store;
 pub mod wire;
+
+#[doc = include_str!("FILES.md")]
+pub mod files {}
 
 #[doc = include_str!("PROTOCOL.md")]
 pub mod protocol {}

@@ -2,10 +2,11 @@
 //!
 //! `record` is one record as bytes, `window` reads them, `mark` says where they are, `log` appends
 //! and reads back, `branch` takes another chain within `bounds`, `recover` opens the file whatever
-//! happened to it, `repair` fills its holes; `checkpoint` makes that fast, `compact` keeps the file small, and `fallen` saves what an alarming
-//! switch took out. `book` and `waiting` are what a node remembers over a restart beside the chain;
-//! small files like these are `sealed`. `events` is what a person may read of its past. `disk` is
-//! all that is asked of the system.
+//! happened to it, `repair` fills its holes; `checkpoint` makes that fast, `compact` keeps the file
+//! small, and `fallen` saves what an alarming switch took out. `book` and `waiting` are what a node
+//! remembers over a restart beside the chain; small files like these are `sealed`. `events` is what
+//! a person may read of its past. `disk` is all that is asked of the system. What the files look like
+//! is drawn in [`crate::files`].
 
 pub mod book;
 pub mod bounds;

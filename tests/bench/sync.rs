@@ -2,7 +2,7 @@
 //!
 //! `cargo bench --bench sync`, with `-- --quick` for chains a tenth as long. Every byte goes over
 //! loopback, through a relay that counts it; headers of TCP are not counted. A goal that is missed
-//! is said and fails nothing: machines differ. Without Python (see the README) the columns of the
+//! is said and fails nothing: machines differ. Without Python (see tests/needs.rs) the columns of the
 //! stand-in for a desktop node stay empty.
 
 mod catch_up;
@@ -14,6 +14,9 @@ mod generate;
 #[allow(dead_code)]
 #[path = "../desktop/harness.rs"]
 mod harness;
+#[allow(dead_code)]
+#[path = "../needs.rs"]
+mod needs;
 #[allow(dead_code)]
 #[path = "../desktop/nodes.rs"]
 mod nodes;

@@ -11,6 +11,9 @@ mod files;
 #[path = "../desktop/harness.rs"]
 mod harness;
 #[allow(dead_code)]
+#[path = "../needs.rs"]
+mod needs;
+#[allow(dead_code)]
 #[path = "../desktop/nodes.rs"]
 mod nodes;
 #[allow(dead_code)]
@@ -23,8 +26,6 @@ mod relay;
 mod runner;
 mod walkthrough;
 
-use std::env;
-use std::io::{Write, stderr};
 use std::path::PathBuf;
 use std::process::Command;
 
@@ -59,13 +60,9 @@ impl Program {
 
 /// Both, in both orders; nothing if there is only one.
 fn pairs() -> Vec<[Program; 2]> {
-    let Some(path) = env::var_os("BLX_NATIVE") else {
-        let required = env::var("BLX_REQUIRE_NATIVE").is_ok_and(|value| value == "1");
-        assert!(!required, "BLX_REQUIRE_NATIVE=1, but BLX_NATIVE is not set");
-        // Not println: of a test that passes, the harness shows nothing.
-        let _ = writeln!(stderr(), "skipped: BLX_NATIVE names no second program");
+    let Some(path) = needs::native() else {
         return Vec::new();
     };
-    let native = Program::Native(path.into());
+    let native = Program::Native(path);
     vec![[Program::Built, native.clone()], [native, Program::Built]]
 }

@@ -5,12 +5,21 @@ mod blows;
 mod harness;
 mod lan;
 mod meetings;
+// The other tests use the rest of it.
+#[allow(dead_code)]
+#[path = "../needs.rs"]
+mod needs;
 mod newer;
 mod nodes;
 // The tests of the real binary use the rest of it.
 #[allow(dead_code)]
+#[path = "../readme.rs"]
+mod page;
+// The tests of the real binary use the rest of it.
+#[allow(dead_code)]
 #[path = "../e2e/peer.rs"]
 mod peer;
+mod readme;
 // The benchmark uses the rest of it.
 #[allow(dead_code)]
 mod relay;

@@ -1,37 +1,16 @@
 //! The two kinds of node, with the one menu that both have.
 
-use std::io::{Write, stderr};
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Command;
 
 use tempfile::TempDir;
 
 use crate::harness::{Process, Status};
+pub use crate::needs::python;
 use crate::relay::Relay;
 use crate::runner;
 
 const HOST: &str = "127.0.0.1";
-
-/// The interpreter for desktop nodes. Without one the test is skipped: that is said, and a failure
-/// if `BLX_REQUIRE_DESKTOP` is 1.
-pub fn python() -> Option<String> {
-    let python = std::env::var("BLX_PYTHON").unwrap_or_else(|_| "python3".to_owned());
-    let check = "import sys, cryptography; sys.exit(sys.version_info < (3, 10))";
-    let usable = Command::new(&python)
-        .args(["-c", check])
-        .stderr(Stdio::null())
-        .status()
-        .is_ok_and(|status| status.success());
-    if usable {
-        return Some(python);
-    }
-    let why = format!("{python} is missing, older than 3.10 or without the package cryptography");
-    let required = std::env::var("BLX_REQUIRE_DESKTOP").is_ok_and(|value| value == "1");
-    assert!(!required, "BLX_REQUIRE_DESKTOP=1, but {why}");
-    // Not println: of a test that passes, the harness shows nothing.
-    let _ = writeln!(stderr(), "skipped: {why}");
-    None
-}
 
 /// A script of `tests/desktop`. It leaves no compiled files in the source tree.
 pub fn script(python: &str, name: &str) -> Command {

@@ -1,13 +1,12 @@
 //! Ends without warning, torn files and full disks: what was confirmed is there afterwards.
 
-use std::env;
 use std::fs::{self, File, OpenOptions};
-use std::io::{Write, stderr};
 use std::os::unix::fs::FileExt;
 use std::path::Path;
-use std::process::{Command, Stdio};
+use std::process::Stdio;
 
 use super::harness::{Home, Node, PROMPT, free_port};
+use super::needs;
 use super::peer::{
     Peer, Person, ROLES, Role, after, block_message, block_of, chain_message, mine_at,
 };
@@ -121,23 +120,9 @@ fn a_kill_between_a_switch_and_the_block_that_makes_it_good_loses_no_confirmed_r
     }
 }
 
-/// Needs a system where strace is there and may trace; elsewhere it checks nothing and says so, or
-/// fails if `BLX_REQUIRE_STRACE` is 1.
 #[test]
 fn a_block_is_synced_before_its_user_or_a_peer_hears_of_it() {
-    let home = Home::new();
-    let trace = home.path().join("trace");
-    let may = Command::new("/bin/sh")
-        .args(["-c", &traced(&trace, "true")])
-        .output();
-    if !may.is_ok_and(|output| output.status.success()) {
-        let required = env::var("BLX_REQUIRE_STRACE").is_ok_and(|value| value == "1");
-        assert!(
-            !required,
-            "BLX_REQUIRE_STRACE=1, but strace does not run here"
-        );
-        // Not println: of a test that passes, the harness shows nothing.
-        let _ = writeln!(stderr(), "not checked: strace does not run here");
+    if !needs::strace() {
         return;
     }
     for role in ROLES {

@@ -13,11 +13,20 @@ mod health;
 mod kill;
 mod memory;
 mod menu;
+// The other tests use the rest of it.
+#[allow(dead_code)]
+#[path = "../needs.rs"]
+mod needs;
 #[path = "../numbers.rs"]
 mod numbers;
+// The other tests use the rest of it.
+#[allow(dead_code)]
+#[path = "../readme.rs"]
+mod page;
 mod peer;
 mod pty;
 mod reach;
+mod readme;
 mod repair;
 mod rules;
 #[path = "../runner.rs"]

@@ -1,7 +1,6 @@
 //! What is promised to survive a power cut: the order of syncs and renames, as strace sees it.
 //!
-//! Where there is no strace these tests pass over, unless `BLX_REQUIRE_STRACE` is set; in an
-//! emulator they always do, for the order does not depend on the processor.
+//! In an emulator these tests pass over: the order does not depend on the processor.
 
 use std::env;
 use std::io::{BufRead, BufReader};
@@ -37,21 +36,10 @@ const TRACED: &str = "trace=fsync,fdatasync,rename,renameat,renameat2,link,linka
 /// Whether the calls can be seen here.
 fn is_possible() -> bool {
     if env::var_os(RUNNER).is_some() {
-        println!("passed over: the program runs in an emulator");
+        // The calls are those of the emulator; where the program runs by itself they are seen.
         return false;
     }
-    let tried = Command::new("strace")
-        .args(["-o", "/dev/null", "true"])
-        .status();
-    if tried.is_ok_and(|status| status.success()) {
-        return true;
-    }
-    assert!(
-        env::var_os("BLX_REQUIRE_STRACE").is_none(),
-        "strace is missing, or may not trace"
-    );
-    println!("passed over: there is no strace, or it may not trace");
-    false
+    needs::strace()
 }
 
 /// A folder by its real name, and a file beside it for a trace.

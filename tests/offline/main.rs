@@ -17,6 +17,10 @@ mod compact;
 mod crafted;
 mod durable;
 mod events;
+// The other tests use the rest of it.
+#[allow(dead_code)]
+#[path = "../needs.rs"]
+mod needs;
 #[path = "../records.rs"]
 mod records;
 #[path = "../runner.rs"]

@@ -1,0 +1,256 @@
+//! What the README shows, done: its session on a terminal, its commands with the real binary.
+
+use std::fs;
+use std::process::{Output, Stdio};
+
+use serde_json::Value;
+
+use super::harness::{Home, Node, PROMPT};
+use super::page::{self, Command, Page};
+use super::{pty, runner};
+
+/// What a command is that the page names, and what shows that it does what the page says.
+enum Shown {
+    /// A test of this file runs it, or one of `tests/desktop/readme.rs`.
+    Here,
+    /// This file has these words.
+    By(&'static str, &'static str),
+    /// It takes the internet, or a second machine.
+    Nowhere,
+}
+
+/// How a command is run.
+fn shown(words: &[&str]) -> Shown {
+    use Shown::{By, Here, Nowhere};
+    match words {
+        ["cargo", "run", "--release"] => By(".ci/run", "cargo run --release -- --version"),
+        ["cargo", "test"] => By(".ci/run", "cargo test; }"),
+        ["cargo", "install", "--locked", "--path", "."] => {
+            By(".ci/run", "cargo install --locked --path . --root ")
+        }
+        ["cargo", "doc", "--open"] => By(".ci/run", "cargo doc "),
+        ["cross/package.sh", "arm64"] => By("tests/nightly", "cross/test-package.sh \"$arch\""),
+        ["sudo", "apt", "install", package] => {
+            assert_eq!(*package, format!("./{}", package_name()));
+            By("cross/test-package.sh", "dpkg --install \"$package\"")
+        }
+        ["sudo", rest @ ..] => shown(rest),
+        ["blx", "ctl" | "backup" | "restore", ..] => Here,
+        ["blx"] | ["blx", "--connect", ..] => Here,
+        ["blx", "6000" | "6001" | "6002" | "6003" | "6004"] => Here,
+        ["man", "blx"] => By("cross/package.sh", "usr/share/man/man1/blx.1"),
+        [".ci/run"] => By(".ci/run", "PARTS="),
+        ["tests/nightly"] => By("tests/nightly", "PARTS="),
+        ["curl", ..] | ["ssh", "keeper@shelf.local"] => Nowhere,
+        ["scp", package, "keeper@shelf.local:"] => {
+            assert_eq!(*package, format!("target/debian/{}", package_name()));
+            Nowhere
+        }
+        _ => panic!("the page names {words:?}: say here how it is run"),
+    }
+}
+
+/// What `cross/package.sh arm64` makes.
+fn package_name() -> String {
+    let changelog = fs::read_to_string(page::path("cross/debian/changelog")).expect("it is there");
+    let version = changelog.split(['(', ')']).nth(1).expect("a version");
+    format!("blx_{version}_arm64.deb")
+}
+
+#[test]
+fn every_command_of_the_page_is_run() {
+    let page = Page::read();
+    let mut commands = page::commands(&page.lines());
+    let programs = ["blx", "cargo", "cross/", ".ci/", "tests/", "man"];
+    let spans = page.spans().into_iter().filter(|span| {
+        let first = span.split(' ').next().expect("a word");
+        programs.iter().any(|program| match program.ends_with('/') {
+            true => first.starts_with(program),
+            false => first == *program && span.contains(' '),
+        })
+    });
+    commands.extend(spans.map(page::command));
+    assert!(commands.len() > 20, "{commands:?}");
+    for Command { words, .. } in &commands {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        if let Shown::By(file, text) = shown(&words) {
+            let file_text = fs::read_to_string(page::path(file)).expect("it is there");
+            assert!(
+                file_text.contains(text),
+                "{file} has no {text:?} for {words:?}"
+            );
+        }
+    }
+}
+
+/// A line without what is another one each time.
+fn without_time_and_key(line: &str) -> String {
+    let Some((item, rest)) = line.split_once("  taken ") else {
+        return line.trim_end().to_owned();
+    };
+    let other = |letter: char| match letter.is_ascii_hexdigit() {
+        true => '0',
+        false => letter,
+    };
+    let rest: String = rest.replace(" by ", " of ").chars().map(other).collect();
+    format!("{item}  taken {rest}")
+}
+
+#[test]
+fn the_session_of_the_page_is_what_a_terminal_shows() {
+    let page = Page::read();
+    let session = page.session();
+    let home = Home::new();
+    let mut first = home.node().start();
+    first.request("laptop-001");
+
+    let start = page::command(session[0]).words;
+    let [program, option, peer, _port] = &start[..] else {
+        panic!("{start:?}")
+    };
+    assert_eq!([program, option], ["blx", "--connect"]);
+    let peer = page::with_ports(peer, |there| (there == "6000").then_some(first.port));
+    let (master, name) = pty::terminal();
+    let launch = home.node().arg(option).arg(peer);
+    let mut node = launch.spawn_on(pty::other_side(&name), master);
+    assert_eq!(session[1], "...", "the menu is left out");
+    let lines = &session[2..];
+    for line in lines {
+        let typed = [PROMPT, "item ID: "].into_iter().find_map(|question| {
+            let typed = line.strip_prefix(question)?;
+            Some((question, typed))
+        });
+        match typed {
+            Some((question, typed)) => {
+                node.expect(question);
+                node.enter(&[typed]);
+                node.expect(&format!("{typed}\r\n"));
+            }
+            None if line.contains("  taken ") => {}
+            None => {
+                node.expect(line);
+            }
+        }
+    }
+    node.expect(PROMPT);
+    let text = node.out.text().replace("\r\n", "\n");
+    let text = &text[text.find(PROMPT).expect("a prompt")..];
+    let text: Vec<String> = text.lines().map(without_time_and_key).collect();
+    let expected: Vec<String> = lines
+        .iter()
+        .map(|line| without_time_and_key(line))
+        .collect();
+    assert_eq!(text[..expected.len()], expected);
+    assert_eq!(text[expected.len()..], [PROMPT.trim_end()]);
+}
+
+#[test]
+fn the_menu_of_the_page_is_that_of_the_program() {
+    let page = Page::read();
+    let tables = page::tables(&page.section("Menu"));
+    let lines: Vec<String> = tables[0]
+        .iter()
+        .map(|row| format!("{}. {}", row[0], row[1]))
+        .collect();
+    let home = Home::new();
+    let node = home.node().start();
+    let text = node.out.text();
+    let menu: Vec<&str> = text
+        .lines()
+        .skip(1)
+        .take_while(|line| !line.is_empty())
+        .collect();
+    assert_eq!(lines, menu);
+}
+
+fn said(output: &Output) -> String {
+    String::from_utf8([&output.stdout[..], &output.stderr].concat()).expect("UTF-8")
+}
+
+#[test]
+fn the_commands_for_a_running_node_do_what_the_page_says() {
+    let home = Home::new();
+    let socket = home.path().join("blx.sock");
+    let place = format!("unix:{}", socket.display());
+    let mut node: Node = home
+        .node()
+        .arg("--console")
+        .arg("stdio")
+        .arg("--console")
+        .arg(place)
+        .start();
+    let run = |words: &[String]| {
+        let mut command = runner::blx();
+        let [program, ctl, words @ ..] = words else {
+            panic!("{words:?}")
+        };
+        assert_eq!([program, ctl], ["blx", "ctl"]);
+        command.arg("ctl").arg("--socket").arg(&socket).args(words);
+        command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
+        let output = command.output().expect("it runs");
+        (output.status.code().expect("no signal"), said(&output))
+    };
+    let page = Page::read();
+    let commands = page::commands(&page.section("blx ctl"));
+    assert_eq!(commands.len(), 5);
+    for Command { words, comment } in commands {
+        let (code, text) = run(&words);
+        assert_eq!(code, 0, "{words:?}: {text}");
+        match words.get(2).map(String::as_str) {
+            None => assert!(text.contains("1. request (single)"), "{text}"),
+            Some("request") => {
+                assert!(text.contains("✅ requested laptop-001"), "{text}");
+                let (code, why) = run(&words);
+                assert_eq!(code, 1, "{why}");
+                assert!(why.contains("laptop-001 is not available"), "{why}");
+                assert!(comment.contains("0: done; 1: refused"), "{comment}");
+            }
+            Some("release") => assert!(text.contains("✅ released laptop-001"), "{text}"),
+            Some("status") => assert!(text.contains("A-OK"), "{text}"),
+            Some("--json") => {
+                let others = comment
+                    .strip_prefix("or ")
+                    .and_then(|rest| rest.split(';').next());
+                for other in others.expect("others").split(", ") {
+                    let words = [&words[..3], &[other.to_owned()]].concat();
+                    let (code, text) = run(&words);
+                    assert_eq!(code, 0, "{words:?}: {text}");
+                    for line in text.lines() {
+                        serde_json::from_str::<Value>(line).expect("an object");
+                    }
+                }
+            }
+            Some(other) => panic!("{other} is new on the page"),
+        }
+    }
+    node.enter(&["10"]);
+    assert_eq!(node.code(), 0);
+}
+
+#[test]
+fn a_new_card_gets_chain_and_key_by_the_commands_of_the_page() {
+    let page = Page::read();
+    let spans = page.spans();
+    for command in ["blx backup FILE", "blx restore FILE"] {
+        assert!(spans.contains(&command), "{command}");
+    }
+    let (old, new) = (Home::new(), Home::new());
+    let mut node = old.node().start();
+    node.request("laptop-001");
+    let before = node.status();
+    node.enter(&["10"]);
+    assert_eq!(node.code(), 0);
+    // Without a word about the place it is that of a node on port 6000.
+    fs::rename(old.data(node.port), old.data(6000)).expect("it is there");
+    let file = old.path().join("copy");
+    for (command, home) in [("backup", &old), ("restore", &new)] {
+        let mut blx = runner::blx();
+        blx.arg(command).arg(&file).env("HOME", home.path());
+        let output = blx.output().expect("it runs");
+        assert!(output.status.success(), "{}", said(&output));
+    }
+    fs::rename(new.data(6000), new.data(node.port)).expect("it is there");
+    let mut node = new.node().port(node.port).start();
+    let after = node.status();
+    assert_eq!((after.ledger(), &after.key), (before.ledger(), &before.key));
+}
