@@ -8,7 +8,7 @@
 
 use std::env;
 use std::io::{self, ErrorKind, Read, Write};
-use std::net::{SocketAddr, ToSocketAddrs};
+use std::net::{IpAddr, Ipv4Addr, Ipv6Addr, SocketAddr, ToSocketAddrs};
 use std::os::fd::{AsFd, BorrowedFd};
 use std::path::Path;
 use std::process::{Child, ChildStdout, Command, Stdio};
@@ -132,7 +132,7 @@ fn addresses(text: &[u8]) -> Vec<SocketAddr> {
 
 /// What the child does: prints the addresses of `host`. Whether it found any.
 pub fn child(host: &str, port: u16) -> bool {
-    let Ok(found) = (host, port).to_socket_addrs() else {
+    let Ok(found) = look_up(host, port) else {
         return false;
     };
     let mut output = io::stdout().lock();
@@ -143,6 +143,17 @@ pub fn child(host: &str, port: u16) -> bool {
         }
     }
     output.flush().is_ok()
+}
+
+/// Asks the system's resolver, but for the name of this machine: a system without `/etc/hosts` does
+/// not know that, and whoever it asks is not to be believed (RFC 6761, section 6.3).
+fn look_up(host: &str, port: u16) -> io::Result<Vec<SocketAddr>> {
+    let name = host.strip_suffix('.').unwrap_or(host);
+    if name.eq_ignore_ascii_case("localhost") {
+        let both: [IpAddr; 2] = [Ipv4Addr::LOCALHOST.into(), Ipv6Addr::LOCALHOST.into()];
+        return Ok(both.map(|ip| SocketAddr::new(ip, port)).to_vec());
+    }
+    Ok((host, port).to_socket_addrs()?.collect())
 }
 
 #[cfg(test)]
@@ -175,6 +186,14 @@ pub(super) mod tests {
         ));
         let expected = ["127.0.0.1:7", "[::1]:7"].map(|text| text.parse().expect("an address"));
         assert_eq!(found, expected);
+    }
+
+    #[test]
+    fn this_machine_has_its_name_whatever_the_system_knows() {
+        let expected = ["127.0.0.1:7", "[::1]:7"].map(|text| text.parse().expect("an address"));
+        for name in ["localhost", "LocalHost", "localhost."] {
+            assert_eq!(look_up(name, 7).expect("found"), expected);
+        }
     }
 
     #[test]
