@@ -29,6 +29,7 @@ fn shown(words: &[&str]) -> Shown {
             By(".ci/run", "cargo install --locked --path . --root ")
         }
         ["cargo", "doc", "--open"] => By(".ci/run", "cargo doc "),
+        ["cross/package.sh"] => By("cross/test-package.sh", "$(cross/package.sh "),
         ["cross/package.sh", "arm64"] => By("tests/nightly", "cross/test-package.sh \"$arch\""),
         ["sudo", "apt", "install", package] => {
             assert_eq!(*package, format!("./{}", package_name()));
