@@ -1,7 +1,7 @@
 //! The rules of the house, which the crate's documentation gives: who may import whom, what a room
 //! may not name, and how long files and functions may get.
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -151,6 +151,86 @@ fn rooms_import_only_what_they_may() {
         }
     }
     assert!(seen > 40, "imports are found at all");
+}
+
+/// The files of the same room that a file names: `super::file` and `crate::room::file`.
+fn neighbours(source: &Source, files: &BTreeSet<String>) -> BTreeSet<String> {
+    let prefixes = ["super::".to_owned(), format!("crate::{}::", source.room)];
+    let lines = source.code.lines().filter(|line| !is_comment(line));
+    let mut found = BTreeSet::new();
+    for line in lines {
+        for (at, prefix) in prefixes
+            .iter()
+            .flat_map(|prefix| line.match_indices(&**prefix))
+        {
+            let rest = &line[at + prefix.len()..];
+            let shown = source.path.display();
+            assert!(!rest.starts_with('{'), "{shown}: one file a line");
+            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
+            let name = &rest[..end.unwrap_or(rest.len())];
+            if files.contains(name) {
+                found.insert(name.to_owned());
+            }
+        }
+    }
+    found
+}
+
+/// The files that stand in a circle, or name one that does; each of `imports` is a file and what it
+/// names.
+fn circle(imports: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
+    let mut free: BTreeSet<&String> = BTreeSet::new();
+    // Whatever names only files without a circle has none.
+    while let Some((file, _)) = imports
+        .iter()
+        .find(|(file, names)| !free.contains(file) && names.iter().all(|name| free.contains(name)))
+    {
+        free.insert(file);
+    }
+    let tied = imports.iter().filter(|(file, _)| !free.contains(file));
+    let tied: Vec<String> = tied.map(|(file, _)| file.clone()).collect();
+    (!tied.is_empty()).then_some(tied)
+}
+
+#[test]
+fn no_file_of_these_rooms_stands_in_a_circle() {
+    for room in ["ledger", "wire", "store"] {
+        let sources = sources();
+        let sources = sources.iter().filter(|source| source.room == room);
+        let stem = |source: &Source| {
+            let stem = source.path.file_stem().expect("a name");
+            stem.to_str().expect("UTF-8").to_owned()
+        };
+        let sources: Vec<(String, &Source)> = sources
+            .map(|source| (stem(source), source))
+            .filter(|(name, _)| name != "mod")
+            .collect();
+        let files: BTreeSet<String> = sources.iter().map(|(name, _)| name.clone()).collect();
+        assert!(files.len() > 8, "{files:?}");
+        let imports: BTreeMap<String, BTreeSet<String>> = sources
+            .iter()
+            .map(|(name, source)| (name.clone(), neighbours(source, &files)))
+            .collect();
+        let tied = circle(&imports);
+        assert_eq!(tied, None, "of {room}: {imports:#?}");
+    }
+}
+
+#[test]
+fn a_circle_is_found() {
+    let names = |list: &[&str]| -> BTreeSet<String> {
+        list.iter().map(|name| (*name).to_owned()).collect()
+    };
+    let mut imports = BTreeMap::from([
+        ("a".to_owned(), names(&["b"])),
+        ("b".to_owned(), names(&["c"])),
+        ("c".to_owned(), names(&[])),
+        ("d".to_owned(), names(&["a"])),
+    ]);
+    assert_eq!(circle(&imports), None);
+    imports.insert("c".to_owned(), names(&["a"]));
+    let tied = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
+    assert_eq!(circle(&imports), Some(tied));
 }
 
 #[test]

@@ -1,7 +1,7 @@
 //! Numbers at the edges of what 64 bits, a double and JSON hold, in every place where a peer can
 //! say one. Shared by the tests of the simulator and of the real program.
 
-use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction, Work, canonical};
+use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction, Work};
 use blx::wire::{MessageKind, text};
 
 /// As JSON spells them.
@@ -216,6 +216,6 @@ pub fn edge_block(tip: &Block, item: &str, edge: Edge) -> Block {
             block.transactions = vec![stranger().sign(Kind::Request, item.into(), time)];
         }
     }
-    block.hash = canonical::block_hash(&block);
+    block.hash = block.content_hash();
     block
 }

@@ -9,7 +9,8 @@ use std::ops::ControlFlow;
 use blx::ledger::canonical::{self, Sink};
 use blx::ledger::{Block, Changes, Hash, Items, Transaction, Uid, Verifier};
 use blx::wire::{
-    BlockError, Frame, FrameError, LineError, Message, MessageKind, Reader, document, message, text,
+    BlockError, Frame, FrameError, LineError, Message, MessageKind, Reader, document, message,
+    read_block, text,
 };
 use serde_json::Value;
 
@@ -35,7 +36,7 @@ fn written(write: impl FnOnce(&mut Vec<u8>)) -> String {
 }
 
 fn block(text: &str) -> Block {
-    message::block(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"))
+    read_block(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"))
 }
 
 #[test]
@@ -46,14 +47,14 @@ fn blocks_come_out_as_they_went_in() {
     for case in &cases {
         let block = block(field(case, "wire"));
         assert_eq!(written(|out| text::block(out, &block)), field(case, "wire"));
-        let canonical = written(|out| canonical::block(out, &block));
+        let canonical = written(|out| block.put(out));
         assert_eq!(canonical, field(case, "canonical"));
         assert_eq!(block.hash.to_string(), field(case, "hash"));
         assert_eq!(block.check_alone(2), Ok(()));
         let signed = case["transactions"].as_array().unwrap();
         assert_eq!(signed.len(), block.transactions.len());
         for (transaction, case) in block.transactions.iter().zip(signed) {
-            let canonical = written(|out| canonical::transaction(out, transaction));
+            let canonical = written(|out| transaction.put(out));
             let expected = case
                 .as_object()
                 .unwrap()
@@ -151,7 +152,7 @@ fn verdicts_are_as_listed() {
         let expected = case["this_node_accepts"].get() == "true";
         let blocks: Vec<_> = spelled(case["chain"])
             .iter()
-            .map(|text| message::block(text.as_bytes()))
+            .map(|text| read_block(text.as_bytes()))
             .collect();
         let verdict = accepts(&blocks);
         assert_eq!(verdict.is_ok(), expected, "{}: {verdict:?}", case["name"]);
@@ -314,7 +315,7 @@ fn a_session_is_understood_and_said_again() {
         let mut blocks = Vec::new();
         for piece in frames(format!("{line}\n").as_bytes(), || 10) {
             match piece {
-                Piece::Element(text) => blocks.push(message::block(&text).unwrap()),
+                Piece::Element(text) => blocks.push(read_block(&text).unwrap()),
                 Piece::Message(text) | Piece::End(text) => {
                     let envelope = message::read(&text).unwrap();
                     assert!(matches!(envelope.sender, Some(6000 | 6001)));
@@ -389,7 +390,7 @@ fn survive(broken: &[u8], chop: usize) -> [usize; 3] {
                 Err(LineError::Shape(_)) => 1,
                 Ok(_) => 2,
             },
-            Piece::Element(text) => match message::block(text) {
+            Piece::Element(text) => match read_block(text) {
                 Err(BlockError::NotJson) => 0,
                 Err(BlockError::Shape(_)) => 1,
                 Err(BlockError::Rule(_)) | Ok(_) => 2,

@@ -2,42 +2,11 @@
 
 use core::fmt;
 
-use super::canonical;
+use super::canonical::{Digester, Sink, hex, number};
 use super::choice::Tip;
+use super::hash::Hash;
 use super::timestamp::Timestamp;
 use super::transaction::{Transaction, Uid};
-use super::work;
-
-/// A SHA-256 digest. Shown as 64 lower-case hexadecimal digits.
-#[derive(Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct Hash([u8; 32]);
-
-impl Hash {
-    /// What block 0 names as the block before it.
-    pub const ZERO: Hash = Hash([0; 32]);
-
-    /// A digest from its bytes.
-    pub const fn new(bytes: [u8; 32]) -> Hash {
-        Hash(bytes)
-    }
-
-    /// The digest's bytes.
-    pub fn as_bytes(&self) -> &[u8; 32] {
-        &self.0
-    }
-}
-
-impl fmt::Display for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
-    }
-}
-
-impl fmt::Debug for Hash {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Display::fmt(self, f)
-    }
-}
 
 /// A block as it travels.
 #[derive(Clone, Debug, PartialEq)]
@@ -67,7 +36,7 @@ impl Block {
             timestamp,
             hash: Hash::ZERO,
         };
-        block.hash = canonical::block_hash(&block);
+        block.hash = block.content_hash();
         block
     }
 
@@ -83,13 +52,50 @@ impl Block {
         }
     }
 
+    /// Puts the text whose hash names it.
+    pub fn put(&self, sink: &mut impl Sink) {
+        self.put_before_nonce(sink);
+        number(sink, self.nonce);
+        self.put_after_nonce(sink);
+    }
+
+    /// The part of its text in front of the nonce, which proof of work keeps.
+    pub fn put_before_nonce(&self, sink: &mut impl Sink) {
+        sink.put(b"{\"index\": ");
+        number(sink, self.index);
+        sink.put(b", \"nonce\": ");
+    }
+
+    /// The part of its text behind the nonce, which proof of work keeps.
+    pub fn put_after_nonce(&self, sink: &mut impl Sink) {
+        sink.put(b", \"prev_hash\": \"");
+        hex(sink, self.prev_hash.as_bytes());
+        sink.put(b"\", \"timestamp\": ");
+        sink.put(self.timestamp.text().as_bytes());
+        sink.put(b", \"transactions\": [");
+        for (position, transaction) in self.transactions.iter().enumerate() {
+            if position > 0 {
+                sink.put(b", ");
+            }
+            transaction.put(sink);
+        }
+        sink.put(b"]}");
+    }
+
+    /// The SHA-256 of its text: what its `hash` must be.
+    pub fn content_hash(&self) -> Hash {
+        let mut text = Digester::default();
+        self.put(&mut text);
+        Hash::new(text.finish())
+    }
+
     /// Checks what can be told without its chain: the hash, and proof of work at `difficulty`
     /// leading hexadecimal zeros.
     pub fn check_alone(&self, difficulty: u8) -> Result<(), RuleError> {
-        if self.index > 0 && !work::meets(&self.hash, difficulty) {
+        if self.index > 0 && !self.hash.meets(difficulty) {
             return Err(RuleError::NoWork { difficulty });
         }
-        if canonical::block_hash(self) != self.hash {
+        if self.content_hash() != self.hash {
             return Err(RuleError::WrongHash);
         }
         Ok(())

@@ -1,11 +1,9 @@
-//! The text that is hashed and signed (PROTOCOL.md section 2), produced in pieces: no block is
-//! ever held as text to be hashed.
+//! The pieces of the text that is hashed and signed (PROTOCOL.md section 2), and where they go: no
+//! block is ever held as text to be hashed.
 
 use sha2::{Digest, Sha256};
 
-use super::block::{Block, Hash};
 use super::tally;
-use super::transaction::Transaction;
 
 /// Takes text piece by piece.
 pub trait Sink {
@@ -132,56 +130,6 @@ fn escape_unit(sink: &mut impl Sink, unit: u32) {
     let [_, _, high, low] = unit.to_be_bytes();
     sink.put(b"\\u");
     hex(sink, &[high, low]);
-}
-
-/// Puts the text that a transaction's author signs.
-pub fn transaction(sink: &mut impl Sink, transaction: &Transaction) {
-    sink.put(b"{\"requester\": \"");
-    hex(sink, transaction.requester.as_bytes());
-    sink.put(b"\", \"timestamp\": ");
-    sink.put(transaction.timestamp.text().as_bytes());
-    sink.put(b", \"type\": ");
-    number(sink, u64::from(transaction.kind.code()));
-    sink.put(b", \"uid\": ");
-    string(sink, transaction.uid.as_wtf8());
-    sink.put(b"}");
-}
-
-/// Puts the text whose hash names a block.
-pub fn block(sink: &mut impl Sink, block: &Block) {
-    block_before_nonce(sink, block);
-    number(sink, block.nonce);
-    block_after_nonce(sink, block);
-}
-
-/// The part of a block's text in front of the nonce, which proof of work keeps.
-pub fn block_before_nonce(sink: &mut impl Sink, block: &Block) {
-    sink.put(b"{\"index\": ");
-    number(sink, block.index);
-    sink.put(b", \"nonce\": ");
-}
-
-/// The part of a block's text behind the nonce, which proof of work keeps.
-pub fn block_after_nonce(sink: &mut impl Sink, block: &Block) {
-    sink.put(b", \"prev_hash\": \"");
-    hex(sink, block.prev_hash.as_bytes());
-    sink.put(b"\", \"timestamp\": ");
-    sink.put(block.timestamp.text().as_bytes());
-    sink.put(b", \"transactions\": [");
-    for (position, transaction) in block.transactions.iter().enumerate() {
-        if position > 0 {
-            sink.put(b", ");
-        }
-        self::transaction(sink, transaction);
-    }
-    sink.put(b"]}");
-}
-
-/// The SHA-256 of a block's text: what its `hash` must be.
-pub fn block_hash(block: &Block) -> Hash {
-    let mut text = Digester::default();
-    self::block(&mut text, block);
-    Hash::new(text.finish())
 }
 
 #[cfg(test)]

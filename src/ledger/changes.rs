@@ -5,8 +5,8 @@ use std::collections::BTreeMap;
 use serde::{Deserialize, Serialize};
 
 use super::block::{Block, RuleError};
-use super::items::{ItemState, Items};
-use super::table::{ItemKey, Table};
+use super::items::Items;
+use super::table::{ItemKey, ItemState, Table};
 use super::tally;
 use super::transaction::{Kind, Transaction, Uid};
 
@@ -244,6 +244,19 @@ fn allows(reserved: bool, transaction: &Transaction) -> Result<(), RuleError> {
         Kind::Request if reserved => Err(RuleError::NotAvailable(transaction.uid.clone())),
         Kind::Release if !reserved => Err(RuleError::NotReserved(transaction.uid.clone())),
         Kind::Request | Kind::Release => Ok(()),
+    }
+}
+
+impl Items {
+    /// Makes the changes part of the table. No more memory is needed for it than both have now:
+    /// the changes give theirs back as they go over.
+    pub fn commit(&mut self, changes: Changes) {
+        if changes.is_from_nothing() {
+            self.clear();
+        }
+        for (key, state) in changes.into_rows() {
+            self.put(key, state);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! Which of two valid chains wins. Every place that has to choose asks here.
 
-use super::block::Hash;
+use super::hash::Hash;
 
 /// A chain's end: all that fork choice looks at.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

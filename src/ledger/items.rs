@@ -1,17 +1,7 @@
 //! Who holds what: the item table.
 
-use super::changes::Changes;
-use super::table::{ItemKey, Table};
+use super::table::{ItemKey, ItemState, Table};
 use super::transaction::Uid;
-
-/// What the chain says of an item it has seen.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct ItemState {
-    /// Requested and not released since.
-    pub reserved: bool,
-    /// The height of the last block that changed it.
-    pub since: u64,
-}
 
 /// Every item in the chain. Costs at most 64 bytes for each, however long its name is.
 #[derive(Debug)]
@@ -63,7 +53,7 @@ impl Items {
         self.states.count() - self.reserved
     }
 
-    /// From now on [`Changes::apply_block`] refuses a new item where so many are there. What is there
+    /// From now on [`Changes::apply_block`](super::Changes::apply_block) refuses a new item where so many are there. What is there
     /// already stays, and stays of use. Without this there is no limit.
     pub fn set_max(&mut self, max: usize) {
         self.max = max;
@@ -85,7 +75,8 @@ impl Items {
         self.put(key, Some(state));
     }
 
-    fn put(&mut self, key: ItemKey, state: Option<ItemState>) {
+    /// Gives an item this state, or takes it out.
+    pub(super) fn put(&mut self, key: ItemKey, state: Option<ItemState>) {
         let now = state.is_some_and(|state| state.reserved);
         let before = match state {
             Some(_) => self.states.insert(key, state),
@@ -95,14 +86,8 @@ impl Items {
         self.reserved = self.reserved + usize::from(now) - usize::from(before);
     }
 
-    /// Makes the changes part of the table. No more memory is needed for it than both have now:
-    /// the changes give theirs back as they go over.
-    pub fn commit(&mut self, changes: Changes) {
-        if changes.is_from_nothing() {
-            (self.states, self.reserved) = (Table::default(), 0);
-        }
-        for (key, state) in changes.into_rows() {
-            self.put(key, state);
-        }
+    /// Forgets all of them.
+    pub(super) fn clear(&mut self) {
+        (self.states, self.reserved) = (Table::default(), 0);
     }
 }

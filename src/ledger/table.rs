@@ -10,7 +10,6 @@ use core::fmt;
 
 use sha2::{Digest, Sha256};
 
-use super::items::ItemState;
 use super::transaction::Uid;
 
 /// Rows in a piece. More make looking up and adding slower, fewer add to what a piece costs beside
@@ -28,6 +27,15 @@ const DIGEST: usize = INLINE_MAX - PREFIX;
 
 /// Stands where a short name has its length.
 const LONG: u8 = u8::MAX;
+
+/// What the chain says of an item it has seen.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct ItemState {
+    /// Requested and not released since.
+    pub reserved: bool,
+    /// The height of the last block that changed it.
+    pub since: u64,
+}
 
 /// What an item is called in a table, in 31 bytes. A name of at most 30 bytes stands for itself;
 /// of a longer one its first 14 bytes and half of its SHA-256. Ordered as names are, but for long

@@ -5,7 +5,7 @@ use core::fmt;
 use p256::ecdsa::signature::Signer;
 use p256::elliptic_curve::sec1::ToSec1Point;
 
-use super::canonical;
+use super::canonical::{Digester, Sink, hex, number, string};
 use super::tally;
 use super::timestamp::Timestamp;
 
@@ -222,10 +222,23 @@ pub struct Transaction {
 }
 
 impl Transaction {
+    /// Puts the text that its author signs.
+    pub fn put(&self, sink: &mut impl Sink) {
+        sink.put(b"{\"requester\": \"");
+        hex(sink, self.requester.as_bytes());
+        sink.put(b"\", \"timestamp\": ");
+        sink.put(self.timestamp.text().as_bytes());
+        sink.put(b", \"type\": ");
+        number(sink, u64::from(self.kind.code()));
+        sink.put(b", \"uid\": ");
+        string(sink, self.uid.as_wtf8());
+        sink.put(b"}");
+    }
+
     /// What tells it from every other one.
     pub fn id(&self) -> TransactionId {
-        let mut text = canonical::Digester::default();
-        canonical::transaction(&mut text, self);
+        let mut text = Digester::default();
+        self.put(&mut text);
         let digest = text.finish();
         TransactionId(*digest.first_chunk().expect("32 bytes begin with 16"))
     }
@@ -289,7 +302,7 @@ impl Identity {
             signature: Signature([0; 64]),
         };
         let mut text = Vec::new();
-        canonical::transaction(&mut text, &transaction);
+        transaction.put(&mut text);
         let signature: p256::ecdsa::Signature = self.key.sign(&text);
         transaction.signature = Signature(signature.to_bytes().into());
         transaction

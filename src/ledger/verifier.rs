@@ -3,7 +3,6 @@
 use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use sha2::{Digest, Sha256};
 
-use super::canonical;
 use super::tally;
 use super::transaction::{PublicKey, Transaction};
 use crate::limits;
@@ -33,7 +32,7 @@ impl Verifier {
     /// Whether the transaction's signature is its requester's.
     pub fn verify(&mut self, transaction: &Transaction) -> bool {
         self.text.clear();
-        canonical::transaction(&mut self.text, transaction);
+        transaction.put(&mut self.text);
         let place = self.place(transaction);
         if let Some((place, digest)) = place
             && self.good[place] == digest

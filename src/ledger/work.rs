@@ -1,17 +1,9 @@
 //! Proof of work, in slices: whoever drives it decides how long a slice may take.
 
-use super::block::{Block, Hash};
+use super::block::Block;
 use super::canonical::{self, Digester, Sink};
+use super::hash::Hash;
 use crate::limits;
-
-/// Whether a hash begins with `difficulty` hexadecimal zeros.
-pub fn meets(hash: &Hash, difficulty: u8) -> bool {
-    let digits = hash
-        .as_bytes()
-        .iter()
-        .flat_map(|byte| [byte >> 4, byte & 15]);
-    digits.take(usize::from(difficulty)).all(|digit| digit == 0)
-}
 
 /// The search for a block's nonce.
 pub struct Work {
@@ -25,8 +17,8 @@ impl Work {
     /// Starts the search for `block`, whose nonce and hash are still to be found.
     pub fn new(block: Block, difficulty: u8) -> Work {
         let (mut before, mut after) = (Vec::new(), Vec::new());
-        canonical::block_before_nonce(&mut before, &block);
-        canonical::block_after_nonce(&mut after, &block);
+        block.put_before_nonce(&mut before);
+        block.put_after_nonce(&mut after);
         Work {
             block,
             before,
@@ -48,7 +40,7 @@ impl Work {
             canonical::number(&mut text, self.block.nonce);
             text.put(&self.after);
             let hash = Hash::new(text.finish());
-            if meets(&hash, self.difficulty) {
+            if hash.meets(self.difficulty) {
                 self.block.hash = hash;
                 return true;
             }
@@ -85,15 +77,5 @@ mod tests {
         while !sliced.step(10) {}
         assert_eq!(whole.block(), sliced.block());
         assert_eq!(sliced.into_block().check_alone(3), Ok(()));
-    }
-
-    #[test]
-    fn difficulty_counts_hexadecimal_digits() {
-        let mut bytes = [0xff; 32];
-        bytes[0] = 0;
-        bytes[1] = 0x0f;
-        assert!(meets(&Hash::new(bytes), 3));
-        assert!(!meets(&Hash::new(bytes), 4));
-        assert!(meets(&Hash::ZERO, 64));
     }
 }

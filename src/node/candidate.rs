@@ -14,9 +14,10 @@ use super::{Millis, Node};
 use crate::ledger::{Block, Hash, RuleError, Timestamp, Work};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError};
-use crate::store::log::{AppendError, Log};
+use crate::store::log::Log;
 use crate::store::repair::Mended;
-use crate::wire::message::InvalidBlock;
+use crate::store::state::AppendError;
+use crate::wire::InvalidBlock;
 use crate::wire::text;
 
 /// A chain that is being looked at.

@@ -8,11 +8,12 @@ use super::{Millis, Node};
 use crate::ledger::{Block, Changes, RuleError, Tip};
 use crate::limits;
 use crate::store::disk::Disk;
-use crate::store::log::AppendError;
+use crate::store::state::AppendError;
 use crate::wire::extension::{Greeting, Locator};
 use crate::wire::frame::{Frame, FrameError};
-use crate::wire::message::{self, BlockError, Envelope, InvalidBlock, LineError, Message};
+use crate::wire::message;
 use crate::wire::write::Intent;
+use crate::wire::{BlockError, Envelope, InvalidBlock, LineError, Message, read_block};
 
 /// A frame, understood.
 enum Heard {
@@ -44,7 +45,7 @@ impl<D: Disk> Node<D> {
             }
             Some(Ok(Frame::ChainElement(text))) => {
                 self.read_bytes += text.len();
-                Heard::ChainBlock(message::block(text))
+                Heard::ChainBlock(read_block(text))
             }
             Some(Ok(Frame::ChainEnd(text))) => Heard::ChainEnd(message::read(text)),
             Some(Ok(Frame::ChainBroken)) => Heard::ChainBroken,

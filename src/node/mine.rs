@@ -12,7 +12,7 @@ use super::{Millis, Node};
 use crate::ledger::{Block, Changes, Kind, PublicKey, RuleError, Transaction, Uid, Work};
 use crate::limits;
 use crate::store::disk::Disk;
-use crate::store::log::AppendError;
+use crate::store::state::AppendError;
 use crate::wire::text;
 use crate::wire::write::Intent;
 

@@ -8,8 +8,8 @@ use super::{Millis, Node};
 use crate::ledger::{Block, Hash, Timestamp};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError};
-use crate::store::log::Verified;
 use crate::store::recover::Opening;
+use crate::store::state::Verified;
 
 /// The state of that work.
 pub struct Monitor {

@@ -8,8 +8,8 @@ use super::{Millis, Node};
 use crate::ledger::{Block, RuleError};
 use crate::limits;
 use crate::store::disk::Disk;
-use crate::wire::message::{BlockError, InvalidBlock, Message};
 use crate::wire::write::Intent;
+use crate::wire::{BlockError, InvalidBlock, Message};
 
 /// What a user is told of such a node, behind its name.
 pub const WHAT: &str = "is a desktop node of release 0.0.2 or newer: its chain has credits, \

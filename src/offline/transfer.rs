@@ -14,9 +14,10 @@ use crate::limits;
 use crate::shell::reason;
 use crate::store::disk::{Disk, DiskError, File};
 use crate::store::fallen::Saved;
-use crate::store::log::{AppendError, Log};
+use crate::store::log::Log;
 use crate::store::record::{self, StoredBlock};
 use crate::store::recover::Ending;
+use crate::store::state::AppendError;
 use crate::wire::text;
 
 /// Anyone who may see the file may see the chain, which every peer is told anyway.

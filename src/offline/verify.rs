@@ -15,7 +15,7 @@ use crate::store::log::Log;
 use crate::store::record::{self, Header};
 use crate::store::recover::{Ending, OpenError};
 use crate::wire::document;
-use crate::wire::message::{BlockError, InvalidBlock};
+use crate::wire::{BlockError, InvalidBlock};
 
 /// What a chain is found to be.
 #[derive(Debug, PartialEq)]

@@ -12,8 +12,10 @@
 use serde::{Deserialize, Serialize};
 
 use super::disk::{Disk, DiskError, File};
-use super::log::{Log, Mark, State, Verified};
+use super::log::Log;
+use super::mark::Mark;
 use super::record::{self, Body, CHECK_BYTES, HEADER_BYTES};
+use super::state::{State, Verified};
 use super::window::{Found, Window};
 use crate::ledger::{Hash, ItemKey, ItemState, PublicKey, Tip};
 use crate::limits;

@@ -5,25 +5,11 @@
 //! one or the other, whole.
 
 use super::disk::{Disk, DiskError, File};
-use super::keys::KeyTable;
-use super::log::{Log, Mark, mark};
+use super::log::Log;
+use super::mark::mark;
 use super::record::{self, BlockBody, Body, HEADER_BYTES, too_long};
+use super::unfinished::Compaction;
 use crate::limits;
-
-/// A file that is being written without its garbage.
-#[derive(Default)]
-pub(super) struct Compaction {
-    /// The next block to copy.
-    next: u64,
-    keys: KeyTable,
-    marks: Vec<Mark>,
-    end: u64,
-    check: u32,
-    /// What the first record's check begins with.
-    first_check: u32,
-    /// The end of what was synced.
-    synced: u64,
-}
 
 impl<D: Disk> Log<D> {
     /// Whether so much of the file is garbage that writing it anew is worth the wear.

@@ -12,7 +12,8 @@
 use super::branch::Fallen;
 use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
-use super::log::{Log, Mark};
+use super::log::Log;
+use super::mark::Mark;
 use super::record::{
     self, BlockBody, Body, CHECK_BYTES, HEADER_BYTES, Header, StoredBlock, too_long,
 };

@@ -1,7 +1,8 @@
 //! The chain file: append-only, every block durable before anybody hears of it.
 //!
 //! `record` is one record as bytes, `window` reads them, `mark` says where they are, `log` appends
-//! and reads back, `branch` takes another chain within `bounds`, `recover` opens the file whatever
+//! and reads back, by the `state` it holds and what it has `unfinished`; `branch` is another chain
+//! within `bounds`, `reorg` takes it in the place of ours, `recover` opens the file whatever
 //! happened to it, `repair` fills its holes; `checkpoint` makes that fast, `compact` keeps the file
 //! small, and `fallen` saves what an alarming switch took out. `book` and `waiting` are what a node
 //! remembers over a restart beside the chain; small files like these are `sealed`. `events` is what
@@ -22,8 +23,11 @@ mod mark;
 mod opening;
 pub mod record;
 pub mod recover;
+mod reorg;
 pub mod repair;
 mod sealed;
+pub mod state;
+mod unfinished;
 pub mod waiting;
 pub mod window;
 

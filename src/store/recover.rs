@@ -22,10 +22,12 @@
 use super::branch::Branch;
 use super::checkpoint;
 use super::disk::{Disk, DiskError, File};
-use super::log::{AppendError, Log, Mark, Place, State, mark};
+use super::log::Log;
+use super::mark::{Mark, Place, mark};
 use super::opening::Stop;
 pub use super::opening::{Ending, OpenError, Opening, WAY_OUT};
 use super::record::{self, Body, CHECK_BYTES, HEADER_BYTES, Header, StoredBlock, too_long};
+use super::state::{AppendError, State};
 use super::window::{Found, Window};
 use crate::ledger::{Block, Changes, Hash, Timestamp};
 

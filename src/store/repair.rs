@@ -12,30 +12,14 @@
 //! the blocks, is given up in the end: copied into a file beside and cut.
 
 use super::disk::{Disk, DiskError, File};
-use super::keys::KeyTable;
-use super::log::{AppendError, Log, Place, State, tip_of};
+use super::log::Log;
+use super::mark::{Place, tip_of};
+use super::opening::{Ending, Opening};
 use super::record::{BlockBody, Body, HEADER_BYTES};
-use super::recover::{Ending, Opening};
+use super::state::{AppendError, State};
+use super::unfinished::{Filling, Gap};
 use super::window::Found;
-use crate::ledger::{Block, Changes, Hash, Tip};
-
-/// A hole in the chain file: from the end of what is sound in front of it to the next sound record.
-pub(super) struct Gap {
-    /// The offset of the first sound record behind it.
-    next: u64,
-    /// The length of the chain with what is behind it.
-    length: u64,
-    filling: Option<Filling>,
-}
-
-/// The blocks of a hole as far as somebody has told them, in memory only.
-struct Filling {
-    bytes: Vec<u8>,
-    tip: Tip,
-    check: u32,
-    keys: KeyTable,
-    changes: Changes,
-}
+use crate::ledger::{Block, Changes, Hash};
 
 /// What became of a block that might fill a hole.
 #[derive(Debug, PartialEq, Eq)]

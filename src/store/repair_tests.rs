@@ -3,10 +3,11 @@
 use super::disk::File;
 use super::disk::memory::MemoryDisk;
 use super::keys::KeyTable;
-use super::log::{AppendError, Log};
+use super::log::Log;
 use super::record::{self, BlockBody, Body, HEADER_BYTES, VERSION_FIRST};
 use super::recover::Ending;
 use super::repair::Mended;
+use super::state::AppendError;
 use super::tests::{NOW, check, open, stage, tip, toggle};
 use super::upkeep_tests::grown;
 use super::window::Found;

@@ -5,8 +5,9 @@ use std::collections::BTreeMap;
 use super::bounds::Bounds;
 use super::disk::memory::MemoryDisk;
 use super::disk::{Disk, File};
-use super::log::{AppendError, Log};
+use super::log::Log;
 use super::recover::Ending;
+use super::state::AppendError;
 use crate::ledger::{Block, Hash, Identity, Kind, Timestamp, Uid, Work};
 
 pub(super) const NOW: Timestamp = Timestamp::Integer(1_000);

@@ -2,8 +2,9 @@
 
 use super::disk::memory::MemoryDisk;
 use super::disk::{Disk, File};
-use super::log::{Log, Verified};
+use super::log::Log;
 use super::recover::Ending;
+use super::state::Verified;
 use super::tests::{check, open, stage, tip, toggle};
 
 /// A chain of several authors with a switch in it.

@@ -1,14 +1,59 @@
 //! Blocks and transactions out of their JSON: types first, then values. What only a ledger with
 //! credits has is looked for before either, since all else is judged by rules that are not its own.
 
+use core::fmt;
+
 use serde_json::value::RawValue;
 
-use super::json;
-use super::message::{InvalidBlock, Shape, digest, hex, number, string, whole_number};
+use super::json::{self, TextError, digest, hex, whole_number};
+use super::shape::{Shape, number, string};
 use super::text;
 use crate::ledger::transaction::Kind;
 use crate::ledger::{Block, PublicKey, RuleError, Signature, Timestamp, Transaction, Uid};
 use crate::limits;
+
+/// A block that no valid chain holds, wherever it stands.
+#[derive(Clone, Debug, PartialEq)]
+pub struct InvalidBlock {
+    /// Its index, where that can be read.
+    pub index: Option<u64>,
+    /// What is wrong with it: a field's value, or its length.
+    pub error: RuleError,
+}
+
+impl fmt::Display for InvalidBlock {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.index {
+            Some(index) => write!(f, "block {index}: {}", self.error),
+            None => write!(f, "a block: {}", self.error),
+        }
+    }
+}
+
+impl core::error::Error for InvalidBlock {}
+
+/// Why the text of a block gives none.
+#[derive(Clone, Debug, PartialEq)]
+pub enum BlockError {
+    /// No JSON: the line it came in is to be skipped.
+    NotJson,
+    /// JSON of the wrong shape, or no UTF-8: the connection is to be closed.
+    Shape(String),
+    /// An invalid block: what it belongs to is to be dropped.
+    Rule(InvalidBlock),
+}
+
+impl fmt::Display for BlockError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            BlockError::NotJson => f.write_str("it is not JSON"),
+            BlockError::Shape(reason) => f.write_str(reason),
+            BlockError::Rule(invalid) => invalid.fmt(f),
+        }
+    }
+}
+
+impl core::error::Error for BlockError {}
 
 /// A field's value as far as the types go; what is impossible about values is noted aside, so
 /// that a wrong type is found whatever the values.
@@ -27,7 +72,20 @@ impl Impossible {
 /// Why a value that was asked for through [`Impossible::unless`] is there.
 const POSSIBLE: &str = "every value that is missing has left its reason";
 
-/// Reads a block.
+/// Reads a block: an element of a chain.
+pub fn read_block(text: &[u8]) -> Result<Block, BlockError> {
+    let value = json::value(text).map_err(|error| match error {
+        TextError::NotJson => BlockError::NotJson,
+        TextError::NotUtf8 => BlockError::Shape("a block is not UTF-8".into()),
+    })?;
+    match block(value) {
+        Ok(Ok(block)) => Ok(block),
+        Ok(Err(invalid)) => Err(BlockError::Rule(invalid)),
+        Err(shape) => Err(BlockError::Shape(shape.within("of a block, ").0)),
+    }
+}
+
+/// Reads a block of any place.
 pub(super) fn block(value: &RawValue) -> Result<Result<Block, InvalidBlock>, Shape> {
     let names = [
         "index",
@@ -248,3 +306,7 @@ fn timestamp(
         "a timestamp is neither a finite double nor an integer of 128 bits",
     ))
 }
+
+#[cfg(test)]
+#[path = "content_tests.rs"]
+pub(super) mod tests;

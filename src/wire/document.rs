@@ -11,8 +11,8 @@ use serde::de::{
 };
 use serde_json::value::RawValue;
 
+use super::content::{self, BlockError, InvalidBlock};
 use super::json::KeyIs;
-use super::message::{self, BlockError, InvalidBlock};
 use crate::ledger::{Block, RuleError};
 use crate::limits::DOCUMENT_BLOCK_TEXT_MAX;
 
@@ -125,7 +125,7 @@ where
             let left = self.left.replace(usize::MAX);
             let (block, last) = match element {
                 Ok(None) => return Ok(()),
-                Ok(Some(text)) => (message::block(text.get().as_bytes()), false),
+                Ok(Some(text)) => (content::read_block(text.get().as_bytes()), false),
                 Err(_) if left == 0 => (Err(TOO_LONG), true),
                 Err(error) => return Err(error),
             };

@@ -6,8 +6,7 @@ use core::net::SocketAddr;
 
 use serde_json::value::RawValue;
 
-use super::json;
-use super::message::{digest, hex, whole_number};
+use super::json::{self, digest, hex, whole_number};
 use crate::ledger::canonical::{self, Sink};
 use crate::ledger::{Hash, Tip, TransactionId};
 use crate::limits;

@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::ledger::tally;
+use crate::ledger::{Hash, tally};
 
 /// Why text is no JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -133,6 +133,33 @@ impl<'de> DeserializeSeed<'de> for KeyIs {
         let key = Text::deserialize(deserializer)?;
         Ok(&*key.0 == self.0.as_bytes())
     }
+}
+
+/// A number without fraction and exponent; `-0` is 0, as it is to desktop nodes.
+pub(super) fn whole_number(number: &str) -> Option<u64> {
+    number.parse::<i128>().ok()?.try_into().ok()
+}
+
+/// A hash from its digits, which are lower-case.
+pub(super) fn digest(text: &[u8]) -> Option<Hash> {
+    if text.iter().any(u8::is_ascii_uppercase) {
+        return None;
+    }
+    let bytes = hex::<32>(text)?;
+    bytes.as_slice().try_into().ok().map(Hash::new)
+}
+
+/// At most `N` bytes from hexadecimal digits in either case.
+pub(super) fn hex<const N: usize>(text: &[u8]) -> Option<heapless::Vec<u8, N>> {
+    let (pairs, odd) = text.as_chunks::<2>();
+    if !odd.is_empty() || pairs.len() > N {
+        return None;
+    }
+    let digit = |byte: u8| char::from(byte).to_digit(16);
+    pairs
+        .iter()
+        .map(|[high, low]| u8::try_from(digit(*high)? << 4 | digit(*low)?).ok())
+        .collect()
 }
 
 #[cfg(test)]

@@ -1,7 +1,7 @@
 //! What desktop nodes would write, byte for byte: keys in their order, `", "` and `": "` between
 //! them, ASCII only (PROTOCOL.md sections 1 and 2).
 
-use super::message::MessageKind;
+use super::kind::MessageKind;
 use crate::ledger::canonical::{Length, Sink, hex, number, string};
 use crate::ledger::{Block, Transaction};
 

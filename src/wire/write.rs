@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use std::rc::Rc;
 
 use super::extension::{Greeting, Locator, Voice, put_life};
-use super::message::MessageKind;
+use super::kind::MessageKind;
 use super::room::Room;
 use super::text;
 use crate::ledger::canonical::{self, Sink};

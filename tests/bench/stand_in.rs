@@ -9,7 +9,7 @@ use blx::ledger::{
 };
 use blx::limits;
 use blx::node::Clock;
-use blx::wire::{MessageKind, message, text};
+use blx::wire::{MessageKind, read_block, text};
 use serde_json::Value;
 
 /// The port of every desktop node that nobody has moved.
@@ -210,5 +210,5 @@ impl Desktop {
 }
 
 fn read(block: &Value) -> Block {
-    message::block(block.to_string().as_bytes()).expect("what is said is a block")
+    read_block(block.to_string().as_bytes()).expect("what is said is a block")
 }

@@ -5,7 +5,7 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction, Work};
-use blx::wire::{MessageKind, message, text};
+use blx::wire::{MessageKind, read_block, text};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use serde::Deserialize;
 use serde_json::value::RawValue;
@@ -286,7 +286,7 @@ pub fn payload(line: &str) -> &str {
 /// The blocks of a `chain_response`.
 pub fn chain_of(line: &str) -> Vec<Block> {
     let chain: Chain<'_> = serde_json::from_str(payload(line)).expect("a chain");
-    let read = |raw: &&RawValue| message::block(raw.get().as_bytes()).expect("a block");
+    let read = |raw: &&RawValue| read_block(raw.get().as_bytes()).expect("a block");
     let blocks: Vec<Block> = chain.chain.iter().map(read).collect();
     assert_eq!(chain.length, blocks.len());
     blocks
@@ -294,7 +294,7 @@ pub fn chain_of(line: &str) -> Vec<Block> {
 
 /// The block of a `new_block`.
 pub fn block_of(line: &str) -> Block {
-    message::block(payload(line).as_bytes()).expect("a block")
+    read_block(payload(line).as_bytes()).expect("a block")
 }
 
 /// Somebody else, with a key.

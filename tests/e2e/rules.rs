@@ -1,6 +1,6 @@
 //! Peers that say what is wrong, and what becomes of them.
 
-use blx::ledger::{Timestamp, canonical};
+use blx::ledger::Timestamp;
 use blx::wire::MessageKind;
 
 use super::harness::{Home, PROMPT};
@@ -174,7 +174,7 @@ fn a_block_without_work_is_refused() {
         // A true hash, but not one that begins with zeros.
         while block.hash.to_string().starts_with("00") {
             block.nonce += 1;
-            block.hash = canonical::block_hash(&block);
+            block.hash = block.content_hash();
         }
         peer.say(&block_message(&block));
         node.expect_log("dropped: block 1: its hash does not begin with 2 zeros");

@@ -1,8 +1,9 @@
 //! The first call that fails, the second, the third: until a history runs to its end.
 
 use blx::store::disk::File;
-use blx::store::log::{AppendError, Log};
+use blx::store::log::Log;
 use blx::store::recover::OpenError;
+use blx::store::state::AppendError;
 
 use super::disk::{Failure, SimDisk};
 use super::full;

@@ -4,8 +4,9 @@
 use std::collections::BTreeMap;
 
 use blx::ledger::{Block, Hash, Identity, ItemKey, Kind, Timestamp, Transaction, Uid, Work};
-use blx::store::log::{AppendError, Log};
+use blx::store::log::Log;
 use blx::store::recover::{OpenError, Opening};
+use blx::store::state::AppendError;
 
 use super::disk::SimDisk;
 

@@ -4,7 +4,7 @@
 use std::net::SocketAddr;
 
 use blx::node::{CONSOLE, Event, Line};
-use blx::wire::message;
+use blx::wire::read_block;
 use serde_json::Value;
 
 use crate::net::{Connection, End};
@@ -180,7 +180,7 @@ impl World {
                 _ => continue,
             };
             let blocks = blocks.iter().map(|block| block.to_string());
-            let blocks = blocks.filter_map(|block| message::block(block.as_bytes()).ok());
+            let blocks = blocks.filter_map(|block| read_block(block.as_bytes()).ok());
             let all = blocks.flat_map(|block| block.transactions);
             let all = all.filter(|_| !full);
             self.heard.extend(all.map(|transaction| transaction.id()));

@@ -4,7 +4,7 @@
 
 use std::sync::OnceLock;
 
-use blx::ledger::{Block, Hash, Kind, Signature, Timestamp, Transaction, canonical};
+use blx::ledger::{Block, Hash, Kind, Signature, Timestamp, Transaction};
 use blx::limits::BLOCK_TEXT_MAX;
 use blx::store::log::Log;
 use blx::wire::text;
@@ -233,7 +233,7 @@ impl Foe {
             5 => {
                 // The hash is right, and no work was done for it.
                 block.nonce = self.random.next();
-                block.hash = canonical::block_hash(block);
+                block.hash = block.content_hash();
             }
             6 => {
                 // The model of a desktop node reads no greater one without a loss.

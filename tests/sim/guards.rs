@@ -1,6 +1,6 @@
 //! What no peer may bring into the chain, whichever way it comes, and what nobody says unasked.
 
-use blx::ledger::{Block, Hash, Kind, Signature, Timestamp, Transaction, canonical};
+use blx::ledger::{Block, Hash, Kind, Signature, Timestamp, Transaction};
 use blx::limits;
 use blx::store::disk::File;
 use blx::store::log::Log;
@@ -37,7 +37,7 @@ fn without_work(world: &World, chain: &[Block], wishes: Vec<Transaction>) -> Blo
     let mut block = mined(world, chain, wishes, None);
     while block.hash.as_bytes()[0] == 0 {
         block.nonce += 1;
-        block.hash = canonical::block_hash(&block);
+        block.hash = block.content_hash();
     }
     block
 }

@@ -2,7 +2,7 @@
 
 use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction, Work};
 use blx::wire::text;
-use blx::wire::{MessageKind, message};
+use blx::wire::{MessageKind, read_block};
 
 use crate::world::World;
 
@@ -180,6 +180,6 @@ pub fn chain_of(world: &mut World, host: usize) -> Vec<Block> {
             Some(_) => block.to_owned(),
             None => format!("{{\"index\"{block}"),
         });
-    let read = |block: String| message::block(block.as_bytes()).expect("a block");
+    let read = |block: String| read_block(block.as_bytes()).expect("a block");
     blocks.map(read).collect()
 }

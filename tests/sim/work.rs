@@ -212,7 +212,7 @@ fn a_block_in_the_place_of_our_last_one() {
         let mut rival = behind(&world, &ours[..1], requests);
         while rival.hash >= ours[1].hash {
             rival.nonce += 1;
-            rival.hash = blx::ledger::canonical::block_hash(&rival);
+            rival.hash = rival.content_hash();
         }
         world.say(call, &new_block(&rival));
         check(&mut world, "a rival");

@@ -8,10 +8,9 @@ use std::rc::Rc;
 
 use blx::ledger::{
     Block, Hash, Kind, PublicKey, Timestamp, Transaction, TransactionId, Uid, Verifier, Work,
-    canonical,
 };
 use blx::node::Millis;
-use blx::wire::message;
+use blx::wire::read_block;
 use serde_json::Value;
 
 /// Who changes the chain.
@@ -164,7 +163,7 @@ impl Saved {
     pub fn check(&mut self, blocks: &[Value]) -> Option<Vec<Rc<Block>>> {
         let mut chain: Vec<Rc<Block>> = Vec::new();
         for value in blocks {
-            let block = message::block(value.to_string().as_bytes()).ok()?;
+            let block = read_block(value.to_string().as_bytes()).ok()?;
             let links = chain.last().is_none_or(|last| last.hash == block.prev_hash);
             chain.push(self.sound(block).filter(|_| links)?);
         }
@@ -212,7 +211,7 @@ impl Saved {
         {
             return Some(known.clone());
         }
-        let sound = canonical::block_hash(&block) == block.hash
+        let sound = block.content_hash() == block.hash
             && block.transactions.iter().all(|t| self.verifier.verify(t));
         let block = Rc::new(block);
         sound.then(|| self.known.insert(block.hash, block.clone()));

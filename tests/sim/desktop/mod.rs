@@ -16,7 +16,7 @@ use std::rc::Rc;
 
 use blx::ledger::Identity;
 use blx::node::{Action, CONSOLE, Clock, Event, Line, Millis};
-use blx::wire::{MessageKind, message, text};
+use blx::wire::{MessageKind, read_block, text};
 use serde_json::Value;
 
 pub use self::chain::{Saved, Who};
@@ -328,7 +328,7 @@ impl Desktop {
 
     /// Of a peer's block only the index and the transactions count: it mines its own of them.
     fn hear_block(&mut self, line: usize, payload: &Value) {
-        let Ok(block) = message::block(payload.to_string().as_bytes()) else {
+        let Ok(block) = read_block(payload.to_string().as_bytes()) else {
             return;
         };
         let mut saved = self.saved.borrow_mut();
