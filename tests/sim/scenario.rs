@@ -278,14 +278,20 @@ pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// Runs a seed twice; `None` if that panics, be it a node or the oracle that does.
-fn run_twice(seed: u64) -> Option<Outcome> {
-    let twice = || {
+/// So many seeds are run twice. What makes two runs of a seed differ, such as an order that a hash
+/// map gives, is in most of them.
+const TWICE: u64 = 25;
+
+/// Runs a seed; `None` if that panics, be it a node or the oracle that does.
+fn run_whole(seed: u64) -> Option<Outcome> {
+    let whole = || {
         let first = run(seed);
-        assert_eq!(first, run(seed), "the same seed, the same run");
+        if seed < TWICE {
+            assert_eq!(first, run(seed), "the same seed, the same run");
+        }
         first
     };
-    std::panic::catch_unwind(twice)
+    std::panic::catch_unwind(whole)
         .inspect_err(|_| println!("BLX_SEED={seed} failed"))
         .ok()
 }
@@ -305,7 +311,7 @@ fn seeds() {
             if seed >= seeds.end {
                 return (steps, missing, failed, traces);
             }
-            match run_twice(seed) {
+            match run_whole(seed) {
                 Some(outcome) => {
                     steps += outcome.steps;
                     missing += outcome.missing;
