@@ -4,6 +4,8 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use crate::limits;
+use crate::store::disk::{DiskError, File};
+use crate::store::recover;
 
 /// Milliseconds on a clock that never goes back and starts anywhere.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -187,13 +189,27 @@ pub struct Config {
     pub seed: u64,
 }
 
-/// Why a node cannot start: one sentence with the cause and the way out.
+/// Why a node cannot start.
 #[derive(Debug)]
-pub struct OpenError(pub String);
+pub enum OpenError {
+    /// Its chain file cannot be opened.
+    Chain(recover::OpenError),
+    /// Its key cannot be read or made.
+    Disk(DiskError),
+    /// The file of its key is damaged.
+    KeyDamaged,
+    /// The random bytes that it was given are no key; other ones will be.
+    BadLuck,
+}
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        match self {
+            OpenError::Chain(error) => error.fmt(f),
+            OpenError::Disk(error) => error.fmt(f),
+            OpenError::KeyDamaged => write!(f, "{} is damaged", File::Identity.name()),
+            OpenError::BadLuck => f.write_str("no key could be made"),
+        }
     }
 }
 

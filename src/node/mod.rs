@@ -58,10 +58,9 @@ use std::rc::Rc;
 use crate::ledger::{Block, Identity, Tally, Timestamp, Verifier, tally};
 use crate::limits;
 use crate::store::bounds::Bounds;
-use crate::store::disk::{Disk, DiskError, File};
+use crate::store::disk::{Disk, DiskError};
 use crate::store::keys::{self, IdentityError};
 use crate::store::log::Log;
-use crate::store::recover::WAY_OUT;
 use book::Book;
 use chronicle::Chronicle;
 use desktop::Remembered;
@@ -146,15 +145,10 @@ pub struct Node<D> {
 
 /// Reads this node's key, or makes one of this secret.
 fn open_identity(disk: &mut impl Disk, secret: &[u8; 32]) -> Result<Identity, OpenError> {
-    let name = File::Identity.name();
-    keys::identity(disk, secret).map_err(|error| {
-        OpenError(match error {
-            IdentityError::Disk(error) => format!("{error}: {WAY_OUT}"),
-            IdentityError::Damaged => format!(
-                "{name} is damaged: put a copy of it back, or move it away to get a new key"
-            ),
-            IdentityError::BadLuck => "no key could be made: start again".into(),
-        })
+    keys::identity(disk, secret).map_err(|error| match error {
+        IdentityError::Disk(error) => OpenError::Disk(error),
+        IdentityError::Damaged => OpenError::KeyDamaged,
+        IdentityError::BadLuck => OpenError::BadLuck,
     })
 }
 
@@ -164,8 +158,8 @@ impl<D: Disk> Node<D> {
         let identity = open_identity(&mut disk, &config.secret)?;
         let id = voices::number(&identity.public(), config.id);
         let time = Timestamp::from_micros(clock.wall);
-        let (mut log, opening) = Log::open(disk, config.difficulty, time)
-            .map_err(|error| OpenError(error.to_string()))?;
+        let (mut log, opening) =
+            Log::open(disk, config.difficulty, time).map_err(OpenError::Chain)?;
         let mut early: Vec<String> = opening.notice().into_iter().collect();
         let (items, staging) = (config.items_max, config.staging_max);
         log.set_bounds(Bounds { items, staging });

@@ -7,7 +7,7 @@ use std::path::Path;
 use std::time::Duration;
 
 use crate::shell::disk::refuse_shared;
-use crate::shell::reason;
+use crate::shell::{reason, remedy};
 use crate::store::disk::{Disk, DiskError, File};
 use crate::store::log::Log;
 use crate::store::recover::{Ending, OpenError};
@@ -142,7 +142,7 @@ pub fn open_chain(directory: &Path) -> Result<(Log<Snapshot>, Ending), String> {
             "{} in {shown}: start blx there, which sets it aside and asks peers",
             OpenError::Header
         )),
-        Err(error) => Err(error.to_string()),
+        Err(error) => Err(remedy::of_chain(&error)),
     }
 }
 

@@ -11,9 +11,8 @@ use std::time::Duration;
 
 use super::{rename_new, sync_parent};
 use crate::shell::disk::SystemDisk;
-use crate::shell::reason;
+use crate::shell::{reason, remedy};
 use crate::store::disk::{Disk, DiskError, File};
-use crate::store::recover::WAY_OUT;
 
 /// The directory, locked for as long as this lives.
 #[derive(Debug)]
@@ -48,9 +47,10 @@ impl Staging {
         let named = rename_new(&self.staged(), &chain).and_then(|()| sync_parent(&chain));
         named.map_err(|error: io::Error| {
             format!(
-                "cannot name {}: {}: {WAY_OUT}",
+                "cannot name {}: {}: {}",
                 chain.display(),
-                reason(&error)
+                reason(&error),
+                remedy::DISK
             )
         })
     }
@@ -62,7 +62,7 @@ impl Staging {
 
 /// A failed call as a sentence for the user.
 pub fn sentence(error: DiskError) -> String {
-    format!("{error}: {WAY_OUT}")
+    remedy::of_disk(&error)
 }
 
 fn refuse_used(directory: &Path, files: &[File]) -> Result<(), String> {

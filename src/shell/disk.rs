@@ -9,9 +9,8 @@ use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::lock::Lock;
 use super::notify::Opening;
-use super::{Fault, reason};
+use super::{Fault, reason, remedy};
 use crate::store::disk::{Disk, DiskError, File};
-use crate::store::recover::WAY_OUT;
 
 /// The data directory, locked for as long as this lives.
 #[derive(Debug)]
@@ -64,7 +63,7 @@ impl SystemDisk {
     pub fn check_key(&mut self) -> Result<(), Fault> {
         let path = self.path.join(File::Identity.name());
         let file = self.existing(File::Identity);
-        match file.map_err(|error| Fault(format!("{error}: {WAY_OUT}")))? {
+        match file.map_err(|error| Fault(remedy::of_disk(&error)))? {
             Some(key) => refuse_shared(key, &path),
             None => Ok(()),
         }
@@ -249,8 +248,9 @@ pub fn refuse_shared(key: &fs::File, path: &Path) -> Result<(), Fault> {
             "{shown} is this node's secret key, and others may read it: chmod 600 {shown}"
         ))),
         Err(error) => Err(Fault(format!(
-            "cannot tell who may read {shown}: {}: {WAY_OUT}",
-            reason(&error)
+            "cannot tell who may read {shown}: {}: {}",
+            reason(&error),
+            remedy::DISK
         ))),
     }
 }

@@ -27,6 +27,7 @@ mod lock;
 pub mod net;
 pub mod notify;
 mod pause;
+pub mod remedy;
 pub mod resolve;
 pub mod signal;
 
@@ -123,7 +124,7 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
     let opening = Rc::new(Opening::new(manager));
     disk.reads_for(&opening);
     let mut node =
-        Node::open(disk, driver.clock(), config).map_err(|error| Fault(error.to_string()))?;
+        Node::open(disk, driver.clock(), config).map_err(|error| Fault(remedy::of_node(&error)))?;
     drop(opening);
     driver.serve_under(service);
     let driven = driver.drive(&mut node);

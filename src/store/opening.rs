@@ -130,28 +130,21 @@ impl From<DiskError> for OpenError {
     }
 }
 
-/// What a user can do about a disk that does not do as it should.
-pub const WAY_OUT: &str = "make room or mend the disk, or choose another directory with --data-dir";
-
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let name = File::Chain.name();
         match self {
-            OpenError::Disk(error) => write!(f, "{error}: {WAY_OUT}"),
-            OpenError::Foreign => write!(
-                f,
-                "{name} is not a chain file: move it away, or choose another directory with --data-dir"
-            ),
+            OpenError::Disk(error) => error.fmt(f),
+            OpenError::Foreign => write!(f, "{name} is not a chain file"),
             OpenError::Header => write!(f, "the header of {name} is damaged"),
             OpenError::Newer(version) => write!(
                 f,
-                "{name} has format {version} and this blx reads {}: update blx, or choose another directory with --data-dir",
+                "{name} has format {version} and this blx reads {}",
                 record::VERSION
             ),
-            OpenError::Difficulty { file, asked } => write!(
-                f,
-                "{name} was made with difficulty {file}, not {asked}: start without --difficulty, or choose another directory with --data-dir"
-            ),
+            OpenError::Difficulty { file, asked } => {
+                write!(f, "{name} was made with difficulty {file}, not {asked}")
+            }
         }
     }
 }

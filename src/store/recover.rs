@@ -25,7 +25,7 @@ use super::disk::{Disk, DiskError, File};
 use super::log::Log;
 use super::mark::{Mark, Place, mark};
 use super::opening::Stop;
-pub use super::opening::{Ending, OpenError, Opening, WAY_OUT};
+pub use super::opening::{Ending, OpenError, Opening};
 use super::record::{self, Body, CHECK_BYTES, HEADER_BYTES, Header, StoredBlock, too_long};
 use super::state::{AppendError, State};
 use super::window::{Found, Window};

@@ -1,0 +1,37 @@
+//! What a user can do about what keeps a node from its files: the rooms inside say what is the matter
+//! and know no command line.
+
+use crate::node;
+use crate::store::disk::DiskError;
+use crate::store::recover;
+
+/// About a disk that does not do as it should.
+pub const DISK: &str = "make room or mend the disk, or choose another directory with --data-dir";
+
+/// A failed call of the disk as a sentence.
+pub fn of_disk(error: &DiskError) -> String {
+    format!("{error}: {DISK}")
+}
+
+/// A chain file that cannot be opened as a sentence.
+pub fn of_chain(error: &recover::OpenError) -> String {
+    use recover::OpenError::{Difficulty, Disk, Foreign, Header, Newer};
+    let way = match error {
+        Disk(error) => return of_disk(error),
+        Foreign | Header => "move it away",
+        Newer(_) => "update blx",
+        Difficulty { .. } => "start without --difficulty",
+    };
+    format!("{error}: {way}, or choose another directory with --data-dir")
+}
+
+/// A node that cannot start as a sentence.
+pub fn of_node(error: &node::OpenError) -> String {
+    use node::OpenError::{BadLuck, Chain, Disk, KeyDamaged};
+    match error {
+        Chain(error) => of_chain(error),
+        Disk(error) => of_disk(error),
+        KeyDamaged => format!("{error}: put a copy of it back, or move it away to get a new key"),
+        BadLuck => format!("{error}: start again"),
+    }
+}
