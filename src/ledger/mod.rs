@@ -1,7 +1,7 @@
 //! The rules: what a transaction and a block are, what makes a chain valid, which of two wins.
 //!
-//! Nothing here reads JSON, a file or a clock. `canonical` is the text that everybody hashes and
-//! signs, so it is shared with `wire`, which writes the same strings and numbers.
+//! Nothing here reads JSON, a file or a clock. `canonical` has the pieces of the text that everybody
+//! hashes and signs; `wire`, which writes the same strings and numbers, shares them.
 
 pub mod block;
 pub mod canonical;
