@@ -12,6 +12,8 @@
 # have to be compiled first, with all that it depends on, for that same tree.
 set -euo pipefail
 cd "$(dirname "$0")/.."
+# shellcheck source=cross/toolchain.sh
+source cross/toolchain.sh
 
 fail() {
     echo "package.sh: $1" >&2
@@ -40,11 +42,8 @@ if [ -z "$binary" ] && [ "$arch" = "$native" ]; then
     cargo build --locked --release
     binary=${CARGO_TARGET_DIR:-target}/release/blx
 elif [ -z "$binary" ]; then
-    case "$arch" in
-    armhf) target=armv7-unknown-linux-gnueabihf ;;
-    arm64) target=aarch64-unknown-linux-gnu ;;
-    *) fail "this machine is $native: give a program for $arch with --binary PATH" ;;
-    esac
+    target=$(target_of "$arch") ||
+        fail "this machine is $native: give a program for $arch with --binary PATH"
     cross/size.sh "$target" >&2
     binary=target/cross/$target/release/blx.stripped
 fi

@@ -23,12 +23,7 @@ step() { echo "== $1"; }
 PORT=30127 EMULATED_PORT=30128
 
 emulated() {
-    local arch=$1
-    case "$arch" in
-    armhf) toolchain armv7-unknown-linux-gnueabihf ;;
-    arm64) toolchain aarch64-unknown-linux-gnu ;;
-    *) fail "$arch is not emulated here" ;;
-    esac
+    toolchain "$(target_of "$1")"
     package=$(cross/package.sh "$@")
     scratch=$(mktemp -d)
     trap 'rm -rf "$scratch"' EXIT

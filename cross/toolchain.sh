@@ -90,6 +90,15 @@ musl() {
     mv "$work/libunwind.a" "$root/lib/libunwind.a"
 }
 
+# Prints the target of which a package for this architecture is made here, with Debian's C library.
+target_of() {
+    case "$1" in
+    armhf) echo armv7-unknown-linux-gnueabihf ;;
+    arm64) echo aarch64-unknown-linux-gnu ;;
+    *) return 1 ;;
+    esac
+}
+
 # Whether the compiler in the path has the standard library for this target, or rustup brings it. To
 # build with that takes less than half the time.
 has_library() {

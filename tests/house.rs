@@ -119,23 +119,28 @@ fn is_comment(line: &str) -> bool {
 
 /// The rooms that a file names: `crate::room`, and `super::room` in a room's root.
 fn imports(source: &Source) -> BTreeSet<String> {
+    named(source, "crate::")
+}
+
+/// The words that stand behind `prefix` in a file.
+fn named(source: &Source, prefix: &str) -> BTreeSet<String> {
     let lines = source.code.lines().filter(|line| !is_comment(line));
-    let mut rooms = BTreeSet::new();
+    let mut words = BTreeSet::new();
     for line in lines {
-        for (at, _) in line.match_indices("crate::") {
-            let rest = &line[at + "crate::".len()..];
+        for (at, _) in line.match_indices(prefix) {
+            let rest = &line[at + prefix.len()..];
             assert!(
                 !rest.starts_with('{'),
-                "{}: one room a line",
+                "{}: one room or file a line",
                 source.path.display()
             );
             let end = rest
                 .find(|c: char| !c.is_alphanumeric() && c != '_')
                 .unwrap_or(rest.len());
-            rooms.insert(rest[..end].to_owned());
+            words.insert(rest[..end].to_owned());
         }
     }
-    rooms
+    words
 }
 
 #[test]
@@ -155,25 +160,13 @@ fn rooms_import_only_what_they_may() {
 
 /// The files of the same room that a file names: `super::file` and `crate::room::file`.
 fn neighbours(source: &Source, files: &BTreeSet<String>) -> BTreeSet<String> {
-    let prefixes = ["super::".to_owned(), format!("crate::{}::", source.room)];
-    let lines = source.code.lines().filter(|line| !is_comment(line));
-    let mut found = BTreeSet::new();
-    for line in lines {
-        for (at, prefix) in prefixes
-            .iter()
-            .flat_map(|prefix| line.match_indices(&**prefix))
-        {
-            let rest = &line[at + prefix.len()..];
-            let shown = source.path.display();
-            assert!(!rest.starts_with('{'), "{shown}: one file a line");
-            let end = rest.find(|c: char| !c.is_alphanumeric() && c != '_');
-            let name = &rest[..end.unwrap_or(rest.len())];
-            if files.contains(name) {
-                found.insert(name.to_owned());
-            }
-        }
-    }
-    found
+    let inside = named(source, "super::");
+    let outside = named(source, &format!("crate::{}::", source.room));
+    inside
+        .union(&outside)
+        .filter(|name| files.contains(*name))
+        .cloned()
+        .collect()
 }
 
 /// The files that stand in a circle, or name one that does; each of `imports` is a file and what it

@@ -4,7 +4,7 @@ use core::fmt;
 use core::net::SocketAddr;
 
 use crate::limits;
-use crate::store::disk::{DiskError, File};
+use crate::store::keys::IdentityError;
 use crate::store::recover;
 
 /// Milliseconds on a clock that never goes back and starts anywhere.
@@ -194,21 +194,15 @@ pub struct Config {
 pub enum OpenError {
     /// Its chain file cannot be opened.
     Chain(recover::OpenError),
-    /// Its key cannot be read or made.
-    Disk(DiskError),
-    /// The file of its key is damaged.
-    KeyDamaged,
-    /// The random bytes that it was given are no key; other ones will be.
-    BadLuck,
+    /// There is no key for it.
+    Key(IdentityError),
 }
 
 impl fmt::Display for OpenError {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             OpenError::Chain(error) => error.fmt(f),
-            OpenError::Disk(error) => error.fmt(f),
-            OpenError::KeyDamaged => write!(f, "{} is damaged", File::Identity.name()),
-            OpenError::BadLuck => f.write_str("no key could be made"),
+            OpenError::Key(error) => error.fmt(f),
         }
     }
 }

@@ -59,7 +59,7 @@ use crate::ledger::{Block, Identity, Tally, Timestamp, Verifier, tally};
 use crate::limits;
 use crate::store::bounds::Bounds;
 use crate::store::disk::{Disk, DiskError};
-use crate::store::keys::{self, IdentityError};
+use crate::store::keys;
 use crate::store::log::Log;
 use book::Book;
 use chronicle::Chronicle;
@@ -143,19 +143,10 @@ pub struct Node<D> {
     tally: Tally,
 }
 
-/// Reads this node's key, or makes one of this secret.
-fn open_identity(disk: &mut impl Disk, secret: &[u8; 32]) -> Result<Identity, OpenError> {
-    keys::identity(disk, secret).map_err(|error| match error {
-        IdentityError::Disk(error) => OpenError::Disk(error),
-        IdentityError::Damaged => OpenError::KeyDamaged,
-        IdentityError::BadLuck => OpenError::BadLuck,
-    })
-}
-
 impl<D: Disk> Node<D> {
     /// Opens the data directory's files, or makes them.
     pub fn open(mut disk: D, clock: Clock, config: Config) -> Result<Node<D>, OpenError> {
-        let identity = open_identity(&mut disk, &config.secret)?;
+        let identity = keys::identity(&mut disk, &config.secret).map_err(OpenError::Key)?;
         let id = voices::number(&identity.public(), config.id);
         let time = Timestamp::from_micros(clock.wall);
         let (mut log, opening) =

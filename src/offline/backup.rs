@@ -18,11 +18,12 @@ use std::path::Path;
 
 use super::output::{self, Output};
 use super::snapshot::{Snapshot, identity_in, open_chain};
-use super::staging::{Staging, sentence};
+use super::staging::Staging;
 use crate::ledger::{PublicKey, Tip};
 use crate::limits;
 use crate::shell::disk::is_shared;
 use crate::shell::reason;
+use crate::shell::remedy::of_disk;
 use crate::store::disk::{Disk, File};
 use crate::store::keys::{self, IdentityError};
 use crate::store::log::Log;
@@ -115,7 +116,7 @@ fn write_chain<W: Write>(
         let left = usize::try_from(size - offset).unwrap_or(usize::MAX);
         let room = buffer.len().min(left);
         let part = &mut buffer[..room];
-        if disk.read(File::Chain, offset, part).map_err(sentence)? < room {
+        if disk.read(File::Chain, offset, part).map_err(of_disk)? < room {
             return Err(format!(
                 "{} became shorter while it was read: try again",
                 File::Chain.name()
@@ -169,7 +170,7 @@ pub fn restore(directory: &Path, file: &Path) -> Result<Saved, String> {
     let mut staging = Staging::open(directory, if kept { &FILES[..1] } else { &FILES })?;
     source.rewind().map_err(failed)?;
     unpack(file, &source, |name, offset, part| match name {
-        File::Chain => staging.write(File::Chain, offset, part).map_err(sentence),
+        File::Chain => staging.write(File::Chain, offset, part).map_err(of_disk),
         _ => Ok(()),
     })?;
     let (mut log, ending) = Log::examine(staging).map_err(|_| damaged())?;

@@ -4,9 +4,9 @@ use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};
 
 use super::snapshot::absent;
-use super::staging::sentence;
 use crate::ledger::Timestamp;
 use crate::shell::disk::SystemDisk;
+use crate::shell::remedy::of_disk;
 use crate::store::disk::File;
 use crate::store::log::Log;
 
@@ -42,7 +42,7 @@ pub fn compact(directory: &Path) -> Result<Compacted, String> {
         ));
     }
     let before = log.bytes() + opening.cut;
-    while !log.compact(BLOCKS).map_err(sentence)? {}
+    while !log.compact(BLOCKS).map_err(of_disk)? {}
     Ok(Compacted {
         before,
         after: log.bytes(),

@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use super::snapshot::{Snapshot, absent};
-use super::staging::sentence;
+use crate::shell::remedy::of_disk;
 use crate::store::disk::File;
 use crate::store::events;
 
@@ -11,7 +11,7 @@ use crate::store::events;
 pub fn events(directory: &Path) -> Result<String, String> {
     let snapshot = Snapshot::of_events(directory)?;
     let mut snapshot = snapshot.ok_or_else(|| absent(directory, File::Events))?;
-    let bytes = events::read(&mut snapshot).map_err(sentence)?;
+    let bytes = events::read(&mut snapshot).map_err(of_disk)?;
     let lines = events::lines(&bytes);
     Ok(lines.flat_map(|line| [line, "\n"]).collect())
 }

@@ -11,7 +11,8 @@ use std::time::Duration;
 
 use super::{rename_new, sync_parent};
 use crate::shell::disk::SystemDisk;
-use crate::shell::{reason, remedy};
+use crate::shell::reason;
+use crate::shell::remedy::{self, of_disk};
 use crate::store::disk::{Disk, DiskError, File};
 
 /// The directory, locked for as long as this lives.
@@ -28,7 +29,7 @@ impl Staging {
         refuse_used(directory, files)?;
         let mut disk = SystemDisk::open(directory).map_err(|fault| fault.to_string())?;
         refuse_used(directory, files)?;
-        disk.set_len(File::Candidate, 0).map_err(sentence)?;
+        disk.set_len(File::Candidate, 0).map_err(of_disk)?;
         Ok(Staging {
             disk,
             directory: directory.to_owned(),
@@ -37,12 +38,12 @@ impl Staging {
 
     /// Puts a small file in place, durably.
     pub fn put(&mut self, file: File, bytes: &[u8]) -> Result<(), String> {
-        self.disk.replace(file, bytes).map_err(sentence)
+        self.disk.replace(file, bytes).map_err(of_disk)
     }
 
     /// Makes the chain durable, then gives it its name.
     pub fn settle(&mut self) -> Result<(), String> {
-        self.disk.sync(File::Candidate).map_err(sentence)?;
+        self.disk.sync(File::Candidate).map_err(of_disk)?;
         let chain = self.directory.join(File::Chain.name());
         let named = rename_new(&self.staged(), &chain).and_then(|()| sync_parent(&chain));
         named.map_err(|error: io::Error| {
@@ -58,11 +59,6 @@ impl Staging {
     fn staged(&self) -> PathBuf {
         self.directory.join(File::Candidate.name())
     }
-}
-
-/// A failed call as a sentence for the user.
-pub fn sentence(error: DiskError) -> String {
-    remedy::of_disk(&error)
 }
 
 fn refuse_used(directory: &Path, files: &[File]) -> Result<(), String> {

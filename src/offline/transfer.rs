@@ -7,11 +7,12 @@ use std::path::Path;
 use super::output::{self, Output};
 use super::progress::Progress;
 use super::snapshot::{Snapshot, open_chain};
-use super::staging::{Staging, sentence};
+use super::staging::Staging;
 use super::verify::{self, Checker, Verdict};
 use crate::ledger::Tip;
 use crate::limits;
 use crate::shell::reason;
+use crate::shell::remedy::of_disk;
 use crate::store::disk::{Disk, DiskError, File};
 use crate::store::fallen::Saved;
 use crate::store::log::Log;
@@ -38,7 +39,7 @@ pub fn export(directory: &Path, file: Option<&Path>) -> Result<Tip, String> {
     let mut heights = 0..log.tip().length;
     write_array(file, || {
         let read = heights.next().map(|height| log.read(height));
-        read.transpose().map_err(sentence)
+        read.transpose().map_err(of_disk)
     })?;
     Ok(log.tip())
 }
@@ -123,13 +124,13 @@ pub fn import(directory: &Path, file: &Path, difficulty: Option<u8>) -> Result<V
     let difficulty = difficulty.unwrap_or(limits::DIFFICULTY_DEFAULT);
     let mut staging = Staging::open(directory, &[File::Chain])?;
     let header = record::header(difficulty);
-    staging.write(File::Chain, 0, &header).map_err(sentence)?;
+    staging.write(File::Chain, 0, &header).map_err(of_disk)?;
     let (mut log, _) = Log::examine(staging).map_err(|error| error.to_string())?;
     let checker = Checker::new(difficulty);
     let verdict = verify::document(input, checker, &mut Progress::begin(), |block| {
         log.append(block).map_err(|error| match error {
             AppendError::Rule(error) => error.to_string(),
-            AppendError::Disk(error) => sentence(error),
+            AppendError::Disk(error) => of_disk(error),
         })
     })?;
     if let Verdict::Valid { .. } = verdict {

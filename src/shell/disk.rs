@@ -63,7 +63,7 @@ impl SystemDisk {
     pub fn check_key(&mut self) -> Result<(), Fault> {
         let path = self.path.join(File::Identity.name());
         let file = self.existing(File::Identity);
-        match file.map_err(|error| Fault(remedy::of_disk(&error)))? {
+        match file.map_err(|error| Fault(remedy::of_disk(error)))? {
             Some(key) => refuse_shared(key, &path),
             None => Ok(()),
         }

@@ -1,15 +1,17 @@
 //! What a user can do about what keeps a node from its files: the rooms inside say what is the matter
 //! and know no command line.
 
+use std::fmt::Display;
+
 use crate::node;
-use crate::store::disk::DiskError;
+use crate::store::keys::IdentityError;
 use crate::store::recover;
 
 /// About a disk that does not do as it should.
 pub const DISK: &str = "make room or mend the disk, or choose another directory with --data-dir";
 
 /// A failed call of the disk as a sentence.
-pub fn of_disk(error: &DiskError) -> String {
+pub fn of_disk(error: impl Display) -> String {
     format!("{error}: {DISK}")
 }
 
@@ -27,11 +29,12 @@ pub fn of_chain(error: &recover::OpenError) -> String {
 
 /// A node that cannot start as a sentence.
 pub fn of_node(error: &node::OpenError) -> String {
-    use node::OpenError::{BadLuck, Chain, Disk, KeyDamaged};
-    match error {
-        Chain(error) => of_chain(error),
-        Disk(error) => of_disk(error),
-        KeyDamaged => format!("{error}: put a copy of it back, or move it away to get a new key"),
-        BadLuck => format!("{error}: start again"),
-    }
+    use node::OpenError::{Chain, Key};
+    let way = match error {
+        Chain(error) => return of_chain(error),
+        Key(IdentityError::Disk(error)) => return of_disk(error),
+        Key(IdentityError::Damaged) => "put a copy of it back, or move it away to get a new key",
+        Key(IdentityError::BadLuck) => "start again",
+    };
+    format!("{error}: {way}")
 }

@@ -29,8 +29,21 @@ pub enum File {
 }
 
 impl File {
+    /// All of them, in their order.
+    pub const ALL: [File; 10] = [
+        File::Chain,
+        File::Candidate,
+        File::Identity,
+        File::Checkpoint,
+        File::Compacted,
+        File::Peers,
+        File::Waiting,
+        File::Fallen,
+        File::Events,
+        File::Draft,
+    ];
     /// How many there are.
-    pub const COUNT: usize = 10;
+    pub const COUNT: usize = File::ALL.len();
 
     /// Its name in the data directory.
     pub fn name(self) -> &'static str {

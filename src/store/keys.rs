@@ -1,5 +1,6 @@
 //! Keys: those of everybody in the chain file, by number, and this node's own in a file of its own.
 
+use core::fmt;
 use std::collections::BTreeMap;
 
 use super::disk::{Disk, DiskError, File};
@@ -96,6 +97,16 @@ pub enum IdentityError {
     Damaged,
     /// The random bytes that were given are no key; other ones will be.
     BadLuck,
+}
+
+impl fmt::Display for IdentityError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            IdentityError::Disk(error) => error.fmt(f),
+            IdentityError::Damaged => write!(f, "{} is damaged", File::Identity.name()),
+            IdentityError::BadLuck => f.write_str("no key could be made"),
+        }
+    }
 }
 
 impl From<DiskError> for IdentityError {

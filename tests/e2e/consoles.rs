@@ -17,7 +17,7 @@ use super::peer::{Peer, Person, after, block_message, listen};
 use super::runner;
 
 /// A node with a control socket beside its standard input, and the socket's path.
-fn with_socket(home: &Home) -> (Node, PathBuf) {
+pub fn with_socket(home: &Home) -> (Node, PathBuf) {
     let socket = home.path().join("blx.sock");
     let place = format!("unix:{}", socket.display());
     let launch = home.node().arg("--console").arg("stdio");
@@ -32,7 +32,7 @@ fn command(socket: &Path, words: &[&str]) -> Command {
 }
 
 /// What `blx ctl` prints, errors included, and with which code it ends.
-fn ctl(socket: &Path, words: &[&str]) -> (String, i32) {
+pub fn ctl(socket: &Path, words: &[&str]) -> (String, i32) {
     let output = command(socket, words).stdin(Stdio::null()).output();
     let output = output.expect("it runs");
     let text = [output.stdout, output.stderr].concat();

@@ -1,16 +1,17 @@
 //! What the README shows, done: its session on a terminal, its commands with the real binary.
 
 use std::fs;
-use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
-use super::harness::{Home, Node, PROMPT};
+use super::consoles::{ctl, with_socket};
+use super::harness::{Home, PROMPT};
 use super::page::{self, Command, Page};
-use super::{pty, runner};
+use super::runner;
+use super::terminal::{on_terminal, shown};
 
 /// What a command is that the page names, and what shows that it does what the page says.
-enum Shown {
+enum Runs {
     /// A test of this file runs it, or one of `tests/desktop/readme.rs`.
     Here,
     /// This file has these words.
@@ -20,8 +21,8 @@ enum Shown {
 }
 
 /// How a command is run.
-fn shown(words: &[&str]) -> Shown {
-    use Shown::{By, Here, Nowhere};
+fn runs(words: &[&str]) -> Runs {
+    use Runs::{By, Here, Nowhere};
     match words {
         ["cargo", "run", "--release"] => By(".ci/run", "cargo run --release -- --version"),
         ["cargo", "test"] => By(".ci/run", "cargo test; }"),
@@ -35,7 +36,7 @@ fn shown(words: &[&str]) -> Shown {
             assert_eq!(*package, format!("./{}", package_name()));
             By("cross/test-package.sh", "dpkg --install \"$package\"")
         }
-        ["sudo", rest @ ..] => shown(rest),
+        ["sudo", rest @ ..] => runs(rest),
         ["blx", "ctl" | "backup" | "restore", ..] => Here,
         ["blx"] | ["blx", "--connect", ..] => Here,
         ["blx", "6000" | "6001" | "6002" | "6003" | "6004"] => Here,
@@ -74,7 +75,7 @@ fn every_command_of_the_page_is_run() {
     assert!(commands.len() > 20, "{commands:?}");
     for Command { words, .. } in &commands {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
-        if let Shown::By(file, text) = shown(&words) {
+        if let Runs::By(file, text) = runs(&words) {
             let file_text = fs::read_to_string(page::path(file)).expect("it is there");
             assert!(
                 file_text.contains(text),
@@ -111,12 +112,11 @@ fn the_session_of_the_page_is_what_a_terminal_shows() {
     };
     assert_eq!([program, option], ["blx", "--connect"]);
     let peer = page::with_ports(peer, |there| (there == "6000").then_some(first.port));
-    let (master, name) = pty::terminal();
-    let launch = home.node().arg(option).arg(peer);
-    let mut node = launch.spawn_on(pty::other_side(&name), master);
+    let mut node = on_terminal(home.node().arg(option).arg(peer));
     assert_eq!(session[1], "...", "the menu is left out");
     let lines = &session[2..];
-    for line in lines {
+    assert_eq!(lines[0], PROMPT.trim_end());
+    for line in &lines[1..] {
         let typed = [PROMPT, "item ID: "].into_iter().find_map(|question| {
             let typed = line.strip_prefix(question)?;
             Some((question, typed))
@@ -133,8 +133,7 @@ fn the_session_of_the_page_is_what_a_terminal_shows() {
             }
         }
     }
-    let text = node.out.text().replace("\r\n", "\n");
-    let text = &text[text.find(PROMPT).expect("a prompt")..];
+    let text = shown(&node);
     let text: Vec<String> = text.lines().map(without_time_and_key).collect();
     let expected: Vec<String> = lines
         .iter()
@@ -162,44 +161,28 @@ fn the_menu_of_the_page_is_that_of_the_program() {
     assert_eq!(lines, menu);
 }
 
-fn said(output: &Output) -> String {
-    String::from_utf8([&output.stdout[..], &output.stderr].concat()).expect("UTF-8")
-}
-
 #[test]
 fn the_commands_for_a_running_node_do_what_the_page_says() {
     let home = Home::new();
-    let socket = home.path().join("blx.sock");
-    let place = format!("unix:{}", socket.display());
-    let mut node: Node = home
-        .node()
-        .arg("--console")
-        .arg("stdio")
-        .arg("--console")
-        .arg(place)
-        .start();
+    let (mut node, socket) = with_socket(&home);
     let run = |words: &[String]| {
-        let mut command = runner::blx();
-        let [program, ctl, words @ ..] = words else {
+        let words: Vec<&str> = words.iter().map(String::as_str).collect();
+        let ["blx", "ctl", words @ ..] = &words[..] else {
             panic!("{words:?}")
         };
-        assert_eq!([program, ctl], ["blx", "ctl"]);
-        command.arg("ctl").arg("--socket").arg(&socket).args(words);
-        command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
-        let output = command.output().expect("it runs");
-        (output.status.code().expect("no signal"), said(&output))
+        ctl(&socket, words)
     };
     let page = Page::read();
     let commands = page::commands(&page.section("blx ctl"));
     assert_eq!(commands.len(), 5);
     for Command { words, comment } in commands {
-        let (code, text) = run(&words);
+        let (text, code) = run(&words);
         assert_eq!(code, 0, "{words:?}: {text}");
         match words.get(2).map(String::as_str) {
             None => assert!(text.contains("1. request (single)"), "{text}"),
             Some("request") => {
                 assert!(text.contains("✅ requested laptop-001"), "{text}");
-                let (code, why) = run(&words);
+                let (why, code) = run(&words);
                 assert_eq!(code, 1, "{why}");
                 assert!(why.contains("laptop-001 is not available"), "{why}");
                 assert!(comment.contains("0: done; 1: refused"), "{comment}");
@@ -212,7 +195,7 @@ fn the_commands_for_a_running_node_do_what_the_page_says() {
                     .and_then(|rest| rest.split(';').next());
                 for other in others.expect("others").split(", ") {
                     let words = [&words[..3], &[other.to_owned()]].concat();
-                    let (code, text) = run(&words);
+                    let (text, code) = run(&words);
                     assert_eq!(code, 0, "{words:?}: {text}");
                     for line in text.lines() {
                         serde_json::from_str::<Value>(line).expect("an object");
@@ -246,7 +229,7 @@ fn a_new_card_gets_chain_and_key_by_the_commands_of_the_page() {
         let mut blx = runner::blx();
         blx.arg(command).arg(&file).env("HOME", home.path());
         let output = blx.output().expect("it runs");
-        assert!(output.status.success(), "{}", said(&output));
+        assert!(output.status.success(), "{output:?}");
     }
     fs::rename(new.data(6000), new.data(node.port)).expect("it is there");
     let mut node = new.node().port(node.port).start();

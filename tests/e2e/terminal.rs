@@ -5,7 +5,7 @@ use super::peer::{Peer, Person, after, block_message, block_of, chain_message};
 use super::pty;
 
 /// A node on a terminal of its own, at its first prompt.
-fn on_terminal(launch: Launch) -> Node {
+pub fn on_terminal(launch: Launch) -> Node {
     let (master, name) = pty::terminal();
     let mut node = launch.spawn_on(pty::other_side(&name), master);
     node.expect("select > ");
@@ -13,7 +13,7 @@ fn on_terminal(launch: Launch) -> Node {
 }
 
 /// What is on the terminal from the first prompt on.
-fn shown(node: &Node) -> String {
+pub fn shown(node: &Node) -> String {
     let text = node.out.text();
     text[text.find(PROMPT).expect("a prompt")..].replace("\r\n", "\n")
 }

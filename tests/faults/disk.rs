@@ -9,18 +9,6 @@ use std::time::Duration;
 use blx::store::disk::{Disk, DiskError, File};
 
 pub const SECTOR: usize = 512;
-const FILES: [File; File::COUNT] = [
-    File::Chain,
-    File::Candidate,
-    File::Identity,
-    File::Checkpoint,
-    File::Compacted,
-    File::Peers,
-    File::Waiting,
-    File::Fallen,
-    File::Events,
-    File::Draft,
-];
 
 #[derive(Clone, Default)]
 struct Image {
@@ -146,7 +134,7 @@ impl Moment {
     /// The same with another file in the chain file's place.
     pub fn after_power_cut_in(&self, cut: File, kept: impl Fn(usize) -> bool) -> SimDisk {
         let disk = SimDisk::default();
-        for file in FILES {
+        for file in File::ALL {
             let image = &self.images[file as usize];
             let loose = image.loose();
             let number = |thing| loose.iter().position(|other| *other == thing);
@@ -307,7 +295,7 @@ impl SimDisk {
     /// What the next process finds when this one is killed.
     pub fn after_kill(&self) -> SimDisk {
         let disk = SimDisk::default();
-        for file in FILES {
+        for file in File::ALL {
             let mut image = self.0.borrow().images[file as usize].clone();
             if let Some(usurper) = image.usurper.take() {
                 image = Image::whole(usurper);
