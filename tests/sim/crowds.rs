@@ -125,7 +125,7 @@ fn trouble_ours(world: &mut World) {
         }
         1 => world.stop(host, false),
         2 => world.pause(host),
-        3 => world.hosts[host].disk.set_broken(true),
+        3 => world.fill_disk(host),
         4 | 5 => {
             for at in 0..world.net.islands.len() {
                 world.net.islands[at] = world.random.below(2) as u8;

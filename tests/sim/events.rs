@@ -159,10 +159,10 @@ impl World {
     /// Remembers the transactions that a desktop node has said and one of ours has read that could
     /// write.
     fn overhear(&mut self, number: usize, from: usize, bytes: &[u8]) {
-        let full = match self.net.connections[number].ends[1 - from] {
-            End::Host(to) => self.hosts[to].disk.is_broken(),
-            _ => false,
+        let End::Host(to) = self.net.connections[number].ends[1 - from] else {
+            return;
         };
+        let full = self.hosts[to].disk.is_broken();
         let Some(lines) = &mut self.net.connections[number].lines else {
             return;
         };
@@ -182,8 +182,9 @@ impl World {
             let blocks = blocks.iter().map(|block| block.to_string());
             let blocks = blocks.filter_map(|block| read_block(block.as_bytes()).ok());
             let all = blocks.flat_map(|block| block.transactions);
-            let all = all.filter(|_| !full);
-            self.heard.extend(all.map(|transaction| transaction.id()));
+            for transaction in all.filter(|_| !full) {
+                self.heard.add(transaction.id(), to, self.now);
+            }
         }
     }
 }

@@ -13,6 +13,7 @@ use crate::disk::SimDisk;
 use crate::host::{Host, Screen, Use, address, alias};
 use crate::machine::Machine;
 use crate::net::{Connection, End};
+use crate::oracle;
 use crate::world::{BUILT, LINES, WALL, World};
 
 impl World {
@@ -135,7 +136,8 @@ impl World {
         let said = said.map(|node| node.tx_pending(CONSOLE).to_vec());
         self.hosts[at].screen.bytes.extend(said.unwrap_or_default());
         self.hosts[at].screen.typed.clear();
-        self.hosts[at].paused = None;
+        self.resume(at);
+        self.interrupt(at);
         self.hosts[at].screen.bytes.extend_from_slice(b"\n");
         for line in 0..LINES {
             let used = std::mem::replace(&mut self.hosts[at].lines[line], Use::Free);
@@ -165,8 +167,26 @@ impl World {
     /// It goes on, if it stood still.
     pub fn resume(&mut self, at: usize) {
         let since = self.hosts[at].paused.take();
+        if let Some(since) = since {
+            self.heard.stood_still(at, since, self.now);
+        }
         if let (Some(since), Some(Machine::Desktop(node))) = (since, &mut self.hosts[at].node) {
             node.stood_still(self.now - since);
+        }
+    }
+
+    /// From now on nothing can be written.
+    pub fn fill_disk(&mut self, at: usize) {
+        self.hosts[at].disk.set_broken(true);
+        self.interrupt(at);
+    }
+
+    /// A host of ours has no time any more for what it read a moment ago.
+    fn interrupt(&mut self, at: usize) {
+        if self.hosts[at].is_ours() && self.heard.is_new(at, self.now) {
+            let there = oracle::ids_on_disk(self, at);
+            self.heard
+                .interrupted(at, self.now, |id| there.contains(id));
         }
     }
 
@@ -233,8 +253,8 @@ impl World {
     /// A power cut: what the disk did not sync is lost.
     pub fn cut_power(&mut self, at: usize) {
         self.stop(at, true);
-        let host = &mut self.hosts[at];
-        host.disk.cut_power(&mut self.random);
+        self.hosts[at].disk.cut_power(&mut self.random);
+        self.interrupt(at);
     }
 
     pub fn type_in(&mut self, at: usize, text: &str) {

@@ -12,6 +12,7 @@ mod edges;
 mod events;
 mod foe;
 mod guards;
+mod heard;
 mod host;
 mod hostile;
 mod journal;

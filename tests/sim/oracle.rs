@@ -196,11 +196,19 @@ fn honest(mut items: BTreeSet<String>) -> BTreeSet<String> {
 /// The chain of one of our nodes, as its disk has it.
 fn on_disk(world: &World, host: usize) -> Vec<Block> {
     let disk = world.hosts[host].disk.copy();
+    disk.set_broken(false);
     let (mut log, _) = Log::open(disk, None, Timestamp::Integer(0)).expect("it opens");
     let heights = 0..log.tip().length;
     heights
         .map(|at| log.read(at).expect("sound").block)
         .collect()
+}
+
+/// What is in the chain of one of our nodes, as its disk has it.
+pub fn ids_on_disk(world: &World, host: usize) -> BTreeSet<TransactionId> {
+    let blocks = on_disk(world, host);
+    let all = blocks.iter().flat_map(|block| &block.transactions);
+    all.map(Transaction::id).collect()
 }
 
 /// What is reserved according to a host.

@@ -70,7 +70,7 @@ fn one_of_ours_has_a_full_disk_and_is_started_again() {
         let (mut world, _) = with_one(seed, 3);
         let victim = victim(seed, 3);
         live(&mut world, 6, 1_000);
-        world.hosts[victim].disk.set_broken(true);
+        world.fill_disk(victim);
         live(&mut world, 12, 2_000);
         world.stop(victim, false);
         world.hosts[victim].disk.set_broken(false);

@@ -5,9 +5,10 @@
 use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
-use blx::ledger::{Tally, TransactionId};
+use blx::ledger::Tally;
 use blx::node::{Action, CONSOLE, Clock, Event, Line, Millis};
 
+use crate::heard::Heard;
 pub use crate::host::{Host, Use, address, alias, host_at};
 use crate::journal;
 use crate::machine::Machine;
@@ -79,7 +80,7 @@ pub struct World {
     /// What nodes of ours held against whom: the host, and its words.
     pub held_against: Vec<(usize, String)>,
     /// What desktop nodes have said, in a block or in a chain, and one of ours has read.
-    pub heard: BTreeSet<TransactionId>,
+    pub heard: Heard,
     /// The hosts that were dialed by their second address.
     pub two_named: BTreeSet<usize>,
 }
@@ -104,7 +105,7 @@ impl World {
             steps: 0,
             most: Tally::default(),
             held_against: Vec::new(),
-            heard: BTreeSet::new(),
+            heard: Heard::default(),
             two_named: BTreeSet::new(),
         }
     }

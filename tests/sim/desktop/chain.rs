@@ -13,6 +13,8 @@ use blx::node::Millis;
 use blx::wire::read_block;
 use serde_json::Value;
 
+use crate::heard::Heard;
+
 /// Who changes the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Who {
@@ -99,12 +101,12 @@ impl Saved {
     /// What its users were told to be done, is none of what ours have heard, and is not in its chain
     /// any more. Of some its own threads have seen to that, which nobody can make good; the rest it
     /// had no chance to say.
-    pub fn unheard(&self, heard: &BTreeSet<TransactionId>) -> [Vec<&Transaction>; 2] {
+    pub fn unheard(&self, heard: &Heard) -> [Vec<&Transaction>; 2] {
         let blocks = self.chain.iter();
         let there: BTreeSet<TransactionId> = blocks
             .flat_map(|block| block.transactions.iter().map(Transaction::id))
             .collect();
-        let gone = |id| !heard.contains(&id) && !there.contains(&id);
+        let gone = |id| !heard.has(&id) && !there.contains(&id);
         let gone = self.done.iter().filter(|done| gone(done.id()));
         gone.partition(|done| self.raced.contains(&done.id()))
             .into()
