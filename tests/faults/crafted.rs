@@ -10,17 +10,18 @@ use blx::wire::text;
 
 use super::disk::SimDisk;
 use super::full;
-use super::history::{History, Random, Step, check_one_of, goes_on, open, own_table, read_all};
+use super::history::{History, Step, check_one_of, goes_on, open, own_table, read_all};
+use super::random::Random;
 use super::records::{bodies, sealed};
 
 /// Alters some bytes: to any value, to a limit, or by one more or less of them.
 fn alter(bytes: &mut Vec<u8>, random: &mut Random) {
     for _ in 0..=random.below(3) {
-        let at = random.below(bytes.len().max(1));
+        let at = random.place(bytes.len().max(1));
         match random.below(7) {
             _ if bytes.is_empty() => bytes.push(random.next() as u8),
             0 => bytes[at] = random.next() as u8,
-            1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][random.below(5)],
+            1 => bytes[at] = [0, 1, 0x7f, 0x80, 0xff][random.place(5)],
             2 => bytes[at] ^= 1 << random.below(8),
             3 => {
                 bytes.remove(at);
@@ -30,7 +31,7 @@ fn alter(bytes: &mut Vec<u8>, random: &mut Random) {
             }
             // A float that is no number, or none that is finite.
             5 => {
-                let float = [f64::NAN, f64::INFINITY, -f64::NAN][random.below(3)].to_le_bytes();
+                let float = [f64::NAN, f64::INFINITY, -f64::NAN][random.place(3)].to_le_bytes();
                 let end = (at + 8).min(bytes.len());
                 bytes[at..end].copy_from_slice(&float[..end - at]);
             }
@@ -40,7 +41,7 @@ fn alter(bytes: &mut Vec<u8>, random: &mut Random) {
 }
 
 fn history() -> (History, SimDisk) {
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     let mut history = History::new(0, usize::MAX);
     while history.chain().len() < 24 {
         match history.chain().len() {
@@ -98,14 +99,14 @@ fn no_value_in_a_chain_file_is_trusted_for_its_checksum() {
     let whole = disk.live(File::Chain);
     let sound = bodies(&whole);
     assert_eq!(sealed(&whole, &sound), whole);
-    let mut random = Random(5);
+    let mut random = Random::new(5);
     for round in 0..if full() { 200_000 } else { 2_000 } {
         let mut altered = sound.clone();
-        let at = random.below(altered.len());
+        let at = random.place(altered.len());
         match random.below(12) {
             0 => altered.swap(at, (at + 1) % sound.len()),
             1 => drop(altered.remove(at)),
-            2 => altered.insert(at, sound[random.below(sound.len())].clone()),
+            2 => altered.insert(at, sound[random.place(sound.len())].clone()),
             // A branch record, and one that closes a branch.
             3 => altered.insert(at, vec![1, random.below(24) as u8]),
             4 => altered.insert(at, [&[1][..], &[0xff; 9], &[1]].concat()),
@@ -126,7 +127,7 @@ fn no_value_in_a_checkpoint_is_trusted_for_its_checksum() {
     let (history, disk) = history();
     let (chain, checkpoint) = (disk.live(File::Chain), disk.live(File::Checkpoint));
     let body = &checkpoint[8..checkpoint.len() - CHECK_BYTES];
-    let mut random = Random(6);
+    let mut random = Random::new(6);
     for round in 0..if full() { 100_000 } else { 2_000 } {
         let mut altered = body.to_vec();
         alter(&mut altered, &mut random);
@@ -149,7 +150,7 @@ fn no_value_in_a_checkpoint_is_trusted_for_its_checksum() {
 #[test]
 fn no_value_in_the_files_beside_is_trusted_for_its_checksum() {
     let small = [File::Peers, File::Waiting, File::Fallen];
-    let mut random = Random(8);
+    let mut random = Random::new(8);
     let mut disk = SimDisk::default();
     let (history, _) = history();
     let own = history.chain()[2].transactions.clone();
@@ -177,7 +178,7 @@ fn no_value_in_the_files_beside_is_trusted_for_its_checksum() {
             let bytes = match file {
                 File::Fallen => {
                     let mut altered = fallen.clone();
-                    let at = random.below(altered.len());
+                    let at = random.place(altered.len());
                     alter(&mut altered[at], &mut random);
                     sealed(&chain, &altered)
                 }

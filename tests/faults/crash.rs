@@ -8,7 +8,8 @@ use blx::store::recover::Ending;
 
 use super::disk::{Moment, SimDisk};
 use super::full;
-use super::history::{Chain, History, Random, check_one_of, goes_on, open};
+use super::history::{Chain, History, check_one_of, goes_on, open};
+use super::random::Random;
 
 /// Up to so many loose things every choice is tried.
 const EVERY_UP_TO: usize = 10;
@@ -58,7 +59,7 @@ fn a_power_cut_at_any_moment_leaves_all_that_was_acknowledged_and_nothing_by_hal
     disk.record();
     assert!(history.run(&disk).is_ok(), "a sound disk takes it all");
     let moments = disk.moments();
-    let mut random = Random(11);
+    let mut random = Random::new(11);
     let mut seen = BTreeSet::new();
     let (mut torn, mut open_branches, mut damaged) = (0, 0, 0);
     for (number, moment) in moments.iter().enumerate() {

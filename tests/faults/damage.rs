@@ -9,13 +9,14 @@ use blx::store::repair::Mended;
 
 use super::disk::{SECTOR, SimDisk};
 use super::full;
-use super::history::{Chain, History, NOW, Random, Step, check_one_of, goes_on, open, read_all};
+use super::history::{Chain, History, NOW, Step, check_one_of, goes_on, open, read_all};
+use super::random::Random;
 
 const BLOCKS: usize = 64;
 
 /// A history that ends with so many blocks, has a switch in it and a block of many sectors.
 fn history() -> (History, Vec<u8>) {
-    let mut random = Random(3);
+    let mut random = Random::new(3);
     let mut history = History::new(0, usize::MAX);
     while history.chain().len() < BLOCKS {
         match history.chain().len() {

@@ -8,6 +8,7 @@ use blx::store::state::AppendError;
 use super::disk::{Failure, SimDisk};
 use super::full;
 use super::history::{Broken, Chain, History, check_one_of, goes_on, next_block, open};
+use super::random::Random;
 
 fn error(why: impl ToString) -> String {
     why.to_string()
@@ -117,7 +118,7 @@ fn any_call_may_fail() {
 #[test]
 fn a_failed_sync_is_never_tried_again() {
     let mut history = History::new(0, usize::MAX);
-    let mut random = super::history::Random(5);
+    let mut random = Random::new(5);
     for _ in 0..3 {
         history.append(&mut random, 1);
     }

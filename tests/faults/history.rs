@@ -9,26 +9,10 @@ use blx::store::recover::{OpenError, Opening};
 use blx::store::state::AppendError;
 
 use super::disk::SimDisk;
+use super::random::Random;
 
 pub const NOW: Timestamp = Timestamp::Integer(1_000);
 const AUTHORS: u8 = 30;
-
-/// A splitmix64 generator.
-pub struct Random(pub u64);
-
-impl Random {
-    pub fn next(&mut self) -> u64 {
-        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
-        let mut mixed = self.0;
-        mixed = (mixed ^ (mixed >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
-        mixed = (mixed ^ (mixed >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
-        mixed ^ (mixed >> 31)
-    }
-
-    pub fn below(&mut self, limit: usize) -> usize {
-        (self.next() % limit as u64) as usize
-    }
-}
 
 pub type Chain = Vec<Block>;
 /// Of each item whether it is held, and the block that changed it last.
@@ -91,7 +75,7 @@ impl History {
             steps: Vec::new(),
             chains: vec![genesis],
         };
-        let mut random = Random(7);
+        let mut random = Random::new(7);
         for operation in 0..operations {
             match operation % 20 {
                 7 => history.branch(&mut random, operation == 27, true),
@@ -122,8 +106,8 @@ impl History {
     }
 
     fn block(random: &mut Random, chain: &[Block], count: usize) -> Block {
-        let author = random.below(AUTHORS.into()) as u8 + 1;
-        let first = random.below(23);
+        let author = random.place(AUTHORS.into()) as u8 + 1;
+        let first = random.place(23);
         let names: Vec<String> = (first..first + count)
             .map(|n| format!("item-{n}"))
             .collect();
@@ -138,7 +122,7 @@ impl History {
     /// Another chain, to which ours is left or not.
     pub fn branch(&mut self, random: &mut Random, from_nothing: bool, taken: bool) {
         let length = self.chain().len();
-        let back = 1 + random.below(9.min(length));
+        let back = 1 + random.place(9.min(length));
         let fork = if from_nothing { 0 } else { length - back };
         let mut theirs = self.chain()[..fork].to_vec();
         self.take(Step::Begin(fork as u64));

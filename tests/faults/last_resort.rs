@@ -9,13 +9,14 @@ use blx::store::repair::Mended;
 use super::disk::SimDisk;
 use super::full;
 use super::history::{
-    Chain, History, NOW, Random, Step, check_one_of, next_block, open, perform, read_all,
+    Chain, History, NOW, Step, check_one_of, next_block, open, perform, read_all,
 };
+use super::random::Random;
 
 /// A history of some forty blocks with many switches, the chain file that it leaves, and the last
 /// checkpoint before its end.
 fn history(seed: u64) -> (History, Vec<u8>, Vec<u8>) {
-    let mut random = Random(seed);
+    let mut random = Random::new(seed);
     let mut history = History::new(0, usize::MAX);
     while history.chain().len() < 40 {
         match random.below(8) {
@@ -54,7 +55,7 @@ fn give_up(log: &mut Log<SimDisk>, chain: &Chain, random: &mut Random) -> Result
     while log.gap().is_some() {
         log.begin_mending();
         let from = usize::try_from(log.tip().length).expect("small");
-        let known = (from + random.below(3)).min(chain.len());
+        let known = (from + random.place(3)).min(chain.len());
         let mut outcome = Ok(Mended::More);
         for block in chain.get(from..known).unwrap_or_default() {
             if outcome == Ok(Mended::More) {
@@ -201,13 +202,13 @@ fn what_is_left_after_the_last_resort_is_a_chain_at_every_height() {
     let (mut stories, mut given_up) = (0, 0);
     for seed in 0..if full() { 40 } else { 3 } {
         let (history, chain, checkpoint) = history(seed);
-        let mut random = Random(seed + 1_000);
+        let mut random = Random::new(seed + 1_000);
         let stride = if full() { 5 } else { 101 };
         for at in (16..chain.len()).step_by(stride) {
             let mut damaged = chain.clone();
             damaged[at] ^= 1 << random.below(8);
             for _ in 0..random.below(3) {
-                let other = 16 + random.below(damaged.len() - 16);
+                let other = 16 + random.place(damaged.len() - 16);
                 damaged[other] ^= 1 << random.below(8);
             }
             let kept: &[u8] = if random.below(2) == 0 {

@@ -10,6 +10,10 @@ mod errors;
 mod events;
 mod history;
 mod last_resort;
+// The simulator uses the rest of it.
+#[allow(dead_code)]
+#[path = "../random.rs"]
+mod random;
 #[path = "../records.rs"]
 mod records;
 

@@ -30,6 +30,7 @@ mod oracle;
 mod peer;
 mod promises;
 mod races;
+#[path = "../random.rs"]
 mod random;
 mod reach;
 mod repair;
