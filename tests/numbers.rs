@@ -1,8 +1,10 @@
 //! Numbers at the edges of what 64 bits, a double and JSON hold, in every place where a peer can
 //! say one. Shared by the tests of the simulator and of the real program.
 
-use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction, Work};
-use blx::wire::{MessageKind, text};
+use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction};
+use blx::wire::MessageKind;
+
+use crate::blocks::{self, block_text, mined, transaction_text};
 
 /// As JSON spells them.
 const NUMBERS: [&str; 20] = [
@@ -56,20 +58,7 @@ pub fn stranger() -> Identity {
 }
 
 fn line(kind: MessageKind, payload: &str) -> String {
-    let name = kind.name();
-    format!(r#"{{"type": "{name}", "payload": {payload}, "sender": "0.0.0.0:65535"}}"#)
-}
-
-fn block_text(block: &Block) -> String {
-    let mut bytes = Vec::new();
-    text::block(&mut bytes, block);
-    String::from_utf8(bytes).expect("ASCII")
-}
-
-fn transaction_text(transaction: &Transaction) -> String {
-    let mut bytes = Vec::new();
-    text::transaction(&mut bytes, transaction);
-    String::from_utf8(bytes).expect("ASCII")
+    blocks::line(kind, payload, "0.0.0.0:65535")
 }
 
 /// The line that tells of a block.
@@ -88,13 +77,6 @@ pub fn greeting(length: &str, tip: &Block) -> String {
     let payload =
         format!(r#"{{"id": "00000000000000ff", "length": {length}, "tip": "{tip}", "pool": []}}"#);
     line(MessageKind::PeerAnnounce, &payload)
-}
-
-/// The same block with a nonce and a hash that fit.
-pub fn mined(block: Block, difficulty: u8) -> Block {
-    let mut work = Work::new(block, difficulty);
-    while !work.step(1_000) {}
-    work.into_block()
 }
 
 /// A block behind `tip` in which a stranger takes an item.

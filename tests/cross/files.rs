@@ -10,7 +10,7 @@ use blx::limits::CHECKPOINT_BYTES;
 
 use crate::harness::{LIMIT, Status};
 use crate::nodes::{Node, Place};
-use crate::peer::{Peer, Person, block_text, chain_message, listen, mine_at};
+use crate::peer::{Peer, Person, array_text, chain_message, listen, mined};
 use crate::{Program, pairs};
 
 /// From one look at a file to the next.
@@ -180,16 +180,13 @@ fn a_wish_that_waits_with_one_is_fulfilled_by_the_other() {
 /// Blocks that ask for no work, with a file that is long enough for a checkpoint.
 fn long_chain() -> String {
     const BLOCK_BYTES_MIN: u64 = 50;
-    let mut block = Block::genesis(Timestamp::Float(1_795_396_500.5));
-    let mut text = format!("[{}", block_text(&block));
+    let mut chain = vec![Block::genesis(Timestamp::Float(1_795_396_500.5))];
     for index in 1..CHECKPOINT_BYTES / BLOCK_BYTES_MIN {
         let mut next = Block::genesis(Timestamp::Float(1_795_396_521.41));
-        (next.index, next.prev_hash) = (index, block.hash);
-        block = mine_at(next, 0);
-        text += ", ";
-        text += &block_text(&block);
+        (next.index, next.prev_hash) = (index, chain[chain.len() - 1].hash);
+        chain.push(mined(next, 0));
     }
-    text + "]"
+    array_text(&chain)
 }
 
 #[test]

@@ -5,6 +5,8 @@
 //! `BLX_NATIVE` names. Without it these tests are passed over, which is said, and is a failure if
 //! `BLX_REQUIRE_NATIVE` is 1. `cross/test.sh` runs them.
 
+#[path = "../blocks.rs"]
+mod blocks;
 mod files;
 // The tests beside desktop nodes use the rest of these.
 #[allow(dead_code)]

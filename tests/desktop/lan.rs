@@ -14,7 +14,7 @@ use tempfile::NamedTempFile;
 
 use crate::harness::{LIMIT, Status};
 use crate::nodes::{Node, Place, desktop_from};
-use crate::peer::{Peer, Person, block_text, chain_of, plain};
+use crate::peer::{Peer, Person, array_text, chain_of, plain};
 use crate::relay::Relay;
 use crate::runner;
 
@@ -59,9 +59,8 @@ impl Lan {
     /// The same, but all have the same chain of four blocks.
     pub fn begun(python: &str, ours: usize, desktops: usize) -> Lan {
         let chain = Person::new(99).chain(&BASE);
-        let blocks: Vec<String> = chain.iter().map(block_text).collect();
         let file = NamedTempFile::new().expect("a file");
-        fs::write(file.path(), format!("[{}]", blocks.join(","))).expect("a file");
+        fs::write(file.path(), array_text(&chain)).expect("a file");
         let mut lan = Lan::new(python, ours, desktops, Some(file.path()));
         lan.base = &BASE;
         lan

@@ -1,6 +1,8 @@
 //! Our node beside desktop nodes, over real sockets: what a user does on one of them is seen on the
 //! others, although desktop nodes mine each block anew and pass none on.
 
+#[path = "../blocks.rs"]
+mod blocks;
 mod blows;
 mod harness;
 mod lan;

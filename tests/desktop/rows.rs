@@ -7,8 +7,8 @@ use std::time::Duration;
 use tempfile::TempDir;
 
 use crate::nodes::python;
-use crate::peer::{Person, after, block_text};
-use crate::street::{Street, write_chain};
+use crate::peer::{Person, after, array_text};
+use crate::street::Street;
 
 /// A user's pace, and that of a hurried one.
 const PACE: Duration = Duration::from_millis(700);
@@ -447,7 +447,7 @@ fn void_chain(folder: &TempDir) -> String {
         chain.push(after(&chain[chain.len() - 1], vec![void]));
     }
     let path = folder.path().join("chain.json");
-    write_chain(&path, &chain.iter().map(block_text).collect::<Vec<_>>());
+    std::fs::write(&path, array_text(&chain)).expect("a file");
     path.display().to_string()
 }
 

@@ -12,7 +12,7 @@ use blx::ledger::{Block, Timestamp};
 use crate::harness::LIMIT;
 use crate::lan::export;
 use crate::nodes::{Node, Place};
-use crate::peer::{Peer, Person, ROLES, Role, chain_message, mine_at};
+use crate::peer::{Peer, Person, ROLES, Role, chain_message, mined};
 use crate::relay::Relay;
 use crate::{runner, usage};
 
@@ -48,7 +48,7 @@ fn empty_blocks(length: usize) -> Vec<Block> {
 fn empty_after(tip: &Block) -> Block {
     let mut block = Block::genesis(Timestamp::Float(1_795_396_521.41));
     (block.index, block.prev_hash) = (tip.index + 1, tip.hash);
-    mine_at(block, 0)
+    mined(block, 0)
 }
 
 fn named(start: &str, count: usize) -> Vec<String> {
@@ -126,15 +126,15 @@ fn a_chain_of_100_000_blocks_that_is_invalid_in_its_last_one_changes_nothing() {
     let mut forged = empty_after(tip);
     forged.transactions.push(transaction);
     // Another block's work.
-    let mut worthless = mine_at(empty_after(tip), 0);
+    let mut worthless = mined(empty_after(tip), 0);
     worthless.nonce += 1;
     let mut unlinked = empty_after(tip);
     unlinked.prev_hash = good[0].hash;
     for (last, roles) in [
-        (mine_at(forged, 0), &ROLES[..]),
+        (mined(forged, 0), &ROLES[..]),
         (worthless, &ROLES[..]),
         // A desktop node's chain that does not link is no lie: it is taken as far as it does.
-        (mine_at(unlinked, 0), &[Role::Ours]),
+        (mined(unlinked, 0), &[Role::Ours]),
     ] {
         let mut chain = good.clone();
         chain.push(last);
@@ -183,7 +183,7 @@ fn a_desktop_nodes_chain_of_100_000_blocks_is_taken_as_far_as_it_links() {
     let mut unlinked = empty_after(&chain[chain.len() - 1]);
     unlinked.prev_hash = chain[0].hash;
     unlinked.transactions = vec![Person::new(77).requests("lamp")];
-    chain.push(mine_at(unlinked, 0));
+    chain.push(mined(unlinked, 0));
     let message = chain_message(&chain);
 
     let place = Place::new();

@@ -4,7 +4,6 @@
 
 use std::collections::BTreeSet;
 use std::io::{Write, stderr};
-use std::path::Path;
 use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -393,9 +392,4 @@ fn where_disks_fill() -> Command {
     shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]);
     shell.arg(own.get_program()).args(own.get_args());
     shell
-}
-
-/// Writes a chain for `--chain`.
-pub fn write_chain(path: &Path, blocks: &[String]) {
-    std::fs::write(path, format!("[{}]", blocks.join(","))).expect("a file");
 }

@@ -3,13 +3,11 @@
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use std::time::Instant;
 
-use blx::ledger::Transaction;
 use blx::limits;
-use blx::wire::{MessageKind, text};
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
 use super::harness::{Home, LIMIT, Node};
-use super::peer::{Peer, Person, ROLES, Role, after, block_message, message};
+use super::peer::{Peer, Person, ROLES, Role, after, block_message, transaction_message};
 
 /// A peer whose address is 127.0.0.`host`: each address has a share of its own in what may wait.
 fn dial_from(host: u8, port: u16) -> Peer {
@@ -19,13 +17,6 @@ fn dial_from(host: u8, port: u16) -> Peer {
     bind(&socket, &own).expect("an address of this machine");
     connect(&socket, &node).expect("the node listens");
     Peer::of(TcpStream::from(socket), own.to_string())
-}
-
-fn transaction_message(transaction: &Transaction) -> String {
-    let mut bytes = Vec::new();
-    text::transaction(&mut bytes, transaction);
-    let text = String::from_utf8(bytes).expect("ASCII");
-    message(MessageKind::NewTransaction, &text)
 }
 
 /// A name of so many control characters, each of which takes six bytes of text, and a number.

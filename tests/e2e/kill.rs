@@ -8,7 +8,7 @@ use std::process::Stdio;
 use super::harness::{Home, Node, PROMPT, free_port};
 use super::needs;
 use super::peer::{
-    Peer, Person, ROLES, Role, after, block_message, block_of, chain_message, mine_at,
+    Peer, Person, ROLES, Role, after, block_message, block_of, chain_message, mined,
 };
 
 /// The items that the node has confirmed.
@@ -109,7 +109,7 @@ fn a_kill_between_a_switch_and_the_block_that_makes_it_good_loses_no_confirmed_r
             &theirs[theirs.len() - 1],
             vec![Person::new(1).requests(item)],
         );
-        theirs.push(mine_at(block, DIFFICULTY));
+        theirs.push(mined(block, DIFFICULTY));
     }
     Peer::dial(port).say(&chain_message(&theirs));
     node.expect("[consensus ✅] adopted longer chain (3 blocks)\n");

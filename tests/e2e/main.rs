@@ -4,6 +4,8 @@
 //! failure reaches. What sleeps is the pace of a slow serial line, and the seconds in which an idle
 //! node is measured.
 
+#[path = "../blocks.rs"]
+mod blocks;
 mod consoles;
 mod edges;
 mod events;

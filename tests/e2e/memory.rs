@@ -8,7 +8,7 @@ use std::mem;
 use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction};
 
 use super::harness::{Home, Node};
-use super::peer::{Peer, Person, block_text, mine_at};
+use super::peer::{Peer, Person, block_text, mined};
 
 const MIB: u64 = 1 << 20;
 
@@ -47,7 +47,7 @@ impl Chain {
         let mut block = Block::genesis(self.tip.timestamp);
         (block.index, block.prev_hash) = (self.tip.index + 1, self.tip.hash);
         block.transactions = transactions;
-        let block = mine_at(block, 0);
+        let block = mined(block, 0);
         self.texts.push(block_text(&block));
         self.tip = block;
     }

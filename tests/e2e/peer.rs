@@ -4,12 +4,11 @@ use std::io::{BufRead, BufReader, Write};
 use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 
-use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction, Work};
-use blx::wire::{MessageKind, read_block, text};
+use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction};
+use blx::wire::{MessageKind, read_block};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use serde::Deserialize;
-use serde_json::value::RawValue;
 
+pub use super::blocks::*;
 use super::harness::LIMIT;
 use super::runner::free_port;
 
@@ -241,60 +240,24 @@ pub fn plain(kind: &str) -> String {
 }
 
 pub fn message(kind: MessageKind, payload: &str) -> String {
-    let name = kind.name();
-    format!(r#"{{"type": "{name}", "payload": {payload}, "sender": "0.0.0.0:1"}}"#)
-}
-
-pub fn block_text(block: &Block) -> String {
-    let mut bytes = Vec::new();
-    text::block(&mut bytes, block);
-    String::from_utf8(bytes).expect("ASCII")
+    line(kind, payload, "0.0.0.0:1")
 }
 
 pub fn block_message(block: &Block) -> String {
     message(MessageKind::NewBlock, &block_text(block))
 }
 
-pub fn chain_message(chain: &[Block]) -> String {
-    let blocks: Vec<String> = chain.iter().map(block_text).collect();
-    let (blocks, length) = (blocks.join(", "), chain.len());
-    message(
-        MessageKind::ChainResponse,
-        &format!(r#"{{"chain": [{blocks}], "length": {length}}}"#),
-    )
-}
-
-#[derive(Deserialize)]
-struct Envelope<'a> {
-    #[serde(borrow)]
-    payload: &'a RawValue,
-}
-
-#[derive(Deserialize)]
-struct Chain<'a> {
-    #[serde(borrow)]
-    chain: Vec<&'a RawValue>,
-    length: usize,
-}
-
-/// The text of a line's payload.
-pub fn payload(line: &str) -> &str {
-    let envelope: Envelope<'_> = serde_json::from_str(line).expect("an envelope");
-    envelope.payload.get()
-}
-
-/// The blocks of a `chain_response`.
-pub fn chain_of(line: &str) -> Vec<Block> {
-    let chain: Chain<'_> = serde_json::from_str(payload(line)).expect("a chain");
-    let read = |raw: &&RawValue| read_block(raw.get().as_bytes()).expect("a block");
-    let blocks: Vec<Block> = chain.chain.iter().map(read).collect();
-    assert_eq!(chain.length, blocks.len());
-    blocks
+pub fn transaction_message(transaction: &Transaction) -> String {
+    message(MessageKind::NewTransaction, &transaction_text(transaction))
 }
 
 /// The block of a `new_block`.
 pub fn block_of(line: &str) -> Block {
     read_block(payload(line).as_bytes()).expect("a block")
+}
+
+pub fn chain_message(chain: &[Block]) -> String {
+    message(MessageKind::ChainResponse, &chain_text(chain))
 }
 
 /// Somebody else, with a key.
@@ -340,11 +303,5 @@ pub fn after(tip: &Block, transactions: Vec<Transaction>) -> Block {
 
 /// The same block with a nonce and a hash that fit.
 pub fn mine(block: Block) -> Block {
-    mine_at(block, DIFFICULTY)
-}
-
-pub fn mine_at(block: Block, difficulty: u8) -> Block {
-    let mut work = Work::new(block, difficulty);
-    while !work.step(1_000) {}
-    work.into_block()
+    mined(block, DIFFICULTY)
 }

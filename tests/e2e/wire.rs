@@ -2,13 +2,13 @@
 
 use std::time::Instant;
 
-use blx::ledger::{Block, Timestamp};
+use blx::ledger::{Block, Timestamp, Transaction};
 use blx::wire::MessageKind;
 
 use super::harness::{Home, LIMIT, Node, PROMPT, Status};
 use super::peer::{
-    PING, Peer, Person, Role, after, block_message, block_of, block_text, chain_message, listen,
-    message, mine, plain,
+    PING, Peer, Person, Role, after, block_message, block_of, chain_message, listen, message, mine,
+    plain, transaction_message,
 };
 
 /// The node shows that its chain is as it was.
@@ -84,28 +84,25 @@ fn who_dials_is_asked_for_its_chain_once_when_it_has_spoken() {
     assert_eq!(list, format!("{expected}{sender}\n"));
 }
 
-/// What a desktop node would write of this block, word by word.
+/// What a desktop node would write of this, word by word.
+fn desktop_transaction(signed: &Transaction) -> String {
+    let der = signed.signature.to_der();
+    let der: String = der.iter().map(|byte| format!("{byte:02x}")).collect();
+    let uid = signed.uid.to_string();
+    format!(
+        "{{\"requester\": \"{}\", \"uid\": \"{}\", \"type\": {}, \"timestamp\": {:?}, \
+         \"signature\": \"{der}\"}}",
+        signed.requester,
+        uid.replace('é', "\\u00e9").replace('📦', "\\ud83d\\udce6"),
+        signed.kind.code(),
+        signed.timestamp.seconds(),
+    )
+}
+
+/// And of this.
 fn desktop_text(block: &Block) -> String {
-    let one = |t: &blx::ledger::Transaction| {
-        let der: String = t
-            .signature
-            .to_der()
-            .iter()
-            .map(|b| format!("{b:02x}"))
-            .collect();
-        format!(
-            "{{\"requester\": \"{}\", \"uid\": \"{}\", \"type\": {}, \"timestamp\": {:?}, \
-             \"signature\": \"{der}\"}}",
-            t.requester,
-            t.uid
-                .to_string()
-                .replace('é', "\\u00e9")
-                .replace('📦', "\\ud83d\\udce6"),
-            t.kind.code(),
-            t.timestamp.seconds(),
-        )
-    };
-    let transactions: Vec<String> = block.transactions.iter().map(one).collect();
+    let transactions = block.transactions.iter().map(desktop_transaction);
+    let transactions: Vec<String> = transactions.collect();
     format!(
         "{{\"index\": {}, \"prev_hash\": \"{}\", \"transactions\": [{}], \"nonce\": {}, \
          \"timestamp\": {:?}, \"hash\": \"{}\"}}",
@@ -134,13 +131,8 @@ fn a_users_action_is_told_as_a_transaction_and_then_as_a_block_and_the_chain_has
         line,
         format!("{{\"type\": \"new_block\", \"payload\": {text}, {sender}\n")
     );
-    for (said, position) in transactions.iter().zip(0..) {
-        let mut alone = block.clone();
-        alone.transactions = vec![block.transactions[position].clone()];
-        let text = desktop_text(&alone);
-        let start = text.find("[{").expect("a transaction") + 1;
-        let end = text.find("}]").expect("a transaction") + 1;
-        let text = &text[start..end];
+    for (said, signed) in transactions.iter().zip(&block.transactions) {
+        let text = desktop_transaction(signed);
         let expected = format!("{{\"type\": \"new_transaction\", \"payload\": {text}, {sender}\n");
         assert_eq!(*said, expected);
     }
@@ -253,10 +245,8 @@ fn a_transaction_is_shown_passed_on_once_and_put_into_a_block() {
     let (mut peer, chain) = Peer::join(node.port);
     let (mut other, _) = Peer::join(node.port);
     let block = after(&chain[0], vec![Person::new(1).requests("saw")]);
-    let text = block_text(&block);
-    let start = text.find("[{").expect("a transaction") + 1;
-    let end = text.find("}]").expect("a transaction") + 1;
-    peer.say(&message(MessageKind::NewTransaction, &text[start..end]));
+    let wish = transaction_message(&block.transactions[0]);
+    peer.say(&wish);
     node.expect("[network 📨] request of saw by ");
     // It waits, unless the node's answer took so long that the block came first.
     let status = node.status();
@@ -266,14 +256,14 @@ fn a_transaction_is_shown_passed_on_once_and_put_into_a_block() {
     assert!(other.expect("new_transaction").contains("\"saw\""));
     // Whoever says it again says nothing new.
     for _ in 0..2 {
-        other.say(&message(MessageKind::NewTransaction, &text[start..end]));
+        other.say(&wish);
     }
     let made = block_of(&other.expect("new_block"));
     assert_eq!(made.transactions, block.transactions);
     assert_eq!(node.reserved(), ["saw"]);
     // A replay, when the item is free again.
     node.ask(&["2", "saw"], "✅ released saw\n");
-    peer.say(&message(MessageKind::NewTransaction, &text[start..end]));
+    peer.say(&wish);
     node.expect("[network 📨] request of saw by ");
     other.settle();
     assert!(!other.settle().contains("new_transaction"));
@@ -287,14 +277,7 @@ fn a_device_that_sends_signed_lines_and_hangs_up_at_once_is_heard() {
     let items: Vec<String> = (10..30).map(|number| format!("item-{number}")).collect();
     let mut lines = String::new();
     for item in &items {
-        let block = after(
-            &Block::genesis(Timestamp::Integer(0)),
-            vec![Person::new(1).requests(item)],
-        );
-        let text = block_text(&block);
-        let start = text.find("[{").expect("a transaction") + 1;
-        let end = text.find("}]").expect("a transaction") + 1;
-        lines += &message(MessageKind::NewTransaction, &text[start..end]);
+        lines += &transaction_message(&Person::new(1).requests(item));
         // Nobody is there for the answer, which the node finds out while lines still wait.
         lines += &format!("\n{PING}\n");
     }

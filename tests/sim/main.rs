@@ -4,6 +4,8 @@
 //! that race are told with `BLX_STORY_SEEDS=n`; each prints a line that begins with `ROW`.
 
 mod beside;
+#[path = "../blocks.rs"]
+mod blocks;
 mod clocks;
 mod crowds;
 mod desktop;

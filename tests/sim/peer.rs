@@ -1,27 +1,25 @@
 //! What a story says as a peer: it may lie, stop in the middle, or say nothing.
 
-use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction, Work};
-use blx::wire::text;
-use blx::wire::{MessageKind, read_block};
+use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction};
+use blx::wire::MessageKind;
 
+use crate::blocks;
+pub use crate::blocks::mined;
 use crate::world::World;
+
+fn line(kind: MessageKind, payload: &str) -> Vec<u8> {
+    (blocks::line(kind, payload, "0.0.0.0:6000") + "\n").into_bytes()
+}
 
 /// The line that tells of a block.
 pub fn new_block(block: &Block) -> Vec<u8> {
-    let mut line = Vec::new();
-    text::open(&mut line, MessageKind::NewBlock);
-    text::block(&mut line, block);
-    text::close(&mut line, "0.0.0.0:6000");
-    line
+    line(MessageKind::NewBlock, &blocks::block_text(block))
 }
 
 /// The line that tells of a transaction, as a device sends it that can do no more.
 pub fn new_transaction(transaction: &Transaction) -> Vec<u8> {
-    let mut line = Vec::new();
-    text::open(&mut line, MessageKind::NewTransaction);
-    text::transaction(&mut line, transaction);
-    text::close(&mut line, "0.0.0.0:6000");
-    line
+    let text = blocks::transaction_text(transaction);
+    line(MessageKind::NewTransaction, &text)
 }
 
 /// What a desktop node says first.
@@ -110,18 +108,7 @@ pub fn answer(world: &mut World, calls: &[usize], chain: &[Block], millis: u64) 
 
 /// The line that tells of a chain.
 pub fn chain_response(chain: &[Block]) -> Vec<u8> {
-    let mut line = Vec::new();
-    text::open(&mut line, MessageKind::ChainResponse);
-    line.extend_from_slice(b"{\"chain\": [");
-    for (position, block) in chain.iter().enumerate() {
-        if position > 0 {
-            line.extend_from_slice(b", ");
-        }
-        text::block(&mut line, block);
-    }
-    line.extend_from_slice(format!("], \"length\": {}}}", chain.len()).as_bytes());
-    text::close(&mut line, "0.0.0.0:6000");
-    line
+    line(MessageKind::ChainResponse, &blocks::chain_text(chain))
 }
 
 /// A chain of `length` blocks that goes on where `chain` ends.
@@ -157,13 +144,6 @@ pub fn behind(world: &World, chain: &[Block], transactions: Vec<Transaction>) ->
     mined(block, world.difficulty)
 }
 
-/// The block with the first nonce, from its own on, that is work enough, and with its hash.
-pub fn mined(block: Block, difficulty: u8) -> Block {
-    let mut work = Work::new(block, difficulty);
-    while !work.step(1 << 16) {}
-    work.into_block()
-}
-
 /// The chain of a host, asked for on a connection of its own.
 pub fn chain_of(world: &mut World, host: usize) -> Vec<Block> {
     let call = world.call(host);
@@ -172,14 +152,5 @@ pub fn chain_of(world: &mut World, host: usize) -> Vec<Block> {
     let heard = world.heard(call);
     world.cut(call);
     let chain = heard.lines().find(|line| line.contains("chain_response"));
-    let (_, blocks) = chain.expect("a chain").split_once("[").expect("an array");
-    let (blocks, _) = blocks.rsplit_once("], \"length\"").expect("its end");
-    let blocks = blocks
-        .split(", {\"index\"")
-        .map(|block| match block.strip_prefix('{') {
-            Some(_) => block.to_owned(),
-            None => format!("{{\"index\"{block}"),
-        });
-    let read = |block: String| read_block(block.as_bytes()).expect("a block");
-    blocks.map(read).collect()
+    blocks::chain_of(chain.expect("a chain"))
 }
