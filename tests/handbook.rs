@@ -1,17 +1,18 @@
 //! The man page and the completions know what `blx --help` knows, and the pages name only what there is.
 
+#[path = "harness/mod.rs"]
+mod harness;
 // The tests of the real binary use the rest of it.
 #[allow(dead_code)]
 #[path = "readme.rs"]
 mod page;
-#[path = "runner.rs"]
-mod runner;
 
 use std::collections::BTreeSet;
 use std::fs;
 use std::path::Path;
 
 use blx::store::disk::File;
+use harness::run;
 use page::Page;
 
 /// The files, and what each puts before the name of an option and before a short one.
@@ -23,8 +24,7 @@ const FILES: [(&str, &str, &str); 4] = [
 ];
 
 fn help() -> String {
-    let output = runner::blx().arg("--help").output();
-    String::from_utf8(output.expect("it starts").stdout).expect("UTF-8")
+    run::done(&mut run::command(&["--help"]), b"")
 }
 
 /// The words of a text: what is between anything that no name has in it.

@@ -7,6 +7,8 @@ use std::process::{Output, Stdio};
 
 use serde_json::Value;
 
+#[allow(dead_code)]
+#[path = "harness/runner.rs"]
 mod runner;
 
 fn vectors(name: &str) -> PathBuf {

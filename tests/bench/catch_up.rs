@@ -10,9 +10,10 @@ use blx::store::disk::File;
 use blx::store::log::Log;
 
 use crate::disk::Counted;
+use crate::harness::usage;
 use crate::nodes::{self, Node, Place};
 use crate::relay::Relay;
-use crate::{exported, generate, usage};
+use crate::{exported, generate};
 
 /// A wire that carried nothing for so long has nothing left to carry.
 const STILL: Duration = Duration::from_millis(300);
@@ -73,7 +74,7 @@ impl Bench {
         let (asked, tip) = self.start(asked, to)?;
         let (mut asking, _) = self.start(asks, from)?;
         let relay = Relay::to(asked.node.port);
-        let ids = [&asking, &asked].map(|running| running.node.process.id());
+        let ids = [&asking, &asked].map(|running| running.node.id());
         let busy = || usage::processor_time(&ids[0].to_string());
         let before = busy();
         let time = match asks {
@@ -148,7 +149,7 @@ fn ask_ours(node: &mut Node, relay: &Relay, tip: &str) -> Duration {
     let start = Instant::now();
     node.dial(relay);
     loop {
-        let there = node.process.status().tip == tip;
+        let there = node.status().tip == tip;
         let time = start.elapsed();
         if there {
             return time;
@@ -160,11 +161,11 @@ fn ask_ours(node: &mut Node, relay: &Relay, tip: &str) -> Duration {
 /// Presses 8, and waits for the word; its status would check the whole chain once more.
 fn ask_desktop(node: &mut Node, relay: &Relay, length: u64) -> Duration {
     node.dial(relay);
-    node.process.wait_for("✅ connected to ");
+    node.wait_for("✅ connected to ");
     let start = Instant::now();
     node.sync();
     let word = format!("[consensus ✅] adopted longer chain ({length} blocks)");
-    node.process.wait_for(&word);
+    node.wait_for(&word);
     start.elapsed()
 }
 

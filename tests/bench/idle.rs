@@ -9,24 +9,22 @@
 mod disk;
 #[allow(dead_code)]
 mod generate;
+#[path = "../harness/mod.rs"]
+mod harness;
 #[allow(dead_code)]
 mod process;
 #[allow(dead_code)]
-#[path = "../runner.rs"]
-mod runner;
-#[allow(dead_code)]
 mod table;
-#[allow(dead_code)]
-mod usage;
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
-use runner::free_port;
+use harness::{Launch, free_port, run, until, usage};
+use process::Process;
 use rustix::process::{Pid, Signal, kill_process};
 use table::{Row, grouped};
 
@@ -68,46 +66,28 @@ impl Program {
         self.words.last().expect("a program")
     }
 
-    fn command(&self, directory: &Path, port: u16) -> Command {
-        let mut command = Command::new(&self.words[0]);
-        command.args(&self.words[1..]);
-        command.args(["--bind", "127.0.0.1", "--data-dir"]);
-        command.arg(directory).arg(port.to_string());
-        command.env("LC_ALL", "C.UTF-8");
-        command
+    fn launch(&self, directory: &Path) -> Launch {
+        Launch::on(directory).program(&self.words)
     }
 }
 
-/// A node without a menu, ended when this is dropped.
+/// A node without a menu.
 struct Node {
-    child: Child,
-    port: u16,
+    process: Process,
     socket: PathBuf,
     emulated: bool,
-}
-
-impl Drop for Node {
-    fn drop(&mut self) {
-        // Both fail only if it has ended already.
-        let _ = kill_process(Pid::from_child(&self.child), Signal::TERM);
-        let _ = self.child.wait();
-    }
 }
 
 impl Node {
     /// In a directory of its own, with a chain of so many blocks.
     fn start(program: &Program, directory: &Path, chain: &Path, connect: &[u16]) -> Node {
         generate::begin(chain, SHORT, directory);
-        let (port, socket) = (free_port(), directory.join("blx.sock"));
-        let mut command = program.command(directory, port);
-        command.arg(format!("--console=unix:{}", socket.display()));
-        for port in connect {
-            command.arg(format!("--connect=127.0.0.1:{port}"));
-        }
-        command.stdin(Stdio::null()).stdout(Stdio::null());
+        let socket = directory.join("blx.sock");
+        let place = format!("--console=unix:{}", socket.display());
+        let launch = program.launch(directory).arg(place);
+        let launch = connect.iter().fold(launch, |to, port| to.connect(*port));
         Node {
-            child: command.spawn().expect("the program starts"),
-            port,
+            process: Process(launch.spawn(Stdio::null())),
             socket,
             emulated: program.emulated,
         }
@@ -115,38 +95,23 @@ impl Node {
 
     /// Waits until it has so many peers, all of which agree.
     fn await_peers(&self, count: usize) {
-        let limit = Instant::now() + Duration::from_secs(120);
-        loop {
-            let mut ctl = Command::new(env!("CARGO_BIN_EXE_blx"));
-            ctl.args(["ctl", "--json", "--socket"]).arg(&self.socket);
-            let output = ctl.arg("peers").stderr(Stdio::null()).output();
-            let output = output.expect("it runs");
-            let text = String::from_utf8_lossy(&output.stdout);
+        until(|| {
+            let mut ctl = run::command(&["ctl", "--json", "--socket"]);
+            let (code, text, _) = run::run(ctl.arg(&self.socket).arg("peers"), b"");
             let agree = text.matches("\"agrees\":true").count();
-            if output.status.success() && agree == count {
-                return;
-            }
-            assert!(Instant::now() < limit, "{count} peers: {text}");
-            thread::sleep(Duration::from_millis(200));
-        }
-    }
-
-    fn proc(&self, file: &str) -> String {
-        let path = format!("/proc/{}/{file}", self.child.id());
-        fs::read_to_string(path).expect("it runs")
+            let all = code == 0 && agree == count;
+            all.then_some(()).ok_or(format!("{count} peers: {text}"))
+        });
     }
 
     /// A number behind a name in a file of /proc.
     fn number(&self, file: &str, name: &str) -> u64 {
-        let text = self.proc(file);
-        let line = text.lines().find_map(|line| line.strip_prefix(name));
-        let word = line.and_then(|line| line.split_whitespace().next());
-        word.and_then(|word| word.parse().ok()).expect("a number")
+        usage::number(self.process.id(), file, name)
     }
 
     /// Nanoseconds on a processor, of all threads: an emulator has several.
     fn processor(&self) -> u64 {
-        let threads = fs::read_dir(format!("/proc/{}/task", self.child.id()));
+        let threads = fs::read_dir(format!("/proc/{}/task", self.process.id()));
         let threads = threads.expect("it runs").flatten();
         let nanos = threads.map(|thread| {
             let text = fs::read_to_string(thread.path().join("schedstat")).expect("it runs");
@@ -159,12 +124,12 @@ impl Node {
     /// Resident bytes; of an emulated program without its emulator.
     fn resident(&self) -> u64 {
         if !self.emulated {
-            return usage::memory(self.child.id()).resident;
+            return self.process.memory().resident;
         }
-        let text = self.proc("smaps");
+        let text = fs::read_to_string(format!("/proc/{}/smaps", self.process.id()));
         let mut inside = false;
         let mut kib = 0;
-        for line in text.lines() {
+        for line in text.expect("it runs").lines() {
             let mut words = line.split_whitespace();
             let first = words.next().unwrap_or_default();
             if let Some((start, _)) = first.split_once('-') {
@@ -217,7 +182,7 @@ fn count_calls(node: &Node, time: Duration) -> Option<(u64, u64)> {
     strace
         .args(["-c", "-f", "-U", "name,calls", "-o"])
         .arg(&table);
-    strace.args(["-p", &node.child.id().to_string()]);
+    strace.args(["-p", &node.process.id().to_string()]);
     let mut strace = strace.stderr(Stdio::null()).spawn().ok()?;
     thread::sleep(time);
     kill_process(Pid::from_child(&strace), Signal::INT).ok()?;
@@ -301,7 +266,7 @@ fn measured(
         let node = Node::start(program, &at("busy".into()), chain, &[]);
         peers.extend((0..PEERS).map(|peer| {
             let directory = at(format!("peer-{peer}"));
-            Node::start(native, &directory, chain, &[node.port])
+            Node::start(native, &directory, chain, &[node.process.port])
         }));
         busy.push(node);
     }
@@ -338,7 +303,7 @@ fn start_time(program: &Program, chain: &Path, directory: &Path) -> Duration {
         generate::begin(chain, LONG, directory);
     }
     let mut times: Vec<Duration> = (0..11)
-        .map(|_| process::prompt(program.command(directory, free_port())).1)
+        .map(|_| process::prompt(program.launch(directory).command(free_port())).1)
         .collect();
     times.sort_unstable();
     times[times.len() / 2]

@@ -7,22 +7,20 @@ mod disk;
 // The other benchmark uses the rest.
 #[allow(dead_code)]
 mod generate;
+#[path = "../harness/mod.rs"]
+mod harness;
 mod measure;
 mod process;
 mod rewrite;
-#[path = "../runner.rs"]
-mod runner;
 mod table;
-#[allow(dead_code)]
-mod usage;
 
 use std::env;
 use std::fs;
 use std::io::{self, Read, Write};
 use std::path::Path;
 
+use harness::{PROMPT, usage};
 use measure::{APPENDS, Bench, HOLD};
-use process::PROMPT;
 use rewrite::Rewrite;
 
 fn main() {

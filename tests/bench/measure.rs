@@ -247,7 +247,7 @@ impl Bench {
             times.push(process::prompt(process::blx(&self.work)).1);
             prepare();
         }
-        let node = process::idle(process::blx(&self.work));
+        let node = process::idle(&self.work);
         (Some(median(&times)), Some(node.memory()))
     }
 

@@ -11,8 +11,7 @@ mod catch_up;
 mod disk;
 #[allow(dead_code)]
 mod generate;
-#[allow(dead_code)]
-#[path = "../desktop/harness.rs"]
+#[path = "../harness/mod.rs"]
 mod harness;
 #[allow(dead_code)]
 #[path = "../needs.rs"]
@@ -23,20 +22,16 @@ mod nodes;
 #[allow(dead_code)]
 #[path = "../desktop/relay.rs"]
 mod relay;
-#[path = "../runner.rs"]
-mod runner;
 #[allow(dead_code)]
 mod table;
-#[allow(dead_code)]
-mod usage;
 
 use std::env;
 use std::fs;
 use std::path::{Path, PathBuf};
-use std::process::Stdio;
 use std::time::Duration;
 
 use catch_up::{Bench, Cost, Kind};
+use harness::{run, usage};
 use table::{Row, grouped};
 
 /// What is compared: who asks, and who is asked.
@@ -174,10 +169,6 @@ fn shown_memory(cost: &Cost) -> String {
 /// A file with the first `length` blocks of a chain as `blx export` writes them.
 fn exported(directory: &Path) -> PathBuf {
     let file = directory.join("chain.json");
-    let mut export = runner::blx();
-    export.arg("export").arg("--data-dir").arg(directory);
-    export.arg(&file).stdout(Stdio::null());
-    let done = export.status().expect("the program starts");
-    assert!(done.success(), "the chain is exported");
+    run::done(run::on(&["export"], directory).arg(&file), b"");
     file
 }

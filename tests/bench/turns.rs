@@ -12,6 +12,7 @@ mod street;
 #[allow(dead_code)]
 mod table;
 #[allow(dead_code)]
+#[path = "../harness/usage.rs"]
 mod usage;
 
 use std::env;

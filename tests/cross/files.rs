@@ -2,32 +2,24 @@
 
 use std::fs;
 use std::path::Path;
-use std::thread;
-use std::time::{Duration, Instant};
 
 use blx::ledger::{Block, Timestamp};
 use blx::limits::CHECKPOINT_BYTES;
 
-use crate::harness::{LIMIT, Status};
+use crate::harness::{Status, run, until};
 use crate::nodes::{Node, Place};
 use crate::peer::{Peer, Person, array_text, chain_message, listen, mined};
 use crate::{Program, pairs};
 
-/// From one look at a file to the next.
-const PAUSE: Duration = Duration::from_millis(5);
-
 /// Runs a sub-command on a data directory; its standard output.
-pub fn run(program: &Program, arguments: &[&str], directory: &Path) -> Vec<u8> {
+pub fn run(program: &Program, arguments: &[&str], directory: &Path) -> String {
     let (name, rest) = arguments.split_first().expect("a sub-command");
-    let mut command = program.command();
-    command.arg(name).arg("--data-dir").arg(directory);
-    let output = command.args(rest).output().expect("the program starts");
-    assert!(output.status.success(), "{arguments:?}: {output:?}");
-    output.stdout
+    let mut command = program.command(&[name, "--data-dir"]);
+    run::done(command.arg(directory).args(rest), b"")
 }
 
 fn start(program: &Program, place: &Place, arguments: &[&str]) -> Node {
-    let node = place.start_by(program.command(), program.name(), arguments);
+    let node = program.launch(place).args(arguments).start();
     // No file was cut, set aside or left out of account.
     node.assert_never_said(&["[store", "damage"]);
     node
@@ -37,28 +29,30 @@ fn file(place: &Place, name: &str) -> Vec<u8> {
     fs::read(place.directory().join(name)).unwrap_or_default()
 }
 
-/// Looks at the files all the time until they are as wanted.
+/// Looks at the files until they are as wanted.
 fn await_files(what: &str, wanted: impl Fn() -> bool) {
-    let end = Instant::now() + LIMIT;
-    while !wanted() {
-        assert!(Instant::now() < end, "{what} never came");
-        thread::sleep(PAUSE);
-    }
+    until(|| wanted().then_some(()).ok_or(format!("{what} never came")));
 }
 
 /// The chain, the items and the key.
 fn essence(node: &mut Node) -> (Status, [Vec<String>; 2]) {
-    let status = node.process.status();
-    let items = ["3", "4"].map(|option| node.listed(option));
-    (Status { peers: 0, ..status }, items)
+    let status = node.status();
+    let items = ["3", "4"].map(|option| node.items(option));
+    let (peers, bytes, lines) = (0, 0, Vec::new());
+    let status = Status {
+        peers,
+        bytes,
+        lines,
+        ..status
+    };
+    (status, items)
 }
 
 #[test]
 fn what_one_wrote_the_other_reads_and_goes_on_with() {
     for [writer, reader] in pairs() {
         let place = Place::new();
-        let listener = listen();
-        let port = listener.local_addr().expect("an address").port();
+        let (listener, port) = listen();
         let mut node = start(&writer, &place, &[]);
         for item in ["saw", "a", "b", "c", "d", "e", "f", "g"] {
             node.request(item);
@@ -71,13 +65,12 @@ fn what_one_wrote_the_other_reads_and_goes_on_with() {
         let items = items.iter().map(String::as_str);
         let items: Vec<&str> = std::iter::once("saw").chain(items).collect();
         peer.say(&chain_message(&Person::new(1).chain(&items)));
-        node.process.wait_for("[consensus ⚠️]");
-        node.process
-            .wait_for_status("all is there again", |status| {
-                (status.reserved, status.available) == (27, 1)
-            });
+        node.wait_for("[consensus ⚠️]");
+        node.wait_for_status("all is there again", |status| {
+            (status.reserved, status.available) == (27, 1)
+        });
         let before = essence(&mut node);
-        node.process.exit();
+        node.exit();
         drop(peer);
         for name in ["chain.blx", "identity.blx", "peers.blx", "fallen.blx"] {
             assert!(!file(&place, name).is_empty(), "{name}");
@@ -95,7 +88,7 @@ fn what_one_wrote_the_other_reads_and_goes_on_with() {
         assert_eq!(essence(&mut node), before);
         node.request("tent");
         let before = essence(&mut node);
-        node.process.exit();
+        node.exit();
         let mut node = start(&writer, &place, &[]);
         assert_eq!(essence(&mut node), before);
     }
@@ -112,7 +105,7 @@ fn a_backup_of_one_is_restored_by_the_other() {
         let saved = place.directory().join("saved");
         let saved = saved.to_str().expect("UTF-8");
         run(&writer, &["backup", saved], place.directory());
-        node.process.exit();
+        node.exit();
 
         let other = Place::new();
         run(&reader, &["restore", saved], other.directory());
@@ -160,17 +153,15 @@ fn a_wish_that_waits_with_one_is_fulfilled_by_the_other() {
                 parts.any(|part| part == item.as_bytes())
             };
             let mut node = start(&writer, &place, &hard);
-            node.process.type_line("1");
-            node.process.type_line(&item);
+            node.enter(&["1", &item]);
             await_files("the wish", || is_in("waiting.blx") || is_in("chain.blx"));
-            node.process.kill();
+            node.kill();
             if is_in("waiting.blx") {
                 let mut node = start(&reader, &place, &hard);
-                node.process
-                    .wait_for_status("what waited is in a block", |status| {
-                        status.reserved == number + 1
-                    });
-                assert!(node.listed("3").contains(&item));
+                node.wait_for_status("what waited is in a block", |status| {
+                    status.reserved == number + 1
+                });
+                assert!(node.items("3").contains(&item));
                 break;
             }
         }
@@ -213,7 +204,7 @@ fn a_checkpoint_of_one_serves_the_other() {
             !file(&place, "checkpoint.blx").is_empty()
         });
         let before = essence(&mut node);
-        node.process.exit();
+        node.exit();
 
         // One that does not serve is written anew as soon as the node has nothing else to do.
         let path = place.directory().join("checkpoint.blx");
@@ -221,7 +212,7 @@ fn a_checkpoint_of_one_serves_the_other() {
         let time = written().expect("a time");
         let mut node = start(&reader, &place, &words[..2]);
         assert_eq!(essence(&mut node), before);
-        node.process.exit();
+        node.exit();
         assert_eq!(written().expect("a time"), time, "it was written anew");
     }
 }

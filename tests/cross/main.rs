@@ -5,13 +5,10 @@
 //! `BLX_NATIVE` names. Without it these tests are passed over, which is said, and is a failure if
 //! `BLX_REQUIRE_NATIVE` is 1. `cross/test.sh` runs them.
 
-#[path = "../blocks.rs"]
-mod blocks;
 mod files;
-// The tests beside desktop nodes use the rest of these.
-#[allow(dead_code)]
-#[path = "../desktop/harness.rs"]
+#[path = "../harness/mod.rs"]
 mod harness;
+// The tests beside desktop nodes use the rest of these.
 #[allow(dead_code)]
 #[path = "../needs.rs"]
 mod needs;
@@ -19,17 +16,15 @@ mod needs;
 #[path = "../desktop/nodes.rs"]
 mod nodes;
 #[allow(dead_code)]
-#[path = "../e2e/peer.rs"]
-mod peer;
-#[allow(dead_code)]
 #[path = "../desktop/relay.rs"]
 mod relay;
-#[path = "../runner.rs"]
-mod runner;
 mod walkthrough;
 
 use std::path::PathBuf;
 use std::process::Command;
+
+use harness::{Launch, peer, run, runner};
+use nodes::Place;
 
 /// One of the two.
 #[derive(Clone)]
@@ -41,21 +36,23 @@ enum Program {
 }
 
 impl Program {
-    fn command(&self) -> Command {
+    /// With these words, to run to its end.
+    fn command(&self, words: &[&str]) -> Command {
         match self {
-            Program::Built => runner::blx(),
+            Program::Built => run::command(words),
             Program::Native(path) => {
                 let mut command = Command::new(path);
-                command.env_remove(blx::shell::resolve::RUNNER);
+                command.args(words).env_remove(runner::RUNNER);
                 command
             }
         }
     }
 
-    fn name(&self) -> &'static str {
+    /// A node in this place.
+    fn launch(&self, place: &Place) -> Launch {
         match self {
-            Program::Built => "blx as built",
-            Program::Native(_) => "native blx",
+            Program::Built => place.launch().name("blx as built"),
+            Program::Native(path) => place.launch().program(&[path]).name("native blx"),
         }
     }
 }

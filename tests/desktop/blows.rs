@@ -1,5 +1,7 @@
 //! What hits one node hard while others go on: a full disk, a chain that is spoiled by strangers.
 
+use std::time::Duration;
+
 use crate::nodes::python;
 use crate::peer::{Peer, Person, after, block_message};
 use crate::rows::{HURRY, busy_square, comes_back};
@@ -14,7 +16,7 @@ fn the_disk_of_who_speaks_is_full_in_the_middle() {
     street.take_in_turn(&[2, other, 3], "meanwhile", 12, HURRY);
     assert_eq!(street.speaker(&[other]), other);
     street.settle();
-    let full = street.node(speaker).process.ask(&["7"]);
+    let full = street.node(speaker).told(&["7"]);
     assert!(full.contains("nothing is written any more"), "{full}");
     assert!(!full.contains(", we speak"), "{full}");
     // There is room again.
@@ -22,27 +24,30 @@ fn the_disk_of_who_speaks_is_full_in_the_middle() {
     comes_back(&mut street, speaker);
 }
 
+/// The second thread appends what the first one has within so long, or not at all.
+const MOMENT: Duration = Duration::from_secs(2);
+
 /// Two strangers say the same block at once, until both of the desktop node's threads append it.
 fn spoil(street: &mut Street, desktop: usize, strangers: &mut [Peer; 2], item: &str) {
     let person = Person::new(7);
     let mut before = person.chain(&[])[0].clone();
-    let process = &mut street.node(desktop).process;
+    let node = street.node(desktop);
     for attempt in 0.. {
         // Where another one comes first it is not taken, by neither of them.
-        let length = process.status().blocks;
+        let length = node.status().blocks;
         before.index = length as u64 - 1;
         let block = block_message(&after(
             &before,
             vec![person.requests(&format!("{item}-{attempt}"))],
         ));
         let added = format!("received and added block #{length}\n");
-        let count = process.said().matches(&added).count();
+        let count = node.said().matches(&added).count();
         for stranger in &mut *strangers {
             stranger.say(&block);
         }
         // Not by its length: its monitor may have cut that again.
-        process.wait_for_count(&added, count + 1);
-        if process.has_said(&added, count + 2) {
+        node.wait_for_count(&added, count + 1);
+        if node.out.await_count(MOMENT, &added, count + 2) {
             return;
         }
     }
@@ -74,15 +79,14 @@ fn a_desktop_node_is_spoiled_twice_where_its_monitor_is_blind() {
             stranger.listens = number;
             stranger
         });
-        let repairs = street.node(desktop).process.said().matches(DAMAGE).count();
+        let repairs = street.node(desktop).said().matches(DAMAGE).count();
         spoil(
             &mut street,
             desktop,
             &mut strangers,
             &format!("lamp-{round}"),
         );
-        let process = &street.node(desktop).process;
-        process.wait_for_count(REPAIRED, repairs + 1);
+        street.node(desktop).wait_for_count(REPAIRED, repairs + 1);
         spoil(
             &mut street,
             desktop,
@@ -92,7 +96,7 @@ fn a_desktop_node_is_spoiled_twice_where_its_monitor_is_blind() {
         drop(strangers);
         street.take_in_turn(&ours, &format!("after-{round}"), 4, HURRY);
         street.settle();
-        let said = street.node(desktop).process.said();
+        let said = street.node(desktop).said();
         if said.matches(DAMAGE).count() == repairs + 1 {
             break;
         }

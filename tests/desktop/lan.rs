@@ -12,11 +12,10 @@ use blx::ledger::{Block, Transaction, TransactionId};
 use serde_json::Value;
 use tempfile::NamedTempFile;
 
-use crate::harness::{LIMIT, Status};
+use crate::harness::{LIMIT, Status, run};
 use crate::nodes::{Node, Place, desktop_from};
 use crate::peer::{Peer, Person, array_text, chain_of, plain};
 use crate::relay::Relay;
-use crate::runner;
 
 /// From one look at everything to the next.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -72,7 +71,7 @@ impl Lan {
             if let Some(chain) = chain {
                 import(place.directory(), chain);
             }
-            let node = place.start_as(&format!("blx {number}"), &[]);
+            let node = place.start_as(&format!("blx {number}"));
             let place = Some(place);
             Member { node, place }
         };
@@ -149,8 +148,8 @@ impl Lan {
         let reserved = items.values().filter(|reserved| **reserved).count();
         let counts = (reserved, items.len() - reserved);
         for who in among {
-            let process = &mut self.members[*who].node.process;
-            process.wait_for_status(&format!("{counts:?} reserved and available"), |status| {
+            let node = &mut self.members[*who].node;
+            node.wait_for_status(&format!("{counts:?} reserved and available"), |status| {
                 (status.reserved, status.available) == counts
             });
         }
@@ -171,7 +170,7 @@ impl Lan {
     fn verdict(&mut self) -> Result<Vec<Value>, String> {
         let (mut keys, mut tips) = (Vec::new(), Vec::new());
         for member in &mut self.members {
-            let Status { key, tip, .. } = member.node.process.status();
+            let Status { key, tip, .. } = member.node.status();
             keys.push(key);
             tips.extend(member.place.is_some().then_some(tip));
         }
@@ -187,7 +186,7 @@ impl Lan {
             for (option, reserved) in [("3", true), ("4", false)] {
                 let here = items.iter().filter(|(_, is)| **is == reserved);
                 let here: Vec<&String> = here.map(|(item, _)| item).collect();
-                let mut there = member.node.listed(option);
+                let mut there = member.node.items(option);
                 there.sort_unstable();
                 if there.iter().collect::<Vec<_>>() != here {
                     return Err(format!("{option}: {there:?}, not {here:?}"));
@@ -206,7 +205,7 @@ impl Lan {
             let Deed { who, item, verb } = &same[0];
             let place = (keys[*who].clone(), item.clone(), code(verb));
             let there = count.get(&place).copied().unwrap_or(0);
-            let said = self.members[*who].node.process.said();
+            let said = self.members[*who].node.said();
             let told = |end: &str| {
                 said.matches(&format!("your {verb} of {item} {end}"))
                     .count()
@@ -254,10 +253,7 @@ fn replay(chain: &[Value]) -> Result<(BTreeMap<String, bool>, Count), String> {
 
 /// Puts a chain into an empty data directory.
 fn import(directory: &Path, chain: &Path) {
-    let mut command = runner::blx();
-    command.arg("import").arg("--data-dir").arg(directory);
-    let output = command.arg(chain).output().expect("the program starts");
-    assert!(output.status.success(), "{output:?}");
+    run::done(run::on(&["import"], directory).arg(chain), b"");
 }
 
 /// The chain in a data directory, with a node on it or without.
@@ -267,14 +263,9 @@ pub fn export(directory: &Path) -> Vec<Value> {
 
 /// The same with more arguments.
 pub fn exported(directory: &Path, arguments: &[&str]) -> Vec<Value> {
-    let mut command = runner::blx();
-    command.arg("export").arg("--data-dir").arg(directory);
-    let output = command
-        .args(arguments)
-        .output()
-        .expect("the program starts");
-    assert!(output.status.success(), "{output:?}");
-    serde_json::from_slice(&output.stdout).expect("an array of blocks")
+    let mut export = run::on(&["export"], directory);
+    let text = run::done(export.args(arguments), b"");
+    serde_json::from_str(&text).expect("an array of blocks")
 }
 
 /// In each block of the one chain are the transactions of the other one, in their order.

@@ -1,9 +1,8 @@
 //! Our node beside desktop nodes, over real sockets: what a user does on one of them is seen on the
 //! others, although desktop nodes mine each block anew and pass none on.
 
-#[path = "../blocks.rs"]
-mod blocks;
 mod blows;
+#[path = "../harness/mod.rs"]
 mod harness;
 mod lan;
 mod meetings;
@@ -17,27 +16,18 @@ mod nodes;
 #[allow(dead_code)]
 #[path = "../readme.rs"]
 mod page;
-// The tests of the real binary use the rest of it.
-#[allow(dead_code)]
-#[path = "../e2e/peer.rs"]
-mod peer;
 mod readme;
 // The benchmark uses the rest of it.
 #[allow(dead_code)]
 mod relay;
 mod rows;
-#[path = "../runner.rs"]
-mod runner;
 mod splits;
 mod streams;
 mod street;
-// The benchmark uses the rest of it.
-#[allow(dead_code)]
-#[path = "../bench/usage.rs"]
-mod usage;
 
 use std::path::Path;
 
+use harness::{peer, runner};
 use lan::assert_same_content;
 use nodes::{Node, Place, desktop, python, script, wait_in_step};
 
@@ -70,8 +60,8 @@ fn the_stand_in_keeps_to_the_recorded_words_and_has_the_faults() {
 #[test]
 fn a_desktop_node_that_we_dial_stays_in_step() {
     let Some(python) = python() else { return };
-    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
-    let mut blx = place.start(&[]);
+    let mut desktop = desktop(&python, "desktop");
+    let mut blx = Place::new().start(&[]);
     blx.connect(&mut desktop);
     use_in_turn(&mut blx, &mut desktop);
 }
@@ -79,8 +69,8 @@ fn a_desktop_node_that_we_dial_stays_in_step() {
 #[test]
 fn a_desktop_node_that_dials_us_stays_in_step() {
     let Some(python) = python() else { return };
-    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
-    let mut blx = place.start(&[]);
+    let mut desktop = desktop(&python, "desktop");
+    let mut blx = Place::new().start(&[]);
     desktop.connect(&mut blx);
     use_in_turn(&mut blx, &mut desktop);
 }
@@ -125,8 +115,7 @@ fn two_desktop_nodes_see_each_other_through_us() {
     let Some(python) = python() else { return };
     let mut a = desktop(&python, "desktop A");
     let mut b = desktop(&python, "desktop B");
-    let place = Place::new();
-    let mut blx = place.start(&[]);
+    let mut blx = Place::new().start(&[]);
     a.connect(&mut blx);
     blx.connect(&mut b);
 
@@ -143,8 +132,7 @@ fn two_desktop_nodes_see_each_other_through_us() {
     // The second block of one node in a row links to our tip: no chain is asked for.
     a.request("again-from-a");
     wait_in_step(&mut [&mut a, &mut blx, &mut b], 5, 2, 1);
-    blx.process
-        .wait_for("[network 📦] received and added block #4\n");
+    blx.wait_for("[network 📦] received and added block #4\n");
     blx.request("from-blx");
     wait_in_step(&mut [&mut a, &mut blx, &mut b], 6, 3, 1);
     for node in [&mut a, &mut blx, &mut b] {
@@ -168,7 +156,7 @@ fn the_walk_through_with_us_in_the_middle() {
     b.release("laptop-001");
     wait_in_step(&mut [&mut a, &mut blx, &mut b], 3, 0, 1);
 
-    blx.process.kill();
+    blx.kill();
     a.wait_for_peers(0);
     b.wait_for_peers(0);
     a.request_all(&["cam-1", "cam-2", "tripod"]);
@@ -186,7 +174,7 @@ fn the_walk_through_with_us_in_the_middle() {
         node.assert_reserved(&["cam-1", "cam-2", "drill", "tripod"]);
     }
 
-    blx.process.kill();
+    blx.kill();
     let mut blx = place.start(&[]);
     let after = wait_in_step(&mut [&mut blx], 5, 4, 1);
     assert_eq!(before[0].tip, after[0].tip);
@@ -197,19 +185,17 @@ fn the_walk_through_with_us_in_the_middle() {
 #[test]
 fn we_adopt_the_longer_chain_of_a_desktop_node() {
     let Some(python) = python() else { return };
-    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    let mut desktop = desktop(&python, "desktop");
     for number in 1..=5 {
         desktop.request(&format!("item-{number}"));
     }
-    let mut blx = place.start(&[]);
+    let mut blx = Place::new().start(&[]);
     blx.connect(&mut desktop);
-    blx.process
-        .wait_for("[consensus ✅] adopted longer chain (6 blocks)");
+    blx.wait_for("[consensus ✅] adopted longer chain (6 blocks)");
     let states = wait_in_step(&mut [&mut blx, &mut desktop], 6, 5, 0);
     assert_eq!(states[0].tip, states[1].tip);
     blx.sync();
-    blx.process
-        .wait_for("[consensus ℹ️] kept current chain (already longest)");
+    blx.wait_for("[consensus ℹ️] kept current chain (already longest)");
     blx.release("item-3");
     wait_in_step(&mut [&mut blx, &mut desktop], 7, 4, 1);
 }
@@ -217,10 +203,10 @@ fn we_adopt_the_longer_chain_of_a_desktop_node() {
 #[test]
 fn we_adopt_the_longer_chain_of_a_desktop_node_that_dials_us() {
     let Some(python) = python() else { return };
-    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    let mut desktop = desktop(&python, "desktop");
     desktop.request("drill");
     desktop.request("saw");
-    let mut blx = place.start(&[]);
+    let mut blx = Place::new().start(&[]);
     desktop.connect(&mut blx);
     let states = wait_in_step(&mut [&mut blx, &mut desktop], 3, 2, 0);
     assert_eq!(states[0].tip, states[1].tip);
@@ -229,8 +215,8 @@ fn we_adopt_the_longer_chain_of_a_desktop_node_that_dials_us() {
 #[test]
 fn a_desktop_node_whose_user_asks_has_what_we_have() {
     let Some(python) = python() else { return };
-    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
-    let mut blx = place.start(&[]);
+    let mut desktop = desktop(&python, "desktop");
+    let mut blx = Place::new().start(&[]);
     for number in 1..=5 {
         blx.request(&format!("item-{number}"));
     }
@@ -238,7 +224,7 @@ fn a_desktop_node_whose_user_asks_has_what_we_have() {
     desktop.sync();
     // As our chain, or as blocks that it makes anew.
     wait_in_step(&mut [&mut blx, &mut desktop], 6, 5, 0);
-    desktop.process.wait_for("[consensus 📡] received chain");
+    desktop.wait_for("[consensus 📡] received chain");
     desktop.release("item-3");
     wait_in_step(&mut [&mut blx, &mut desktop], 7, 4, 1);
     blx.assert_never_said(&TROUBLE);
@@ -248,8 +234,8 @@ fn a_desktop_node_whose_user_asks_has_what_we_have() {
 fn a_desktop_node_that_is_behind_is_brought_up_without_its_user() {
     let Some(python) = python() else { return };
     for we_dial in [true, false] {
-        let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
-        let mut blx = place.start(&[]);
+        let mut desktop = desktop(&python, "desktop");
+        let mut blx = Place::new().start(&[]);
         for number in 1..=5 {
             blx.request(&format!("item-{number}"));
         }
@@ -261,12 +247,9 @@ fn a_desktop_node_that_is_behind_is_brought_up_without_its_user() {
         }
         // What its user was shown as done is not lost.
         for node in [&mut blx, &mut desktop] {
-            node.process
-                .wait_for_status("6 reserved", |status| status.reserved == 6);
+            node.wait_for_status("6 reserved", |status| status.reserved == 6);
         }
-        desktop
-            .process
-            .wait_for("[consensus ✅] adopted longer chain");
+        desktop.wait_for("[consensus ✅] adopted longer chain");
         blx.assert_never_said(&TROUBLE);
     }
 }
@@ -274,19 +257,17 @@ fn a_desktop_node_that_is_behind_is_brought_up_without_its_user() {
 #[test]
 fn what_we_requested_comes_back_on_top_of_a_longer_chain() {
     let Some(python) = python() else { return };
-    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
+    let mut desktop = desktop(&python, "desktop");
     for item in ["saw", "drill", "lamp"] {
         desktop.request(item);
     }
-    let mut blx = place.start(&[]);
+    let mut blx = Place::new().start(&[]);
     blx.request("tripod");
     blx.request("drill");
     blx.connect(&mut desktop);
-    blx.process
-        .wait_for("[consensus ✅] adopted longer chain (4 blocks)");
-    blx.process
-        .wait_for("[consensus ✅] your request of tripod is in the chain again, block #4\n");
-    blx.process.wait_for(&format!(
+    blx.wait_for("[consensus ✅] adopted longer chain (4 blocks)");
+    blx.wait_for("[consensus ✅] your request of tripod is in the chain again, block #4\n");
+    blx.wait_for(&format!(
         "[consensus] your request of drill lost to {} at block 2\n",
         desktop.short_key()
     ));
@@ -307,7 +288,7 @@ fn a_release_that_somebody_made_before_us_is_reported() {
     blx.connect(&mut desktop);
     desktop.request_all(&["saw", "drill"]);
     wait_in_step(&mut [&mut blx, &mut desktop], 2, 2, 0);
-    blx.process.kill();
+    blx.kill();
     desktop.wait_for_peers(0);
     desktop.release("saw");
     desktop.request("lamp");
@@ -315,7 +296,7 @@ fn a_release_that_somebody_made_before_us_is_reported() {
     let mut blx = place.start(&[]);
     blx.release("saw");
     blx.connect(&mut desktop);
-    blx.process.wait_for(&format!(
+    blx.wait_for(&format!(
         "[consensus] your release of saw lost to {} at block 2\n",
         desktop.short_key()
     ));
@@ -331,7 +312,7 @@ fn our_release_does_not_end_a_reservation_that_was_made_since() {
     blx.connect(&mut desktop);
     desktop.request_all(&["saw", "drill"]);
     wait_in_step(&mut [&mut blx, &mut desktop], 2, 2, 0);
-    blx.process.kill();
+    blx.kill();
     desktop.wait_for_peers(0);
     desktop.release("saw");
     desktop.request("saw");
@@ -346,8 +327,7 @@ fn our_release_does_not_end_a_reservation_that_was_made_since() {
         "[consensus] your release of saw lost to {} at block ",
         desktop.short_key()
     );
-    blx.process
-        .wait_for_any(&[&format!("{lost}2\n"), &format!("{lost}3\n")]);
+    blx.wait_for_any(&[&format!("{lost}2\n"), &format!("{lost}3\n")]);
     wait_in_step(&mut [&mut blx, &mut desktop], 6, 2, 1);
     desktop.assert_reserved(&["lamp", "saw"]);
 }
@@ -365,10 +345,9 @@ fn our_release_of_an_item_that_we_did_not_get_is_lost_with_the_request() {
     blx.request("tripod");
     blx.connect(&mut desktop);
     let place = format!("drill lost to {} at block 1\n", desktop.short_key());
-    blx.process
-        .wait_for(&format!("[consensus] your request of {place}"));
+    blx.wait_for(&format!("[consensus] your request of {place}"));
     // Nobody else released it; but somebody else took what it would have released.
-    blx.process.wait_for_any(&[
+    blx.wait_for_any(&[
         &format!("[consensus] your release of {place}"),
         "[consensus ❌] your release of drill is lost: ",
     ]);
@@ -379,8 +358,8 @@ fn our_release_of_an_item_that_we_did_not_get_is_lost_with_the_request() {
 #[test]
 fn items_of_all_languages_arrive_in_both_directions() {
     let Some(python) = python() else { return };
-    let (place, mut desktop) = (Place::new(), desktop(&python, "desktop"));
-    let mut blx = place.start(&[]);
+    let mut desktop = desktop(&python, "desktop");
+    let mut blx = Place::new().start(&[]);
     blx.connect(&mut desktop);
     desktop.request("kamera-é-😀");
     wait_in_step(&mut [&mut blx, &mut desktop], 2, 1, 0);
@@ -397,18 +376,15 @@ fn items_of_all_languages_arrive_in_both_directions() {
 fn a_locale_without_utf8_shows_ascii_only() {
     let Some(python) = python() else { return };
     let mut desktop = desktop(&python, "desktop");
-    let place = Place::with_locale("C");
-    let mut blx = place.start(&[]);
+    let place = Place::new();
+    let mut blx = place.launch().env("LC_ALL", "C").start();
     desktop.connect(&mut blx);
     desktop.request("kamera-é-😀");
     wait_in_step(&mut [&mut blx, &mut desktop], 2, 1, 0);
     blx.assert_reserved(&["kamera-\\u{e9}-\\u{1f600}"]);
-    for line in ["2", "kamera-é-😀"] {
-        blx.process.type_line(line);
-    }
-    blx.process
-        .wait_for("[ok] released kamera-\\u{e9}-\\u{1f600}\n");
+    let released = "[ok] released kamera-\\u{e9}-\\u{1f600}\n";
+    blx.ask(&["2", "kamera-é-😀"], released);
     wait_in_step(&mut [&mut blx, &mut desktop], 3, 0, 1);
     desktop.assert_available(&["kamera-é-😀"]);
-    assert!(blx.process.said().is_ascii());
+    assert!(blx.said().is_ascii());
 }

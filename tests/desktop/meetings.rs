@@ -85,11 +85,11 @@ fn two_of_ours_that_take_the_same_item_at_once_agree_without_a_chain() {
         let tip = &chain[chain.len() - 1];
         let winner = tip["transactions"][0]["requester"].as_str();
         let winner = winner.expect("a key");
-        let keys = [0, 1].map(|who| lan.node(who).process.status().key);
+        let keys = [0, 1].map(|who| lan.node(who).status().key);
         let loser = keys.iter().position(|key| key != winner).expect("one");
         let (key, at) = (&winner[..12], &tip["index"]);
         let told = format!("[consensus] your request of {item} lost to {key} at block {at}\n");
-        lan.node(loser).process.wait_for(&told);
+        lan.node(loser).wait_for(&told);
         let picture = format!("[consensus ❌] your request of {item}");
         lan.node(loser).assert_never_said(&[&picture]);
     }
@@ -107,7 +107,7 @@ fn users_who_press_at_the_same_time_are_told_who_has_it() {
         let [mut a, mut b] = lan.pair(0, 2);
         thread::scope(|scope| {
             for node in [&mut a, &mut b] {
-                scope.spawn(|| lines.iter().for_each(|line| node.process.type_line(line)));
+                scope.spawn(|| node.enter(&lines));
             }
         });
         for who in [0, 2] {
@@ -152,11 +152,11 @@ fn a_switch_at_block_0_warns_and_keeps_what_it_took_out() {
     for number in 10..20 {
         lan.request(1, &format!("item-{number}"));
     }
-    let [old, new] = [0, 1].map(|who| lan.node(who).process.status().tip);
+    let [old, new] = [0, 1].map(|who| lan.node(who).status().tip);
     lan.link(0, 1);
     let chain = lan.settle();
     assert_eq!(chain.len(), 12 + 1, "the rest came back as one block");
-    let said = lan.node(0).process.said();
+    let said = lan.node(0).said();
     let warning = said
         .lines()
         .filter(|line| line.starts_with("[consensus ⚠️] "));
@@ -173,7 +173,7 @@ fn a_switch_at_block_0_warns_and_keeps_what_it_took_out() {
 #[test]
 fn ours_find_each_other_through_one_in_common_and_keep_one_connection_a_pair() {
     let places = [Place::new(), Place::new(), Place::new()];
-    let start = |at: usize| places[at].start_as(&format!("blx {at}"), &[]);
+    let start = |at: usize| places[at].start_as(&format!("blx {at}"));
     let [mut a, mut b, mut c] = [0, 1, 2].map(start);
     a.connect(&mut b);
     // The same pair the other way around, and one with itself.
@@ -186,7 +186,7 @@ fn ours_find_each_other_through_one_in_common_and_keep_one_connection_a_pair() {
     }
     a.request("drill");
     wait_in_step(&mut [&mut a, &mut b, &mut c], 2, 1, 0);
-    b.process.kill();
+    b.kill();
     drop(b);
     for node in [&mut a, &mut c] {
         node.wait_for_peers(1);

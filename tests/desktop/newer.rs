@@ -1,8 +1,8 @@
 //! Our node beside desktop nodes whose ledger has credits: each keeps what it has, and the user of
 //! ours is told so once.
 
+use crate::harness::{free_port, run};
 use crate::nodes::{Node, Place, desktop, desktop_at, python, wait_in_step};
-use crate::runner;
 
 const WHAT: &str = "is a desktop node of release 0.0.2 or newer: its chain has credits";
 const LISTED: &str =
@@ -15,18 +15,18 @@ fn credits(python: &str, name: &str, window: bool, more: &[&str]) -> Node {
     let mut arguments = vec!["--release", "0.0.3", "--ask", "1.5"];
     arguments.extend(window.then_some("--window"));
     arguments.extend(more);
-    desktop_at(python, name, runner::free_port(), &arguments)
+    desktop_at(python, name, free_port(), &arguments)
 }
 
 fn count(node: &Node, text: &str) -> usize {
-    node.process.said().matches(text).count()
+    node.said().matches(text).count()
 }
 
 /// What blx said and logged of a node with credits: one line for each connection, and no fault.
 fn check(blx: &Node, connections: usize) {
     blx.assert_never_said(&TROUBLE);
     assert_eq!(count(blx, WHAT), connections, "once for each connection");
-    let log = blx.process.complained();
+    let log = blx.err.text();
     assert!(!log.contains("dropped: "), "{log}");
     assert!(!log.contains("connection closed"), "{log}");
 }
@@ -47,14 +47,14 @@ fn a_window_with_credits_beside_one_without() {
             true => blx.connect(&mut window),
             false => window.connect(&mut blx),
         }
-        blx.process.wait_for(WHAT);
+        blx.wait_for(WHAT);
         window.request("theirs-2");
         old.request("old-1");
         blx.request("ours-5");
         wait_in_step(&mut [&mut blx, &mut old], 7, 6, 0);
         // It has asked, and was told nothing that it could take.
         let kept = "[consensus ℹ️] kept current chain (already longest)";
-        window.process.wait_for_count(kept, 3);
+        window.wait_for_count(kept, 3);
         assert_eq!(
             count(&window, "received chain (length 0) vs ours"),
             count(&window, kept)
@@ -72,14 +72,14 @@ fn a_window_with_credits_beside_one_without() {
         old.assert_reserved(&ours);
         check(&blx, 1);
 
-        let listed = blx.process.ask(&["7"]);
+        let listed = blx.told(&["7"]);
         assert_eq!(listed.matches(LISTED).count(), 1, "{listed}");
-        let asked = blx.process.ask(&["8"]);
+        let asked = blx.told(&["8"]);
         assert!(asked.contains(&format!("it {WHAT}")), "{asked}");
         blx.assert_never_said(&TROUBLE);
         // Its user dials once more: another connection, another line.
         window.dial_port(blx.port);
-        blx.process.wait_for_count(&format!(" {WHAT}"), 3);
+        blx.wait_for_count(&format!(" {WHAT}"), 3);
         wait_in_step(&mut [&mut window], 4, 1, 1);
         wait_in_step(&mut [&mut blx, &mut old], 7, 6, 0);
     }
@@ -88,20 +88,17 @@ fn a_window_with_credits_beside_one_without() {
 #[test]
 fn requests_without_an_amount_are_not_taken() {
     let Some(python) = python() else { return };
-    let place = Place::new();
     let mut console = credits(&python, "console of release 0.0.3", false, &[]);
-    let mut blx = place.start(&[]);
+    let mut blx = Place::new().start(&[]);
     blx.request("ours");
     blx.connect(&mut console);
-    blx.process.wait_for(WHAT);
+    blx.wait_for(WHAT);
     for item in ["ours", "theirs", "more"] {
         console.request(item);
     }
     console.sync();
-    console
-        .process
-        .wait_for("received chain (length 0) vs ours (length 4)");
-    let (ours, theirs) = (blx.process.status(), console.process.status());
+    console.wait_for("received chain (length 0) vs ours (length 4)");
+    let (ours, theirs) = (blx.status(), console.status());
     assert_eq!((ours.blocks, ours.reserved, theirs.blocks), (2, 1, 4));
     blx.request("last");
     blx.assert_reserved(&["last", "ours"]);
@@ -116,12 +113,7 @@ fn who_has_our_chain_is_like_others_until_its_user_takes_something() {
     let mut blx = place.start(&[]);
     blx.request("ours-1");
     let file = place.directory().join("exported");
-    let exported = runner::blx()
-        .arg("export")
-        .arg("--data-dir")
-        .args([place.directory(), &file])
-        .output();
-    assert!(exported.expect("runs").status.success());
+    run::done(run::on(&["export"], place.directory()).arg(&file), b"");
     let chain = ["--chain", file.to_str().expect("UTF-8")];
     let mut window = credits(&python, "window of release 0.0.3", true, &chain);
     window.connect(&mut blx);
@@ -130,7 +122,7 @@ fn who_has_our_chain_is_like_others_until_its_user_takes_something() {
     wait_in_step(&mut [&mut window], 3, 0, 0);
     check(&blx, 0);
     window.request("theirs");
-    blx.process.wait_for(WHAT);
+    blx.wait_for(WHAT);
     blx.request("ours-3");
     window.request("more");
     wait_in_step(&mut [&mut window], 5, 2, 0);

@@ -1,14 +1,13 @@
-//! The two kinds of node, with the one menu that both have.
+//! The two kinds of node beside each other, with the one menu that both have.
 
+use std::env;
 use std::path::Path;
 use std::process::Command;
 
-use tempfile::TempDir;
-
-use crate::harness::{Process, Status};
+pub use crate::harness::Node;
+use crate::harness::{Home, Launch, Status, free_port};
 pub use crate::needs::python;
 use crate::relay::Relay;
-use crate::runner;
 
 const HOST: &str = "127.0.0.1";
 
@@ -18,12 +17,6 @@ pub fn script(python: &str, name: &str) -> Command {
     let mut command = Command::new(python);
     command.arg("-B").arg(directory.join(name));
     command
-}
-
-/// A running node of either kind.
-pub struct Node {
-    pub process: Process,
-    pub port: u16,
 }
 
 /// A stand-in for a desktop node.
@@ -38,73 +31,52 @@ pub fn desktop_from(python: &str, name: &str, chain: Option<&Path>) -> Node {
         .into_iter()
         .flat_map(|path| ["--chain", path])
         .collect();
-    desktop_at(python, name, runner::free_port(), &arguments)
+    desktop_at(python, name, free_port(), &arguments)
 }
 
 /// The same on a port of its own, with more arguments.
 pub fn desktop_at(python: &str, name: &str, port: u16, arguments: &[&str]) -> Node {
     let mut command = script(python, "node.py");
     command.args(["--bind", HOST]).args(arguments);
-    let process = Process::start(name, command.arg(port.to_string()));
-    process.wait_for("select > ");
-    Node { process, port }
+    command.arg(port.to_string());
+    Node::start(name, command, port)
 }
 
-/// A node of ours with a place of its own, where it can be started again.
+/// A data directory and a port, where a node of ours can be started again.
 pub struct Place {
-    directory: TempDir,
-    port: u16,
-    locale: &'static str,
+    home: Home,
+    launch: Launch,
 }
 
 impl Place {
     pub fn new() -> Place {
-        Place::with_locale("C.UTF-8")
+        Place::within(&env::temp_dir())
     }
 
-    pub fn with_locale(locale: &'static str) -> Place {
-        Place {
-            directory: tempfile::tempdir().expect("a directory"),
-            port: runner::free_port(),
-            locale,
-        }
-    }
-
-    /// One below a folder, for the benchmark.
-    #[allow(dead_code)]
+    /// One below a folder.
     pub fn within(folder: &Path) -> Place {
-        Place {
-            directory: tempfile::tempdir_in(folder).expect("a directory"),
-            ..Place::new()
-        }
+        let home = Home::within(folder);
+        let launch = Launch::on(home.clone()).port(free_port()).logging();
+        Place { home, launch }
     }
 
     /// Its data directory.
     pub fn directory(&self) -> &Path {
-        self.directory.path()
+        self.home.path()
+    }
+
+    /// How a node is started there.
+    pub fn launch(&self) -> Launch {
+        self.launch.clone()
     }
 
     pub fn start(&self, arguments: &[&str]) -> Node {
-        self.start_as("blx", arguments)
+        self.launch().args(arguments).start()
     }
 
     /// Under a name of its own in what a failing test prints.
-    pub fn start_as(&self, name: &str, arguments: &[&str]) -> Node {
-        self.start_by(runner::blx(), name, arguments)
-    }
-
-    /// By a program of its own choice.
-    pub fn start_by(&self, mut command: Command, name: &str, arguments: &[&str]) -> Node {
-        command.args(["--bind", HOST, "--data-dir"]);
-        command.arg(self.directory.path()).args(arguments);
-        command.arg(self.port.to_string());
-        command.env("LC_ALL", self.locale).env("RUST_LOG", "info");
-        let process = Process::start(name, &mut command);
-        process.wait_for("select > ");
-        Node {
-            process,
-            port: self.port,
-        }
+    pub fn start_as(&self, name: &str) -> Node {
+        self.launch().name(name).start()
     }
 }
 
@@ -115,10 +87,9 @@ impl Node {
 
     /// Dials the other one; both know of the connection when this returns.
     pub fn connect(&mut self, other: &mut Node) {
-        let before = [&mut *self, &mut *other].map(|node| node.process.status().peers);
-        self.choose(&["6", HOST, &other.port.to_string()]);
-        self.process
-            .wait_for(&format!("✅ connected to {}", other.address()));
+        let before = [&mut *self, &mut *other].map(|node| node.status().peers);
+        let connected = format!("✅ connected to {}", other.address());
+        self.ask(&["6", HOST, &other.port.to_string()], &connected);
         for (node, before) in [self, other].into_iter().zip(before) {
             node.wait_for_peers(before + 1);
         }
@@ -127,38 +98,25 @@ impl Node {
     /// Dials whoever is behind a wire, and waits for nothing.
     pub fn dial(&mut self, relay: &Relay) {
         let address = relay.address();
-        self.choose(&["6", &address.ip().to_string(), &address.port().to_string()]);
+        self.enter(&["6", &address.ip().to_string(), &address.port().to_string()]);
     }
 
     /// Dials a port of 127.0.0.1 by a wire that can be cut; returns when it is connected.
     pub fn dial_by_wire(&mut self, port: u16) -> Relay {
         let wire = Relay::between(self.port, port);
         self.dial(&wire);
-        self.process
-            .wait_for(&format!("✅ connected to {}", wire.address()));
+        self.wait_for(&format!("✅ connected to {}", wire.address()));
         wire
     }
 
     /// Dials a port of 127.0.0.1, and waits for nothing.
     pub fn dial_port(&mut self, port: u16) {
-        self.choose(&["6", HOST, &port.to_string()]);
-    }
-
-    pub fn wait_for_peers(&mut self, count: usize) {
-        self.process
-            .wait_for_status(&format!("connected to {count} peers"), |status| {
-                status.peers == count
-            });
+        self.enter(&["6", HOST, &port.to_string()]);
     }
 
     /// The first digits of its key, as users are told.
     pub fn short_key(&mut self) -> String {
-        self.process.status().key[..12].to_owned()
-    }
-
-    pub fn request(&mut self, item: &str) {
-        self.choose(&["1", item]);
-        self.process.wait_for(&format!("✅ requested {item}\n"));
+        self.status().key[..12].to_owned()
     }
 
     /// Whether its user, who asked for an item, got it then.
@@ -167,30 +125,25 @@ impl Node {
         let refused = format!("❌ item {item} is not available.\n");
         // In these words if its block took so long that the wish was kept for the next start.
         let lost = format!("[consensus] your request of {item} lost to ");
-        self.process.wait_for_any(&[&got, &refused, &lost]) == 0
+        self.wait_for_any(&[&got, &refused, &lost]) == 0
     }
 
     pub fn request_all(&mut self, items: &[&str]) {
-        self.choose(&["5", &items.join(",")]);
+        let last = items.last().expect("an item");
+        let last = format!("✅ requested {last}\n");
+        let told = self.ask(&["5", &items.join(",")], &last);
         for item in items {
-            self.process.wait_for(&format!("✅ requested {item}\n"));
+            assert!(told.contains(&format!("✅ requested {item}\n")), "{told}");
         }
     }
 
-    pub fn release(&mut self, item: &str) {
-        self.choose(&["2", item]);
-        self.process.wait_for(&format!("✅ released {item}\n"));
-    }
-
     pub fn assert_request_refused(&mut self, item: &str) {
-        self.choose(&["1", item]);
-        self.process
-            .wait_for(&format!("❌ item {item} is not available.\n"));
+        self.ask(&["1", item], &format!("❌ item {item} is not available.\n"));
     }
 
     /// The user's wish for the chains of others.
     pub fn sync(&mut self) {
-        self.choose(&["8"]);
+        self.enter(&["8"]);
     }
 
     pub fn assert_reserved(&mut self, items: &[&str]) {
@@ -202,35 +155,11 @@ impl Node {
     }
 
     fn assert_listed(&mut self, option: &str, items: &[&str]) {
-        let mut listed = self.listed(option);
+        let mut listed = self.items(option);
         listed.sort_unstable();
         let mut items = items.to_vec();
         items.sort_unstable();
         assert_eq!(listed, items);
-    }
-
-    /// The items of menu 3 or 4. Desktop nodes write `  - item`, ours `  item  taken ... by ...`.
-    pub fn listed(&mut self, option: &str) -> Vec<String> {
-        let answer = self.process.ask(&[option]);
-        let entries = answer.lines().filter_map(|line| line.strip_prefix("  "));
-        entries
-            .map(|entry| entry.strip_prefix("- ").unwrap_or(entry))
-            .filter_map(|entry| entry.split("  ").next())
-            .map(str::to_owned)
-            .collect()
-    }
-
-    pub fn assert_never_said(&self, texts: &[&str]) {
-        let said = self.process.said();
-        for text in texts {
-            assert!(!said.contains(text), "{text:?} was said");
-        }
-    }
-
-    fn choose(&mut self, lines: &[&str]) {
-        for line in lines {
-            self.process.type_line(line);
-        }
     }
 }
 
@@ -244,7 +173,7 @@ pub fn wait_in_step(
     let wanted = format!("{blocks} blocks, {reserved} reserved, {available} available");
     let counts = (blocks, reserved, available);
     let wait = |node: &mut &mut Node| {
-        node.process.wait_for_status(&wanted, |status| {
+        node.wait_for_status(&wanted, |status| {
             (status.blocks, status.reserved, status.available) == counts
         })
     };

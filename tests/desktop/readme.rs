@@ -2,15 +2,10 @@
 //! with one of ours between them.
 
 use std::collections::BTreeMap;
-use std::thread;
-use std::time::{Duration, Instant};
 
-use crate::harness::LIMIT;
+use crate::harness::{LIMIT, wait_for};
 use crate::nodes::{Node, Place, desktop, python};
 use crate::page::{self, Page};
-
-/// From one look at the nodes to the next.
-const PAUSE: Duration = Duration::from_millis(100);
 
 /// A node of the page, by the port that it has there.
 struct Actor {
@@ -79,23 +74,23 @@ impl Stage {
         let start = format!("blx {}", actor.port);
         match typed.iter().map(String::as_str).collect::<Vec<_>>()[..] {
             ["10"] => {
-                actor.node().process.exit();
+                actor.node().exit();
                 actor.node = None;
             }
             ["kill -9", again] if again == start => {
-                let before = actor.node().process.status();
-                actor.node().process.kill();
+                let before = actor.node().status();
+                actor.node().kill();
                 actor.start();
-                let after = actor.node().process.status();
+                let after = actor.node().status();
                 assert_eq!((before.tip, before.key), (after.tip, after.key));
             }
             [again] if again == start => actor.start(),
             ref lines => {
-                let process = &mut actor.node().process;
-                let before = process.said();
-                lines.iter().for_each(|line| process.type_line(line));
+                let node = actor.node();
+                let before = node.said();
+                node.enter(lines);
                 for text in &says {
-                    process.wait_for_count(text, before.matches(text.as_str()).count() + 1);
+                    node.wait_for_count(text, before.matches(text.as_str()).count() + 1);
                 }
             }
         }
@@ -109,28 +104,16 @@ impl Stage {
 
     /// Until key 9 says it in all that run.
     fn wait_for_all(&mut self, text: &str) {
-        let line = format!("[status] {text}\n");
-        let end = Instant::now() + LIMIT;
         for node in self.0.values_mut().filter_map(|actor| actor.node.as_mut()) {
-            loop {
-                let said = node.process.ask(&[]);
-                if said.contains(&line) {
-                    break;
-                }
-                assert!(Instant::now() < end, "{}: no {text}: {said}", node.port);
-                thread::sleep(PAUSE);
-            }
+            node.wait_for_status(text, |status| status.lines.iter().any(|line| line == text));
         }
     }
 
     /// Until one of them has said it.
     fn wait_for_one(&self, text: &str) {
-        let end = Instant::now() + LIMIT;
         let nodes = || self.0.values().filter_map(|actor| actor.node.as_ref());
-        while !nodes().any(|node| node.process.said().contains(text)) {
-            assert!(Instant::now() < end, "none says {text:?}");
-            thread::sleep(PAUSE);
-        }
+        let told = || nodes().any(|node| node.said().contains(text)).then_some(());
+        assert!(wait_for(LIMIT, told).is_some(), "none says {text:?}");
     }
 }
 

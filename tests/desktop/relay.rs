@@ -11,7 +11,7 @@ use std::thread;
 
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
-use crate::runner::free_port;
+use crate::harness::free_port;
 
 /// The wire. Dropping it cuts it for good.
 pub struct Relay {

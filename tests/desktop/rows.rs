@@ -78,7 +78,6 @@ fn a_desktop_node_that_is_dialed_at_two_of_its_addresses() {
     let blx = street.blx(&["--connect", &first, "--connect", &second]);
     street
         .node(desktop)
-        .process
         .wait_for_status("connected at both", |status| status.peers > 1);
     street.take_in_turn(&[blx, blx, desktop], "item", 12, HURRY);
     street.settle();

@@ -9,12 +9,12 @@ use std::time::{Duration, Instant};
 
 use blx::ledger::{Block, Timestamp};
 
-use crate::harness::LIMIT;
+use crate::harness::{LIMIT, until, usage};
 use crate::lan::export;
 use crate::nodes::{Node, Place};
 use crate::peer::{Peer, Person, ROLES, Role, chain_message, mined};
 use crate::relay::Relay;
-use crate::{runner, usage};
+use crate::runner;
 
 /// No work is asked for, so that long chains are made at once.
 const EASY: [&str; 2] = ["--difficulty", "0"];
@@ -80,17 +80,15 @@ fn requested(place: &Place) -> BTreeMap<String, usize> {
 
 /// Waits until each of these items is requested once in a chain of more than so many blocks.
 fn await_once(node: &mut Node, place: &Place, items: &[String], blocks: usize) {
-    let end = Instant::now() + LIMIT;
-    loop {
-        let status = node.process.status();
+    until(|| {
+        let status = node.status();
         let count = requested(place);
         let once = items.iter().all(|item| count.get(item) == Some(&1));
-        if once && status.blocks > blocks {
-            return;
+        match once && status.blocks > blocks {
+            true => Ok(()),
+            false => Err(format!("{status:?}, {count:?}")),
         }
-        assert!(Instant::now() < end, "{status:?}, {count:?}");
-        thread::sleep(PACE);
-    }
+    });
 }
 
 #[test]
@@ -108,7 +106,7 @@ fn a_peer_that_sends_half_a_chain_and_stops_is_let_go() {
     let took = start.elapsed();
     assert!(took > STALL[0] && took < STALL[1], "after {took:?}");
     assert_eq!(fs::read(chain_file(&place)).expect("a chain"), before);
-    assert_eq!(blx.process.status().blocks, 3);
+    assert_eq!(blx.status().blocks, 3);
 
     // Nothing is in the way of the same chain when it comes whole.
     Peer::dial(blx.port).say(&message);
@@ -152,7 +150,7 @@ fn refuses(role: Role, message: &str) {
     let before = fs::read(chain_file(&place)).expect("a chain");
     // What an emulator takes is none of the node's.
     let emulator = match runner::environment() {
-        Some(_) => usage::memory(blx.process.id()).peak,
+        Some(_) => usage::memory(blx.id()).peak,
         None => 0,
     };
     let mut peer = Peer::dial(blx.port);
@@ -164,15 +162,15 @@ fn refuses(role: Role, message: &str) {
         // Its user does not wait for the end of that.
         blx.request("axe");
         let failed = "[consensus ❌] peer chain failed validation";
-        blx.process.wait_for(failed);
+        blx.wait_for(failed);
     });
     let now = fs::read(chain_file(&place)).expect("a chain");
     assert!(now.starts_with(&before));
     let more = (now.len() - before.len()) as u64;
     assert!(more < BLOCK_BYTES_MAX, "{more} bytes more");
-    let peak = usage::memory(blx.process.id()).peak - emulator;
+    let peak = usage::memory(blx.id()).peak - emulator;
     assert!(peak < MEMORY_MAX, "{peak} bytes of memory");
-    assert_eq!(blx.process.status().blocks, 3);
+    assert_eq!(blx.status().blocks, 3);
     assert_eq!(requested(&place).len(), 2);
     blx.assert_never_said(&["is lost: ", "adopted"]);
 }
@@ -190,7 +188,7 @@ fn a_desktop_nodes_chain_of_100_000_blocks_is_taken_as_far_as_it_links() {
     let mut blx = place.start(&EASY);
     blx.request("saw");
     let emulator = match runner::environment() {
-        Some(_) => usage::memory(blx.process.id()).peak,
+        Some(_) => usage::memory(blx.id()).peak,
         None => 0,
     };
     let mut peer = Peer::dial(blx.port);
@@ -198,12 +196,12 @@ fn a_desktop_nodes_chain_of_100_000_blocks_is_taken_as_far_as_it_links() {
         scope.spawn(|| peer.try_send(message.as_bytes()));
         blx.request("axe");
         let adopted = "[consensus ✅] adopted longer chain (99999 blocks)";
-        blx.process.wait_for(adopted);
+        blx.wait_for(adopted);
     });
     // Ours and what is in the block that does not link stand behind it.
     let items = ["axe", "lamp", "saw"].map(String::from);
     await_once(&mut blx, &place, &items, 99_999);
-    let peak = usage::memory(blx.process.id()).peak - emulator;
+    let peak = usage::memory(blx.id()).peak - emulator;
     assert!(peak < MEMORY_MAX, "{peak} bytes of memory");
     blx.assert_never_said(&["is lost: ", "lost to", "failed validation"]);
 }
@@ -213,15 +211,14 @@ fn a_switch_while_another_chain_streams_in() {
     // The slow one wins in the end, or breaks off.
     for whole in [true, false] {
         let places = [Place::new(), Place::new()];
-        let [mut a, mut b] = [0, 1].map(|at| places[at].start_as(&format!("blx {at}"), &[]));
+        let [mut a, mut b] = [0, 1].map(|at| places[at].start_as(&format!("blx {at}")));
         let wire = Relay::to(b.port);
         a.dial(&wire);
-        a.process.wait_for("✅ connected to ");
+        a.wait_for("✅ connected to ");
         let started = requests("first", 3);
         Peer::dial(a.port).say(&chain_message(&started));
         for node in [&mut a, &mut b] {
-            node.process
-                .wait_for_status("4 blocks", |status| status.blocks == 4);
+            node.wait_for_status("4 blocks", |status| status.blocks == 4);
         }
         wire.hold(true);
         for item in ["b-0", "b-1", "b-2"] {
@@ -254,9 +251,8 @@ fn a_switch_while_another_chain_streams_in() {
         for (node, place) in [&mut a, &mut b].into_iter().zip(&places) {
             await_once(node, place, &items, blocks);
         }
-        let tip = b.process.status().tip;
-        a.process
-            .wait_for_status("one tip", |status| status.tip == tip);
+        let tip = b.status().tip;
+        a.wait_for_status("one tip", |status| status.tip == tip);
         for node in [&a, &b] {
             node.assert_never_said(&["is lost: ", "lost to", "failed validation"]);
         }
@@ -301,8 +297,7 @@ fn a_kill_in_the_middle_of_a_switch_costs_no_request() {
     let place = Place::new();
     let mut long = place.start(&EASY);
     chain.tell(&mut long);
-    long.process
-        .wait_for_status("all of it", |status| status.blocks == SWITCH_BLOCKS);
+    long.wait_for_status("all of it", |status| status.blocks == SWITCH_BLOCKS);
     let whole = size(&place);
     for source in [chain, Source::Ours(long.port)] {
         let moments = [0, 10, 50, 95].map(Moment::Grown);
@@ -324,9 +319,9 @@ fn killed_in_switch(source: &Source, ours: &[String], whole: u64, moment: Moment
         blx.request(item);
     }
     let before = size(&place);
-    let old = blx.process.status().tip;
+    let old = blx.status().tip;
     source.tell(&mut blx);
-    let adopted = || blx.process.said().contains("adopted longer chain");
+    let adopted = || blx.said().contains("adopted longer chain");
     match moment {
         // Looked at all the time: the moment is short.
         Moment::Grown(percent) => {
@@ -335,11 +330,11 @@ fn killed_in_switch(source: &Source, ours: &[String], whole: u64, moment: Moment
                 assert!(Instant::now() < end, "the chain does not come");
             }
         }
-        Moment::Adopted => blx.process.wait_for("adopted longer chain"),
+        Moment::Adopted => blx.wait_for("adopted longer chain"),
     }
-    blx.process.kill();
+    blx.kill();
     let mut blx = place.start(&EASY);
-    let status = blx.process.status();
+    let status = blx.status();
     let torn = status.tip == old;
     assert!(torn || status.blocks >= SWITCH_BLOCKS, "{status:?}");
     source.tell(&mut blx);

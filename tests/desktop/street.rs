@@ -4,16 +4,14 @@
 
 use std::collections::BTreeSet;
 use std::io::{Write, stderr};
-use std::process::Command;
 use std::thread;
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Resource, Rlimit, Signal, kill_process, prlimit};
+use rustix::process::{Resource, Rlimit, prlimit};
 
-use crate::harness::Status;
+use crate::harness::{Launch, Signal, Status, free_port};
 use crate::nodes::{Node, Place, desktop_at};
 use crate::relay::Relay;
-use crate::runner;
 
 /// From the last fault to the time when all are in step.
 const MEND: Duration = Duration::from_secs(30);
@@ -70,13 +68,13 @@ impl Street {
     pub fn blx(&mut self, arguments: &[&str]) -> usize {
         let name = format!("blx {}", self.members.len());
         let place = Place::new();
-        let node = place.start_by(where_disks_fill(), &name, arguments);
+        let node = where_disks_fill(&place, &name).args(arguments).start();
         self.join(name, node, Some(place), arguments)
     }
 
     pub fn desktop(&mut self, arguments: &[&str]) -> usize {
         let name = format!("desktop {}", self.members.len());
-        let node = desktop_at(&self.python, &name, runner::free_port(), arguments);
+        let node = desktop_at(&self.python, &name, free_port(), arguments);
         self.join(name, node, None, arguments)
     }
 
@@ -113,9 +111,9 @@ impl Street {
         let port = self.members[to].node.port;
         let node = &mut self.members[from].node;
         let said = format!("✅ connected to 127.0.0.1:{port}");
-        let before = node.process.said().matches(&said).count();
+        let before = node.said().matches(&said).count();
         node.dial_port(port);
-        node.process.wait_for_count(&said, before + 1);
+        node.wait_for_count(&said, before + 1);
     }
 
     /// The same by a wire that can be cut; which one it is.
@@ -137,8 +135,8 @@ impl Street {
     /// Waits until each of these has so many peers; ours may find more by themselves.
     pub fn wait_for_peers(&mut self, counts: &[(usize, usize)]) {
         for (who, count) in counts {
-            let process = &mut self.members[*who].node.process;
-            process.wait_for_status(&format!("connected to {count} peers"), |status| {
+            let node = &mut self.members[*who].node;
+            node.wait_for_status(&format!("connected to {count} peers"), |status| {
                 status.peers >= *count
             });
         }
@@ -148,8 +146,7 @@ impl Street {
     pub fn take(&mut self, who: usize, item: &str) {
         let member = &mut self.members[who];
         member.asked.push(item.to_owned());
-        member.node.process.type_line("1");
-        member.node.process.type_line(item);
+        member.node.enter(&["1", item]);
     }
 
     /// The users of these take items in turn, one in each space of time.
@@ -177,7 +174,7 @@ impl Street {
         let limit = Instant::now() + MEND;
         loop {
             for who in ours {
-                let list = self.members[*who].node.process.ask(&["7"]);
+                let list = self.members[*who].node.told(&["7"]);
                 if list.contains(", we speak") {
                     return *who;
                 }
@@ -196,7 +193,7 @@ impl Street {
     pub fn stop(&mut self, who: usize, stopped: bool) {
         let member = &mut self.members[who];
         let signal = if stopped { Signal::STOP } else { Signal::CONT };
-        kill_process(member.pid(), signal).expect("it is there");
+        member.node.signal(signal);
         member.runs = !stopped;
     }
 
@@ -207,14 +204,14 @@ impl Street {
             current: Some(0),
             maximum: None,
         };
-        prlimit(Some(member.pid()), Resource::Fsize, nothing).expect("it is ours");
+        prlimit(Some(member.node.pid()), Resource::Fsize, nothing).expect("it is ours");
         member.runs = false;
     }
 
     /// Ends one at once.
     pub fn kill(&mut self, who: usize) {
         let member = &mut self.members[who];
-        member.node.process.kill();
+        member.node.kill();
         member.runs = false;
         (member.taken, member.untold) = member.seen();
         member.asked.clear();
@@ -227,7 +224,7 @@ impl Street {
         let arguments: Vec<&str> = arguments.chain(more.iter().copied()).collect();
         let name = format!("{} again", member.name);
         member.node = match &member.place {
-            Some(place) => place.start_by(where_disks_fill(), &name, &arguments),
+            Some(place) => where_disks_fill(place, &name).args(&arguments).start(),
             None => desktop_at(&self.python, &name, member.node.port, &arguments),
         };
         member.runs = true;
@@ -297,7 +294,7 @@ impl Street {
         let mut known = String::new();
         for member in &mut self.members {
             if member.runs && member.place.is_some() {
-                known += &member.node.process.ask(&["7"]);
+                known += &member.node.told(&["7"]);
             }
         }
         let mut lonely = String::new();
@@ -328,7 +325,7 @@ impl Street {
                 member.name, look.remarks
             );
             if member.place.is_some() {
-                let answer = member.node.process.ask(&["7"]);
+                let answer = member.node.told(&["7"]);
                 for line in answer.lines().filter(|line| line.contains("desktop")) {
                     report += &format!("    {line}\n");
                 }
@@ -342,7 +339,7 @@ impl Street {
         let ours = self.members.iter().filter(|member| member.place.is_some());
         let mut blame = String::new();
         for member in ours {
-            let heard = member.node.process.said() + &member.node.process.complained();
+            let heard = member.node.said() + &member.node.err.text();
             let lines = heard.lines();
             for line in lines.filter(|line| BLAME.iter().any(|word| line.contains(word))) {
                 blame += &format!("{}: {line}\n", member.name);
@@ -353,14 +350,9 @@ impl Street {
 }
 
 impl Member {
-    fn pid(&self) -> Pid {
-        let id = i32::try_from(self.node.process.id()).expect("a number");
-        Pid::from_raw(id).expect("not zero")
-    }
-
     /// What its users saw as done, and what of that was told to nobody.
     fn seen(&self) -> (BTreeSet<String>, BTreeSet<String>) {
-        let said = self.node.process.said();
+        let said = self.node.said();
         let after = |start: &str| {
             let items = said.lines().filter_map(|line| line.strip_prefix(start));
             items.map(str::to_owned).collect::<BTreeSet<String>>()
@@ -370,26 +362,23 @@ impl Member {
     }
 
     fn look(&mut self) -> Look {
-        let status = self.node.process.status();
-        let held = self.node.listed("3").into_iter().collect();
-        let answer = self.node.process.ask(&[]);
-        let own = ["[status] blockchain is ", "[status] spoiled: "];
-        let remarks = answer
-            .lines()
+        let status = self.node.status();
+        let held = self.node.items("3").into_iter().collect();
+        let own = ["blockchain is ", "spoiled: "];
+        let remarks = status
+            .lines
+            .iter()
             .filter_map(|line| own.iter().find_map(|start| line.strip_prefix(start)));
+        let remarks = remarks.collect::<Vec<_>>().join("; ");
         Look {
             status,
             held,
-            remarks: remarks.collect::<Vec<_>>().join("; "),
+            remarks,
         }
     }
 }
 
 /// One of ours that is not ended by what ends a process whose file gets too long.
-fn where_disks_fill() -> Command {
-    let own = runner::blx();
-    let mut shell = Command::new("sh");
-    shell.args(["-c", "trap '' XFSZ; exec \"$@\"", "sh"]);
-    shell.arg(own.get_program()).args(own.get_args());
-    shell
+fn where_disks_fill(place: &Place, name: &str) -> Launch {
+    place.launch().name(name).shell("trap '' XFSZ")
 }

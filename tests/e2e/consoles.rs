@@ -2,42 +2,45 @@
 
 use std::fs;
 use std::io::Write;
+use std::mem;
 use std::net::{Shutdown, TcpStream};
 use std::os::unix::fs::PermissionsExt;
 use std::os::unix::net::{UnixListener, UnixStream};
 use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
+use std::process::{Command, Stdio};
 use std::thread;
-use std::time::{Duration, Instant};
+use std::time::Duration;
 
 use serde_json::Value;
 
-use super::harness::{Home, LIMIT, Node, PROMPT, Signal, Stream, cpu, switches, wait_for};
+use super::harness::usage::{processor_time, switches};
+use super::harness::{Home, LIMIT, Launch, Node, PROMPT, Signal, Stream, run, until, wait_for};
 use super::peer::{Peer, Person, after, block_message, listen};
-use super::runner;
 
 /// A node with a control socket beside its standard input, and the socket's path.
-pub fn with_socket(home: &Home) -> (Node, PathBuf) {
+pub fn with_socket() -> (Node, PathBuf) {
+    let (launch, socket) = launch_with_socket(&Home::new());
+    (launch.start(), socket)
+}
+
+/// How it is started.
+pub fn launch_with_socket(home: &Home) -> (Launch, PathBuf) {
     let socket = home.path().join("blx.sock");
-    let place = format!("unix:{}", socket.display());
-    let launch = home.node().arg("--console").arg("stdio");
-    (launch.arg("--console").arg(place).start(), socket)
+    let launch = home.node().arg("--console=stdio");
+    let place = format!("--console=unix:{}", socket.display());
+    (launch.arg(place), socket)
 }
 
 fn command(socket: &Path, words: &[&str]) -> Command {
-    let mut command = runner::blx();
-    command.arg("ctl").arg("--socket").arg(socket).args(words);
-    command.env_clear().env("LC_ALL", "C.UTF-8");
+    let mut command = run::command(&["ctl", "--socket"]);
+    command.arg(socket).args(words);
     command
 }
 
 /// What `blx ctl` prints, errors included, and with which code it ends.
 pub fn ctl(socket: &Path, words: &[&str]) -> (String, i32) {
-    let output = command(socket, words).stdin(Stdio::null()).output();
-    let output = output.expect("it runs");
-    let text = [output.stdout, output.stderr].concat();
-    let text = String::from_utf8(text).expect("UTF-8");
-    (text, output.status.code().expect("no signal killed it"))
+    let (code, out, err) = run::run(&mut command(socket, words), b"");
+    (out + &err, code)
 }
 
 /// The objects that it prints, a line each.
@@ -49,56 +52,13 @@ fn objects(socket: &Path, words: &[&str]) -> Vec<Value> {
 }
 
 /// A person's `blx ctl`.
-struct Session {
-    child: Child,
-    out: Stream,
-    read: usize,
-}
-
-impl Session {
-    fn open(socket: &Path) -> Session {
-        let mut command = command(socket, &[]);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped());
-        let mut child = command.spawn().expect("it starts");
-        let out = Stream::of(child.stdout.take().expect("a pipe"));
-        let mut session = Session {
-            child,
-            out,
-            read: 0,
-        };
-        session.expect(PROMPT);
-        session
-    }
-
-    fn enter(&mut self, lines: &str) {
-        let input = self.child.stdin.as_mut().expect("a pipe");
-        input.write_all(lines.as_bytes()).expect("it reads");
-    }
-
-    fn expect(&mut self, text: &str) {
-        let found = self.out.await_text(self.read, text);
-        self.read = found.unwrap_or_else(|| panic!("no {text:?} in {:?}", self.out.text()));
-    }
-
-    fn code(&mut self) -> Option<i32> {
-        let ended = wait_for(LIMIT, || self.out.ended().then_some(()));
-        assert!(ended.is_some(), "it does not end");
-        self.child.wait().expect("it was started").code()
-    }
-}
-
-impl Drop for Session {
-    fn drop(&mut self) {
-        // Both fail only if it has ended already.
-        let _ = self.child.kill();
-        let _ = self.child.wait();
-    }
+fn session(socket: &Path) -> Node {
+    Node::start("blx ctl", command(socket, &[]), 0)
 }
 
 #[test]
 fn a_script_takes_and_returns_items_and_learns_what_is_refused() {
-    let home = Home::new();
-    let (mut node, socket) = with_socket(&home);
+    let (mut node, socket) = with_socket();
     let done = |text: &str| (format!("{text}\n"), 0);
     let refused = |text: &str| (format!("{text}\n"), 1);
     assert_eq!(ctl(&socket, &["request", "saw"]), done("✅ requested saw"));
@@ -139,17 +99,14 @@ fn a_script_takes_and_returns_items_and_learns_what_is_refused() {
         ctl(&socket, &["sync"]),
         refused("❌ no peers are connected.")
     );
-    let plain = command(&socket, &["request", "é"])
-        .env("LC_ALL", "C")
-        .output();
-    let plain = plain.expect("it runs").stdout;
-    assert_eq!(plain, b"[ok] requested \\u{e9}\n");
+    let mut plain = command(&socket, &["request", "é"]);
+    let plain = run::done(plain.env("LC_ALL", "C"), b"");
+    assert_eq!(plain, "[ok] requested \\u{e9}\n");
 }
 
 #[test]
 fn a_program_gets_an_object_for_each_thing() {
-    let home = Home::new();
-    let (_node, socket) = with_socket(&home);
+    let (_node, socket) = with_socket();
     let text = |value: &Value| value.to_string();
     let requested = objects(&socket, &["--json", "request", "saw", "a \"b\""]);
     let requested: Vec<String> = requested.iter().map(text).collect();
@@ -177,10 +134,8 @@ fn a_program_gets_an_object_for_each_thing() {
 
 #[test]
 fn a_script_connects_lists_and_syncs() {
-    let home = Home::new();
-    let (_node, socket) = with_socket(&home);
-    let other_home = Home::new();
-    let mut other = other_home.node().start();
+    let (_node, socket) = with_socket();
+    let mut other = Launch::new().start();
     other.request("saw");
     let name = format!("127.0.0.1:{}", other.port);
     let connected = format!("✅ connected to {name}\n");
@@ -198,8 +153,7 @@ fn a_script_connects_lists_and_syncs() {
         (&name.into(), &"blx".into())
     );
     assert!(ctl(&socket, &["peers"]).0.contains(", blx, 2 blocks, "));
-    let listener = listen();
-    let port = listener.local_addr().expect("an address").port();
+    let (listener, port) = listen();
     drop(listener);
     let nobody = format!("127.0.0.1:{port}");
     let (text, code) = ctl(&socket, &["connect", &nobody]);
@@ -212,18 +166,17 @@ fn a_script_connects_lists_and_syncs() {
 
 #[test]
 fn everybody_has_a_menu_of_his_own_and_sees_every_event() {
-    let home = Home::new();
-    let (mut node, socket) = with_socket(&home);
-    let mut first = Session::open(&socket);
-    let mut second = Session::open(&socket);
-    first.enter("1\n");
+    let (mut node, socket) = with_socket();
+    let mut first = session(&socket);
+    let mut second = session(&socket);
+    first.enter(&["1"]);
     first.expect("item ID: ");
-    second.enter("2\n");
+    second.enter(&["2"]);
     second.expect("item ID: ");
     node.request("rope");
-    first.enter("saw\n");
+    first.enter(&["saw"]);
     first.expect("✅ requested saw\n");
-    second.enter("saw\n");
+    second.enter(&["saw"]);
     second.expect("✅ released saw\n");
     let (mut peer, chain) = Peer::join(node.port);
     let block = after(&chain[3], vec![Person::new(1).requests("axe")]);
@@ -232,28 +185,25 @@ fn everybody_has_a_menu_of_his_own_and_sees_every_event() {
     for session in [&mut first, &mut second] {
         session.expect("[network 📦] received and added block #4\n");
         session.expect(PROMPT);
-        session.enter("9\n");
+        session.enter(&["9"]);
         session.expect("[status] block count: 5\n");
     }
     // Leaving one is not the node's end.
-    first.enter("10\n");
+    first.enter(&["10"]);
     first.expect("good bye; the node goes on.\n");
-    assert_eq!(first.code(), Some(0));
-    drop(second.child.stdin.take());
-    assert_eq!(second.code(), Some(0));
+    assert_eq!(first.code(), 0);
+    second.finish();
     assert_eq!(node.status().blocks, 5);
     // Nor does anybody keep it from ending.
-    let mut third = Session::open(&socket);
-    node.enter(&["10"]);
-    assert_eq!(node.code(), 0);
-    assert_eq!(third.code(), Some(0));
+    let mut third = session(&socket);
+    node.exit();
+    assert_eq!(third.code(), 0);
     assert!(!socket.exists(), "it takes its socket away");
 }
 
 #[test]
 fn a_person_without_blx_gets_the_menu_with_enter() {
-    let home = Home::new();
-    let (mut node, socket) = with_socket(&home);
+    let (mut node, socket) = with_socket();
     let mut line = UnixStream::connect(&socket).expect("connects");
     let said = Stream::of(line.try_clone().expect("a second handle"));
     line.write_all(b"\n1\nsaw\n").expect("writes");
@@ -269,7 +219,8 @@ fn an_old_socket_is_replaced_and_a_live_one_respected() {
     let home = Home::new();
     let socket = home.path().join("blx.sock");
     drop(UnixListener::bind(&socket).expect("binds"));
-    let (mut node, socket) = with_socket(&home);
+    let (launch, socket) = launch_with_socket(&home);
+    let mut node = launch.start();
     let mode = fs::metadata(&socket).expect("it is there").permissions();
     assert_eq!(mode.mode() & 0o777, 0o660);
     let place = format!("unix:{}", socket.display());
@@ -287,7 +238,7 @@ fn an_old_socket_is_replaced_and_a_live_one_respected() {
     let (text, code) = ctl(&socket, &["status"]);
     assert_eq!(code, 1);
     assert!(text.starts_with("blx: no node answers at "), "{text}");
-    let (_node, socket) = with_socket(&home);
+    let _node = launch.start();
     assert_eq!(ctl(&socket, &["status"]).1, 0);
     fs::remove_file(&socket).expect("removes");
     fs::write(&socket, "mine").expect("writes");
@@ -298,8 +249,7 @@ fn an_old_socket_is_replaced_and_a_live_one_respected() {
 
 #[test]
 fn whoever_does_not_speak_the_language_is_told_so() {
-    let home = Home::new();
-    let (mut node, socket) = with_socket(&home);
+    let (mut node, socket) = with_socket();
     for wrong in [
         "{\"ask\":\"dance\"}\n",
         "{\n",
@@ -333,11 +283,9 @@ fn wait_for_status(socket: &Path) -> bool {
 
 #[test]
 fn without_an_input_nothing_is_read_said_or_spent() {
-    let home = Home::new();
     for (shell, signal) in [(None, Signal::TERM), (Some("exec 0<&-"), Signal::INT)] {
-        let listener = listen();
-        let port = listener.local_addr().expect("an address").port();
-        let mut launch = home.node().connect(port).logging();
+        let (listener, port) = listen();
+        let mut launch = Launch::new().connect(port).logging();
         if let Some(words) = shell {
             launch = launch.shell(words);
         }
@@ -348,14 +296,10 @@ fn without_an_input_nothing_is_read_said_or_spent() {
         peer.settle();
         node.signal(signal);
         assert_eq!(node.code(), 0);
-        assert_eq!(node.out.text(), "");
+        assert_eq!(node.said(), "");
     }
-    let mut node = home.node().spawn(Stdio::null());
-    let end = Instant::now() + LIMIT;
-    while TcpStream::connect(("127.0.0.1", node.port)).is_err() {
-        assert!(Instant::now() < end, "it does not listen");
-        thread::yield_now();
-    }
+    let mut node = Launch::new().spawn(Stdio::null());
+    until(|| TcpStream::connect(("127.0.0.1", node.port)));
     // It listens before it has a chain, and answers when it has. This one does not say where it
     // listens, so nobody calls it back.
     let mut caller = Peer::dial(node.port);
@@ -363,24 +307,21 @@ fn without_an_input_nothing_is_read_said_or_spent() {
     caller.expect("pong");
     drop(caller);
     // That caller was work, and in an emulator so was the start.
-    let work = || (switches(node.id()), cpu(node.id()));
+    let work = || (switches(node.id()), processor_time(&node.id().to_string()));
     let mut before = work();
-    loop {
+    until(|| {
         thread::sleep(Duration::from_secs(1));
-        let now = work();
-        if now == before {
-            break;
-        }
-        assert!(Instant::now() < end, "it does not come to rest");
-        before = now;
-    }
+        let then = mem::replace(&mut before, work());
+        (then == before)
+            .then_some(())
+            .ok_or("it does not come to rest")
+    });
     // This is no wait for something: the time itself is what is measured. That nothing is due later
     // is seen in the simulated world.
     thread::sleep(Duration::from_secs(5));
-    assert_eq!(work(), before, "woken, and nanoseconds");
-    node.signal(Signal::TERM);
-    assert_eq!(node.code(), 0);
-    assert_eq!(node.out.text() + &node.err.text(), "");
+    assert_eq!(work(), before, "woken, and time of a processor");
+    node.stop();
+    assert_eq!(node.said() + &node.err.text(), "");
 }
 
 /// Several turns of work for a block, so that others can be first meanwhile.
@@ -388,30 +329,19 @@ const SLOW: &str = "--difficulty=4";
 
 #[test]
 fn whoever_loses_an_item_to_a_faster_one_is_told_and_never_that_it_is_done() {
-    let homes = [Home::new(), Home::new()];
-    let sockets = homes.each_ref().map(|home| home.path().join("blx.sock"));
-    let start = |at: usize| {
-        let place = format!("--console=unix:{}", sockets[at].display());
-        let launch = homes[at].node().arg(SLOW).arg("--console=stdio");
-        launch.arg(place)
-    };
-    let first = start(0).start();
-    let mut second = start(1).connect(first.port).start();
+    let [(first, one), (second, other)] = [(); 2].map(|()| launch_with_socket(&Home::new()));
+    let sockets = [one, other];
+    let first = first.arg(SLOW).start();
+    let mut second = second.arg(SLOW).connect(first.port).start();
     second.ask(&["6", "127.0.0.1", &first.port.to_string()], "connected to");
     for round in 0..8 {
         let item = format!("item-{round}");
-        let asked = sockets.each_ref().map(|socket| {
-            let mut command = command(socket, &["request", &item]);
-            let command = command.stdin(Stdio::null()).stdout(Stdio::piped());
-            command.spawn().expect("it starts")
-        });
-        for child in asked {
-            let output = child.wait_with_output().expect("it ends");
-            let text = String::from_utf8(output.stdout).expect("UTF-8");
-            match output.status.code() {
-                Some(0) => assert_eq!(text, format!("✅ requested {item}\n")),
-                Some(1) => assert!(text.starts_with("❌ "), "{text:?}"),
-                other => panic!("{other:?}: {text}"),
+        let request = |socket| run::start(&mut command(socket, &["request", &item]));
+        for child in sockets.each_ref().map(|socket| request(socket)) {
+            match run::ended(child) {
+                (0, text, _) => assert_eq!(text, format!("✅ requested {item}\n")),
+                (1, text, _) => assert!(text.starts_with("❌ "), "{text:?}"),
+                other => panic!("{other:?}"),
             }
         }
     }
@@ -419,9 +349,8 @@ fn whoever_loses_an_item_to_a_faster_one_is_told_and_never_that_it_is_done() {
 
 #[test]
 fn what_a_full_disk_keeps_from_being_done_is_not_called_nothing_if_it_will_be() {
-    let home = Home::new();
-    let launch = home.node().arg(SLOW);
-    let full = launch.clone().shell("trap '' XFSZ; ulimit -f 16");
+    let launch = Launch::new().arg(SLOW);
+    let full = launch.clone().full_disk(16);
     let mut node = full.start();
     let port = node.port;
     let mut asked = Vec::new();
@@ -454,8 +383,7 @@ fn what_a_full_disk_keeps_from_being_done_is_not_called_nothing_if_it_will_be() 
 
 #[test]
 fn whoever_types_and_does_not_read_is_not_listened_to() {
-    let home = Home::new();
-    let (_node, socket) = with_socket(&home);
+    let (_node, socket) = with_socket();
     let mut line = UnixStream::connect(&socket).expect("connects");
     let limit = Some(Duration::from_secs(2));
     line.set_write_timeout(limit).expect("a time limit");
@@ -472,11 +400,8 @@ fn whoever_types_and_does_not_read_is_not_listened_to() {
 
 #[test]
 fn a_program_that_was_killed_leaves_its_place() {
-    let home = Home::new();
-    let socket = home.path().join("blx.sock");
-    let place = format!("--console=unix:{}", socket.display());
-    let launch = home.node().arg("--difficulty=12").arg("--console=stdio");
-    let _node = launch.arg(place).start();
+    let (launch, socket) = launch_with_socket(&Home::new());
+    let _node = launch.arg("--difficulty=12").start();
     for number in 0..20 {
         let mut line = UnixStream::connect(&socket).expect("connects");
         let ask = format!("{{\"ask\":{{\"request\":[\"item-{number}\"]}}}}\n");
@@ -489,10 +414,8 @@ fn a_program_that_was_killed_leaves_its_place() {
 
 #[test]
 fn a_peer_that_is_connected_by_another_name_is_connected() {
-    let home = Home::new();
-    let (_node, socket) = with_socket(&home);
-    let other_home = Home::new();
-    let other = other_home.node().start();
+    let (_node, socket) = with_socket();
+    let other = Launch::new().start();
     let by = |host: &str| ctl(&socket, &["connect", &format!("{host}:{}", other.port)]);
     assert_eq!(by("127.0.0.1").1, 0);
     let already = format!("✅ connected to localhost:{} already\n", other.port);

@@ -1,19 +1,17 @@
 //! Numbers at the edges, in whatever a peer can say. The program is built with checks of its
 //! arithmetic here: one number too many and it is gone.
 
-use std::time::Instant;
-
 use blx::ledger::Kind;
 
-use super::harness::{Home, LIMIT, Node};
+use super::harness::{Launch, Node};
 use super::numbers::{
     edge_block, edges, far_blocks, greeting, lines, stranger, times, transaction_line,
 };
 use super::peer::{PING, Peer, ROLES, Role, block_message};
 
 /// A node that takes every nonce, and a connection to it that says nothing wrong.
-fn started(home: &Home, role: Role) -> (Node, Peer) {
-    let mut node = home.node().arg("--difficulty=0").start();
+fn started(role: Role) -> (Node, Peer) {
+    let mut node = Launch::new().arg("--difficulty=0").start();
     node.request("saw");
     let (watch, _) = Peer::join_as(role, node.port);
     (node, watch)
@@ -48,17 +46,13 @@ fn say_each(node: &Node, watch: &mut Peer, lines: &[String]) {
 
 /// Waits until there is one block more, made here or taken of one of ours, and no other.
 fn grown(node: &mut Node) {
-    let limit = Instant::now() + LIMIT;
-    while node.status().blocks == 2 {
-        assert!(Instant::now() < limit, "nothing is made of it");
-    }
+    node.wait_for_status("grown", |status| status.blocks != 2);
     assert_eq!(node.status().blocks, 3);
 }
 
 #[test]
 fn no_number_in_any_field_of_any_message_ends_the_node() {
-    let home = Home::new();
-    let (mut node, mut watch) = started(&home, Role::Ours);
+    let (mut node, mut watch) = started(Role::Ours);
     let tip = watch.chain().pop().expect("a block");
     say_each(&node, &mut watch, &lines(&tip));
     // What a desktop node says at no height of ours is its user's act all the same.
@@ -68,8 +62,7 @@ fn no_number_in_any_field_of_any_message_ends_the_node() {
 
 #[test]
 fn no_index_of_a_block_that_is_valid_alone_ends_the_node() {
-    let home = Home::new();
-    let (mut node, mut watch) = started(&home, Role::Ours);
+    let (mut node, mut watch) = started(Role::Ours);
     let tip = watch.chain().pop().expect("a block");
     say_each(&node, &mut watch, &far_blocks(&tip, 0));
     // What a desktop node says at no height of ours is its user's act all the same.
@@ -85,8 +78,7 @@ fn no_number_in_what_is_taken_ends_the_node() {
 }
 
 fn takes_every_edge(role: Role) {
-    let home = Home::new();
-    let (mut node, mut watch) = started(&home, role);
+    let (mut node, mut watch) = started(role);
     for (number, edge) in edges().into_iter().enumerate() {
         let chain = watch.chain();
         let tip = &chain[chain.len() - 1];
@@ -95,7 +87,7 @@ fn takes_every_edge(role: Role) {
         node.expect(&format!("received and added block #{}\n", block.index));
         // What is signed and made behind it, and what is shown of it.
         node.request(&format!("ours-{number}"));
-        assert_eq!(node.status().blocks, block.index + 2, "{edge:?}");
+        assert_eq!(node.status().blocks, chain.len() + 2, "{edge:?}");
         if role == Role::Desktop {
             // As a part of its chain, too.
             let mut all = chain.clone();

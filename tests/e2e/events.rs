@@ -2,26 +2,18 @@
 
 use std::fs;
 
-use super::harness::{Home, PROMPT, Signal, free_port};
-use super::runner;
-
-const VERSION: &str = env!("CARGO_PKG_VERSION");
+use super::harness::{Home, PROMPT, free_port, run};
+use super::kill::fill;
 
 /// What `blx events` prints, without the times; the version is V.
 fn events(home: &Home, port: u16) -> Vec<String> {
-    let output = runner::blx()
-        .args(["events", "--port", &port.to_string()])
-        .env_clear()
-        .env("HOME", home.path())
-        .output()
-        .expect("it runs");
-    assert!(output.status.success(), "{output:?}");
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
+    let mut command = run::command(&["events", "--port", &port.to_string()]);
+    let text = run::done(command.env("HOME", home.path()), b"");
     let told = |line: &str| {
         line.split_once("Z ")
             .expect("a time")
             .1
-            .replace(VERSION, "V")
+            .replace(env!("CARGO_PKG_VERSION"), "V")
     };
     text.lines().map(told).collect()
 }
@@ -33,13 +25,11 @@ fn a_start_after_a_kill_is_told_from_one_after_a_stop() {
     let mut node = home.node().port(port).start();
     assert_eq!(events(&home, port), ["start blx V, block count 1"]);
     node.request("saw");
-    node.enter(&["10"]);
-    assert_eq!(node.code(), 0);
+    node.exit();
     let mut node = home.node().port(port).start();
     node.kill();
     let mut node = home.node().port(port).start();
-    node.signal(Signal::TERM);
-    assert_eq!(node.code(), 0);
+    node.stop();
     let mut node = home.node().port(port).start();
     let expected = [
         "start blx V, block count 1",
@@ -62,8 +52,7 @@ fn the_menu_lists_the_last_twenty() {
     let port = free_port();
     for _ in 0..11 {
         let mut node = home.node().port(port).start();
-        node.enter(&["10"]);
-        assert_eq!(node.code(), 0);
+        node.exit();
     }
     let mut node = home.node().port(port).start();
     let all = fs::read_to_string(home.data(port).join("events.blx")).expect("text");
@@ -73,37 +62,27 @@ fn the_menu_lists_the_last_twenty() {
     assert_eq!(node.ask(&["11"], last[19]), listed);
 }
 
-/// No file may grow beyond a few kilobytes: what a full disk looks like to a program.
-const FULL: &str = "trap '' XFSZ; ulimit -f 16";
-
 #[test]
 fn a_disk_that_is_full_is_told_and_a_ring_that_is_full_costs_nothing() {
     let home = Home::new();
     // The first nonce will do, so no wish is kept, and written at the next start.
-    let launch = home.node().arg("--difficulty=0").shell(FULL);
+    let launch = home.node().arg("--difficulty=0").full_disk(16);
     let mut node = launch.start();
     let port = node.port;
-    for item in 0..50 {
-        let item = format!("{item}-{}", "x".repeat(900));
-        node.enter(&["1", &item]);
-        if !node.expect(PROMPT).contains("✅ requested ") {
-            break;
-        }
-    }
+    fill(&mut node);
     let fault = "store: cannot write chain.blx: ";
     let told = events(&home, port);
     assert!(
         told.iter().any(|event| event.starts_with(fault)),
         "{told:?}"
     );
-    node.enter(&["10"]);
-    assert_eq!(node.code(), 0);
+    node.exit();
 
     // Now the ring is what has no room.
     let ring = home.data(port).join("events.blx");
     let old = "1970-01-01T00:00:00Z old\n".repeat(400);
     fs::write(&ring, &old).expect("writes");
-    let mut node = home.node().port(port).shell(FULL).logging().start();
+    let mut node = home.node().port(port).full_disk(16).logging().start();
     node.expect_log("events.blx: ");
     assert!(
         node.rest_of_log_line()
@@ -112,8 +91,7 @@ fn a_disk_that_is_full_is_told_and_a_ring_that_is_full_costs_nothing() {
         node.err.text()
     );
     assert_eq!(node.status().lines[0], "blockchain is A-OK! 😁");
-    node.enter(&["10"]);
-    assert_eq!(node.code(), 0);
+    node.exit();
     assert_eq!(node.err.text().matches("no events are kept").count(), 1);
     assert_eq!(
         events(&home, port),

@@ -1,12 +1,11 @@
 //! What one peer can do with a few megabytes: no more than to be refused.
 
 use std::net::{Ipv4Addr, SocketAddr, TcpStream};
-use std::time::Instant;
 
 use blx::limits;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
-use super::harness::{Home, LIMIT, Node};
+use super::harness::{Launch, Node, until};
 use super::peer::{Peer, Person, ROLES, Role, after, block_message, transaction_message};
 
 /// A peer whose address is 127.0.0.`host`: each address has a share of its own in what may wait.
@@ -25,22 +24,20 @@ fn name(number: usize, bytes: usize) -> String {
 }
 
 /// Waits until both have the same chain, with so many items reserved.
-fn agree(one: &mut Node, other: &mut Node, reserved: u64) {
-    let limit = Instant::now() + LIMIT;
-    loop {
+fn agree(one: &mut Node, other: &mut Node, reserved: usize) {
+    until(|| {
         let (here, there) = (one.status(), other.status());
-        if here.tip == there.tip && here.reserved == reserved {
-            return;
+        match here.tip == there.tip && here.reserved == reserved {
+            true => Ok(()),
+            false => Err(format!("{:?} {:?}", here.lines, there.lines)),
         }
-        assert!(Instant::now() < limit, "{:?} {:?}", here.lines, there.lines);
-    }
+    });
 }
 
 #[test]
 fn names_longer_than_any_menu_takes_are_refused_and_end_no_node() {
-    let home = Home::new();
-    let mut first = home.node().logging().start();
-    let mut second = home.node().connect(first.port).start();
+    let mut first = Launch::new().logging().start();
+    let mut second = Launch::new().connect(first.port).start();
     let person = Person::new(9);
     let mut peer = dial_from(2, first.port);
     for number in 0..9 {
@@ -65,9 +62,8 @@ fn names_longer_than_any_menu_takes_are_refused_and_end_no_node() {
 
 #[test]
 fn whatever_waits_is_made_into_blocks_that_every_node_takes() {
-    let home = Home::new();
-    let mut first = home.node().start();
-    let mut second = home.node().connect(first.port).start();
+    let mut first = Launch::new().start();
+    let mut second = Launch::new().connect(first.port).start();
     let person = Person::new(9);
     let mut text = 0;
     for host in 2..6 {
@@ -85,15 +81,14 @@ fn whatever_waits_is_made_into_blocks_that_every_node_takes() {
         "{text} bytes fill no two blocks"
     );
     agree(&mut first, &mut second, 4 * 120);
-    let mut late = home.node().connect(second.port).start();
+    let mut late = Launch::new().connect(second.port).start();
     agree(&mut first, &mut late, 4 * 120);
 }
 
 #[test]
 fn a_block_counts_whose_sender_hangs_up_while_it_is_checked() {
     for role in ROLES {
-        let home = Home::new();
-        let mut node = home.node().start();
+        let mut node = Launch::new().start();
         let (mut peer, chain) = Peer::join_as(role, node.port);
         let person = Person::new(9);
         let items = (0..2_000).map(|number| person.requests(&format!("item-{number}")));
@@ -108,23 +103,21 @@ fn a_block_counts_whose_sender_hangs_up_while_it_is_checked() {
 
 #[test]
 fn a_desktop_nodes_block_that_does_not_fit_becomes_few_blocks() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     let (mut peer, chain) = Peer::join_as(Role::Desktop, node.port);
     let person = Person::new(9);
-    let count = limits::TRANSACTIONS_PER_BLOCK as u64;
+    let count = limits::TRANSACTIONS_PER_BLOCK;
     let items = (0..count).map(|number| person.requests(&format!("item-{number}")));
     let between = after(&chain[0], Vec::new());
     peer.say(&block_message(&after(&between, items.collect())));
-    let limit = Instant::now() + LIMIT;
-    loop {
+    let blocks = until(|| {
         peer.settle();
         let status = node.status();
-        if status.reserved == count {
-            // Made as they come they would be as many blocks as there are items.
-            assert!(status.blocks < count / 4, "{} blocks", status.blocks);
-            return;
+        match status.reserved == count {
+            true => Ok(status.blocks),
+            false => Err(format!("{:?}", status.lines)),
         }
-        assert!(Instant::now() < limit, "{:?}", status.lines);
-    }
+    });
+    // Made as they come they would be as many blocks as there are items.
+    assert!(blocks < count / 4, "{blocks} blocks");
 }

@@ -1,32 +1,13 @@
 //! What a node that is not well says of itself, to people and to programs.
 
-use std::fs::{self, OpenOptions};
-use std::os::unix::fs::FileExt;
-use std::path::{Path, PathBuf};
-use std::process::Stdio;
+use std::path::Path;
 
 use serde_json::Value;
 
-use super::harness::{Home, Launch, PROMPT};
-use super::runner;
-
-fn with_socket(home: &Home) -> (Launch, PathBuf) {
-    let socket = home.path().join("blx.sock");
-    let launch = home.node().arg("--console=stdio");
-    let place = format!("--console=unix:{}", socket.display());
-    (launch.arg(place), socket)
-}
-
-/// What `blx ctl` prints, and with which code it ends.
-fn ctl(socket: &Path, words: &[&str]) -> (String, i32) {
-    let mut command = runner::blx();
-    command.arg("ctl").arg("--socket").arg(socket).args(words);
-    command.env_clear().envs(runner::environment());
-    command.env("LC_ALL", "C.UTF-8").stdin(Stdio::null());
-    let output = command.output().expect("it runs");
-    let text = String::from_utf8(output.stdout).expect("UTF-8");
-    (text, output.status.code().expect("no signal killed it"))
-}
+use super::consoles::{ctl, launch_with_socket};
+use super::harness::Home;
+use super::kill::fill;
+use super::repair::rot;
 
 /// The state as a program is told it, with this exit code.
 fn object(socket: &Path, code: i32) -> Value {
@@ -37,10 +18,8 @@ fn object(socket: &Path, code: i32) -> Value {
 
 #[test]
 fn a_node_whose_disk_is_full_is_not_ok() {
-    let home = Home::new();
-    let (launch, socket) = with_socket(&home);
-    // No file may grow beyond a few kilobytes: what a full disk looks like to a program.
-    let mut node = launch.shell("trap '' XFSZ; ulimit -f 16").start();
+    let (launch, socket) = launch_with_socket(&Home::new());
+    let mut node = launch.full_disk(16).start();
     assert_eq!(object(&socket, 0)["ok"], true);
     let (text, code) = ctl(&socket, &["status"]);
     assert!(
@@ -48,12 +27,7 @@ fn a_node_whose_disk_is_full_is_not_ok() {
         "{text}"
     );
     assert_eq!(code, 0);
-    let full = (0..50).any(|number| {
-        let item = format!("{number}-{}", "x".repeat(900));
-        node.enter(&["1", &item]);
-        !node.expect(PROMPT).contains("✅ requested ")
-    });
-    assert!(full, "the disk never fills");
+    fill(&mut node);
 
     let first = "[status] ❌ nothing is written any more: cannot write chain.blx: ";
     let (text, code) = ctl(&socket, &["status"]);
@@ -75,20 +49,13 @@ fn a_node_whose_disk_is_full_is_not_ok() {
 #[test]
 fn a_node_with_damage_is_not_ok() {
     let home = Home::new();
-    let (launch, socket) = with_socket(&home);
+    let (launch, socket) = launch_with_socket(&home);
     let mut node = launch.start();
     for item in ["saw", "axe", "drill"] {
         node.request(item);
     }
     node.kill();
-    let file = home.chain_file(node.port);
-    let at = fs::read(&file).expect("reads").len() / 2;
-    let open = OpenOptions::new().read(true).write(true).open(&file);
-    let open = open.expect("opens");
-    let mut byte = [0];
-    open.read_exact_at(&mut byte, at as u64).expect("reads");
-    open.write_all_at(&[byte[0] ^ 4], at as u64)
-        .expect("writes");
+    rot(&home.chain_file(node.port), |size| size / 2);
 
     let mut node = launch.port(node.port).start();
     let first = "[status] blockchain is CORRUPTED! ⚠️ block ";

@@ -1,19 +1,19 @@
 //! Ends without warning, torn files and full disks: what was confirmed is there afterwards.
 
-use std::fs::{self, File, OpenOptions};
-use std::os::unix::fs::FileExt;
+use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::process::Stdio;
 
-use super::harness::{Home, Node, PROMPT, free_port};
+use super::harness::{Home, Launch, Node, PROMPT, free_port};
 use super::needs;
 use super::peer::{
     Peer, Person, ROLES, Role, after, block_message, block_of, chain_message, mined,
 };
+use super::repair::rot;
 
 /// The items that the node has confirmed.
 fn confirmed(node: &Node) -> Vec<String> {
-    let text = node.out.text();
+    let text = node.said();
     let whole = text
         .split_inclusive('\n')
         .filter(|line| line.ends_with('\n'));
@@ -43,7 +43,7 @@ fn kills_lose_nothing(rounds: usize) {
         let mut node = home.node().port(port).start();
         let status = node.status();
         // A block that was written and not yet confirmed may be there too.
-        assert!(status.reserved >= all.len() as u64, "round {round}");
+        assert!(status.reserved >= all.len(), "round {round}");
         assert_eq!(status.blocks, 1 + status.reserved, "round {round}");
         let names: Vec<String> = (0..20)
             .map(|number| format!("r{round}-i{number}"))
@@ -90,7 +90,7 @@ fn a_kill_in_a_switch_leaves_the_old_chain_or_the_new_one() {
             _ => String::new(),
         };
         node.kill();
-        taken += usize::from(node.out.text().contains("adopted"));
+        taken += usize::from(node.said().contains("adopted"));
         ours = Some([old, new]);
     }
     assert!(taken >= 4, "{taken} were adopted");
@@ -100,7 +100,10 @@ fn a_kill_in_a_switch_leaves_the_old_chain_or_the_new_one() {
 fn a_kill_between_a_switch_and_the_block_that_makes_it_good_loses_no_confirmed_request() {
     const DIFFICULTY: u8 = 4;
     let home = Home::new();
-    let mut node = home.node().arg("--difficulty").arg(DIFFICULTY).start();
+    let mut node = home
+        .node()
+        .arg(format!("--difficulty={DIFFICULTY}"))
+        .start();
     let port = node.port;
     node.request("tent");
     let mut theirs = Person::new(1).chain(&[]);
@@ -156,8 +159,7 @@ fn syncs_before_it_tells(role: Role) {
         vec![Person::new(1).requests("axe")],
     )));
     node.expect("received and added block #2");
-    node.enter(&["10"]);
-    assert_eq!(node.code(), 0);
+    node.exit();
 
     let text = fs::read_to_string(&trace).expect("a trace");
     let (mut written, mut dirty, mut told) = (0, false, 0);
@@ -191,21 +193,16 @@ fn with_items(home: &Home, items: &[&str]) -> u16 {
     node.port
 }
 
-fn chain_file(home: &Home, port: u16) -> File {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    options.open(home.chain_file(port)).expect("a chain file")
-}
-
 #[test]
 fn a_torn_tail_is_cut_with_a_word_and_the_node_goes_on() {
     let home = Home::new();
     let port = with_items(&home, &["saw", "axe", "kayak"]);
-    let file = chain_file(&home, port);
+    let file = OpenOptions::new().write(true).open(home.chain_file(port));
+    let file = file.expect("a chain file");
     let size = file.metadata().expect("its size").len();
     file.set_len(size - 5).expect("cuts");
     let mut node = home.node().port(port).start();
-    let text = node.out.text();
+    let text = node.said();
     assert!(text.contains("\n[store ⚠️] the chain file ended in an unfinished record: "));
     assert!(text.contains(" bytes cut, nothing that was confirmed is lost.\nselect > "));
     assert_eq!(node.reserved(), ["axe", "saw"]);
@@ -213,29 +210,22 @@ fn a_torn_tail_is_cut_with_a_word_and_the_node_goes_on() {
     node.kill();
     let mut node = home.node().port(port).start();
     assert_eq!(node.reserved(), ["axe", "kayak", "saw"]);
-    assert!(
-        !node.out.text().contains("[store"),
-        "a clean file is no news"
-    );
+    assert!(!node.said().contains("[store"), "a clean file is no news");
 }
 
 #[test]
 fn a_tail_that_is_no_record_is_kept_aside_and_the_peers_fill_the_gap() {
     let home = Home::new();
     let port = with_items(&home, &["saw", "axe"]);
-    let before = fs::read(home.chain_file(port)).expect("reads");
     let mut other = home.node().start();
     let mut node = home.node().port(port).connect(other.port).start();
     other.expect("adopted longer chain (3 blocks)\n");
     node.kill();
     // In the last block's record.
-    let at = before.len() - 20;
-    let flipped = [before[at] ^ 1];
-    let file = chain_file(&home, port);
-    file.write_all_at(&flipped, at as u64).expect("writes");
+    rot(&home.chain_file(port), |size| size - 20);
 
     let mut node = home.node().port(port).connect(other.port).start();
-    let text = node.out.text();
+    let text = node.said();
     assert!(text.contains("\n[store ⚠️] the chain file ended in damaged bytes: "));
     assert!(text.contains(" bytes cut, kept as chain.blx.damaged-"));
     node.expect("[consensus ✅] adopted longer chain (3 blocks)\n");
@@ -244,27 +234,28 @@ fn a_tail_that_is_no_record_is_kept_aside_and_the_peers_fill_the_gap() {
     assert_eq!(node.status().ledger(), other.status().ledger());
 }
 
-/// No file may grow beyond a few kilobytes: what a full disk looks like to a program.
-const FULL: &str = "trap '' XFSZ; ulimit -f 16";
-
-#[test]
-fn on_a_full_disk_a_node_says_so_refuses_what_is_new_and_goes_on_serving() {
-    let home = Home::new();
-    // The first nonce will do, so no wish is kept for the next start before its block is written.
-    let launch = home.node().arg("--difficulty=0").shell(FULL);
-    let mut node = launch.start();
-    let port = node.port;
+/// Takes items until the disk is full; what was taken, and what is said of the next one.
+pub fn fill(node: &mut Node) -> (Vec<String>, String) {
     let mut items = Vec::new();
-    let refusal = loop {
+    loop {
         assert!(items.len() < 50, "the disk never fills");
         let item = format!("{}-{}", items.len(), "x".repeat(900));
         node.enter(&["1", &item]);
         let answer = node.expect(PROMPT);
         if !answer.contains("✅ requested ") {
-            break answer;
+            return (items, answer);
         }
         items.push(item);
-    };
+    }
+}
+
+#[test]
+fn on_a_full_disk_a_node_says_so_refuses_what_is_new_and_goes_on_serving() {
+    let home = Home::new();
+    // The first nonce will do, so no wish is kept for the next start before its block is written.
+    let mut node = home.node().arg("--difficulty=0").full_disk(16).start();
+    let port = node.port;
+    let (items, refusal) = fill(&mut node);
     let cause = "cannot write chain.blx: ";
     assert!(
         refusal.contains(&format!("[store ❌] {cause}")),
@@ -276,7 +267,7 @@ fn on_a_full_disk_a_node_says_so_refuses_what_is_new_and_goes_on_serving() {
     );
 
     let status = node.status();
-    let count = items.len() as u64;
+    let count = items.len();
     assert_eq!((status.blocks, status.reserved), (count + 1, count));
     let first = &status.lines[0];
     assert!(
@@ -289,7 +280,7 @@ fn on_a_full_disk_a_node_says_so_refuses_what_is_new_and_goes_on_serving() {
     // Others are served, and what they have is not taken.
     for role in ROLES {
         let (mut peer, chain) = Peer::join_as(role, port);
-        assert_eq!(chain.len() as u64, count + 1);
+        assert_eq!(chain.len(), count + 1);
         let block = after(
             &chain[chain.len() - 1],
             vec![Person::new(1).requests("saw")],
@@ -300,8 +291,7 @@ fn on_a_full_disk_a_node_says_so_refuses_what_is_new_and_goes_on_serving() {
     let now = node.status();
     assert_eq!(now.ledger(), status.ledger());
     assert_eq!(now.bytes, status.bytes);
-    node.enter(&["10"]);
-    assert_eq!(node.code(), 0);
+    node.exit();
 
     // With room again, all is as it was.
     let mut node = home.node().port(port).start();
@@ -317,14 +307,13 @@ fn on_a_full_disk_a_node_says_so_refuses_what_is_new_and_goes_on_serving() {
 
 #[test]
 fn a_start_on_a_full_disk_is_refused_with_the_cause() {
-    let home = Home::new();
-    let launch = home.node().shell("trap '' XFSZ; ulimit -f 0");
+    let launch = Launch::new().full_disk(0);
     let mut node = launch.spawn(Stdio::piped());
     assert_eq!(node.code(), 1);
     let said = node.err.text();
     assert!(said.starts_with("blx: cannot "), "{said}");
     assert_eq!(
-        (said.lines().count(), node.out.text()),
+        (said.lines().count(), node.said()),
         (1, String::new()),
         "{said}"
     );

@@ -1,15 +1,13 @@
 //! The real binary, with real processes, sockets, files and terminals.
 //!
-//! Nothing here sleeps to wait: every wait is for something a process says, with a limit that only a
-//! failure reaches. What sleeps is the pace of a slow serial line, and the seconds in which an idle
-//! node is measured.
+//! Nothing here sleeps to wait. What sleeps is the pace of a slow serial line, and the seconds in
+//! which an idle node is measured.
 
-#[path = "../blocks.rs"]
-mod blocks;
 mod consoles;
 mod edges;
 mod events;
 mod flood;
+#[path = "../harness/mod.rs"]
 mod harness;
 mod health;
 mod kill;
@@ -25,18 +23,16 @@ mod numbers;
 #[allow(dead_code)]
 #[path = "../readme.rs"]
 mod page;
-mod peer;
 mod pty;
 mod reach;
 mod readme;
 mod repair;
 mod rules;
-#[path = "../runner.rs"]
-mod runner;
 mod serial;
 mod service;
 mod start;
-mod stream;
 mod terminal;
 mod walkthrough;
 mod wire;
+
+use harness::{blocks, peer};

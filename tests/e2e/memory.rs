@@ -2,12 +2,12 @@
 //!
 //! What takes minutes is ignored where nothing is said: `cargo test --test e2e memory -- --ignored`.
 
-use std::fs;
 use std::mem;
 
 use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction};
 
-use super::harness::{Home, Node};
+use super::harness::usage::memory;
+use super::harness::{Launch, Node};
 use super::peer::{Peer, Person, block_text, mined};
 
 const MIB: u64 = 1 << 20;
@@ -15,17 +15,8 @@ const MIB: u64 = 1 << 20;
 /// What a node may have resident, whatever its peers do.
 const RESIDENT_MAX: u64 = 32 * MIB;
 
-/// The most that a process has had resident so far: bytes.
-fn peak(node: &Node) -> u64 {
-    let path = format!("/proc/{}/status", node.id());
-    let status = fs::read_to_string(path).expect("it runs");
-    let line = status.lines().find_map(|line| line.strip_prefix("VmHWM:"));
-    let number = line.and_then(|line| line.trim().strip_suffix(" kB"));
-    number.expect("a number").parse::<u64>().expect("a number") << 10
-}
-
 fn check_peak(node: &Node, what: &str) {
-    let peak = peak(node);
+    let peak = memory(node.id()).peak;
     eprintln!("{what}: {} KiB resident at most", peak >> 10);
     assert!(peak <= RESIDENT_MAX, "{what}: {peak} bytes");
 }
@@ -102,9 +93,7 @@ fn own_key(number: usize) -> Identity {
 
 /// A chain that is too long for `staging` MiB, and then one that just fits.
 fn large_blocks(staging: usize) {
-    let home = Home::new();
-    let mut node = home
-        .node()
+    let mut node = Launch::new()
         .arg("--difficulty=0")
         .arg(format!("--staging-max={staging}"))
         .start();
@@ -117,7 +106,7 @@ fn large_blocks(staging: usize) {
     let mut peer = Peer::dial(node.port);
     chain.send(&mut peer, fits);
     node.expect(&format!("adopted longer chain ({fits} blocks)"));
-    assert_eq!(node.status().ledger().0, fits as u64);
+    assert_eq!(node.status().ledger().0, fits);
     check_peak(&node, "a chain of large blocks");
     assert_eq!(node.reserved().len(), fits - 1);
     check_peak(&node, "a list of large names");
@@ -137,21 +126,23 @@ fn hundreds_of_large_blocks_are_held_on_disk() {
 #[test]
 #[ignore = "some minutes"]
 fn a_ledger_of_200_000_items_is_joined_and_replaced() {
-    let home = Home::new();
-    let mut node = home.node().arg("--difficulty=0").start();
+    let mut node = Launch::new().arg("--difficulty=0").start();
     let mut chain = Chain::new(1.5);
     chain.add_items(200_000, same_key);
     let mut peer = Peer::dial(node.port);
     chain.send(&mut peer, chain.texts.len());
     node.expect("adopted longer chain (1001 blocks)");
     check_peak(&node, "200,000 items");
-    let mut new = home.node().arg("--difficulty=0").connect(node.port).start();
+    let mut new = Launch::new()
+        .arg("--difficulty=0")
+        .connect(node.port)
+        .start();
     new.expect("adopted longer chain (1001 blocks)");
     check_peak(&new, "a new node");
     check_peak(&node, "and the one that it joined");
     // One item more.
     chain.add(vec![Person::new(2).requests("one-more")]);
-    let mut lone = home.node().arg("--difficulty=0").start();
+    let mut lone = Launch::new().arg("--difficulty=0").start();
     let mut peer = Peer::dial(lone.port);
     chain.send(&mut peer, chain.texts.len());
     lone.expect("this node follows no chain of more than 200000 items");
@@ -174,8 +165,7 @@ fn a_ledger_of_200_000_items_is_joined_and_replaced() {
 #[test]
 #[ignore = "some minutes"]
 fn a_key_for_each_transaction_is_not_kept() {
-    let home = Home::new();
-    let mut node = home.node().arg("--difficulty=0").start();
+    let mut node = Launch::new().arg("--difficulty=0").start();
     let mut chain = Chain::new(1.5);
     chain.add_items(100_000, own_key);
     let mut peer = Peer::dial(node.port);

@@ -2,7 +2,7 @@
 
 use std::process::Stdio;
 
-use super::harness::{Home, Node, PROMPT, Status, free_port};
+use super::harness::{Home, Launch, Node, PROMPT, Status, free_port};
 
 const MENU: &str = "1. request (single)
 2. release (single)
@@ -20,10 +20,9 @@ select > ";
 
 #[test]
 fn the_menu_is_shown_at_the_start_and_for_an_empty_line() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     let menu = format!("=== Blockchain Node (Port {}) ===\n{MENU}", node.port);
-    assert_eq!(node.out.text(), menu);
+    assert_eq!(node.said(), menu);
     for line in ["", "   ", "\r"] {
         assert_eq!(node.ask(&[line], "11. list"), format!("\n{menu}"));
     }
@@ -31,8 +30,7 @@ fn the_menu_is_shown_at_the_start_and_for_an_empty_line() {
 
 #[test]
 fn what_is_no_option_is_called_invalid() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     for line in [
         "text", "99", "0", "-1", "12", "1.", "01", "1 1", "٣", "\u{7}",
     ] {
@@ -84,14 +82,13 @@ fn every_option_answers_as_on_the_desktop() {
     assert!(list.contains("  cam-1  returned 20"), "{list}");
     node.ask(&["7"], "no peers are connected.\n");
     node.ask(&["8"], "❌ no peers are connected.\n");
-    node.enter(&["10"]);
-    assert_eq!(node.code(), 0);
+    node.exit();
     assert_eq!(node.err.text(), "");
 }
 
 /// A node that holds `saw`, and has `axe` to give.
-fn with_two_items(home: &Home) -> Node {
-    let mut node = home.node().start();
+fn with_two_items() -> Node {
+    let mut node = Launch::new().start();
     node.request("saw");
     node.request("axe");
     node.release("axe");
@@ -109,8 +106,7 @@ fn refused(node: &mut Node, table: &[(&str, &str, &str)]) {
 
 #[test]
 fn bad_items_get_a_sentence_and_change_nothing() {
-    let home = Home::new();
-    let mut node = with_two_items(&home);
+    let mut node = with_two_items();
     let long = "x".repeat(1025);
     let longer = "x".repeat(100_000);
     let table = [
@@ -156,8 +152,7 @@ fn bad_items_get_a_sentence_and_change_nothing() {
 
 #[test]
 fn bad_lists_of_items_are_refused_as_a_whole() {
-    let home = Home::new();
-    let mut node = with_two_items(&home);
+    let mut node = with_two_items();
     let in_list = format!("rope,{}", "x".repeat(1025));
     let many: Vec<String> = (0..201).map(|number| format!("i{number}")).collect();
     let many = many.join(",");
@@ -200,8 +195,7 @@ fn bad_lists_of_items_are_refused_as_a_whole() {
 
 #[test]
 fn bad_peers_get_a_sentence_and_the_node_goes_on() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     let own = node.port.to_string();
     let nobody = free_port().to_string();
     let long = "x".repeat(254);
@@ -235,8 +229,7 @@ fn bad_peers_get_a_sentence_and_the_node_goes_on() {
 
 #[test]
 fn a_host_that_does_not_resolve_is_told_and_the_menu_answers_meanwhile() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     node.enter(&["6", "no-such-host.invalid", "6000", "9"]);
     let mut text = node.expect("[status] node key: ");
     let failed = "❌ cannot connect to no-such-host.invalid:6000: ";
@@ -250,8 +243,7 @@ fn a_host_that_does_not_resolve_is_told_and_the_menu_answers_meanwhile() {
 
 #[test]
 fn the_menu_answers_while_a_block_is_being_made_that_will_never_be_found() {
-    let home = Home::new();
-    let mut node = home.node().logging().arg("--difficulty").arg(16).start();
+    let mut node = Launch::new().logging().arg("--difficulty=16").start();
     node.ask(
         &["1", "saw"],
         "that takes a while; the outcome will be shown here.\n",
@@ -259,22 +251,20 @@ fn the_menu_answers_while_a_block_is_being_made_that_will_never_be_found() {
     assert_eq!(node.status().blocks, 1);
     // What waits counts, although no block holds it yet.
     node.ask(&["1", "saw"], "❌ item saw is not available.\n");
-    node.enter(&["10"]);
-    assert_eq!(node.code(), 0);
+    node.exit();
     node.expect_log("not done yet: request of saw; it is tried again at the next start\n");
 }
 
 #[test]
 fn without_a_utf8_locale_everything_is_plain_ascii() {
-    let home = Home::new();
-    let mut node = home.node().env("LC_ALL", "C").start();
+    let mut node = Launch::new().env("LC_ALL", "C").start();
     node.ask(&["1", "kamera-é"], "[ok] requested kamera-\\u{e9}\n");
     node.ask(
         &["1", "kamera-é"],
         "[failed] item kamera-\\u{e9} is not available.\n",
     );
     node.ask(&["9"], "[status] blockchain is A-OK!\n");
-    assert!(node.out.text().is_ascii());
+    assert!(node.said().is_ascii());
 }
 
 #[test]
@@ -285,21 +275,19 @@ fn the_locale_is_looked_for_in_the_usual_order() {
         ("LANG", "de_DE.ISO-8859-1", "[ok] requested saw\n"),
         ("LANG", "", "[ok] requested saw\n"),
     ] {
-        let home = Home::new();
-        let launch = home.node().env("LC_ALL", "").env(name, value);
+        let launch = Launch::new().env("LC_ALL", "").env(name, value);
         launch.start().ask(&["1", "saw"], picture);
     }
 }
 
 #[test]
 fn lines_that_come_all_at_once_are_answered_one_after_another() {
-    let home = Home::new();
-    let mut node = home.node().spawn(Stdio::piped());
+    let mut node = Launch::new().spawn(Stdio::piped());
     node.enter(&[
         "1", "saw", "1", "saw", "2", "saw", "nonsense", "3", "10", "9",
     ]);
     assert_eq!(node.code(), 0);
-    let text = node.out.text();
+    let text = node.said();
     let answers = [
         "✅ requested saw\n",
         "❌ item saw is not available.\n",

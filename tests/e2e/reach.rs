@@ -6,15 +6,15 @@ use std::time::{Duration, Instant};
 
 use blx::wire::MessageKind;
 
-use super::harness::{Home, LIMIT, Node, PROMPT, cpu, free_port, switches, wait_for};
+use super::harness::usage::{processor_time, switches};
+use super::harness::{Home, LIMIT, Launch, Node, PROMPT, free_port, until, wait_for};
 use super::peer::{
     PING, Peer, Person, Role, after, block_message, chain_message, listen, message, mine, says,
 };
 
 #[test]
 fn the_thirty_third_peer_is_refused_with_a_reason_and_gets_the_place_of_one_that_leaves() {
-    let home = Home::new();
-    let mut node = home.node().logging().start();
+    let mut node = Launch::new().logging().start();
     let mut peers: Vec<Peer> = (0..32).map(|_| Peer::dial(node.port)).collect();
     // At once: later the place of one that says nothing would be given to it.
     let mut late = Peer::dial(node.port);
@@ -37,11 +37,9 @@ fn the_thirty_third_peer_is_refused_with_a_reason_and_gets_the_place_of_one_that
 
 #[test]
 fn nodes_meet_over_ipv6() {
-    let home = Home::new();
-    let mut node = home.node().bind("::1").start();
+    let mut node = Launch::new().bind("::1").start();
     let address = format!("[::1]:{}", node.port);
-    let mut dialer = home
-        .node()
+    let mut dialer = Launch::new()
         .bind("::1")
         .arg("--connect")
         .arg(&address)
@@ -49,7 +47,7 @@ fn nodes_meet_over_ipv6() {
     Peer::dial_at(IpAddr::V6(Ipv6Addr::LOCALHOST), node.port).settle();
     // The menu takes the address with and without brackets.
     let port = node.port.to_string();
-    let mut third = home.node().start();
+    let mut third = Launch::new().start();
     third.ask(
         &["6", "[::1]", &port],
         &format!("✅ connected to {address}\n"),
@@ -77,9 +75,8 @@ fn nodes_meet_over_ipv6() {
 
 #[test]
 fn a_peer_that_is_not_there_yet_is_dialed_until_it_is_and_again_when_it_left() {
-    let home = Home::new();
     let port = free_port();
-    let mut node = home.node().connect(port).start();
+    let mut node = Launch::new().connect(port).start();
     let name = format!("127.0.0.1:{port}");
     let list = node.ask(&["7"], "(not connected)");
     assert!(list.contains(&name), "{list}");
@@ -123,10 +120,8 @@ fn a_node_that_is_told_to_connect_to_itself_says_so_once_and_goes_on() {
 
 #[test]
 fn a_peer_of_the_menu_is_dialed_again_too() {
-    let home = Home::new();
-    let listener = listen();
-    let port = listener.local_addr().expect("an address").port();
-    let mut node = home.node().start();
+    let (listener, port) = listen();
+    let mut node = Launch::new().start();
     let answer = format!("✅ connected to localhost:{port}\n");
     node.ask(&["6", "localhost", &port.to_string()], &answer);
     drop(Peer::accept(&listener));
@@ -154,13 +149,9 @@ fn two_that_name_each_other_keep_one_connection_by_whatever_name() {
             let connected = list.matches("blx, 1 blocks, agrees with us, ").count();
             connected == 1 && list.matches('(').count() == 1
         };
-        let end = Instant::now() + LIMIT;
         for node in &mut nodes {
             // What the other has is heard of with a ping, after 10 s.
-            while !once(node) {
-                assert!(Instant::now() < end, "{}: not connected once", node.port);
-                thread::sleep(Duration::from_millis(200));
-            }
+            until(|| once(node).then_some(()).ok_or("not connected once"));
         }
         // The first dials again would follow after 1 and 2 seconds.
         thread::sleep(Duration::from_secs(4));
@@ -176,10 +167,8 @@ fn two_that_name_each_other_keep_one_connection_by_whatever_name() {
 
 #[test]
 fn one_of_ours_that_we_dial_is_known_although_a_block_comes_first() {
-    let home = Home::new();
-    let listener = listen();
-    let port = listener.local_addr().expect("an address").port();
-    let mut node = home.node().connect(port).start();
+    let (listener, port) = listen();
+    let mut node = Launch::new().connect(port).start();
     let mut peer = Peer::accept(&listener);
     peer.expect("peer_announce");
     // So does a release that had something to tell before it heard who called.
@@ -202,10 +191,8 @@ fn one_of_ours_that_we_dial_is_known_although_a_block_comes_first() {
 
 #[test]
 fn who_was_banned_is_sent_away_when_it_dials_and_others_of_its_host_are_not() {
-    let home = Home::new();
-    let mut node = home.node().logging().start();
-    let listener = listen();
-    let port = listener.local_addr().expect("an address").port();
+    let mut node = Launch::new().logging().start();
+    let (listener, port) = listen();
     let mut bad = Person::new(2).chain(&["a"]);
     bad[1].nonce += 1;
     let mut peer = Peer::dial(node.port);
@@ -240,8 +227,7 @@ fn who_was_banned_is_sent_away_when_it_dials_and_others_of_its_host_are_not() {
 
 #[test]
 fn the_list_of_peers_counts_blocks_and_messages() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     let (mut peer, chain) = Peer::join(node.port);
     let block = after(&chain[0], vec![Person::new(1).requests("saw")]);
     peer.say(&block_message(&block));
@@ -260,8 +246,7 @@ fn the_list_of_peers_counts_blocks_and_messages() {
 
 #[test]
 fn a_desktop_node_agrees_with_us_while_its_chain_proves_it() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     let (mut peer, mut chain) = Peer::join_as(Role::Desktop, node.port);
     let start = format!("{} (dialed us, listens on 1), desktop, ", peer.name);
     let list = |node: &mut Node| {
@@ -318,8 +303,7 @@ fn a_desktop_node_agrees_with_us_while_its_chain_proves_it() {
 
 #[test]
 fn a_desktop_node_with_a_block_that_does_not_link_is_not_called_one_of_our_mind() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     let (mut peer, mut chain) = Peer::join_as(Role::Desktop, node.port);
     let wish = Person::new(1).requests("saw");
     chain.push(after(&chain[0], vec![wish.clone()]));
@@ -339,19 +323,19 @@ fn a_desktop_node_with_a_block_that_does_not_link_is_not_called_one_of_our_mind(
 
 #[test]
 fn an_idle_node_sleeps_until_it_has_to_ask_whether_its_peer_is_there() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     let (mut peer, _) = Peer::join(node.port);
     node.status();
     let start = Instant::now();
     peer.settle();
-    let (before, worked) = (switches(node.id()), cpu(node.id()));
+    let busy = || processor_time(&node.id().to_string());
+    let (before, worked) = (switches(node.id()), busy());
     let ping = peer.line().unwrap_or_default();
     let tells = r#"{"type": "ping", "payload": {"length": 1, "tip": ""#;
     assert!(ping.starts_with(tells), "{ping}");
     let (woken, quiet) = (switches(node.id()) - before, start.elapsed());
     assert!(quiet.as_secs() >= 8, "asked after {quiet:?}");
-    let worked = Duration::from_nanos(cpu(node.id()) - worked);
+    let worked = busy() - worked;
     assert!(worked < Duration::from_secs(1), "busy for {worked:?}");
     // It may still have been on its way to bed, and the ping takes two; a busy machine adds some.
     assert!(woken <= 12, "woken {woken} times in {quiet:?}");

@@ -5,9 +5,8 @@ use std::fs;
 use serde_json::Value;
 
 use super::consoles::{ctl, with_socket};
-use super::harness::{Home, PROMPT};
+use super::harness::{Home, Launch, PROMPT, run};
 use super::page::{self, Command, Page};
-use super::runner;
 use super::terminal::{on_terminal, shown};
 
 /// What a command is that the page names, and what shows that it does what the page says.
@@ -102,8 +101,7 @@ fn without_time_and_key(line: &str) -> String {
 fn the_session_of_the_page_is_what_a_terminal_shows() {
     let page = Page::read();
     let session = page.session();
-    let home = Home::new();
-    let mut first = home.node().start();
+    let mut first = Launch::new().start();
     first.request("laptop-001");
 
     let start = page::command(session[0]).words;
@@ -112,7 +110,7 @@ fn the_session_of_the_page_is_what_a_terminal_shows() {
     };
     assert_eq!([program, option], ["blx", "--connect"]);
     let peer = page::with_ports(peer, |there| (there == "6000").then_some(first.port));
-    let mut node = on_terminal(home.node().arg(option).arg(peer));
+    let mut node = on_terminal(Launch::new().arg(option).arg(peer));
     assert_eq!(session[1], "...", "the menu is left out");
     let lines = &session[2..];
     assert_eq!(lines[0], PROMPT.trim_end());
@@ -150,9 +148,8 @@ fn the_menu_of_the_page_is_that_of_the_program() {
         .iter()
         .map(|row| format!("{}. {}", row[0], row[1]))
         .collect();
-    let home = Home::new();
-    let node = home.node().start();
-    let text = node.out.text();
+    let node = Launch::new().start();
+    let text = node.said();
     let menu: Vec<&str> = text
         .lines()
         .skip(1)
@@ -163,8 +160,7 @@ fn the_menu_of_the_page_is_that_of_the_program() {
 
 #[test]
 fn the_commands_for_a_running_node_do_what_the_page_says() {
-    let home = Home::new();
-    let (mut node, socket) = with_socket(&home);
+    let (mut node, socket) = with_socket();
     let run = |words: &[String]| {
         let words: Vec<&str> = words.iter().map(String::as_str).collect();
         let ["blx", "ctl", words @ ..] = &words[..] else {
@@ -205,8 +201,7 @@ fn the_commands_for_a_running_node_do_what_the_page_says() {
             Some(other) => panic!("{other} is new on the page"),
         }
     }
-    node.enter(&["10"]);
-    assert_eq!(node.code(), 0);
+    node.exit();
 }
 
 #[test]
@@ -220,16 +215,13 @@ fn a_new_card_gets_chain_and_key_by_the_commands_of_the_page() {
     let mut node = old.node().start();
     node.request("laptop-001");
     let before = node.status();
-    node.enter(&["10"]);
-    assert_eq!(node.code(), 0);
+    node.exit();
     // Without a word about the place it is that of a node on port 6000.
     fs::rename(old.data(node.port), old.data(6000)).expect("it is there");
     let file = old.path().join("copy");
     for (command, home) in [("backup", &old), ("restore", &new)] {
-        let mut blx = runner::blx();
-        blx.arg(command).arg(&file).env("HOME", home.path());
-        let output = blx.output().expect("it runs");
-        assert!(output.status.success(), "{output:?}");
+        let mut blx = run::command(&[command]);
+        run::done(blx.arg(&file).env("HOME", home.path()), b"");
     }
     fs::rename(new.data(6000), new.data(node.port)).expect("it is there");
     let mut node = new.node().port(node.port).start();

@@ -22,18 +22,18 @@ fn pair(home: &Home) -> (Node, Node) {
     (first, second)
 }
 
-/// Turns a bit over, in place; returns what the file was.
-fn rot(file: &Path) -> Vec<u8> {
+/// Turns a bit over, in place and at a place by the file's size; returns what the file was.
+pub fn rot(file: &Path, at: impl Fn(usize) -> usize) -> Vec<u8> {
     let whole = fs::read(file).expect("reads");
-    let at = whole.len() * 3 / 4;
+    let at = at(whole.len());
     let open = OpenOptions::new().write(true).open(file).expect("opens");
-    open.write_all_at(&[whole[at] ^ 4], at as u64)
-        .expect("writes");
+    let written = open.write_all_at(&[whole[at] ^ 4], at as u64);
+    written.expect("writes");
     whole
 }
 
 fn assert_told(node: &Node) {
-    let text = node.out.text();
+    let text = node.said();
     assert!(
         text.contains("[monitor ⚠️] corruption detected at block 2"),
         "{text}"
@@ -46,7 +46,7 @@ fn a_hole_that_a_start_finds_is_filled_with_the_bytes_that_were_there() {
     let (mut first, mut second) = pair(&home);
     second.kill();
     let file = home.chain_file(second.port);
-    let whole = rot(&file);
+    let whole = rot(&file, |size| size * 3 / 4);
     let mut second = home.node().port(second.port).connect(first.port).start();
     second.expect("[monitor ✅] repair completed.\n");
     assert_told(&second);
@@ -66,7 +66,7 @@ fn damage_that_a_running_node_meets_is_healed_without_a_restart() {
     let home = Home::new();
     let (mut first, mut second) = pair(&home);
     let file = home.chain_file(second.port);
-    let whole = rot(&file);
+    let whole = rot(&file, |size| size * 3 / 4);
     // Whoever asks for the chain makes the node read it.
     let _third = home.node().connect(second.port).start();
     second.expect("[monitor ✅] repair completed.\n");

@@ -3,7 +3,7 @@
 use blx::ledger::Timestamp;
 use blx::wire::MessageKind;
 
-use super::harness::{Home, PROMPT};
+use super::harness::{Launch, PROMPT};
 use super::peer::{
     Peer, Person, ROLES, Role, after, block_message, block_text, chain_message, listen, message,
     plain,
@@ -12,8 +12,7 @@ use super::wire::unchanged;
 
 #[test]
 fn lines_that_are_no_json_are_skipped() {
-    let home = Home::new();
-    let mut node = home.node().logging().start();
+    let mut node = Launch::new().logging().start();
     let (mut peer, _) = Peer::join(node.port);
     for line in [
         "hello",
@@ -34,8 +33,7 @@ fn lines_that_are_no_json_are_skipped() {
 
 #[test]
 fn a_line_of_the_wrong_shape_ends_the_connection_with_a_reason() {
-    let home = Home::new();
-    let mut node = home.node().logging().start();
+    let mut node = Launch::new().logging().start();
     let (_, chain) = Peer::join(node.port);
     let block = block_text(&chain[0]);
     let wrong_index = block.replace("\"index\": 0", "\"index\": \"0\"");
@@ -101,8 +99,7 @@ fn a_line_of_the_wrong_shape_ends_the_connection_with_a_reason() {
 
 #[test]
 fn a_message_over_a_mebibyte_ends_the_connection() {
-    let home = Home::new();
-    let mut node = home.node().logging().start();
+    let mut node = Launch::new().logging().start();
     let mut peer = Peer::dial(node.port);
     let fits = format!(
         r#"{{"type": "ping", "payload": {{"x": "{}"}}}}"#,
@@ -125,8 +122,7 @@ fn the_third_invalid_block_ends_the_connection_and_changes_nothing() {
 }
 
 fn three_invalid_blocks(role: Role) {
-    let home = Home::new();
-    let mut node = home.node().logging().start();
+    let mut node = Launch::new().logging().start();
     let (mut peer, chain) = Peer::join_as(role, node.port);
     // Another node on that host.
     let (mut other, _) = Peer::join_from(2, Role::Ours, node.port);
@@ -167,8 +163,7 @@ fn three_invalid_blocks(role: Role) {
 #[test]
 fn a_block_without_work_is_refused() {
     for role in ROLES {
-        let home = Home::new();
-        let mut node = home.node().logging().start();
+        let mut node = Launch::new().logging().start();
         let (mut peer, chain) = Peer::join_as(role, node.port);
         let mut block = after(&chain[0], vec![Person::new(1).requests("saw")]);
         // A true hash, but not one that begins with zeros.
@@ -195,8 +190,7 @@ fn a_chain_that_breaks_a_rule_is_dropped_and_the_third_ends_the_connection() {
         // What does not link there is another matter.
         (Role::Desktop, &worthless, "hash is not the hash"),
     ] {
-        let home = Home::new();
-        let mut node = home.node().logging().start();
+        let mut node = Launch::new().logging().start();
         let (mut peer, chain) = Peer::join_as(role, node.port);
         for count in 1..=3 {
             assert!(peer.try_send(chain_message(bad).as_bytes()), "{count}");
@@ -212,8 +206,7 @@ fn a_chain_that_breaks_a_rule_is_dropped_and_the_third_ends_the_connection() {
 
 #[test]
 fn a_desktop_nodes_chain_that_does_not_link_is_no_fault_and_what_is_in_it_counts() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     node.request("ours");
     let (mut peer, chain) = Peer::join_as(Role::Desktop, node.port);
     let mut spoiled = chain.clone();
@@ -240,10 +233,8 @@ fn a_desktop_nodes_chain_that_does_not_link_is_no_fault_and_what_is_in_it_counts
 
 #[test]
 fn a_peer_that_we_dialed_and_that_breaks_rules_is_left_alone_for_ten_minutes() {
-    let home = Home::new();
-    let listener = listen();
-    let port = listener.local_addr().expect("an address").port();
-    let mut node = home.node().connect(port).start();
+    let (listener, port) = listen();
+    let mut node = Launch::new().connect(port).start();
     let mut peer = Peer::accept(&listener);
     let mut bad = Person::new(2).chain(&["a"]);
     bad[1].nonce += 1;

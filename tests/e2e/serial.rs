@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{Action, InputModes, LocalModes, Termios, tcflow, tcgetattr};
 
-use super::harness::{Home, LIMIT, Launch, Node, PROMPT, Signal};
+use super::harness::{Home, LIMIT, Launch, Node, PROMPT, until};
 use super::peer::{Peer, Person, after, block_message, block_of};
 use super::pty;
 
@@ -93,23 +93,22 @@ impl Wire {
     }
 }
 
-fn on(home: &Home, device: &Path) -> Launch {
-    let launch = home.node().arg("--console");
+fn on(device: &Path) -> Launch {
+    let launch = Launch::new().arg("--console");
     launch.arg(format!("{}:1200", device.display()))
 }
 
 /// A node with its menu on this line.
-fn start(home: &Home, wire: &mut Wire) -> Node {
-    let node = on(home, &wire.name).spawn(Stdio::null());
+fn start(wire: &mut Wire) -> Node {
+    let node = on(&wire.name).spawn(Stdio::null());
     wire.expect(PROMPT);
     node
 }
 
 #[test]
 fn a_person_takes_an_item_at_1200_baud() {
-    let home = Home::new();
     let mut wire = Wire::new();
-    let mut node = start(&home, &mut wire);
+    let mut node = start(&mut wire);
     assert!(
         wire.shown.starts_with("=== Blockchain Node"),
         "{}",
@@ -142,9 +141,8 @@ fn a_person_takes_an_item_at_1200_baud() {
 
 #[test]
 fn whatever_a_scanner_sends_behind_an_item_ends_it() {
-    let home = Home::new();
     let mut wire = Wire::new();
-    let _node = start(&home, &mut wire);
+    let _node = start(&mut wire);
     for end in ["\r", "\n", "\r\n", "\t"] {
         let item = format!("item{}", end.len() + usize::from(end.as_bytes()[0]));
         wire.type_at_once(b"1\r");
@@ -172,7 +170,7 @@ fn an_adapter_that_is_pulled_in_the_middle_of_a_line_comes_back() {
     let device = home.path().join("ttyUSB0");
     let mut wire = Wire::new();
     symlink(&wire.name, &device).expect("a link");
-    let mut node = on(&home, &device).spawn(Stdio::null());
+    let mut node = on(&device).spawn(Stdio::null());
     wire.expect(PROMPT);
     wire.type_slowly(b"1\r");
     wire.expect("item ID: ");
@@ -192,16 +190,14 @@ fn an_adapter_that_is_pulled_in_the_middle_of_a_line_comes_back() {
     wire.expect("reserved items: 0\r\n");
     wire.expect(PROMPT);
     node.expect_log(&format!("blx: warn: {name}: it is there\n"));
-    node.signal(Signal::TERM);
-    assert_eq!(node.code(), 0);
+    node.stop();
 }
 
 #[test]
 fn a_line_that_nobody_reads_holds_nothing_up_and_is_told_what_is_missing() {
     const BLOCKS: usize = 400;
-    let home = Home::new();
     let mut wire = Wire::new();
-    let node = start(&home, &mut wire);
+    let node = start(&mut wire);
     let other_end = wire.other_end();
     tcflow(&other_end, Action::OOff).expect("the line takes nothing");
     let person = Person::new(1);
@@ -228,7 +224,6 @@ fn a_line_that_nobody_reads_holds_nothing_up_and_is_told_what_is_missing() {
 
 #[test]
 fn a_line_is_for_one_program_and_gets_its_settings_back() {
-    let home = Home::new();
     let mut wire = Wire::new();
     let _other = wire.other_end();
     let before = wire.settings();
@@ -237,7 +232,7 @@ fn a_line_is_for_one_program_and_gets_its_settings_back() {
             .local_modes
             .contains(LocalModes::ICANON | LocalModes::ECHO)
     );
-    let mut node = start(&home, &mut wire);
+    let mut node = start(&mut wire);
     let raw = wire.settings();
     assert!(
         !raw.local_modes
@@ -248,16 +243,13 @@ fn a_line_is_for_one_program_and_gets_its_settings_back() {
             .intersects(InputModes::ICRNL | InputModes::IXON)
     );
     assert_eq!(raw.input_speed(), 1_200);
-    let other_home = Home::new();
-    let mut second = on(&other_home, &wire.name).spawn(Stdio::null());
+    let mut second = on(&wire.name).spawn(Stdio::null());
     second.expect_log(": another program is using it; it is tried again\n");
-    node.signal(Signal::TERM);
-    assert_eq!(node.code(), 0);
+    node.stop();
     // The second one takes over, and ends in its turn.
     wire.expect("=== Blockchain Node");
     wire.expect(PROMPT);
-    second.signal(Signal::TERM);
-    assert_eq!(second.code(), 0);
+    second.stop();
     let after = wire.settings();
     assert_eq!(after.local_modes, before.local_modes);
     assert_eq!(after.input_modes, before.input_modes);
@@ -266,7 +258,8 @@ fn a_line_is_for_one_program_and_gets_its_settings_back() {
 }
 
 /// A program that has a line as its terminal, as what `serial-getty@.service` starts has.
-fn session(home: &Home, wire: &Wire, program: &str) -> Child {
+fn session(wire: &Wire, program: &str) -> Child {
+    let home = Home::new();
     let path = home.path().join(program);
     symlink("/bin/sleep", &path).expect("a link");
     let mut command = Command::new("setsid");
@@ -276,21 +269,19 @@ fn session(home: &Home, wire: &Wire, program: &str) -> Child {
     // It has the terminal before it becomes that program.
     let stat = format!("/proc/{}/stat", child.id());
     let name = format!(" ({program}) ");
-    let end = Instant::now() + LIMIT;
-    while !fs::read_to_string(&stat).expect("it runs").contains(&name) {
-        assert!(Instant::now() < end, "it does not begin");
-        thread::yield_now();
-    }
+    until(|| {
+        let begun = fs::read_to_string(&stat).expect("it runs").contains(&name);
+        begun.then_some(()).ok_or("it does not begin")
+    });
     child
 }
 
 #[test]
 fn whoever_has_the_line_as_a_terminal_is_named_and_followed() {
     for program in ["agetty", "bash"] {
-        let home = Home::new();
         let mut wire = Wire::new();
-        let mut other = session(&home, &wire, program);
-        let mut node = on(&home, &wire.name).spawn(Stdio::null());
+        let mut other = session(&wire, program);
+        let mut node = on(&wire.name).spawn(Stdio::null());
         let unit = format!(
             "serial-getty@{}",
             wire.name.file_name().expect("a name").display()
@@ -312,12 +303,10 @@ fn whoever_has_the_line_as_a_terminal_is_named_and_followed() {
 
 #[test]
 fn a_device_that_is_not_there_is_named_once_and_the_node_runs() {
-    let home = Home::new();
-    let launch = on(&home, Path::new("/dev/no-such-line")).arg("--console=stdio");
+    let launch = on(Path::new("/dev/no-such-line")).arg("--console=stdio");
     let mut node = launch.start();
     node.expect_log("blx: warn: /dev/no-such-line: no such file or directory; it is tried again\n");
     node.request("saw");
-    node.enter(&["10"]);
-    assert_eq!(node.code(), 0);
+    node.exit();
     assert_eq!(node.err.text().lines().count(), 1);
 }

@@ -5,10 +5,11 @@ use std::net::TcpStream;
 use std::os::unix::net::UnixDatagram;
 use std::process::Stdio;
 
-use super::harness::{Home, LIMIT, Launch, Node, Signal};
+use super::harness::{Home, LIMIT, Launch, Node};
 
 /// The manager's end of the notify protocol.
 struct Manager {
+    home: Home,
     socket: UnixDatagram,
     address: String,
     /// Lines that were not asked for yet.
@@ -16,11 +17,13 @@ struct Manager {
 }
 
 impl Manager {
-    fn new(home: &Home) -> Manager {
+    fn new() -> Manager {
+        let home = Home::new();
         let address = home.path().join("notify");
         let socket = UnixDatagram::bind(&address).expect("binds");
         socket.set_read_timeout(Some(LIMIT)).expect("a limit");
         Manager {
+            home,
             socket,
             address: address.display().to_string(),
             heard: Vec::new(),
@@ -28,9 +31,13 @@ impl Manager {
     }
 
     /// A node without a console that knows of it.
-    fn launch(&self, home: &Home) -> Launch {
-        let headless = home.node().arg("--headless");
-        headless.env("NOTIFY_SOCKET", &self.address)
+    fn launch(&self) -> Launch {
+        self.told_by(self.home.node().arg("--headless"))
+    }
+
+    /// The same of another node.
+    fn told_by(&self, launch: Launch) -> Launch {
+        launch.env("NOTIFY_SOCKET", &self.address)
     }
 
     /// Waits for this line, and returns those before it.
@@ -55,38 +62,31 @@ fn spawn(launch: &Launch) -> Node {
     launch.spawn(Stdio::null())
 }
 
-fn stop(node: &mut Node) {
-    node.signal(Signal::TERM);
-    assert_eq!(node.code(), 0);
-}
-
 #[test]
 fn a_manager_hears_of_start_changes_and_end() {
-    let home = Home::new();
-    let mut manager = Manager::new(&home);
-    let mut node = spawn(&manager.launch(&home));
+    let mut manager = Manager::new();
+    let mut node = spawn(&manager.launch());
     manager.expect("READY=1");
     manager.expect("STATUS=height 0, 0 peers");
     let peer = TcpStream::connect(("127.0.0.1", node.port)).expect("it listens when it is ready");
     manager.expect("STATUS=height 0, 1 peers");
     drop(peer);
     manager.expect("STATUS=height 0, 0 peers");
-    stop(&mut node);
+    node.stop();
     let before = manager.expect("STOPPING=1");
     assert_eq!(before, [""; 0], "without a watchdog");
 }
 
 #[test]
 fn a_watchdog_is_fed_until_the_end() {
-    let home = Home::new();
-    let mut manager = Manager::new(&home);
-    let launch = manager.launch(&home).env("WATCHDOG_USEC", "400000");
+    let mut manager = Manager::new();
+    let launch = manager.launch().env("WATCHDOG_USEC", "400000");
     let mut node = spawn(&launch);
     manager.expect("READY=1");
     for _ in 0..5 {
         manager.expect("WATCHDOG=1");
     }
-    stop(&mut node);
+    node.stop();
     manager.expect("STOPPING=1");
     // Of another process, it is none of ours.
     let mut node = spawn(&launch.env("WATCHDOG_PID", "1"));
@@ -94,32 +94,30 @@ fn a_watchdog_is_fed_until_the_end() {
     let peer = TcpStream::connect(("127.0.0.1", node.port)).expect("connects");
     manager.expect("STATUS=height 0, 1 peers");
     drop(peer);
-    stop(&mut node);
+    node.stop();
     let before = manager.expect("STOPPING=1");
     assert!(!before.contains(&"WATCHDOG=1".to_owned()), "{before:?}");
 }
 
 #[test]
 fn a_start_that_reads_a_chain_asks_for_time() {
-    let home = Home::new();
-    let mut manager = Manager::new(&home);
-    let launch = manager.launch(&home);
+    let mut manager = Manager::new();
+    let launch = manager.launch();
     let mut node = spawn(&launch);
     manager.expect("READY=1");
-    stop(&mut node);
+    node.stop();
     manager.expect("STOPPING=1");
     let mut node = spawn(&launch);
     let before = manager.expect("READY=1");
     let asks = |line: &String| line == "EXTEND_TIMEOUT_USEC=30000000";
     assert!(!before.is_empty() && before.iter().all(asks), "{before:?}");
-    stop(&mut node);
+    node.stop();
 }
 
 #[test]
 fn a_manager_that_is_away_is_missed_in_one_line() {
-    let home = Home::new();
-    let mut manager = Manager::new(&home);
-    let launch = manager.launch(&home).env("WATCHDOG_USEC", "1000");
+    let mut manager = Manager::new();
+    let launch = manager.launch().env("WATCHDOG_USEC", "1000");
     let mut node = spawn(&launch.env("RUST_LOG", "debug"));
     manager.expect("READY=1");
     fs::remove_file(&manager.address).expect("is there");
@@ -127,18 +125,17 @@ fn a_manager_that_is_away_is_missed_in_one_line() {
     node.expect_log(missing);
     let _guests = guests(&node, 1);
     node.expect_log(" connected\n");
-    stop(&mut node);
+    node.stop();
     assert_eq!(node.err.text().matches(missing).count(), 1);
 }
 
 #[test]
 fn a_manager_whose_queue_is_full_hears_of_the_start_later() {
-    let home = Home::new();
-    let mut manager = Manager::new(&home);
+    let mut manager = Manager::new();
     let others = UnixDatagram::unbound().expect("a socket");
     others.set_nonblocking(true).expect("nonblocking");
     while others.send_to(b"OTHERS=1", &manager.address).is_ok() {}
-    let launch = home.node().env("NOTIFY_SOCKET", &manager.address);
+    let launch = manager.told_by(Launch::new());
     let mut node = launch.logging().start();
     // It has completed a turn when it tells of a guest, and then has nothing to do.
     let _guests = guests(&node, 1);
@@ -149,13 +146,13 @@ fn a_manager_whose_queue_is_full_hears_of_the_start_later() {
         "there was no room: {before:?}"
     );
     manager.expect("STATUS=height 0, 1 peers");
-    stop(&mut node);
+    node.stop();
     manager.expect("STOPPING=1");
 }
 
 /// With standard error as the journal's stream, as far as a process can see.
-fn journaled(home: &Home) -> Launch {
-    let launch = home.node().arg("--headless");
+fn journaled() -> Launch {
+    let launch = Launch::new().arg("--headless");
     launch
         .shell("JOURNAL_STREAM=$(/usr/bin/stat -L -c %d:%i /proc/self/fd/2); export JOURNAL_STREAM")
 }
@@ -168,9 +165,8 @@ fn guests(node: &Node, count: usize) -> Vec<TcpStream> {
 
 #[test]
 fn the_journal_gets_priorities_and_a_count_of_what_is_alike() {
-    let home = Home::new();
-    let mut manager = Manager::new(&home);
-    let launch = journaled(&home).env("NOTIFY_SOCKET", &manager.address);
+    let mut manager = Manager::new();
+    let launch = manager.told_by(journaled());
     let mut node = spawn(&launch);
     manager.expect("READY=1");
     // When they are gone the node has nothing to do but to tell how many they were.
@@ -182,7 +178,7 @@ fn the_journal_gets_priorities_and_a_count_of_what_is_alike() {
     assert_eq!(came.count(), 2, "{so_far}");
     node.expect_log("<6>and 4 more like this in 10 s: ");
     assert!(node.rest_of_log_line().contains(": connection closed"));
-    stop(&mut node);
+    node.stop();
     let all = node.err.text();
     for line in all.lines() {
         let text = line.strip_prefix("<6>").expect("its priority is info");
@@ -192,14 +188,13 @@ fn the_journal_gets_priorities_and_a_count_of_what_is_alike() {
 
 #[test]
 fn counts_that_are_not_over_are_told_at_the_end() {
-    let home = Home::new();
-    let mut manager = Manager::new(&home);
-    let launch = journaled(&home).env("NOTIFY_SOCKET", &manager.address);
+    let mut manager = Manager::new();
+    let launch = manager.told_by(journaled());
     let mut node = spawn(&launch);
     manager.expect("READY=1");
     let _guests = guests(&node, 3);
     manager.expect("STATUS=height 0, 3 peers");
-    stop(&mut node);
+    node.stop();
     let all = node.err.text();
     assert!(
         all.contains("<6>and 2 more like this in 10 s: 127.0.0.1:"),
@@ -209,8 +204,7 @@ fn counts_that_are_not_over_are_told_at_the_end() {
 
 #[test]
 fn a_fault_is_an_error_in_the_journal_too() {
-    let home = Home::new();
-    let mut node = spawn(&journaled(&home).bind("192.0.2.1"));
+    let mut node = spawn(&journaled().bind("192.0.2.1"));
     assert_eq!(node.code(), 1);
     let said = node.err.text();
     assert!(
@@ -221,14 +215,13 @@ fn a_fault_is_an_error_in_the_journal_too() {
 
 #[test]
 fn another_stream_than_the_journals_stays_as_it_is() {
-    let home = Home::new();
-    let mut manager = Manager::new(&home);
-    let launch = manager.launch(&home).logging();
+    let mut manager = Manager::new();
+    let launch = manager.launch().logging();
     let mut node = spawn(&launch.env("JOURNAL_STREAM", "8:12345"));
     manager.expect("READY=1");
     let _guests = guests(&node, 3);
     for _ in 0..3 {
         node.expect_log("blx: info: 127.0.0.1:");
     }
-    stop(&mut node);
+    node.stop();
 }

@@ -3,32 +3,16 @@
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::fs::PermissionsExt;
-use std::process::{Command, Output, Stdio};
+use std::process::{Command, Stdio};
 
-use super::harness::{Home, LIMIT, Launch, PROMPT, Signal, Stream, free_port, wait_for};
+use super::harness::{Home, LIMIT, Launch, PROMPT, Signal, Stream, free_port, run, wait_for};
 use super::peer::{Peer, listen};
-use super::runner;
-
-/// Runs the program to its end with these arguments only.
-fn blx(arguments: &[&str]) -> Output {
-    let mut command = runner::blx();
-    command
-        .args(arguments)
-        .env_clear()
-        .envs(runner::environment())
-        .env("HOME", "/nonexistent");
-    command.stdin(Stdio::null()).output().expect("it starts")
-}
-
-fn text(bytes: &[u8]) -> &str {
-    str::from_utf8(bytes).expect("UTF-8")
-}
 
 /// A start that is refused: exit code 1, nothing on standard output, and this on standard error.
 fn refused(launch: Launch, sentence: &str) {
     let mut node = launch.spawn(Stdio::piped());
     assert_eq!(node.code(), 1);
-    assert_eq!(node.out.text(), "");
+    assert_eq!(node.said(), "");
     let said = node.err.text();
     assert!(
         said.starts_with("blx: ") && said.contains(sentence),
@@ -40,16 +24,12 @@ fn refused(launch: Launch, sentence: &str) {
 #[test]
 fn help_and_version_are_printed() {
     for option in ["-h", "--help"] {
-        let output = blx(&[option]);
-        assert_eq!(output.status.code(), Some(0));
-        assert!(text(&output.stdout).contains("Usage: blx [OPTIONS] [PORT]\n"));
-        assert_eq!(text(&output.stderr), "");
+        let help = run::done(&mut run::command(&[option]), b"");
+        assert!(help.contains("Usage: blx [OPTIONS] [PORT]\n"));
     }
     for option in ["-V", "--version"] {
-        let output = blx(&[option]);
-        assert_eq!(output.status.code(), Some(0));
-        let version = concat!("blx ", env!("CARGO_PKG_VERSION"), "\n");
-        assert_eq!(text(&output.stdout), version);
+        let version = run::done(&mut run::command(&[option]), b"");
+        assert_eq!(version, concat!("blx ", env!("CARGO_PKG_VERSION"), "\n"));
     }
 }
 
@@ -70,20 +50,17 @@ fn wrong_usage_is_exit_code_2_and_one_sentence() {
         (&["--data-dir", ""], "--data-dir needs a directory"),
     ];
     for (arguments, sentence) in table {
-        let output = blx(arguments);
-        let said = text(&output.stderr);
-        assert_eq!(output.status.code(), Some(2), "{arguments:?}: {said}");
+        let (code, out, said) = run::run(&mut run::command(arguments), b"");
+        assert_eq!((code, &*out), (2, ""), "{arguments:?}: {said}");
         assert!(said.contains(sentence), "{arguments:?}: {said}");
         assert!(said.ends_with("try blx --help\n"), "{said}");
-        assert_eq!(text(&output.stdout), "");
     }
 }
 
 #[test]
 fn a_port_in_use_is_named() {
     let home = Home::new();
-    let other = listen();
-    let port = other.local_addr().expect("an address").port();
+    let (_other, port) = listen();
     refused(
         home.node().port(port),
         &format!("port {port} is in use on 127.0.0.1: stop "),
@@ -95,7 +72,7 @@ fn a_port_in_use_is_named() {
 fn a_data_directory_in_use_is_named_and_the_first_node_goes_on() {
     let home = Home::new();
     let directory = home.path().join("files");
-    let launch = home.node().arg("--data-dir").arg(directory.display());
+    let launch = home.node().arg("--data-dir").arg(&directory);
     let mut first = launch.start();
     refused(launch.clone(), "in use by another blx");
     first.request("saw");
@@ -113,7 +90,7 @@ fn a_data_directory_that_cannot_be_written_is_named() {
     let file = home.path().join("file");
     fs::write(&file, "in the way").expect("writes");
     for path in [file.clone(), file.join("below"), "/proc/blx".into()] {
-        let launch = home.node().arg("--data-dir").arg(path.display());
+        let launch = home.node().arg("--data-dir").arg(&path);
         refused(launch, &format!("data directory {}", path.display()));
     }
     assert_eq!(fs::read(&file).expect("reads"), b"in the way");
@@ -148,14 +125,13 @@ fn a_chain_file_of_another_kind_is_refused_untouched() {
 fn a_data_directory_remembers_its_difficulty() {
     let home = Home::new();
     let port = free_port();
-    let with = |difficulty| home.node().port(port).arg("--difficulty").arg(difficulty);
-    let mut node = with(3).start();
+    let with = |difficulty| home.node().port(port).args(&["--difficulty", difficulty]);
+    let mut node = with("3").start();
     node.request("saw");
     assert!(node.status().tip.starts_with("000"));
-    node.enter(&["10"]);
-    assert_eq!(node.code(), 0);
+    node.exit();
     refused(
-        with(2),
+        with("2"),
         "chain.blx was made with difficulty 3, not 2: start without --difficulty",
     );
     let mut node = home.node().port(port).start();
@@ -210,9 +186,7 @@ fn the_end_of_input_ends_the_node_after_the_last_line_is_answered() {
     let home = Home::new();
     let mut node = home.node().start();
     node.enter_bytes(b"1\nsaw\n9\n1\naxe");
-    node.end_input();
-    assert_eq!(node.code(), 0);
-    let text = node.out.text();
+    let text = node.finish();
     for part in [
         "✅ requested saw\n",
         "[status] node key: ",
@@ -229,8 +203,7 @@ fn the_end_of_input_ends_the_node_after_the_last_line_is_answered() {
 
 #[test]
 fn a_node_that_is_to_have_a_menu_and_no_input_ends_at_once() {
-    let home = Home::new();
-    let launch = home.node().arg("--console").arg("stdio");
+    let launch = Launch::new().arg("--console").arg("stdio");
     let mut node = launch.spawn(Stdio::null());
     assert_eq!(node.code(), 0);
     assert_eq!(node.err.text(), "");
@@ -238,9 +211,8 @@ fn a_node_that_is_to_have_a_menu_and_no_input_ends_at_once() {
 
 #[test]
 fn both_signals_end_a_node_with_a_menu_cleanly() {
-    let home = Home::new();
     for signal in [Signal::TERM, Signal::INT] {
-        let mut node = home.node().start();
+        let mut node = Launch::new().start();
         node.signal(signal);
         assert_eq!(node.code(), 0, "{signal:?}");
         assert_eq!(node.err.text(), "");
@@ -249,11 +221,9 @@ fn both_signals_end_a_node_with_a_menu_cleanly() {
 
 #[test]
 fn both_signals_end_a_headless_node_cleanly_and_its_input_does_not() {
-    let home = Home::new();
     for signal in [Signal::TERM, Signal::INT] {
-        let listener = listen();
-        let port = listener.local_addr().expect("an address").port();
-        let launch = home.node().connect(port).arg("--headless");
+        let (listener, port) = listen();
+        let launch = Launch::new().connect(port).arg("--headless");
         let mut node = launch.spawn(Stdio::null());
         // Its call says that it runs.
         let mut peer = Peer::accept(&listener);
@@ -261,34 +231,27 @@ fn both_signals_end_a_headless_node_cleanly_and_its_input_does_not() {
         peer.settle();
         node.signal(signal);
         assert_eq!(node.code(), 0, "{signal:?}");
-        assert_eq!(node.out.text() + &node.err.text(), "");
+        assert_eq!(node.said() + &node.err.text(), "");
         peer.expect_close();
     }
 }
 
 #[test]
 fn a_headless_node_serves_without_reading_its_input() {
-    let home = Home::new();
-    let listener = listen();
-    let port = listener.local_addr().expect("an address").port();
-    let launch = home.node().connect(port).arg("--headless");
+    let (listener, port) = listen();
+    let launch = Launch::new().connect(port).arg("--headless");
     let mut node = launch.spawn(Stdio::piped());
     let mut peer = Peer::accept(&listener);
     node.enter(&["1", "saw", "10"]);
     node.end_input();
     peer.settle();
     assert_eq!(peer.chain().len(), 1);
-    node.signal(Signal::TERM);
-    assert_eq!(node.code(), 0);
+    node.stop();
 }
 
 #[test]
 fn an_output_that_nobody_reads_any_more_ends_the_node_cleanly_at_its_next_word() {
-    let home = Home::new();
-    let mut command = runner::blx();
-    command.args(["--bind", "127.0.0.1", &free_port().to_string()]);
-    command.env_clear().envs(runner::environment());
-    command.env("HOME", home.path());
+    let mut command = Launch::new().command(free_port());
     command.stdin(Stdio::piped()).stdout(Stdio::piped());
     let mut node = command.stderr(Stdio::piped()).spawn().expect("it starts");
     let errors = Stream::of(node.stderr.take().expect("a pipe"));

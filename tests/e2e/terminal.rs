@@ -14,14 +14,13 @@ pub fn on_terminal(launch: Launch) -> Node {
 
 /// What is on the terminal from the first prompt on.
 pub fn shown(node: &Node) -> String {
-    let text = node.out.text();
+    let text = node.said();
     text[text.find(PROMPT).expect("a prompt")..].replace("\r\n", "\n")
 }
 
 #[test]
 fn what_is_typed_stands_behind_the_prompts_and_is_written_once() {
-    let home = Home::new();
-    let mut node = on_terminal(home.node());
+    let mut node = on_terminal(Launch::new());
     let port = node.port;
     for (typed, prompt) in [
         ("1", "item ID: "),
@@ -38,7 +37,7 @@ fn what_is_typed_stands_behind_the_prompts_and_is_written_once() {
         node.enter(&[typed]);
         node.expect(prompt);
     }
-    let menu = node.out.text().replace("\r\n", "\n");
+    let menu = node.said().replace("\r\n", "\n");
     let menu = &menu[..menu.find(PROMPT).expect("a prompt")];
     let expected = format!(
         "select > 1\nitem ID: saw\n✅ requested saw\n\
@@ -53,8 +52,7 @@ fn what_is_typed_stands_behind_the_prompts_and_is_written_once() {
 
 #[test]
 fn an_event_stands_on_a_line_of_its_own_and_the_prompt_comes_back() {
-    let home = Home::new();
-    let mut node = on_terminal(home.node());
+    let mut node = on_terminal(Launch::new());
     let (mut peer, chain) = Peer::join(node.port);
     let person = Person::new(1);
     let first = after(&chain[0], vec![person.requests("saw")]);
@@ -83,8 +81,7 @@ fn long_name(number: usize) -> String {
 #[test]
 fn an_event_waits_until_the_answer_that_is_being_printed_is_complete() {
     const COUNT: usize = 800;
-    let home = Home::new();
-    let mut node = on_terminal(home.node());
+    let mut node = on_terminal(Launch::new());
     let person = Person::new(1);
     let mut all = Peer::dial(node.port).chain();
     for start in (0..COUNT).step_by(200) {
@@ -132,8 +129,7 @@ fn an_event_waits_until_the_answer_that_is_being_printed_is_complete() {
 
 #[test]
 fn control_d_ends_the_node() {
-    let home = Home::new();
-    let mut node = on_terminal(home.node());
+    let mut node = on_terminal(Launch::new());
     node.enter_bytes(b"\x04");
     assert_eq!(node.code(), 0);
     assert_eq!(node.err.text(), "");
@@ -141,9 +137,8 @@ fn control_d_ends_the_node() {
 
 #[test]
 fn control_c_ends_the_node_cleanly() {
-    let home = Home::new();
     // The terminal has to be the one that controls the process.
-    let launch = home.node().env("PATH", "/usr/bin:/bin");
+    let launch = Launch::new().env("PATH", "/usr/bin:/bin");
     let mut node = on_terminal(launch.shell("exec setsid --ctty \"$0\" \"$@\""));
     node.enter_bytes(b"\x03");
     assert_eq!(node.code(), 0);
@@ -166,8 +161,7 @@ fn a_scanner_may_end_an_item_with_a_tab_and_the_terminal_gets_its_settings_back(
     node.enter_bytes(b"\t9\t\n");
     node.expect("[status] reserved items: 1\r\n");
     node.expect(PROMPT);
-    node.enter(&["10"]);
-    assert_eq!(node.code(), 0);
+    node.exit();
     let (before, after) = (settings("before"), settings("after"));
     assert_eq!(before.expect("stty ran"), after.expect("stty ran"));
 }

@@ -2,7 +2,7 @@
 
 use std::time::{Duration, Instant};
 
-use super::harness::{Home, Node, PROMPT, Signal, Status, free_port, wait_for};
+use super::harness::{Home, Launch, Node, PROMPT, Status, free_port, wait_for};
 
 /// What three nodes may take after the start of the one in the middle.
 const TOGETHER: Duration = Duration::from_secs(30);
@@ -10,7 +10,7 @@ const TOGETHER: Duration = Duration::from_secs(30);
 /// How many events the nodes have shown.
 fn events(nodes: &[&mut Node]) -> usize {
     let shown = nodes.iter().map(|node| {
-        let text = node.out.text();
+        let text = node.said();
         let lines = text.lines();
         lines
             .filter(|line| line.starts_with("[network") || line.starts_with("[consensus"))
@@ -35,7 +35,7 @@ fn agree(nodes: &mut [&mut Node], limit: Duration, wanted: impl Fn(&Status) -> b
     }
 }
 
-fn is(blocks: u64, reserved: u64, available: u64) -> impl Fn(&Status) -> bool {
+fn is(blocks: usize, reserved: usize, available: usize) -> impl Fn(&Status) -> bool {
     move |one| (one.blocks, one.reserved, one.available) == (blocks, reserved, available)
 }
 
@@ -64,8 +64,7 @@ fn three_nodes_play_the_walk_through_and_nothing_is_lost() {
     // Of the one who made the last block, its end is known.
     a.ask(&["7"], "blx, 3 blocks, agrees with us, ");
 
-    a.enter(&["10"]);
-    assert_eq!(a.code(), 0);
+    a.exit();
     for node in [&mut b, &mut c] {
         node.expect(&format!("[network 🔗] lost localhost:{port}"));
         // They have learned of each other from the first.
@@ -100,17 +99,15 @@ fn three_nodes_play_the_walk_through_and_nothing_is_lost() {
         assert_eq!(now.bytes, last.bytes);
         let items = sorted(node.reserved());
         assert_eq!(items, ["cam-1", "cam-2", "drill", "tripod"]);
-        node.signal(Signal::TERM);
-        assert_eq!(node.code(), 0);
+        node.stop();
     }
 }
 
 #[test]
 fn a_block_made_at_one_end_reaches_the_other_through_the_node_between() {
-    let home = Home::new();
-    let mut middle = home.node().start();
-    let mut left = home.node().connect(middle.port).start();
-    let mut right = home.node().connect(middle.port).start();
+    let mut middle = Launch::new().start();
+    let mut left = Launch::new().connect(middle.port).start();
+    let mut right = Launch::new().connect(middle.port).start();
     let ends = &mut [&mut left, &mut middle, &mut right];
     // Each began with a first block of its own: the same tip means that all have met.
     agree(ends, TOGETHER, is(1, 0, 0));

@@ -1,11 +1,9 @@
 //! What the node and its peers tell each other.
 
-use std::time::Instant;
-
 use blx::ledger::{Block, Timestamp, Transaction};
 use blx::wire::MessageKind;
 
-use super::harness::{Home, LIMIT, Node, PROMPT, Status};
+use super::harness::{Launch, Node, PROMPT, Status, until};
 use super::peer::{
     PING, Peer, Person, Role, after, block_message, block_of, chain_message, listen, message, mine,
     plain, transaction_message,
@@ -17,17 +15,15 @@ pub fn unchanged(node: &mut Node, chain: &[Block]) {
 }
 
 fn tells_of(status: &Status, chain: &[Block]) {
-    assert_eq!(status.blocks, chain.len() as u64);
+    assert_eq!(status.blocks, chain.len());
     assert_eq!(status.tip, chain[chain.len() - 1].hash.to_string());
     assert_eq!(status.lines[0], "blockchain is A-OK! 😁");
 }
 
 #[test]
 fn a_dialed_peer_is_greeted_and_asked_for_its_chain_once() {
-    let home = Home::new();
-    let listener = listen();
-    let port = listener.local_addr().expect("an address").port();
-    let node = home.node().connect(port).start();
+    let (listener, port) = listen();
+    let node = Launch::new().connect(port).start();
     let mut peer = Peer::accept(&listener);
     let sender = format!(r#""sender": "127.0.0.1:{}"}}"#, node.port);
     let announce = peer.line().unwrap_or_default();
@@ -54,8 +50,7 @@ fn a_dialed_peer_is_greeted_and_asked_for_its_chain_once() {
 
 #[test]
 fn who_dials_is_asked_for_its_chain_once_when_it_has_spoken() {
-    let home = Home::new();
-    let node = home.node().start();
+    let node = Launch::new().start();
     let mut first = Peer::dial(node.port);
     let with_port = |line: &str, port: &str| line.replace(":1\"", &format!(":{port}\""));
     first.say(&with_port(&plain("peer_announce"), "4321"));
@@ -117,8 +112,7 @@ fn desktop_text(block: &Block) -> String {
 
 #[test]
 fn a_users_action_is_told_as_a_transaction_and_then_as_a_block_and_the_chain_has_it() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     let (mut peer, _) = Peer::join_as(Role::Desktop, node.port);
     let (mut other, _) = Peer::join(node.port);
     node.ask(&["5", "caméra,📦"], "✅ requested 📦\n");
@@ -152,8 +146,7 @@ fn a_users_action_is_told_as_a_transaction_and_then_as_a_block_and_the_chain_has
 
 #[test]
 fn a_block_that_extends_is_added_shown_and_relayed_to_the_others_alone() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     let (mut maker, chain) = Peer::join(node.port);
     let (mut other, _) = Peer::join(node.port);
     let block = after(&chain[0], vec![Person::new(1).requests("kamera-é")]);
@@ -187,8 +180,7 @@ fn rivals(tip: &Block) -> [Block; 2] {
 #[test]
 fn of_two_blocks_at_the_tips_height_the_lower_hash_wins_without_a_chain_asked_for() {
     for lower_first in [true, false] {
-        let home = Home::new();
-        let mut node = home.node().start();
+        let mut node = Launch::new().start();
         let (mut maker, chain) = Peer::join(node.port);
         let (mut other, _) = Peer::join(node.port);
         let [lower, higher] = rivals(&chain[0]);
@@ -219,8 +211,7 @@ fn of_two_blocks_at_the_tips_height_the_lower_hash_wins_without_a_chain_asked_fo
 #[test]
 fn a_desktop_nodes_block_that_comes_too_late_is_made_again_whatever_its_hash() {
     for lower_first in [true, false] {
-        let home = Home::new();
-        let mut node = home.node().start();
+        let mut node = Launch::new().start();
         let (mut maker, chain) = Peer::join(node.port);
         let (mut desktop, _) = Peer::join_as(Role::Desktop, node.port);
         let [lower, higher] = rivals(&chain[0]);
@@ -240,8 +231,7 @@ fn a_desktop_nodes_block_that_comes_too_late_is_made_again_whatever_its_hash() {
 
 #[test]
 fn a_transaction_is_shown_passed_on_once_and_put_into_a_block() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     let (mut peer, chain) = Peer::join(node.port);
     let (mut other, _) = Peer::join(node.port);
     let block = after(&chain[0], vec![Person::new(1).requests("saw")]);
@@ -250,7 +240,7 @@ fn a_transaction_is_shown_passed_on_once_and_put_into_a_block() {
     node.expect("[network 📨] request of saw by ");
     // It waits, unless the node's answer took so long that the block came first.
     let status = node.status();
-    if !node.out.text().contains("made block #1") {
+    if !node.said().contains("made block #1") {
         tells_of(&status, &chain);
     }
     assert!(other.expect("new_transaction").contains("\"saw\""));
@@ -272,8 +262,7 @@ fn a_transaction_is_shown_passed_on_once_and_put_into_a_block() {
 
 #[test]
 fn a_device_that_sends_signed_lines_and_hangs_up_at_once_is_heard() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     let items: Vec<String> = (10..30).map(|number| format!("item-{number}")).collect();
     let mut lines = String::new();
     for item in &items {
@@ -288,11 +277,11 @@ fn a_device_that_sends_signed_lines_and_hangs_up_at_once_is_heard() {
     // One block of all, or more where they are read more slowly than they become due.
     node.expect("[network 📦] made block #1 of what others asked for (");
     node.expect(PROMPT);
-    let end = Instant::now() + LIMIT;
-    while node.reserved() != items {
-        assert!(Instant::now() < end, "some are not made");
-    }
-    let text = node.out.text();
+    until(|| {
+        let made = node.reserved() == items;
+        made.then_some(()).ok_or("some are not made")
+    });
+    let text = node.said();
     let made = text.split("of what others asked for (").skip(1);
     let count = |rest: &str| rest.split(')').next()?.parse::<usize>().ok();
     assert_eq!(
@@ -304,8 +293,7 @@ fn a_device_that_sends_signed_lines_and_hangs_up_at_once_is_heard() {
 
 #[test]
 fn a_block_that_does_not_link_makes_the_node_ask_for_the_chain_and_adopt_it() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     let (mut peer, chain) = Peer::join(node.port);
     let (mut desktop, _) = Peer::join_as(Role::Desktop, node.port);
     let (mut other, _) = Peer::join(node.port);
@@ -339,8 +327,7 @@ fn a_block_that_does_not_link_makes_the_node_ask_for_the_chain_and_adopt_it() {
 
 #[test]
 fn what_our_user_asked_for_goes_back_on_top_of_a_longer_chain() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     node.request("tent");
     node.request("a");
     let (mut peer, _) = Peer::join(node.port);
@@ -361,8 +348,7 @@ fn what_our_user_asked_for_goes_back_on_top_of_a_longer_chain() {
 
 #[test]
 fn a_block_is_taken_whatever_way_its_bytes_are_cut_and_however_many_come_at_once() {
-    let home = Home::new();
-    let mut node = home.node().start();
+    let mut node = Launch::new().start();
     let (mut peer, chain) = Peer::join(node.port);
     let person = Person::new(5);
     let mut all = chain;

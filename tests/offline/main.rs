@@ -23,7 +23,8 @@ mod events;
 mod needs;
 #[path = "../records.rs"]
 mod records;
-#[path = "../runner.rs"]
+#[allow(dead_code)]
+#[path = "../harness/runner.rs"]
 mod runner;
 mod transfer;
 

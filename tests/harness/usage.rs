@@ -14,13 +14,7 @@ pub struct Memory {
 
 /// What a process keeps in memory now.
 pub fn memory(id: u32) -> Memory {
-    let status = fs::read_to_string(format!("/proc/{id}/status")).expect("a process that runs");
-    let field = |name: &str| {
-        let line = status.lines().find_map(|line| line.strip_prefix(name));
-        let kib = line.and_then(|line| line.split_whitespace().next());
-        let kib: Option<u64> = kib.and_then(|kib| kib.parse().ok());
-        kib.expect("the kernel knows its memory") * 1024
-    };
+    let field = |name| number(id, "status", name) * 1024;
     Memory {
         resident: field("VmRSS:"),
         peak: field("VmHWM:"),
@@ -32,4 +26,17 @@ pub fn processor_time(id: &str) -> Duration {
     let times = fs::read_to_string(format!("/proc/{id}/schedstat")).expect("a process that runs");
     let nanos = times.split(' ').next().and_then(|nanos| nanos.parse().ok());
     Duration::from_nanos(nanos.expect("the kernel counts it"))
+}
+
+/// How often a process has gone to sleep by itself.
+pub fn switches(id: u32) -> u64 {
+    number(id, "status", "voluntary_ctxt_switches:")
+}
+
+/// The number behind a name in a file of /proc.
+pub fn number(id: u32, file: &str, name: &str) -> u64 {
+    let text = fs::read_to_string(format!("/proc/{id}/{file}")).expect("a process that runs");
+    let line = text.lines().find_map(|line| line.strip_prefix(name));
+    let word = line.and_then(|line| line.split_whitespace().next());
+    word.and_then(|word| word.parse().ok()).expect("a number")
 }

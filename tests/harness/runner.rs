@@ -8,7 +8,8 @@ use std::process::Command;
 use std::sync::atomic::{AtomicU16, Ordering};
 use std::sync::{Mutex, PoisonError};
 
-use blx::shell::resolve::{RUNNER, starting};
+pub use blx::shell::resolve::RUNNER;
+use blx::shell::resolve::starting;
 
 /// The program as it was built for this test.
 pub fn blx() -> Command {
@@ -17,7 +18,6 @@ pub fn blx() -> Command {
 
 /// What it said on standard error, but for how far a check was: on a slow machine a short one says
 /// so too.
-#[allow(dead_code)]
 pub fn remarks(errors: &str) -> String {
     let lines = errors.split_inclusive('\n');
     lines
@@ -26,7 +26,6 @@ pub fn remarks(errors: &str) -> String {
 }
 
 /// What a program that is started in an empty environment still needs.
-#[allow(dead_code)]
 pub fn environment() -> Option<(&'static str, String)> {
     Some((RUNNER, env::var(RUNNER).ok()?))
 }
@@ -39,7 +38,6 @@ static NEXT_PORT: AtomicU16 = AtomicU16::new(0);
 /// claim is the UDP port of the same number, which nothing here uses and which ends with the
 /// process. All are below the ports that the system gives to connections, so that a node that is
 /// started again finds its own free.
-#[allow(dead_code)]
 pub fn free_port() -> u16 {
     const FIRST: u32 = 10_000;
     const COUNT: u32 = 20_000;

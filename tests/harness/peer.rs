@@ -9,8 +9,7 @@ use blx::wire::{MessageKind, read_block};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub use super::blocks::*;
-use super::harness::LIMIT;
-use super::runner::free_port;
+use super::{LIMIT, free_port};
 
 /// Leading zeros of the blocks that are made here: what nodes ask for when nothing else is said.
 pub const DIFFICULTY: u8 = 2;
@@ -44,8 +43,10 @@ pub const ROLES: [Role; 2] = [Role::Ours, Role::Desktop];
 
 /// Listens where nobody else does, on loopback only, and where no node of another test calls that
 /// has not heard yet that its peer is gone.
-pub fn listen() -> TcpListener {
-    TcpListener::bind((Ipv4Addr::LOCALHOST, free_port())).expect("a free port")
+pub fn listen() -> (TcpListener, u16) {
+    let port = free_port();
+    let listener = TcpListener::bind((Ipv4Addr::LOCALHOST, port));
+    (listener.expect("a free port"), port)
 }
 
 impl Peer {

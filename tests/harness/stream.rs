@@ -1,5 +1,6 @@
 //! What processes write, read in threads, and the one way to wait for it.
 
+use std::fmt::Display;
 use std::io::Read;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::thread;
@@ -7,6 +8,9 @@ use std::time::{Duration, Instant};
 
 /// How long something may take before it counts as not happening.
 pub const LIMIT: Duration = Duration::from_secs(120);
+
+/// From one look to the next, where nobody tells.
+const PAUSE: Duration = Duration::from_millis(20);
 
 /// Held while any stream changes, so that one bell serves all who wait.
 static BOARD: Mutex<()> = Mutex::new(());
@@ -30,6 +34,19 @@ pub fn wait_for<T>(limit: Duration, mut condition: impl FnMut() -> Option<T>) ->
             .wait_timeout(board, left)
             .unwrap_or_else(PoisonError::into_inner)
             .0;
+    }
+}
+
+/// Looks again and again until there is what is wanted: of a file or a status nobody tells when it
+/// changes. What is in the way is said if it stays.
+pub fn until<T, E: Display>(mut look: impl FnMut() -> Result<T, E>) -> T {
+    let end = Instant::now() + LIMIT;
+    loop {
+        match look() {
+            Ok(found) => return found,
+            Err(why) => assert!(Instant::now() < end, "{why}"),
+        }
+        thread::sleep(PAUSE);
     }
 }
 
@@ -98,11 +115,15 @@ impl Stream {
     }
 
     pub fn text(&self) -> String {
-        String::from_utf8_lossy(&locked(&self.0).bytes).into_owned()
+        self.text_from(0)
     }
 
     pub fn text_from(&self, from: usize) -> String {
-        String::from_utf8_lossy(&locked(&self.0).bytes[from..]).into_owned()
+        self.text_between(from, self.len())
+    }
+
+    pub fn text_between(&self, from: usize, to: usize) -> String {
+        String::from_utf8_lossy(&locked(&self.0).bytes[from..to]).into_owned()
     }
 
     pub fn len(&self) -> usize {
@@ -122,9 +143,25 @@ impl Stream {
 
     /// Waits for `text` behind `from` and says where it ends; `None` if it never comes.
     pub fn await_text(&self, from: usize, text: &str) -> Option<usize> {
+        self.await_within(LIMIT, from, text)
+    }
+
+    /// Waits until `text` has come so often; false if it does not.
+    pub fn await_count(&self, limit: Duration, text: &str, count: usize) -> bool {
+        let end = Instant::now() + limit;
+        let mut at = 0;
+        (0..count).all(|_| {
+            let left = end.saturating_duration_since(Instant::now());
+            let found = self.await_within(left, at, text);
+            at = found.unwrap_or(at);
+            found.is_some()
+        })
+    }
+
+    fn await_within(&self, limit: Duration, from: usize, text: &str) -> Option<usize> {
         // What was searched is not searched again: megabytes may come in pieces of a page.
         let mut searched = from;
-        let found = wait_for(LIMIT, || {
+        let found = wait_for(limit, || {
             let ended = self.ended();
             match self.find(searched, text) {
                 Some(at) => Some(Some(at)),
