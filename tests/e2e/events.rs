@@ -4,18 +4,13 @@ use std::fs;
 
 use super::harness::{Home, PROMPT, free_port, run};
 use super::kill::fill;
+use super::offline::events::told;
 
 /// What `blx events` prints, without the times; the version is V.
 fn events(home: &Home, port: u16) -> Vec<String> {
     let mut command = run::command(&["events", "--port", &port.to_string()]);
     let text = run::done(command.env("HOME", home.path()), b"");
-    let told = |line: &str| {
-        line.split_once("Z ")
-            .expect("a time")
-            .1
-            .replace(env!("CARGO_PKG_VERSION"), "V")
-    };
-    text.lines().map(told).collect()
+    told(&text)
 }
 
 #[test]

@@ -1,4 +1,4 @@
-//! The real binary, with real processes, sockets, files and terminals.
+//! The real binary, with real processes, sockets, files and terminals: as a node, and its sub-commands.
 //!
 //! Nothing here sleeps to wait. What sleeps is the pace of a slow serial line, and the seconds in
 //! which an idle node is measured.
@@ -19,6 +19,7 @@ mod menu;
 mod needs;
 #[path = "../numbers.rs"]
 mod numbers;
+mod offline;
 // The other tests use the rest of it.
 #[allow(dead_code)]
 #[path = "../readme.rs"]
@@ -26,6 +27,8 @@ mod page;
 mod pty;
 mod reach;
 mod readme;
+#[path = "../records.rs"]
+mod records;
 mod repair;
 mod rules;
 mod serial;

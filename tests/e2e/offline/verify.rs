@@ -1,85 +1,13 @@
 //! `blx verify`: the verdicts that PROTOCOL.md's section 3 asks for, from the real binary.
 
-use std::fs;
-use std::io::Write;
-use std::path::{Path, PathBuf};
-use std::process::{Output, Stdio};
-
 use serde_json::Value;
 
-#[allow(dead_code)]
-#[path = "harness/runner.rs"]
-mod runner;
-
-fn vectors(name: &str) -> PathBuf {
-    Path::new(env!("CARGO_MANIFEST_DIR"))
-        .join("tests/vectors")
-        .join(name)
-}
-
-fn verify(arguments: &[&str], input: &[u8]) -> (i32, String, String) {
-    let mut child = runner::blx()
-        .arg("verify")
-        .args(arguments)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let mut stdin = child.stdin.take().expect("piped");
-    // A verdict may be out before everything is read.
-    let _ = stdin.write_all(input);
-    drop(stdin);
-    let Output {
-        status,
-        stdout,
-        stderr,
-    } = child.wait_with_output().expect("ends");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    (
-        status.code().expect("no signal"),
-        text(stdout),
-        runner::remarks(&text(stderr)),
-    )
-}
-
-/// A data directory with `items` requested one by one.
-fn data_dir(items: &str) -> tempfile::TempDir {
-    let dir = tempfile::tempdir().expect("a folder");
-    let mut child = runner::blx()
-        .args(["--bind", "127.0.0.1", "--data-dir"])
-        .arg(dir.path())
-        .arg(runner::free_port().to_string())
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let typed: String = items
-        .split(',')
-        .map(|item| format!("1\n{item}\n"))
-        .collect();
-    let mut stdin = child.stdin.take().expect("piped");
-    stdin.write_all(typed.as_bytes()).expect("reads");
-    drop(stdin);
-    let output = child.wait_with_output().expect("ends");
-    assert!(output.status.success(), "{output:?}");
-    dir
-}
+use super::*;
 
 #[test]
 fn every_altered_chain_gets_its_verdict() {
-    let text = fs::read_to_string(vectors("verdicts.json")).expect("reads");
-    let cases: Vec<Value> = serde_json::from_str(&text).expect("JSON");
-    assert_eq!(cases.len(), 23);
-    for case in cases {
+    for (case, chain) in cases() {
         let name = case["name"].as_str().expect("a name");
-        // The text of numbers must stay as it is: the chain is cut out, not written anew.
-        let start = text
-            .find(&format!("\"name\": \"{name}\""))
-            .expect("it is there");
-        let chain = &text[start..];
-        let chain = &chain[chain.find("\"chain\": ").expect("a chain") + 9..];
-        let chain = array(chain);
         let (code, out, err) = verify(&["-"], chain.as_bytes());
         let accepts = case["this_node_accepts"].as_bool().expect("a verdict");
         assert_eq!(code, i32::from(!accepts), "{name}: {out}{err}");
@@ -101,16 +29,8 @@ fn every_altered_chain_gets_its_verdict() {
     }
 }
 
-/// The array that a text begins with.
-fn array(text: &str) -> &str {
-    let mut values =
-        serde_json::Deserializer::from_str(text).into_iter::<&serde_json::value::RawValue>();
-    values.next().expect("a value").expect("JSON").get()
-}
-
 #[test]
 fn a_chain_response_and_an_array_are_both_chains() {
-    let line = fs::read(vectors("chain_response.line")).expect("reads");
     let state: Value =
         serde_json::from_slice(&fs::read(vectors("chain_state.json")).expect("reads"))
             .expect("JSON");
@@ -126,8 +46,7 @@ fn a_chain_response_and_an_array_are_both_chains() {
         verify(&[file.to_str().expect("UTF-8")], b""),
         (0, expected.clone(), String::new())
     );
-    let text = String::from_utf8(line).expect("UTF-8");
-    let chain = array(&text[text.find("\"chain\": ").expect("a chain") + 9..]);
+    let chain = desktop_chain();
     let spread = chain.replace("}, {\"index\"", "},\n\n  {\"index\"");
     assert_eq!(
         verify(&["-"], spread.as_bytes()),
@@ -140,13 +59,13 @@ fn a_chain_response_and_an_array_are_both_chains() {
 
 #[test]
 fn a_chain_file_is_checked_to_its_last_byte() {
-    let dir = data_dir("a,b,c,d");
+    let dir = used();
     let path = dir.path().join("chain.blx");
     let name = path.to_str().expect("UTF-8");
     let (code, out, err) = verify(&[name], b"");
     assert_eq!((code, err.as_str()), (0, ""));
     assert!(
-        out.starts_with("valid: 5 blocks, tip 00") && out.ends_with("reserved 4, available 0\n")
+        out.starts_with("valid: 4 blocks, tip 00") && out.ends_with("reserved 3, available 0\n")
     );
     let whole = fs::read(&path).expect("reads");
     assert_eq!(verify(&["-"], &whole), (code, out.clone(), err));
@@ -156,7 +75,7 @@ fn a_chain_file_is_checked_to_its_last_byte() {
     let (code, out, err) = verify(&["-"], &torn);
     assert_eq!(code, 0);
     assert!(
-        out.starts_with("valid: 4 blocks") && err.contains("unfinished"),
+        out.starts_with("valid: 3 blocks") && err.contains("unfinished"),
         "{out}{err}"
     );
 
@@ -201,8 +120,7 @@ fn what_is_no_chain_is_said_in_one_sentence() {
 
 #[test]
 fn a_chain_with_credits_is_told_from_an_invalid_one() {
-    let text = fs::read_to_string(vectors("chain_response.line")).expect("reads");
-    let chain = array(&text[text.find("\"chain\": ").expect("a chain") + 9..]);
+    let chain = desktop_chain();
     let grant = "{\"requester\": \"\", \"uid\": \"credits\", \"type\": 0, \"timestamp\": 1.5, \
                  \"amount\": 100, \"signature\": \"GENESIS\"}";
     let granted = chain.replacen("[]", &format!("[{grant}]"), 1);
@@ -219,14 +137,8 @@ fn a_chain_with_credits_is_told_from_an_invalid_one() {
         let file = directory.path().join("chain");
         fs::write(&file, &text).expect("writes");
         let data = directory.path().join("data");
-        let imported = runner::blx()
-            .arg("import")
-            .arg("--data-dir")
-            .args([&data, &file])
-            .output()
-            .expect("runs");
-        assert_eq!(imported.status.code(), Some(1));
-        assert_eq!(String::from_utf8_lossy(&imported.stdout), expected);
+        let imported = blx(&["import", name(&file)], &data, b"");
+        assert_eq!((imported.0, imported.1), (1, expected));
         assert!(!data.join("chain.blx").exists());
     }
 }

@@ -1,7 +1,6 @@
 //! A data directory in one file, and back.
 
 use std::fs;
-use std::io::{BufRead, BufReader, Read};
 
 use blx::offline::backup;
 
@@ -56,17 +55,12 @@ fn nothing_is_overwritten() {
 fn a_running_node_is_exported_and_saved() {
     let directory = folder();
     let path = directory.path();
-    let mut node = Node::start(path);
-    let mut out = BufReader::new(node.child.stdout.take().expect("piped"));
+    let mut node = node(path);
     let mut saved = Vec::new();
     for step in 0..120 {
-        node.type_in(&format!("1\nitem-{step}\n"));
+        node.enter(&["1", &format!("item-{step}")]);
         if step == 0 {
-            let mut line = String::new();
-            while !line.contains("requested") {
-                line.clear();
-                assert!(out.read_line(&mut line).expect("reads") > 0, "it ended");
-            }
+            node.expect("requested");
         }
         if step % 8 == 0 {
             let file = path.join(format!("backup-{step}"));
@@ -75,10 +69,7 @@ fn a_running_node_is_exported_and_saved() {
             saved.push((file, said, done(&["export"], path, b"")));
         }
     }
-    drop(node.stdin.take());
-    let mut rest = String::new();
-    out.read_to_string(&mut rest).expect("reads");
-    assert!(node.child.wait().expect("ends").success());
+    node.finish();
     let whole = done(&["export"], path, b"");
     let prefix = |part: &str, of: &str| of.starts_with(part.trim_end_matches("]\n"));
     let key = fs::read(path.join("identity.blx")).expect("reads");
@@ -115,14 +106,8 @@ fn a_restored_node_is_the_same_node() {
     done(&["restore", name(&file)], &target, b"");
     assert_eq!(names(&target), ["chain.blx", "identity.blx", "lock"]);
     let report = |directory: &Path| {
-        let mut node = Node::start(directory);
-        node.type_in("9\n");
-        let text = node.end();
-        let told = |what: &str| {
-            let line = text.lines().find(|line| line.contains(what));
-            line.expect("it is told").to_owned()
-        };
-        (told("node key: "), told("tip"))
+        let status = node(directory).status();
+        (status.key, status.tip)
     };
     assert_eq!(report(&target), report(old.path()));
     let key = said.trim_end().rsplit(' ').next().expect("a key");

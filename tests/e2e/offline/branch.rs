@@ -9,17 +9,10 @@ use super::*;
 fn switched() -> (tempfile::TempDir, String, String) {
     let directory = folder();
     let (mut log, fallen) = compact::switch(directory.path(), 10, 11);
-    let mut text = String::new();
-    let mut last = String::new();
-    for height in fallen.from..fallen.to {
-        let block = log.read_fallen(&fallen, height).expect("reads").block;
-        let mut bytes = Vec::new();
-        text::block(&mut bytes, &block);
-        text += if height == fallen.from { "[" } else { ", " };
-        text += &String::from_utf8(bytes).expect("ASCII");
-        last = block.hash.to_string();
-    }
-    text += "]\n";
+    let read = |height| log.read_fallen(&fallen, height).expect("reads").block;
+    let blocks: Vec<Block> = (fallen.from..fallen.to).map(read).collect();
+    let last = blocks[blocks.len() - 1].hash.to_string();
+    let text = array_text(&blocks) + "\n";
     let mut saving = Saving::default();
     while !log.save_fallen(&fallen, &mut saving, 3).expect("saves") {}
     (directory, text, last)

@@ -3,7 +3,7 @@
 use super::*;
 
 /// What stands behind the time of each line; the version is V.
-fn told(text: &str) -> Vec<String> {
+pub fn told(text: &str) -> Vec<String> {
     let version = env!("CARGO_PKG_VERSION");
     let event = |line: &str| {
         line.split_once("Z ")
@@ -24,7 +24,7 @@ fn starts_and_stops_are_told_in_their_order() {
     let file = fs::read_to_string(path.join("events.blx")).expect("text");
     assert_eq!(file, lines, "the file can be read without blx");
     assert_eq!(mode(&path.join("events.blx")), 0o600);
-    Node::start(path).end();
+    node(path).finish();
     assert_eq!(told(&done(&["events"], path, b"")).len(), 4);
 }
 
@@ -44,7 +44,7 @@ fn what_is_no_event_is_passed_over() {
         fs::write(&file, damaged).expect("writes");
         assert_eq!(done(&["events"], path, b""), lines);
         // Nor does a node go on behind it.
-        Node::start(path).end();
+        node(path).finish();
         let text = fs::read_to_string(&file).expect("text");
         let own = text
             .strip_prefix(&lines)
@@ -63,7 +63,7 @@ fn a_recovery_is_told() {
     let chain = path.join("chain.blx");
     let whole = fs::read(&chain).expect("reads");
     fs::write(&chain, &whole[..whole.len() - 5]).expect("writes");
-    Node::start(path).end();
+    node(path).finish();
     let lines = done(&["events"], path, b"");
     let told = told(&lines);
     assert_eq!(told[2], "start blx V, block count 3");

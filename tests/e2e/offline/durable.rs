@@ -3,16 +3,12 @@
 //! In an emulator these tests pass over: the order does not depend on the processor.
 
 use std::env;
-use std::io::{BufRead, BufReader};
-use std::process::{ChildStdout, Command};
-use std::sync::mpsc::{self, Receiver};
-use std::time::{Duration, Instant};
 
 use blx::limits;
-use blx::shell::disk::SystemDisk;
 use blx::shell::resolve::RUNNER;
-use blx::store::log::Log;
 
+use super::super::needs;
+use super::super::repair::rot;
 use super::*;
 
 /// A system call that has to do with files and succeeded.
@@ -50,38 +46,24 @@ fn places() -> (tempfile::TempDir, PathBuf, PathBuf) {
     (folder, path, trace)
 }
 
-fn traced(trace: &Path) -> Command {
-    let mut command = Command::new("strace");
-    command
-        .args(["-y", "-qq", "-s", "0", "-e", TRACED, "-o"])
-        .arg(trace)
-        .arg(env!("CARGO_BIN_EXE_blx"))
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped());
-    command
+/// A shell's words that run a program and write down its calls.
+fn traced(trace: &Path) -> String {
+    let trace = trace.display();
+    format!("exec strace -y -qq -s 0 -e {TRACED} -o {trace} \"$0\" \"$@\"")
 }
 
 /// The calls of one sub-command that goes well.
-fn calls_of(arguments: &[&str], directory: &Path, input: &[u8]) -> Vec<Call> {
+fn calls_of(arguments: &[&str], directory: &Path) -> Vec<Call> {
     let (_beside, _, trace) = places();
-    let (name, rest) = arguments.split_first().expect("a sub-command");
-    let mut command = traced(&trace);
-    command.args([name, "--data-dir"]).arg(directory).args(rest);
-    let mut child = command.spawn().expect("starts");
-    let mut stdin = child.stdin.take().expect("piped");
-    stdin.write_all(input).expect("reads");
-    drop(stdin);
-    let (code, out, err) = finish(child);
-    assert_eq!(code, 0, "{arguments:?}: {out}{err}");
+    let mut command = run::on(arguments, directory);
+    command.env("PATH", "/usr/bin:/bin");
+    run::done(&mut run::behind(&traced(&trace), &command), b"");
     read(&trace)
 }
 
 /// A node whose calls are traced.
 struct Traced {
-    child: Child,
-    stdin: ChildStdin,
-    lines: Receiver<String>,
+    node: Node,
     trace: PathBuf,
     _beside: tempfile::TempDir,
 }
@@ -89,64 +71,21 @@ struct Traced {
 impl Traced {
     fn start(directory: &Path, arguments: &[&str]) -> Traced {
         let (beside, _, trace) = places();
-        let mut command = traced(&trace);
-        command
-            .args(["--bind", "127.0.0.1", "--data-dir"])
-            .arg(directory);
-        command.args(arguments).arg(runner::free_port().to_string());
-        command.stderr(Stdio::null());
-        let mut child = command.spawn().expect("starts");
+        let launch = Launch::on(directory).args(arguments);
+        // What it logs is told to nobody.
+        let words = traced(&trace) + " 2>/dev/null";
+        let node = launch.env("PATH", "/usr/bin:/bin").shell(&words).start();
         Traced {
-            stdin: child.stdin.take().expect("piped"),
-            lines: lines(child.stdout.take().expect("piped")),
-            child,
+            node,
             trace,
             _beside: beside,
         }
     }
 
-    /// Types something and reads until a line has this in it.
-    fn ask(&mut self, typed: &str, expected: &str) {
-        self.stdin.write_all(typed.as_bytes()).expect("reads");
-        while let Ok(line) = self.lines.recv_timeout(LIMIT) {
-            if line.contains(expected) {
-                return;
-            }
-        }
-        panic!("it does not say {expected:?}");
-    }
-
     /// Ends it; its calls.
     fn end(mut self) -> Vec<Call> {
-        drop(self.stdin);
-        while self.lines.recv_timeout(LIMIT).is_ok() {}
-        assert!(self.child.wait().expect("ends").success());
+        self.node.finish();
         read(&self.trace)
-    }
-}
-
-/// What a program says, line by line, so that waiting for it can have a limit.
-fn lines(out: ChildStdout) -> Receiver<String> {
-    let (sender, receiver) = mpsc::channel();
-    std::thread::spawn(move || {
-        let mut lines = BufReader::new(out).lines();
-        while let Some(Ok(line)) = lines.next() {
-            if sender.send(line).is_err() {
-                return;
-            }
-        }
-    });
-    receiver
-}
-
-/// How long a test waits for what has to come.
-const LIMIT: Duration = Duration::from_secs(120);
-
-fn wait_for(mut done: impl FnMut() -> bool) {
-    let limit = Instant::now() + LIMIT;
-    while !done() {
-        assert!(Instant::now() < limit, "it does not come");
-        std::thread::sleep(Duration::from_millis(20));
     }
 }
 
@@ -283,13 +222,6 @@ fn set_aside(calls: &[Call], file: &str) {
     assert!(!behind[..synced + 1].iter().any(changed), "{behind:?}");
 }
 
-fn flip(file: &Path, at: impl Fn(usize) -> usize) {
-    let mut bytes = fs::read(file).expect("reads");
-    let at = at(bytes.len());
-    bytes[at] ^= 1;
-    fs::write(file, bytes).expect("writes");
-}
-
 #[test]
 fn a_new_node_and_its_folders_are_durable_before_it_says_anything() {
     if !is_possible() {
@@ -297,24 +229,17 @@ fn a_new_node_and_its_folders_are_durable_before_it_says_anything() {
     }
     let (_folder, outer, _) = places();
     let other = used();
-    let port = runner::free_port().to_string();
-    let mut node = runner::blx()
-        .args(["--bind", "127.0.0.1", "--data-dir"])
-        .arg(other.path())
-        .arg(&port)
-        .stdin(Stdio::piped())
-        .stdout(Stdio::null())
-        .spawn()
-        .expect("starts");
+    let mut node = node(other.path());
     let path = outer.join("a/b/node");
     let mut traced = Traced::start(&path, &[]);
-    traced.ask(&format!("6\n127.0.0.1\n{port}\n"), "✅ connected to ");
+    let port = node.port.to_string();
+    let dial = ["6", "127.0.0.1", &port];
+    traced.node.ask(&dial, "✅ connected to ");
     // Only who has spoken is kept as a peer.
-    traced.ask("", "adopted longer chain");
-    traced.ask("1\nlamp\n", "✅ requested lamp");
+    traced.node.wait_for("adopted longer chain");
+    traced.node.request("lamp");
     let calls = traced.end();
-    drop(node.stdin.take());
-    assert!(node.wait().expect("ends").success());
+    node.finish();
     check(&calls);
     for made in [outer.join("a"), outer.join("a/b"), path.clone()] {
         assert!(calls.contains(&Made(made)), "{calls:?}");
@@ -332,12 +257,12 @@ fn a_wish_that_waits_is_durable() {
         return;
     }
     let (_folder, path, _) = places();
-    let mut node = Traced::start(&path, &["--difficulty", "16"]);
-    node.ask("1\nlamp\n", "that takes a while");
+    let mut traced = Traced::start(&path, &["--difficulty", "16"]);
+    traced.node.ask(&["1", "lamp"], "that takes a while");
     // Without that it would go on until the wish is done.
-    node.stdin.write_all(b"10\n").expect("reads");
+    traced.node.enter(&["10"]);
     let file = path.join("waiting.blx");
-    let calls = node.end();
+    let calls = traced.end();
     check(&calls);
     assert!(placed(&calls, &file) > 0);
 }
@@ -353,11 +278,11 @@ fn what_is_set_aside_is_durable_before_it_is_cut() {
         fs::write(path.join("waiting.blx"), [7; 40]).expect("writes");
         if file == "chain.blx" {
             fs::remove_file(path.join("waiting.blx")).expect("was there");
-            flip(&path.join(file), |size| size - at);
+            rot(&path.join(file), |size| size - at);
         }
-        let mut node = Traced::start(&path, &[]);
-        node.ask("1\nzebra\n", "✅ requested zebra");
-        let calls = node.end();
+        let mut traced = Traced::start(&path, &[]);
+        traced.node.request("zebra");
+        let calls = traced.end();
         check(&calls);
         set_aside(&calls, file);
     }
@@ -366,32 +291,13 @@ fn what_is_set_aside_is_durable_before_it_is_cut() {
 /// Fills a directory with a chain that is longer than a start without a checkpoint may read, and
 /// with as much again that a switch took out.
 fn fill(directory: &Path) {
-    let disk = SystemDisk::open(directory).expect("opens");
-    let now = Timestamp::Integer(1_000);
-    let (mut log, _) = Log::open(disk, Some(0), now).expect("opens");
-    let identity = Identity::from_secret(&[1; 32]).expect("a key");
-    let next = |index: u64, prev_hash, word: &str| {
-        let mut block = Block::genesis(now);
-        (block.index, block.prev_hash) = (index, prev_hash);
-        let name = format!("{index}{}", word.repeat(900_000 / word.len()));
-        let wish = identity.sign(Kind::Request, Uid::from(&*name), now);
-        block.transactions.push(wish);
-        let mut work = Work::new(block, 0);
-        assert!(work.step(1));
-        work.into_block()
+    const NAME_BYTES: u64 = 900_000;
+    let count = limits::CHECKPOINT_BYTES / NAME_BYTES + 2;
+    let names = |word: &str, count| -> Vec<String> {
+        let long = word.repeat(NAME_BYTES as usize / word.len());
+        (0..count).map(|index| format!("{index}{long}")).collect()
     };
-    let count = limits::CHECKPOINT_BYTES / 900_000 + 2;
-    for index in 1..=count {
-        let block = next(index, log.tip().hash, "old");
-        log.append(&block).expect("appends");
-    }
-    log.begin(1).expect("begins");
-    while !log.unwind(100).expect("unwinds") {}
-    for index in 1..count {
-        let tip = log.branch_tip().expect("a branch");
-        log.stage(&next(index, tip.hash, "new")).expect("stages");
-    }
-    while log.adopt(2).expect("adopts").is_none() {}
+    compact::switch_to(directory, &names("old", count), &names("new", count - 1));
 }
 
 #[test]
@@ -404,10 +310,13 @@ fn compactions_and_checkpoints_are_durable() {
     let (chain, checkpoint) = (path.join("chain.blx"), path.join("checkpoint.blx"));
     let before = fs::metadata(&chain).expect("is there").len();
     // What fell out is not made again: it would be read from the file as it is, and longer in the end.
-    let mut node = Traced::start(&path, &["--orphans", "drop"]);
-    wait_for(|| fs::metadata(&chain).expect("is there").len() < before);
-    node.ask("1\nlamp\n", "✅ requested lamp");
-    let calls = node.end();
+    let mut traced = Traced::start(&path, &["--orphans", "drop"]);
+    until(|| {
+        let size = fs::metadata(&chain).expect("is there").len();
+        (size < before).then_some(()).ok_or("it is not compacted")
+    });
+    traced.node.request("lamp");
+    let calls = traced.end();
     check(&calls);
     assert_eq!(placed(&calls, &chain), 1);
     assert_eq!(placed(&calls, &checkpoint), 2);
@@ -433,11 +342,11 @@ fn the_outcome_of_every_sub_command_is_durable() {
     let path = directory.path().canonicalize().expect("it is there");
     let (saved, text) = (outer.join("saved"), outer.join("chain.json"));
     for (command, file) in [("backup", &saved), ("export", &text)] {
-        let calls = calls_of(&[command, name(file)], &path, b"");
+        let calls = calls_of(&[command, name(file)], &path);
         check(&calls);
         assert_eq!(placed(&calls, file), 1, "{command}");
     }
-    let calls = calls_of(&["compact"], &path, b"");
+    let calls = calls_of(&["compact"], &path);
     check(&calls);
     assert_eq!(placed(&calls, &path.join("chain.blx")), 1);
     for (command, files) in [
@@ -448,7 +357,7 @@ fn the_outcome_of_every_sub_command_is_durable() {
         (["import", name(&text)], &["chain.blx"]),
     ] {
         let path = outer.join(command[0]).join("new");
-        let calls = calls_of(&command, &path, b"");
+        let calls = calls_of(&command, &path);
         check(&calls);
         assert!(calls.contains(&Made(path.clone())), "{command:?}");
         for file in files {

@@ -3,7 +3,7 @@
 
 use serde::{Deserialize, Serialize};
 
-use super::records::{bodies, sealed};
+use super::super::records::{bodies, sealed};
 use super::*;
 
 /// A record's body, as `src/store/record.rs` has it.
@@ -99,7 +99,7 @@ fn live_with(chain: &[u8], what: &str, blocks: std::ops::RangeInclusive<usize>) 
     let path = directory.path();
     let file = path.join("chain.blx");
     fs::write(&file, chain).expect("writes");
-    let (code, out, err) = blx_on(&["verify", name(&file)]);
+    let (code, out, err) = verify(&[name(&file)], b"");
     assert_eq!((code, err.as_str()), (1, ""), "{what}: {out}");
     let found = blocks
         .clone()
@@ -115,28 +115,17 @@ fn live_with(chain: &[u8], what: &str, blocks: std::ops::RangeInclusive<usize>) 
             "{what}: {err}"
         );
     }
-    let mut node = Node::start(path);
-    node.type_in("1\nzebra\n9\n");
-    let said = node.end();
+    let mut node = node(path);
+    node.enter(&["1", "zebra", "9"]);
+    let said = node.finish();
     assert!(said.contains("✅ requested zebra"), "{what}: {said}");
-    let (code, out, _) = blx_on(&["verify", name(&file)]);
+    let (code, out, _) = verify(&[name(&file)], b"");
     let signed = !what.contains("signature");
     assert_eq!(
         code == 0,
         signed,
         "{what}, when the node has gone on: {out}"
     );
-}
-
-fn blx_on(arguments: &[&str]) -> (i32, String, String) {
-    let output = runner::blx().args(arguments).output().expect("runs");
-    let text = |bytes| String::from_utf8(bytes).expect("UTF-8");
-    let code = output.status.code().expect("no signal");
-    (
-        code,
-        text(output.stdout),
-        runner::remarks(&text(output.stderr)),
-    )
 }
 
 #[test]
@@ -197,7 +186,7 @@ fn a_difficulty_that_no_node_takes_is_a_damaged_header() {
         let mut header = whole.clone();
         header[10] = difficulty;
         fs::write(&file, sealed(&header, &bodies(&whole))).expect("writes");
-        let (code, out, _) = blx_on(&["verify", name(&file)]);
+        let (code, out, _) = verify(&[name(&file)], b"");
         assert_eq!(code, 1);
         assert_eq!(out, "invalid at block 0: the file's header is damaged\n");
         let fault = refused(&["export"], path, b"");

@@ -1,8 +1,9 @@
 //! `blx compact`, and what a node does of it by itself.
 
-use std::io::{BufRead, BufReader};
+use std::process::Stdio;
 
 use super::*;
+use blx::ledger::Tip;
 use blx::shell::disk::SystemDisk;
 use blx::store::branch::Fallen;
 use blx::store::log::Log;
@@ -18,29 +19,33 @@ fn with_garbage(blocks: u64, others: u64) -> tempfile::TempDir {
 
 /// Makes such a chain, and tells what fell out of it.
 pub fn switch(directory: &Path, blocks: u64, others: u64) -> (Log<SystemDisk>, Fallen) {
+    let [old, new] = [("old", blocks), ("new", others)].map(|(word, count)| {
+        let name = |index| format!("{word}-{index}");
+        (1..=count).map(name).collect::<Vec<String>>()
+    });
+    switch_to(directory, &old, &new)
+}
+
+/// The same with a block for each of these names.
+pub fn switch_to(directory: &Path, old: &[String], new: &[String]) -> (Log<SystemDisk>, Fallen) {
     let disk = SystemDisk::open(directory).expect("opens");
     let (mut log, _) = Log::open(disk, Some(0), NOW).expect("opens");
     let identity = Identity::from_secret(&[1; 32]).expect("a key");
-    let next = |index: u64, prev_hash, name: String| {
+    let next = |tip: Tip, name: &String| {
         let mut block = Block::genesis(NOW);
-        (block.index, block.prev_hash) = (index, prev_hash);
-        block
-            .transactions
-            .push(identity.sign(Kind::Request, Uid::from(&*name), NOW));
-        let mut work = Work::new(block, 0);
-        assert!(work.step(1));
-        work.into_block()
+        (block.index, block.prev_hash) = (tip.length, tip.hash);
+        let wish = identity.sign(Kind::Request, Uid::from(&**name), NOW);
+        block.transactions.push(wish);
+        mined(block, 0)
     };
-    for index in 1..=blocks {
-        let block = next(index, log.tip().hash, format!("old-{index}"));
-        log.append(&block).expect("appends");
+    for name in old {
+        log.append(&next(log.tip(), name)).expect("appends");
     }
     log.begin(1).expect("begins");
     while !log.unwind(100).expect("unwinds") {}
-    for index in 1..=others {
+    for name in new {
         let tip = log.branch_tip().expect("a branch");
-        let block = next(index, tip.hash, format!("new-{index}"));
-        log.stage(&block).expect("stages");
+        log.stage(&next(tip, name)).expect("stages");
     }
     loop {
         if let Some(fallen) = log.adopt(100).expect("adopts") {
@@ -51,13 +56,7 @@ pub fn switch(directory: &Path, blocks: u64, others: u64) -> (Log<SystemDisk>, F
 
 fn verdict(directory: &Path) -> String {
     let file = directory.join("chain.blx");
-    let output = runner::blx()
-        .arg("verify")
-        .arg(file)
-        .output()
-        .expect("runs");
-    assert!(output.status.success(), "{output:?}");
-    String::from_utf8(output.stdout).expect("UTF-8")
+    run::done(run::command(&["verify"]).arg(file), b"")
 }
 
 fn size(directory: &Path) -> u64 {
@@ -113,20 +112,12 @@ fn only_a_directory_that_is_at_rest_is_compacted() {
 fn a_node_compacts_by_itself_when_more_than_half_is_garbage() {
     let directory = with_garbage(600, 300);
     let (before, chain) = (size(directory.path()), verdict(directory.path()));
-    let mut node = runner::blx()
-        .args(["--headless", "--bind", "127.0.0.1", "--data-dir"])
-        .arg(directory.path())
-        .arg(runner::free_port().to_string())
-        .env("RUST_LOG", "info")
-        .stderr(Stdio::piped())
-        .spawn()
-        .expect("starts");
-    let mut lines = BufReader::new(node.stderr.take().expect("piped")).lines();
-    let told = lines.find_map(|line| line.ok().filter(|line| line.contains("is compacted")));
-    node.kill().expect("it runs");
-    node.wait().expect("it ends");
+    let launch = Launch::on(directory.path()).arg("--headless").logging();
+    let mut node = launch.spawn(Stdio::null());
+    node.expect_log("is compacted");
+    let told = node.rest_of_log_line();
+    node.kill();
     let after = size(directory.path());
-    let told = told.expect("it says so");
     assert!(
         told.ends_with(&format!("{before} bytes before, {after} now")),
         "{told}"

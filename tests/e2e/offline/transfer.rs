@@ -2,7 +2,6 @@
 
 use std::fs;
 use std::io::{BufRead, BufReader, Write};
-use std::process::{Command, Stdio};
 use std::sync::mpsc;
 use std::thread;
 use std::time::{Duration, Instant};
@@ -12,6 +11,7 @@ use blx::offline::output;
 use blx::shell::disk::SystemDisk;
 use serde_json::Value;
 
+use super::super::harness::runner;
 use super::*;
 
 #[test]
@@ -34,12 +34,7 @@ fn a_desktops_chain_comes_out_as_it_went_in() {
     done(&["import", "-"], second.path(), exported.as_bytes());
     let stored = |directory: &Path| fs::read(directory.join("chain.blx")).expect("reads");
     assert_eq!(stored(first.path()), stored(second.path()));
-    let report = {
-        let mut node = Node::start(first.path());
-        node.type_in("9\n");
-        node.end()
-    };
-    assert!(report.contains("200"), "{report}");
+    assert_eq!(node(first.path()).status().blocks, 200);
 }
 
 #[test]
@@ -79,27 +74,18 @@ fn odd_names_and_times_come_out_as_they_went_in() {
     );
     // The difficulty is the directory's own from now on.
     let file = directory.path().join("chain.blx");
-    let verified = runner::blx().arg("verify").arg(&file).output();
-    assert!(verified.expect("runs").status.success());
+    assert_eq!(verify(&[name(&file)], b"").0, 0);
 }
 
 #[test]
 fn an_invalid_chain_gets_verifys_sentence_and_leaves_nothing() {
-    let text = fs::read_to_string(vectors("verdicts.json")).expect("reads");
-    let cases: Vec<Value> = serde_json::from_str(&text).expect("JSON");
     let mut invalid = 0;
-    for case in &cases {
-        let case_name = case["name"].as_str().expect("a name");
-        let start = text
-            .find(&format!("\"name\": \"{case_name}\""))
-            .expect("there");
-        let chain = &text[start..];
-        let chain = array(&chain[chain.find("\"chain\": ").expect("a chain") + 9..]);
+    for (case, chain) in cases() {
+        let case_name = &case["name"];
         let directory = folder();
         let file = directory.path().join("in.json");
         fs::write(&file, chain).expect("writes");
-        let verified = runner::blx().arg("verify").arg(&file).output();
-        let verdict = String::from_utf8(verified.expect("runs").stdout).expect("UTF-8");
+        let verdict = verify(&[name(&file)], b"").1;
         let data = directory.path().join("data");
         let (code, out, err) = blx(&["import", name(&file)], &data, b"");
         if case["this_node_accepts"] == true {
@@ -200,18 +186,9 @@ fn a_full_disk_leaves_nothing_half() {
         ("import", &data, &json),
         ("restore", &data, name(&saved)),
     ] {
-        let script = "trap '' XFSZ; ulimit -f 8; exec \"$0\" \"$@\"";
-        let blx = runner::blx();
-        let output = Command::new("sh")
-            .args(["-c", script])
-            .arg(blx.get_program())
-            .args(blx.get_args())
-            .args([command, "--data-dir"])
-            .args([directory.as_os_str(), file.as_ref()])
-            .output();
-        let output = output.expect("runs");
-        let fault = String::from_utf8(output.stderr).expect("UTF-8");
-        assert_eq!(output.status.code(), Some(1), "{command}: {fault}");
+        let blx = run::on(&[command, file], directory);
+        let (code, _, fault) = run::run(&mut run::behind(&run::full_disk(8), &blx), b"");
+        assert_eq!(code, 1, "{command}: {fault}");
         assert!(fault.contains("make room"), "{command}: {fault}");
         let left = names(target.path());
         assert!(left.is_empty() || left == ["data"], "{command}: {left:?}");
@@ -227,17 +204,16 @@ fn a_killed_import_leaves_no_chain() {
     let directory = folder();
     let path = directory.path();
     let import = ["import", "--difficulty", "1", "-"];
-    let mut child = spawn(&import, path);
+    let mut child = run::start(&mut run::on(&import, path));
     let mut stdin = child.stdin.take().expect("piped");
     stdin
         .write_all(&chain.as_bytes()[..chain.len() - 9])
         .expect("reads");
     let staged = path.join("candidate.blx");
-    let begun = Instant::now();
-    while fs::metadata(&staged).map_or(0, |file| file.len()) < 60_000 {
-        assert!(begun.elapsed() < Duration::from_secs(120), "it never grew");
-        thread::sleep(Duration::from_millis(5));
-    }
+    until(|| {
+        let size = fs::metadata(&staged).map_or(0, |file| file.len());
+        (size >= 60_000).then_some(()).ok_or("it never grew")
+    });
     child.kill().expect("runs");
     child.wait().expect("ends");
     drop(stdin);
@@ -248,7 +224,7 @@ fn a_killed_import_leaves_no_chain() {
     for entry in names(path) {
         fs::copy(path.join(&entry), other.path().join(&entry)).expect("copies");
     }
-    Node::start(other.path()).end();
+    node(other.path()).finish();
     let own: Value = serde_json::from_str(&done(&["export"], other.path(), b"")).expect("JSON");
     assert_eq!(own.as_array().expect("a chain").len(), 1);
     done(&import, path, chain.as_bytes());
@@ -259,17 +235,12 @@ fn a_killed_import_leaves_no_chain() {
 #[test]
 fn a_long_check_says_how_far_it_is() {
     let chain = desktop_chain();
-    let verify = runner::blx()
-        .args(["verify", "-"])
-        .stdin(Stdio::piped())
-        .stdout(Stdio::piped())
-        .stderr(Stdio::piped())
-        .spawn();
     let directory = folder();
-    for mut child in [
-        verify.expect("starts"),
-        spawn(&["import", "-"], directory.path()),
+    for mut command in [
+        run::command(&["verify", "-"]),
+        run::on(&["import", "-"], directory.path()),
     ] {
+        let mut child = run::start(&mut command);
         let begun = Instant::now();
         let mut stdin = child.stdin.take().expect("piped");
         let stderr = BufReader::new(child.stderr.take().expect("piped"));
@@ -294,7 +265,7 @@ fn a_long_check_says_how_far_it_is() {
             stdin.write_all(piece).expect("reads");
         }
         drop(stdin);
-        let (code, _, _) = finish(child);
+        let (code, _, _) = run::ended(child);
         assert_eq!(code, 0);
         reader.join().expect("it reads to the end");
         err.extend(said.iter().map(|line| line + "\n"));
