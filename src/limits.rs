@@ -408,14 +408,6 @@ pub const EXTENSION_MS: u64 = 30_000;
 /// at most once in this many.
 pub const EXTENSION_SPACING_MS: u64 = 1_000;
 
-/// Of one kind of event the journal gets one line in this many milliseconds, and then how many
-/// more there were.
-pub const LOG_WINDOW_MS: u64 = 10_000;
-
-/// Warnings and errors from one place in the source that differ in their text are kinds of their
-/// own, up to so many at a time. Each is kept until its window ends: its text and some 100 bytes.
-pub const LOG_TEXTS: usize = 8;
-
 /// The ring of events on disk: bytes.
 pub const EVENTS_BYTES: usize = 64 << 10;
 

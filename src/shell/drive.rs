@@ -15,7 +15,7 @@ use super::consoles::Consoles;
 use super::net::{Dial, Listener, Progress};
 use super::notify::Service;
 use super::signal::Signals;
-use super::{Fault, journal, reason};
+use super::{Fault, reason};
 use crate::limits::{CONSOLES, CONSOLES_NAMED};
 use crate::node::{Action, CONSOLE, Clock, Event, Line, Millis, Summary};
 
@@ -115,7 +115,6 @@ impl Driver {
         let mut flow = self.begin(node);
         while flow.is_continue() {
             self.service.turned(self.now(), node.summary());
-            journal::flush();
             let ready = self.wait(node).map_err(|error| {
                 Fault(format!(
                     "cannot wait for events: {}: start the node again",
@@ -201,14 +200,7 @@ impl Driver {
             .chain(self.listener.deadline())
             .chain(self.consoles.deadline())
             .chain(self.service.deadline())
-            .chain(journal::deadline().map(|until| self.millis(until)))
             .min()
-    }
-
-    /// Rounded up, so that what is due then is due.
-    fn millis(&self, until: Instant) -> Millis {
-        let from_origin = until.saturating_duration_since(self.origin);
-        Millis(saturated(from_origin.as_millis()).saturating_add(1))
     }
 
     /// The clock is cut to milliseconds, so this never ends before the deadline.

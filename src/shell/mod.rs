@@ -127,9 +127,7 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         Node::open(disk, driver.clock(), config).map_err(|error| Fault(remedy::of_node(&error)))?;
     drop(opening);
     driver.serve_under(service);
-    let driven = driver.drive(&mut node);
-    journal::finish();
-    driven
+    driver.drive(&mut node)
 }
 
 /// What a start takes of the system's random source. Others see what comes of the id and the seed,
