@@ -402,12 +402,6 @@ pub const STATUS_SPACING_MS: u64 = 1_000;
 /// What its queue had no room for is sent again after this many milliseconds at the latest.
 pub const NOTIFY_RETRY_MS: u64 = 100;
 
-/// A start that reads a long chain file asks it for this many milliseconds more,
-pub const EXTENSION_MS: u64 = 30_000;
-
-/// at most once in this many.
-pub const EXTENSION_SPACING_MS: u64 = 1_000;
-
 /// The ring of events on disk: bytes.
 pub const EVENTS_BYTES: usize = 64 << 10;
 

@@ -4,11 +4,9 @@ use std::fs::{self, DirBuilder, OpenOptions};
 use std::io::{self, ErrorKind, Write};
 use std::os::unix::fs::{DirBuilderExt, FileExt, OpenOptionsExt, PermissionsExt};
 use std::path::{Path, PathBuf};
-use std::rc::{Rc, Weak};
 use std::time::{Duration, Instant, SystemTime, UNIX_EPOCH};
 
 use super::lock::Lock;
-use super::notify::Opening;
 use super::{Fault, reason, remedy};
 use crate::store::disk::{Disk, DiskError, File};
 
@@ -19,8 +17,6 @@ pub struct SystemDisk {
     directory: fs::File,
     files: [Slot; File::COUNT],
     lock: Lock,
-    /// Gone when the node is open.
-    opening: Weak<Opening>,
 }
 
 /// One of the files, opened at its first use.
@@ -55,7 +51,6 @@ impl SystemDisk {
             directory,
             files: Default::default(),
             lock,
-            opening: Weak::new(),
         })
     }
 
@@ -66,17 +61,6 @@ impl SystemDisk {
         match file.map_err(|error| Fault(remedy::of_disk(error)))? {
             Some(key) => refuse_shared(key, &path),
             None => Ok(()),
-        }
-    }
-
-    /// From now on `opening` hears of every read and write, as long as it lives.
-    pub fn reads_for(&mut self, opening: &Rc<Opening>) {
-        self.opening = Rc::downgrade(opening);
-    }
-
-    fn goes_on(&self) {
-        if let Some(opening) = self.opening.upgrade() {
-            opening.goes_on();
         }
     }
 
@@ -146,7 +130,6 @@ impl Disk for SystemDisk {
     }
 
     fn read(&mut self, file: File, offset: u64, buffer: &mut [u8]) -> Result<usize, DiskError> {
-        self.goes_on();
         match self.existing(file)? {
             Some(handle) => read_full(handle, offset, buffer).map_err(failed(file, "read")),
             None => Ok(0),
@@ -154,7 +137,6 @@ impl Disk for SystemDisk {
     }
 
     fn write(&mut self, file: File, offset: u64, bytes: &[u8]) -> Result<(), DiskError> {
-        self.goes_on();
         let handle = self.created(file)?;
         handle
             .write_all_at(bytes, offset)

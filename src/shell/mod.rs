@@ -10,7 +10,6 @@ use std::fmt;
 use std::io;
 use std::net::SocketAddr;
 use std::path::PathBuf;
-use std::rc::Rc;
 
 use ring::rand::{SecureRandom, SystemRandom};
 
@@ -39,7 +38,7 @@ use consoles::Consoles;
 use disk::SystemDisk;
 use drive::{Driver, Machine};
 use net::Listener;
-use notify::{Manager, Opening, Service};
+use notify::{Manager, Service};
 use signal::Signals;
 
 /// What the user chose.
@@ -120,13 +119,9 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         seed: drawn.seed,
     };
     let mut driver = Driver::new(listener, signals, consoles);
-    let (manager, service) = service();
-    let opening = Rc::new(Opening::new(manager));
-    disk.reads_for(&opening);
     let mut node =
         Node::open(disk, driver.clock(), config).map_err(|error| Fault(remedy::of_node(&error)))?;
-    drop(opening);
-    driver.serve_under(service);
+    driver.serve_under(service());
     driver.drive(&mut node)
 }
 
@@ -155,14 +150,13 @@ impl Drawn {
 }
 
 /// Whoever supervises this process, by its environment.
-fn service() -> (Rc<Manager>, Service) {
+fn service() -> Service {
     let socket = std::env::var_os("NOTIFY_SOCKET");
-    let manager = Rc::new(socket.map_or_else(Manager::default, |name| Manager::at(&name)));
+    let manager = socket.map_or_else(Manager::default, |name| Manager::at(&name));
     let variable = |name| std::env::var(name).ok();
     let (micros, process) = (variable("WATCHDOG_USEC"), variable("WATCHDOG_PID"));
     let watchdog = notify::watchdog(micros.as_deref(), process.as_deref(), std::process::id());
-    let service = Service::new(Rc::clone(&manager), watchdog);
-    (manager, service)
+    Service::new(manager, watchdog)
 }
 
 fn lacking(what: &str, error: &io::Error) -> Fault {

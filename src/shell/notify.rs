@@ -8,13 +8,11 @@ use std::io;
 use std::os::linux::net::SocketAddrExt;
 use std::os::unix::ffi::OsStrExt;
 use std::os::unix::net::{SocketAddr, UnixDatagram};
-use std::rc::Rc;
-use std::time::{Duration, Instant};
 
 use rustix::io::Errno;
 
 use super::reason;
-use crate::limits::{EXTENSION_MS, EXTENSION_SPACING_MS, NOTIFY_RETRY_MS, STATUS_SPACING_MS};
+use crate::limits::{NOTIFY_RETRY_MS, STATUS_SPACING_MS};
 use crate::node::{Millis, Summary};
 
 /// The way to the service manager; without a socket it leads nowhere.
@@ -78,44 +76,10 @@ impl Manager {
     }
 }
 
-/// A start that reads a long chain file asks for more time, as long as this lives.
-#[derive(Debug)]
-pub struct Opening {
-    manager: Rc<Manager>,
-    asked: Cell<Option<Instant>>,
-}
-
-impl Opening {
-    /// Nothing is asked for yet.
-    pub fn new(manager: Rc<Manager>) -> Opening {
-        Opening {
-            manager,
-            asked: Cell::new(None),
-        }
-    }
-
-    /// The start goes on: to be called with every piece of its work.
-    pub fn goes_on(&self) {
-        if let Some(message) = self.extension(Instant::now()) {
-            self.manager.send(&message);
-        }
-    }
-
-    fn extension(&self, now: Instant) -> Option<String> {
-        const SPACING: Duration = Duration::from_millis(EXTENSION_SPACING_MS);
-        let asked = self.asked.get();
-        if asked.is_some_and(|asked| now.saturating_duration_since(asked) < SPACING) {
-            return None;
-        }
-        self.asked.set(Some(now));
-        Some(format!("EXTEND_TIMEOUT_USEC={}", EXTENSION_MS * 1_000))
-    }
-}
-
 /// Tells the manager how a running node is.
 #[derive(Debug, Default)]
 pub struct Service {
-    manager: Rc<Manager>,
+    manager: Manager,
     schedule: Schedule,
     /// There was no room for what is due: when to try again.
     retry: Option<Millis>,
@@ -123,7 +87,7 @@ pub struct Service {
 
 impl Service {
     /// `watchdog` is what [`watchdog`] made of the environment.
-    pub fn new(manager: Rc<Manager>, watchdog: Option<u64>) -> Service {
+    pub fn new(manager: Manager, watchdog: Option<u64>) -> Service {
         let schedule = Schedule {
             every: watchdog,
             ..Schedule::default()
@@ -325,18 +289,6 @@ mod tests {
     }
 
     #[test]
-    fn more_time_is_asked_for_at_most_once_a_second() {
-        let opening = Opening::new(Rc::default());
-        let start = Instant::now();
-        let at = |ms| opening.extension(start + Duration::from_millis(ms));
-        let asked = Some("EXTEND_TIMEOUT_USEC=30000000".to_owned());
-        assert_eq!(at(0), asked);
-        assert_eq!(at(999), None);
-        assert_eq!(at(1_000), asked);
-        assert_eq!(at(1_001), None);
-    }
-
-    #[test]
     fn a_name_without_a_file_is_an_address_too() {
         let name = format!("blx-notify-{}", std::process::id());
         let address = SocketAddr::from_abstract_name(&name).expect("a name");
@@ -350,10 +302,9 @@ mod tests {
     #[test]
     fn nobody_there_is_no_fault() {
         for address in ["/no/such/socket", "", "vsock:2:1234", "relative"] {
-            let manager = Rc::new(Manager::at(OsStr::new(address)));
-            let mut service = Service::new(Rc::clone(&manager), None);
+            let mut service = Service::new(Manager::at(OsStr::new(address)), None);
             service.turned(Millis(0), summary(0, 0));
-            assert!(manager.complained.get(), "{address}");
+            assert!(service.manager.complained.get(), "{address}");
             assert_eq!(service.deadline(), None, "{address}");
         }
     }
@@ -378,8 +329,7 @@ mod tests {
             });
             messages.last().unwrap_or_default()
         };
-        let manager = Rc::new(Manager::at(path.as_os_str()));
-        let mut service = Service::new(Rc::clone(&manager), Some(5_000));
+        let mut service = Service::new(Manager::at(path.as_os_str()), Some(5_000));
         fill();
         service.turned(Millis(0), summary(0, 0));
         assert_eq!(service.deadline(), Some(Millis(100)));
@@ -404,6 +354,6 @@ mod tests {
         assert_eq!(drained(), "x");
         service.ended();
         assert_eq!(drained(), "STOPPING=1");
-        assert!(!manager.complained.get());
+        assert!(!service.manager.complained.get());
     }
 }

@@ -320,8 +320,7 @@ fn the_watchdog_hears_of_turns_that_were_completed() {
         Some(String::from_utf8_lossy(&bytes[..count]).into_owned())
     };
     let (mut driver, _address, _raise) = listening(None, true);
-    let speaker = Rc::new(Manager::at(path.as_os_str()));
-    driver.serve_under(Service::new(speaker, Some(1)));
+    driver.serve_under(Service::new(Manager::at(path.as_os_str()), Some(1)));
     let mut ticks = 0;
     let mut node = Stand::new(|parts, _| {
         ticks += 1;

@@ -101,21 +101,6 @@ fn a_watchdog_is_fed_until_the_end() {
 }
 
 #[test]
-fn a_start_that_reads_a_chain_asks_for_time() {
-    let mut manager = Manager::new();
-    let launch = manager.launch();
-    let mut node = spawn(&launch);
-    manager.expect("READY=1");
-    node.stop();
-    manager.expect("STOPPING=1");
-    let mut node = spawn(&launch);
-    let before = manager.expect("READY=1");
-    let asks = |line: &String| line == "EXTEND_TIMEOUT_USEC=30000000";
-    assert!(!before.is_empty() && before.iter().all(asks), "{before:?}");
-    node.stop();
-}
-
-#[test]
 fn a_manager_that_is_away_is_missed_in_one_line() {
     let mut manager = Manager::new();
     let launch = manager.launch().env("WATCHDOG_USEC", "1000");
@@ -184,11 +169,15 @@ fn the_journal_gets_every_line_with_its_priority() {
     }
 }
 
-/// The node counts no lines itself.
+/// The node counts no lines itself, and asks for no time while it reads its chain.
 #[test]
-fn the_unit_bounds_what_the_journal_takes() {
+fn the_unit_bounds_the_journal_and_gives_a_start_its_time() {
     let unit = fs::read_to_string(page::path("cross/blx.service")).expect("it is there");
-    for option in ["LogRateLimitIntervalSec=10s", "LogRateLimitBurst=30"] {
+    for option in [
+        "LogRateLimitIntervalSec=10s",
+        "LogRateLimitBurst=30",
+        "TimeoutStartSec=infinity",
+    ] {
         assert!(unit.lines().any(|line| line == option), "{option}");
     }
 }
