@@ -315,9 +315,6 @@ pub const PEER_TEXT_MAX: usize = 259;
 /// [`MESSAGE_TEXT_MAX`], since a person may have indented the file.
 pub const DOCUMENT_BLOCK_TEXT_MAX: usize = 4 * MESSAGE_TEXT_MAX;
 
-/// A file beside the chain in a backup: bytes, held whole while it is restored.
-pub const BACKUP_SMALL_BYTES_MAX: u64 = 1 << 20;
-
 const _: () = assert!(READ_BYTES_MAX < MESSAGE_TEXT_MAX && ENVELOPE_TEXT_MAX < MESSAGE_TEXT_MAX);
 
 /// Transactions that the user was told to be lost and may hear of again.

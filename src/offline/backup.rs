@@ -1,19 +1,15 @@
 //! `blx backup` and `blx restore`: what makes a node that node, in one file.
 //!
 //! ```text
-//! backup  header | file | file | ... | check 4
-//!
-//! header  magic 8 | version 2 | number of files 2 | check 4             16 bytes
-//! file    name length 1 | name | size 8 | check 4 | contents `size` | check 4
+//! magic 8 | version 2 | size of the key 2 | size of the chain 8 | identity.blx | chain.blx | check 4
 //! ```
 //!
-//! Numbers are little-endian, checks are CRC-32. A header's check and the first of a file cover what
-//! stands before them in it, so a damaged size is never followed; the second of a file covers its
-//! contents; the last one covers every byte before it. A file has the name that it has in the data
-//! directory. Nothing follows the last check.
+//! Numbers are little-endian. The check is a CRC-32 of every byte before it; every version ends with
+//! it, so that damage is not taken for another version. Both files are as in the data directory, with
+//! the checks that they have there; without a key the first one is empty.
 
 use std::fs;
-use std::io::{self, BufReader, BufWriter, ErrorKind, Read, Seek, Write};
+use std::io::{self, Read, Seek, SeekFrom, Write};
 use std::path::Path;
 
 use super::output::{self, Output};
@@ -31,17 +27,17 @@ use crate::store::recover::Ending;
 
 /// The first bytes of a backup: not text, and broken by whatever alters line ends.
 const MAGIC: [u8; 8] = *b"\x89BLXBAK\n";
-/// The format that this program writes, and the newest it reads.
-const VERSION: u16 = 1;
+/// The format that this program writes, and the only one that it reads.
+const VERSION: u16 = 2;
 
 const VERSION_AT: usize = MAGIC.len();
-const COUNT_AT: usize = VERSION_AT + 2;
-const HEADER_CHECK_AT: usize = COUNT_AT + 2;
-const SIZE_BYTES: usize = 8;
+const KEY_SIZE_AT: usize = VERSION_AT + 2;
+const CHAIN_SIZE_AT: usize = KEY_SIZE_AT + 2;
+const HEAD_BYTES: usize = CHAIN_SIZE_AT + 8;
 const CHECK_BYTES: usize = 4;
 
-/// The files of a data directory that are worth keeping. The first one has to be there.
-const FILES: [File; 2] = [File::Chain, File::Identity];
+/// The CRC-32 of anything that has its own CRC-32 behind it.
+const SOUND: u32 = 0x2144_df1c;
 
 /// The backup has this node's secret key in it.
 const MODE: u32 = 0o600;
@@ -70,23 +66,33 @@ pub fn backup(directory: &Path, file: &Path) -> Result<Saved, String> {
             directory.display()
         )
     })?;
-    let mut output = Output::create(file, MODE)?;
-    let mut writer = Writer::new(BufWriter::with_capacity(limits::WINDOW_BYTES, &mut output));
-    let failed = |error: io::Error| output::failed(file, &error);
-    writer
-        .header(if key.is_some() { 2 } else { 1 })
-        .map_err(failed)?;
     let size = log.bytes();
-    write_chain(&mut writer, log.disk(), size, failed)?;
-    if key.is_some() {
-        writer
-            .head(File::Identity, identity.len() as u64)
-            .and_then(|()| writer.contents(&identity))
-            .and_then(|()| writer.close())
-            .map_err(failed)?;
-    }
-    writer.end().map_err(failed)?;
-    drop(writer);
+    let mut output = Output::create(file, MODE)?;
+    let mut check = crc32fast::Hasher::new();
+    let mut put = |bytes: &[u8]| {
+        check.update(bytes);
+        let written = output.write_all(bytes);
+        written.map_err(|error| output::failed(file, &error))
+    };
+    let key_size = u16::try_from(identity.len()).expect("a sound one has 44 bytes");
+    put(&MAGIC)?;
+    put(&VERSION.to_le_bytes())?;
+    put(&key_size.to_le_bytes())?;
+    put(&size.to_le_bytes())?;
+    put(&identity)?;
+    in_pieces(size, |offset, piece| {
+        let disk = log.disk();
+        if disk.read(File::Chain, offset, piece).map_err(of_disk)? < piece.len() {
+            return Err(format!(
+                "{} became shorter while it was read: try again",
+                File::Chain.name()
+            ));
+        }
+        put(piece)
+    })?;
+    let check = check.finalize();
+    let written = output.write_all(&check.to_le_bytes());
+    written.map_err(|error| output::failed(file, &error))?;
     output.settle()?;
     let note = matches!(ending, Ending::Damaged | Ending::Gap).then(|| {
         format!(
@@ -102,30 +108,20 @@ pub fn backup(directory: &Path, file: &Path) -> Result<Saved, String> {
     })
 }
 
-/// Copies the first `size` bytes of the chain file: those that were found sound.
-fn write_chain<W: Write>(
-    writer: &mut Writer<W>,
-    disk: &mut Snapshot,
+/// Calls `each` with the offset of every piece of so many bytes, and room for it.
+fn in_pieces(
     size: u64,
-    failed: impl Fn(io::Error) -> String,
+    mut each: impl FnMut(u64, &mut [u8]) -> Result<(), String>,
 ) -> Result<(), String> {
-    writer.head(File::Chain, size).map_err(&failed)?;
     let mut buffer = vec![0; limits::WINDOW_BYTES];
     let mut offset = 0;
     while offset < size {
         let left = usize::try_from(size - offset).unwrap_or(usize::MAX);
         let room = buffer.len().min(left);
-        let part = &mut buffer[..room];
-        if disk.read(File::Chain, offset, part).map_err(of_disk)? < room {
-            return Err(format!(
-                "{} became shorter while it was read: try again",
-                File::Chain.name()
-            ));
-        }
-        writer.contents(part).map_err(&failed)?;
+        each(offset, &mut buffer[..room])?;
         offset += room as u64;
     }
-    writer.close().map_err(failed)
+    Ok(())
 }
 
 /// The key in an identity file's bytes; none without any.
@@ -143,35 +139,18 @@ fn public_key(identity: &[u8]) -> Result<Option<PublicKey>, IdentityError> {
 /// The chain gets its name last. A restore that is killed before that can be done again: a key that
 /// is the backup's own is no hindrance.
 pub fn restore(directory: &Path, file: &Path) -> Result<Saved, String> {
-    let failed = |error: io::Error| {
-        format!(
-            "cannot read {}: {}: give the file of a backup",
-            file.display(),
-            reason(&error)
-        )
-    };
-    let mut source = fs::File::open(file).map_err(failed)?;
-    let mut identity = Vec::new();
-    unpack(file, &source, |name, _, part| {
-        if name == File::Identity {
-            identity.extend_from_slice(part);
-        }
-        Ok(())
-    })?;
-    let damaged = || {
-        refused(
-            file,
-            "is damaged inside what it saved",
-            "use another backup",
-        )
-    };
+    let shown = file.display();
+    let failed = unreadable(file);
+    let damaged = || format!("{shown} is damaged inside what it saved: use another backup");
+    let mut source = fs::File::open(file).map_err(&failed)?;
+    let (identity, size) = open(file, &mut source)?;
     let key = public_key(&identity).map_err(|_| damaged())?;
     let kept = key.is_some() && identity_in(directory)? == identity;
-    let mut staging = Staging::open(directory, if kept { &FILES[..1] } else { &FILES })?;
-    source.rewind().map_err(failed)?;
-    unpack(file, &source, |name, offset, part| match name {
-        File::Chain => staging.write(File::Chain, offset, part).map_err(of_disk),
-        _ => Ok(()),
+    let files = [File::Chain, File::Identity];
+    let mut staging = Staging::open(directory, if kept { &files[..1] } else { &files })?;
+    in_pieces(size, |offset, piece| {
+        source.read_exact(piece).map_err(&failed)?;
+        staging.write(File::Chain, offset, piece).map_err(of_disk)
     })?;
     let (mut log, ending) = Log::examine(staging).map_err(|_| damaged())?;
     let tip = log.tip();
@@ -184,7 +163,6 @@ pub fn restore(directory: &Path, file: &Path) -> Result<Saved, String> {
     log.disk().settle()?;
     let shared = key.is_some() && is_shared(&source).unwrap_or(false);
     let note = shared.then(|| {
-        let shown = file.display();
         format!(
             "{shown} has this node's secret key in it, and others may read it: chmod 600 {shown}"
         )
@@ -192,220 +170,62 @@ pub fn restore(directory: &Path, file: &Path) -> Result<Saved, String> {
     Ok(Saved { tip, key, note })
 }
 
-/// Writes the parts of a backup in their order.
-struct Writer<W> {
-    out: W,
-    all: crc32fast::Hasher,
-    contents: crc32fast::Hasher,
-}
-
-impl<W: Write> Writer<W> {
-    fn new(out: W) -> Writer<W> {
-        Writer {
-            out,
-            all: crc32fast::Hasher::new(),
-            contents: crc32fast::Hasher::new(),
-        }
-    }
-
-    fn put(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.all.update(bytes);
-        self.out.write_all(bytes)
-    }
-
-    fn checked(&mut self, bytes: &[u8]) -> io::Result<()> {
-        self.put(bytes)?;
-        self.put(&crc32fast::hash(bytes).to_le_bytes())
-    }
-
-    fn header(&mut self, count: u16) -> io::Result<()> {
-        let mut bytes = [0; HEADER_CHECK_AT];
-        bytes[..VERSION_AT].copy_from_slice(&MAGIC);
-        bytes[VERSION_AT..COUNT_AT].copy_from_slice(&VERSION.to_le_bytes());
-        bytes[COUNT_AT..].copy_from_slice(&count.to_le_bytes());
-        self.checked(&bytes)
-    }
-
-    fn head(&mut self, file: File, size: u64) -> io::Result<()> {
-        let name = file.name();
-        let length = u8::try_from(name.len()).expect("our files have short names");
-        let mut bytes = vec![length];
-        bytes.extend_from_slice(name.as_bytes());
-        bytes.extend_from_slice(&size.to_le_bytes());
-        self.checked(&bytes)
-    }
-
-    fn contents(&mut self, part: &[u8]) -> io::Result<()> {
-        self.contents.update(part);
-        self.put(part)
-    }
-
-    /// Ends a file's contents.
-    fn close(&mut self) -> io::Result<()> {
-        let check = std::mem::take(&mut self.contents).finalize();
-        self.put(&check.to_le_bytes())
-    }
-
-    fn end(&mut self) -> io::Result<()> {
-        let check = self.all.clone().finalize();
-        self.put(&check.to_le_bytes())?;
-        self.out.flush()
+fn unreadable(path: &Path) -> impl Fn(io::Error) -> String {
+    move |error| {
+        format!(
+            "cannot read {}: {}: give the file of a backup",
+            path.display(),
+            reason(&error)
+        )
     }
 }
 
-fn refused(path: &Path, what: &str, way_out: &str) -> String {
-    format!("{} {what}: {way_out}", path.display())
-}
-
-/// Reads a backup to its end and hands over its files in pieces: the file, the piece's offset in
-/// it, the piece. What was handed over counts only if this returns without an error.
-fn unpack(
-    path: &Path,
-    source: &fs::File,
-    each: impl FnMut(File, u64, &[u8]) -> Result<(), String>,
-) -> Result<(), String> {
-    let mut reader = Reader {
-        source: BufReader::with_capacity(limits::WINDOW_BYTES, source),
-        at: 0,
-        all: crc32fast::Hasher::new(),
-    };
-    reader.unpack(each).map_err(|error| match error {
-        BackupError::Io(error) if error.kind() != ErrorKind::UnexpectedEof => refused(
-            path,
-            &format!("cannot be read: {}", reason(&error)),
-            "give the file of a backup",
-        ),
-        BackupError::Io(_) => refused(
-            path,
-            &format!("is cut off at byte {}", reader.at),
-            "use another backup",
-        ),
-        BackupError::Foreign => refused(path, "is no backup", "give a file that blx backup made"),
-        BackupError::Newer => refused(path, "was made by a newer blx", "update blx"),
-        BackupError::Damaged => refused(
-            path,
-            &format!("is damaged before byte {}", reader.at),
-            "use another backup",
-        ),
-        BackupError::Taker(sentence) => sentence,
-    })
-}
-
-enum BackupError {
-    Io(io::Error),
-    Foreign,
-    Newer,
-    Damaged,
-    /// Whoever took the contents failed.
-    Taker(String),
-}
-
-impl From<io::Error> for BackupError {
-    fn from(error: io::Error) -> BackupError {
-        BackupError::Io(error)
+/// Checks a backup to its end: the bytes of its key, and the size of its chain, which is what
+/// `source` reads next.
+fn open(path: &Path, source: &mut fs::File) -> Result<(Vec<u8>, u64), String> {
+    let failed = unreadable(path);
+    let refused = |why: &str| Err(format!("{} {why}", path.display()));
+    let damaged = "is damaged or cut off: use another backup";
+    let mut head = Vec::new();
+    let mut start = (&*source).take(HEAD_BYTES as u64);
+    start.read_to_end(&mut head).map_err(&failed)?;
+    if !head.starts_with(&MAGIC) {
+        return refused("is no backup: give a file that blx backup made");
     }
-}
-
-struct Reader<R> {
-    source: R,
-    at: u64,
-    all: crc32fast::Hasher,
-}
-
-impl<R: Read> Reader<R> {
-    fn get(&mut self, bytes: &mut [u8]) -> io::Result<()> {
-        self.source.read_exact(bytes)?;
-        self.all.update(bytes);
-        self.at += bytes.len() as u64;
+    let size = source.metadata().map_err(&failed)?.len();
+    let mut check = crc32fast::Hasher::new();
+    check.update(&head);
+    in_pieces(size.saturating_sub(head.len() as u64), |_, piece| {
+        source.read_exact(piece).map_err(&failed)?;
+        check.update(piece);
         Ok(())
+    })?;
+    let Some(head) = head.first_chunk::<HEAD_BYTES>() else {
+        return refused(damaged);
+    };
+    if check.finalize() != SOUND {
+        return refused(damaged);
     }
-
-    fn check(&mut self, expected: u32) -> Result<(), BackupError> {
-        let mut bytes = [0; CHECK_BYTES];
-        self.get(&mut bytes)?;
-        match u32::from_le_bytes(bytes) == expected {
-            true => Ok(()),
-            false => Err(BackupError::Damaged),
+    let number = |at: usize| u16::from_le_bytes([head[at], head[at + 1]]);
+    match number(VERSION_AT) {
+        VERSION => {}
+        ..VERSION => {
+            return refused(
+                "was made by an older blx, whose backups this one does not read: restore it with \
+                 that one, then make another backup with this one",
+            );
         }
+        _ => return refused("was made by a newer blx: update blx"),
     }
-
-    fn unpack(
-        &mut self,
-        mut each: impl FnMut(File, u64, &[u8]) -> Result<(), String>,
-    ) -> Result<(), BackupError> {
-        let count = self.header()?;
-        let mut left = &FILES[..];
-        for _ in 0..count {
-            let (file, size) = self.head()?;
-            // In our order, so none comes twice.
-            let place = left.iter().position(|known| *known == file);
-            left = &left[place.ok_or(BackupError::Damaged)? + 1..];
-            if file != File::Chain && size > limits::BACKUP_SMALL_BYTES_MAX {
-                return Err(BackupError::Damaged);
-            }
-            self.contents(size, |offset, part| each(file, offset, part))?;
-        }
-        let expected = self.all.clone().finalize();
-        self.check(expected)?;
-        match self.source.read(&mut [0])? {
-            0 => Ok(()),
-            _ => Err(BackupError::Damaged),
-        }
+    let chain_size = u64::from_le_bytes(*head.last_chunk().expect("it ends with these eight"));
+    let mut identity = vec![0; number(KEY_SIZE_AT).into()];
+    let beside = (HEAD_BYTES + identity.len() + CHECK_BYTES) as u64;
+    if chain_size.checked_add(beside) != Some(size) {
+        return refused(damaged);
     }
-
-    /// The number of files.
-    fn header(&mut self) -> Result<u16, BackupError> {
-        let mut bytes = [0; HEADER_CHECK_AT];
-        match self.get(&mut bytes) {
-            Err(error) if error.kind() == ErrorKind::UnexpectedEof => {
-                return Err(BackupError::Foreign);
-            }
-            result => result?,
-        }
-        if !bytes.starts_with(&MAGIC) {
-            return Err(BackupError::Foreign);
-        }
-        self.check(crc32fast::hash(&bytes))?;
-        let number = |at: usize| u16::from_le_bytes([bytes[at], bytes[at + 1]]);
-        match number(VERSION_AT) {
-            VERSION => Ok(number(COUNT_AT)),
-            _ => Err(BackupError::Newer),
-        }
-    }
-
-    fn head(&mut self) -> Result<(File, u64), BackupError> {
-        let mut head = vec![0];
-        self.get(&mut head)?;
-        let name_end = 1 + usize::from(head[0]);
-        head.resize(name_end + SIZE_BYTES, 0);
-        self.get(&mut head[1..])?;
-        self.check(crc32fast::hash(&head))?;
-        let size = head[name_end..]
-            .first_chunk()
-            .expect("eight bytes are left");
-        let file = FILES
-            .into_iter()
-            .find(|file| file.name().as_bytes() == &head[1..name_end]);
-        Ok((file.ok_or(BackupError::Newer)?, u64::from_le_bytes(*size)))
-    }
-
-    fn contents(
-        &mut self,
-        size: u64,
-        mut each: impl FnMut(u64, &[u8]) -> Result<(), String>,
-    ) -> Result<(), BackupError> {
-        let mut own = crc32fast::Hasher::new();
-        let mut buffer = vec![0; limits::WINDOW_BYTES];
-        let mut offset = 0;
-        while offset < size {
-            let left = usize::try_from(size - offset).unwrap_or(usize::MAX);
-            let room = buffer.len().min(left);
-            let part = &mut buffer[..room];
-            self.get(part)?;
-            own.update(part);
-            each(offset, part).map_err(BackupError::Taker)?;
-            offset += room as u64;
-        }
-        self.check(own.finalize())
-    }
+    source
+        .seek(SeekFrom::Start(HEAD_BYTES as u64))
+        .map_err(&failed)?;
+    source.read_exact(&mut identity).map_err(&failed)?;
+    Ok((identity, chain_size))
 }

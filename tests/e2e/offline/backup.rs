@@ -147,18 +147,45 @@ fn a_damaged_backup_is_refused_wherever_the_damage_is() {
         refuses(&whole[..at], &format!("cut at byte {at}"));
     }
     refuses(&[&whole[..], b"\n"].concat(), "something behind it");
-    // Each file has a check of its own beside the one over all.
-    let end = whole.len() - 4;
-    for at in 0..end {
-        let mut bytes = whole.clone();
-        bytes[at] ^= 1;
-        let check = crc32fast::hash(&bytes[..end]);
-        bytes[end..].copy_from_slice(&check.to_le_bytes());
-        refuses(&bytes, &format!("byte {at} flipped under a new last check"));
-    }
     fs::write(&damaged, &whole[1..]).expect("writes");
     refused(&["restore", name(&damaged)], &target, b"");
     done(&["restore", name(&file)], &target, b"");
+}
+
+/// Changed by somebody who made the check fit: sizes are not followed, and both files check
+/// themselves.
+#[test]
+fn a_backup_that_only_seems_sound_puts_nothing_in_place() {
+    let directory = used();
+    let file = directory.path().join("backup");
+    done(&["backup", name(&file)], directory.path(), b"");
+    let whole = fs::read(&file).expect("reads");
+    let forged = directory.path().join("forged");
+    let restored = |at: usize, bits: u8| {
+        let mut bytes = whole.clone();
+        bytes[at] ^= bits;
+        let end = bytes.len() - 4;
+        let check = crc32fast::hash(&bytes[..end]);
+        bytes[end..].copy_from_slice(&check.to_le_bytes());
+        fs::write(&forged, bytes).expect("writes");
+        let target = folder();
+        let fault = backup::restore(target.path(), &forged).expect_err("is refused");
+        let left = names(target.path());
+        assert!(left.is_empty() || left == ["lock"], "byte {at}: {left:?}");
+        fault
+    };
+    for at in 0..whole.len() - 4 {
+        let fault = restored(at, 1);
+        let told = match at {
+            0..8 => "is no backup",
+            8..10 => "made by a newer blx: update blx",
+            10..20 => "is damaged or cut off: use another backup",
+            _ => "is damaged inside what it saved: use another backup",
+        };
+        assert!(fault.contains(told), "byte {at}: {fault}");
+    }
+    let older = restored(8, 2 ^ 1);
+    assert!(older.contains("older blx") && older.contains("make another"));
 }
 
 #[test]
