@@ -142,7 +142,7 @@ impl<D: Disk> Node<D> {
     /// Whether a block belongs to the candidate, which begins with it if there is none. If it does
     /// not, the rest of its line is passed over.
     fn begin_candidate(&mut self, line: usize, block: &Block) -> bool {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         if let Sync::Candidate(candidate) = &mut self.sync
             && candidate.line == line
         {
@@ -152,7 +152,7 @@ impl<D: Disk> Node<D> {
                 return true;
             }
             // Its chain is another one than when its last answer began.
-            self.log.abandon();
+            self.cx.chain.abandon();
             self.sync = Sync::Free;
         }
         let busy = !self.sync.is_free();
@@ -169,13 +169,13 @@ impl<D: Disk> Node<D> {
             peer.deferred = Some(Millis(now.0 + limits::DEFERRED_MS));
             return false;
         }
-        if self.log.fault().is_some() {
+        if self.cx.chain.fault().is_some() {
             peer.skip();
             return false;
         }
         let ours = peer.is_ours();
-        let prev_hash = match self.log.tip().length {
-            length if (1..=length).contains(&block.index) => self.log.hash(block.index - 1),
+        let prev_hash = match self.cx.chain.tip().length {
+            length if (1..=length).contains(&block.index) => self.cx.chain.hash(block.index - 1),
             _ => Ok(Hash::ZERO),
         };
         let links = match prev_hash {
@@ -198,7 +198,7 @@ impl<D: Disk> Node<D> {
             false => (0, Hash::ZERO),
         };
         self.sync = Sync::Candidate(Candidate::new(now, line, !ours, (next, prev_hash)));
-        self.log.begin_mending();
+        self.cx.chain.begin_mending();
         true
     }
 
@@ -207,9 +207,10 @@ impl<D: Disk> Node<D> {
         let Sync::Candidate(candidate) = &mut self.sync else {
             return;
         };
-        self.progress.at(self.now.mono, line, candidate.next, goal);
+        self.progress
+            .at(self.cx.now.mono, line, candidate.next, goal);
         if !candidate.forked && block.index == candidate.next {
-            match candidate.share(&mut self.log, &block) {
+            match candidate.share(&mut self.cx.chain, &block) {
                 Ok(true) => return,
                 Ok(false) => {}
                 Err(error) => return self.candidate_failed(line, &error),
@@ -220,12 +221,12 @@ impl<D: Disk> Node<D> {
             candidate.loose += 1;
             return self.salvage_block(line, block);
         }
-        match candidate.has_content(&mut self.log, &block) {
+        match candidate.has_content(&mut self.cx.chain, &block) {
             Ok(true) if link.is_ok() => return candidate.advance(&block),
             Ok(_) => {}
             Err(error) => return self.candidate_failed(line, &error),
         }
-        let alone = link.and_then(|()| block.check_alone(self.log.difficulty()));
+        let alone = link.and_then(|()| block.check_alone(self.cx.chain.difficulty()));
         if let Err(error) = alone {
             let text = InvalidBlock {
                 index: Some(candidate.next),
@@ -234,17 +235,17 @@ impl<D: Disk> Node<D> {
             .to_string();
             return self.chain_invalid(line, &text);
         }
-        if let Err(error) = candidate.measure(&mut self.log, &block) {
+        if let Err(error) = candidate.measure(&mut self.cx.chain, &block) {
             return self.candidate_failed(line, &error);
         }
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
         let place = Some((candidate.next, candidate.prev_hash));
-        let helps = !candidate.forked && !peer.no_help && self.log.mending_tip() == place;
+        let helps = !candidate.forked && !peer.no_help && self.cx.chain.mending_tip() == place;
         if !helps && !candidate.forked {
             candidate.forked = true;
-            if let Err(error) = self.log.begin(block.index) {
+            if let Err(error) = self.cx.chain.begin(block.index) {
                 return self.candidate_failed(line, &error);
             }
         }
@@ -261,10 +262,10 @@ impl<D: Disk> Node<D> {
         candidate.progress += 1;
         // Behind one too many or one too few it is off by one.
         let near = block.index.saturating_sub(1)..=block.index.saturating_add(1);
-        let length = self.log.tip().length;
+        let length = self.cx.chain.tip().length;
         let mut ours = near.filter(|height| *height < length);
         let has = ours.any(|height| {
-            let stored = self.log.read(height);
+            let stored = self.cx.chain.read(height);
             stored.is_ok_and(|ours| is_remade(&ours.block, &block))
         });
         if has || candidate.salvaged >= limits::SALVAGED_MAX {
@@ -278,16 +279,16 @@ impl<D: Disk> Node<D> {
     /// A desktop node's block as it is staged: as it is, if it links; else a block of ours of the same
     /// content, which takes some calls. `None` while it is being made.
     fn remake(&mut self, block: &Block) -> Option<Block> {
-        let branch = self.log.branch_tip()?;
-        let now = Timestamp::from_micros(self.now.wall);
-        let time = now.max(self.log.branch_time());
+        let branch = self.cx.chain.branch_tip()?;
+        let now = Timestamp::from_micros(self.cx.now.wall);
+        let time = now.max(self.cx.chain.branch_time());
         let Sync::Candidate(candidate) = &mut self.sync else {
             return Some(block.clone());
         };
         if !candidate.desktop || branch.hash == block.prev_hash || branch.length == 0 {
             return Some(block.clone());
         }
-        let difficulty = self.log.difficulty();
+        let difficulty = self.cx.chain.difficulty();
         let making = candidate.making.get_or_insert_with(|| {
             let mut own = Block::behind(&branch, time);
             own.transactions.clone_from(&block.transactions);
@@ -303,7 +304,7 @@ impl<D: Disk> Node<D> {
 
     /// A block of the candidate whose signatures are good.
     pub(super) fn stage(&mut self, line: usize, block: Box<Block>) {
-        let staged = match self.log.unwind(limits::BLOCKS_PER_TURN) {
+        let staged = match self.cx.chain.unwind(limits::BLOCKS_PER_TURN) {
             Ok(false) => {
                 self.sync.progress(limits::BLOCKS_PER_TURN);
                 None
@@ -312,7 +313,7 @@ impl<D: Disk> Node<D> {
                 if text::block_bytes(&own) > limits::BLOCK_TEXT_MAX {
                     return Err(AppendError::Rule(RuleError::TooLong));
                 }
-                self.log.stage(&own)
+                self.cx.chain.stage(&own)
             }),
             Err(error) => Some(Err(AppendError::Disk(error))),
         };
@@ -341,7 +342,7 @@ impl<D: Disk> Node<D> {
 
     /// A block of the candidate that may fill the hole in our chain, and whose signatures are good.
     pub(super) fn mend(&mut self, line: usize, block: &Block) {
-        let mended = self.log.mend(block);
+        let mended = self.cx.chain.mend(block);
         if let (Ok(Mended::More | Mended::Done), Sync::Candidate(candidate)) =
             (&mended, &mut self.sync)
         {
@@ -351,7 +352,7 @@ impl<D: Disk> Node<D> {
             Ok(Mended::More) => {}
             Ok(Mended::Done) => {
                 self.repaired();
-                self.log.begin_mending();
+                self.cx.chain.begin_mending();
                 self.tip_changed();
             }
             Ok(Mended::Unfit) => {
@@ -360,7 +361,7 @@ impl<D: Disk> Node<D> {
                     // It is told anew, and then looked at like any other chain.
                     peer.no_help = true;
                     peer.skip();
-                    peer.ask(self.now.mono);
+                    peer.ask(self.cx.now.mono);
                 }
             }
             Err(AppendError::Rule(error)) => {

@@ -113,13 +113,6 @@ fn is_fault(event: &str) -> bool {
 }
 
 impl<D: Disk> Node<D> {
-    /// Shows an event that the user should know of even if nobody is looking.
-    pub(super) fn alert(&mut self, event: &str) {
-        self.keep_event(event);
-        self.show_event(event);
-        self.log_event(log::Level::Warn, event);
-    }
-
     /// Keeps an event in the ring, with the first word of its tag, as a file of plain lines has it.
     pub(super) fn keep_event(&mut self, event: &str) {
         let tagged = event.strip_prefix('[');
@@ -127,18 +120,18 @@ impl<D: Disk> Node<D> {
             Some((tag, text)) => &format!("{}: {text}", tag.split(' ').next().unwrap_or(tag)),
             None => event,
         };
-        self.chronicle.keep(self.now, is_fault(event), plain);
+        self.chronicle.keep(self.cx.now, is_fault(event), plain);
     }
 
     /// The node is about to end as it should.
     pub(super) fn keep_stop(&mut self) {
-        let text = format!("stop, block count {}", self.log.tip().length);
-        self.chronicle.put(self.now, &text);
+        let text = format!("stop, block count {}", self.cx.chain.tip().length);
+        self.chronicle.put(self.cx.now, &text);
     }
 
     /// Writes what came in this turn.
     pub(super) fn write_events(&mut self) {
-        let written = self.chronicle.write(self.log.disk(), self.now.mono);
+        let written = self.chronicle.write(self.cx.chain.disk(), self.cx.now.mono);
         if let Err(error) = written {
             log::warn!("{error}: no events are kept for an hour");
         }
@@ -146,7 +139,7 @@ impl<D: Disk> Node<D> {
 
     /// The last events of the ring, the oldest first, as `blx events` prints them.
     fn recent_events(&mut self) -> Vec<String> {
-        let bytes = match events::read(self.log.disk()) {
+        let bytes = match events::read(self.cx.chain.disk()) {
             Ok(bytes) => bytes,
             Err(error) => return vec![format!("{error}.")],
         };

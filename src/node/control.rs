@@ -2,8 +2,8 @@
 //! an answer that says where it ends (`wire::control`).
 
 use super::Node;
+use super::answer::Answer;
 use super::menu::{self, Mode};
-use super::report::Answer;
 use crate::ledger::Kind;
 use crate::store::disk::Disk;
 use crate::wire::address::parse_host;
@@ -55,7 +55,7 @@ impl<D: Disk> Node<D> {
             ),
             open: true,
         });
-        self.busy = true;
+        self.cx.effects.busy = true;
         match ask {
             Command::Menu(_) => {}
             Command::Request(names) => self.wish_named(at, Kind::Request, &names),
@@ -83,7 +83,7 @@ impl<D: Disk> Node<D> {
         }
         if let Mode::Control(asked) = &mut seat.menu.mode {
             (asked.refused, asked.open) = (true, true);
-            self.busy = true;
+            self.cx.effects.busy = true;
         }
         seat.say(&Answer::Refused(why.to_owned()));
     }

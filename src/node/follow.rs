@@ -5,13 +5,13 @@
 //! block of ours at once. Whatever else it says is a person's act all the same, and is made again
 //! where that is possible (PROTOCOL.md sections 4 and 5).
 
+use super::answer::{menu_name, verb};
 use super::desktop::Stand;
 use super::lines::Origin;
-use super::mine::verb;
 use super::orphans::is_remade;
 use super::pool::Batch;
 use super::twins::Heard;
-use super::{Node, gossip, report};
+use super::{Node, gossip};
 use crate::ledger::{Block, Changes, Transaction, Work};
 use crate::limits;
 use crate::store::disk::Disk;
@@ -31,10 +31,12 @@ impl<D: Disk> Node<D> {
     /// A desktop node has made a block.
     pub(super) fn desktop_block(&mut self, line: usize, block: Box<Block>) {
         // Before its hash counts for anything: who claims another one's must not be taken for its maker.
-        if let Err(error) = block.check_alone(self.log.difficulty()) {
+        if let Err(error) = block.check_alone(self.cx.chain.difficulty()) {
             return self.strike(line, &gossip::invalid(&block, error));
         }
-        if block.index < self.log.tip().length && self.log.hash(block.index) == Ok(block.hash) {
+        if block.index < self.cx.chain.tip().length
+            && self.cx.chain.hash(block.index) == Ok(block.hash)
+        {
             // It was made here: what its user did is behind it.
             return self.doubt(line);
         }
@@ -43,8 +45,8 @@ impl<D: Disk> Node<D> {
             Heard::Twice => return,
             Heard::Elsewhere => return self.doubt(line),
         }
-        let ours = match block.index < self.log.tip().length {
-            true => self.log.read(block.index).ok(),
+        let ours = match block.index < self.cx.chain.tip().length {
+            true => self.cx.chain.read(block.index).ok(),
             false => None,
         };
         if ours.is_some_and(|ours| is_remade(&ours.block, &block)) {
@@ -59,14 +61,14 @@ impl<D: Disk> Node<D> {
     /// A desktop node's block whose signatures are good: a block of ours of the same content, if it
     /// comes next. Of several of ours beside it one makes that; the others wait for it.
     pub(super) fn follow(&mut self, line: usize, block: &Block) {
-        let tip = self.log.tip();
+        let tip = self.cx.chain.tip();
         let (voice, mine) = (self.voice_of(line), self.makes_for(line));
         let possible = block.index == tip.length
             && !block.transactions.is_empty()
-            && self.log.gap().is_none()
+            && self.cx.chain.gap().is_none()
             && self.may_append()
             && Changes::default()
-                .check(self.log.items(), &block.transactions)
+                .check(self.cx.chain.items(), &block.transactions)
                 .is_ok();
         let own = possible.then(|| {
             let mut own = Block::behind(&tip, self.block_time());
@@ -83,13 +85,13 @@ impl<D: Disk> Node<D> {
         if mine {
             self.drop_making();
             self.work = Some(Making {
-                work: Work::new(own, self.log.difficulty()),
+                work: Work::new(own, self.cx.chain.difficulty()),
                 from: Some(voice),
                 ended: false,
             });
-            self.busy = true;
+            self.cx.effects.busy = true;
         } else if let Some(id) = self.desktop_id(line) {
-            let made = (block.index, id, self.now.mono);
+            let made = (block.index, id, self.cx.now.mono);
             self.remembered.followed.write(made);
         }
     }
@@ -117,7 +119,7 @@ impl<D: Disk> Node<D> {
 
     /// A block that was made of a desktop node's is in the chain.
     pub(super) fn followed(&mut self, line: usize, height: u64) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         if let Some(id) = self.desktop_id(line) {
             self.remembered.followed.write((height, id, now));
         }
@@ -141,7 +143,7 @@ impl<D: Disk> Node<D> {
         let [transaction] = &batch.transactions[..] else {
             return;
         };
-        let held = self.log.items().get(&transaction.uid);
+        let held = self.cx.chain.items().get(&transaction.uid);
         let Some(held) = held.filter(|state| state.reserved) else {
             return;
         };
@@ -150,9 +152,9 @@ impl<D: Disk> Node<D> {
             return;
         }
         self.remembered.late.write(id);
-        let who = report::menu_name(&transaction.requester.to_string());
+        let who = menu_name(&transaction.requester.to_string());
         let (verb, uid) = (verb(transaction), &transaction.uid);
-        self.alert(&format!(
+        self.cx.effects.alert(format!(
             "[consensus] {who}'s {verb} of {uid} came late: it was taken at block {}",
             held.since
         ));

@@ -51,7 +51,7 @@ impl<D: Disk> Node<D> {
             Some(Ok(Frame::ChainBroken)) => Heard::ChainBroken,
             Some(Ok(Frame::Skipped)) => Heard::Skipped,
         };
-        peer.framed = self.now.mono;
+        peer.framed = self.cx.now.mono;
         self.take(line, heard);
         true
     }
@@ -71,7 +71,7 @@ impl<D: Disk> Node<D> {
                 if let Some(peer) = self.slots[line].peer()
                     && core::mem::take(&mut peer.again)
                 {
-                    peer.ask(self.now.mono);
+                    peer.ask(self.cx.now.mono);
                 }
             }
             Heard::ChainBlock(Ok(block)) => {
@@ -135,7 +135,7 @@ impl<D: Disk> Node<D> {
         let Some(message) = self.sieve(line, envelope.message) else {
             return;
         };
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
@@ -175,7 +175,7 @@ impl<D: Disk> Node<D> {
         if !self.meet(line, greeting.id, true) {
             return;
         }
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
@@ -198,7 +198,7 @@ impl<D: Disk> Node<D> {
     /// whether it is a node at all. One of ours may have had something else to say before it knew of
     /// us; then it is known from its greeting. False if the connection has ended by that.
     pub(super) fn meet(&mut self, line: usize, id: Option<u64>, is_node: bool) -> bool {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let Some(peer) = self.slots[line].peer() else {
             return false;
         };
@@ -233,7 +233,7 @@ impl<D: Disk> Node<D> {
 
     /// One of ours says where its chain ends: if it would win, it is asked for what we lack.
     fn hear_tip(&mut self, line: usize, tip: Option<Tip>) {
-        let ours = self.log.tip();
+        let ours = self.cx.chain.tip();
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
@@ -251,7 +251,7 @@ impl<D: Disk> Node<D> {
     /// Asks a peer for its chain. One of ours is not asked while another chain is being looked at:
     /// its answer would only be thrown away.
     fn ask_chain(&mut self, line: usize) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let busy = self.sync.line().is_some_and(|other| other != line);
         let Some(peer) = self.slots[line].peer() else {
             return;
@@ -280,10 +280,10 @@ impl<D: Disk> Node<D> {
 
     /// The height of the first block that somebody lacks.
     fn fork_of(&mut self, locator: &Locator) -> u64 {
-        let length = self.log.tip().length;
+        let length = self.cx.chain.tip().length;
         let heights = Locator::heights(locator.length).zip(&locator.hashes);
         for (height, hash) in heights.filter(|(height, _)| *height < length) {
-            match self.log.hash(height) {
+            match self.cx.chain.hash(height) {
                 Ok(ours) if ours == *hash => return height + 1,
                 Ok(_) => {}
                 Err(error) => log::warn!("{error}"),
@@ -294,15 +294,15 @@ impl<D: Disk> Node<D> {
 
     /// A block on its own (PROTOCOL.md section 4). Cheapest test first.
     fn new_block(&mut self, line: usize, block: Box<Block>) {
-        let tip = self.log.tip();
-        let whole = self.log.gap().is_none();
+        let tip = self.cx.chain.tip();
+        let whole = self.cx.chain.gap().is_none();
         let links = block.index == tip.length && block.prev_hash == tip.hash && whole;
         // What its chain would be: only one that would win is worth a look.
         let claim = Tip {
             length: block.index.saturating_add(1),
             hash: block.hash,
         };
-        if self.log.fault().is_some() {
+        if self.cx.chain.fault().is_some() {
             return;
         }
         let Some(peer) = self.slots[line].peer() else {
@@ -317,10 +317,10 @@ impl<D: Disk> Node<D> {
         if !claim.beats(&tip) {
             return;
         }
-        let mut verdict = block.check_alone(self.log.difficulty());
+        let mut verdict = block.check_alone(self.cx.chain.difficulty());
         if links && verdict.is_ok() {
             let all = &block.transactions;
-            verdict = Changes::default().check(self.log.items(), all);
+            verdict = Changes::default().check(self.cx.chain.items(), all);
         }
         if let Err(error) = verdict {
             return self.refuse_block(line, &block, &error);
@@ -337,12 +337,12 @@ impl<D: Disk> Node<D> {
 
     /// Whether a block could stand in the place of our last one, now.
     fn is_rival(&mut self, block: &Block) -> bool {
-        let tip = self.log.tip();
+        let tip = self.cx.chain.tip();
         let before = tip.length.checked_sub(2);
         block.index.checked_add(1) == Some(tip.length)
             && self.sync.is_free()
             && self.may_append()
-            && before.is_some_and(|at| self.log.hash(at) == Ok(block.prev_hash))
+            && before.is_some_and(|at| self.cx.chain.hash(at) == Ok(block.prev_hash))
     }
 
     /// A block belongs to a chain that would win.
@@ -372,7 +372,7 @@ impl<D: Disk> Node<D> {
         }
         for position in next..end {
             let transaction = &block.transactions[position];
-            let good = self.verifier.verify(transaction);
+            let good = self.cx.verifier.verify(transaction);
             if origin == Origin::Salvage {
                 if good && self.salvage(line, transaction, None) {
                     self.sync.salvaged();
@@ -405,16 +405,16 @@ impl<D: Disk> Node<D> {
 
     /// Puts a checked block in the place of our last one, if it still can stand there.
     fn take_rival(&mut self, line: usize, block: &Block) {
-        let tip = self.log.tip();
-        if !self.is_rival(block) || block.hash >= tip.hash || self.log.fault().is_some() {
+        let tip = self.cx.chain.tip();
+        if !self.is_rival(block) || block.hash >= tip.hash || self.cx.chain.fault().is_some() {
             return self.ask_for_block(line, block);
         }
-        let begun = self.log.begin(block.index).and_then(|()| {
-            while !self.log.unwind(1)? {}
+        let begun = self.cx.chain.begin(block.index).and_then(|()| {
+            while !self.cx.chain.unwind(1)? {}
             Ok(())
         });
         let staged = begun.map_err(AppendError::Disk);
-        match staged.and_then(|()| self.log.stage(block)) {
+        match staged.and_then(|()| self.cx.chain.stage(block)) {
             Ok(()) => {
                 self.sync = Sync::Settling(Settling {
                     source: Some(line),
@@ -424,33 +424,33 @@ impl<D: Disk> Node<D> {
                 });
             }
             Err(AppendError::Rule(error)) => {
-                self.log.abandon();
+                self.cx.chain.abandon();
                 self.refuse_block(line, block, &error);
             }
             Err(AppendError::Disk(error)) => {
-                self.log.abandon();
-                self.alert(&format!(
-                    "[store ❌] a peer's block was not taken: {error}."
-                ));
+                self.cx.chain.abandon();
+                self.cx
+                    .effects
+                    .alert(format!("[store ❌] a peer's block was not taken: {error}."));
             }
         }
     }
 
     /// Takes a checked block, if it still extends the chain.
     fn take_block(&mut self, line: usize, block: Box<Block>) {
-        let tip = self.log.tip();
-        let hole = self.log.gap().is_some();
+        let tip = self.cx.chain.tip();
+        let hole = self.cx.chain.gap().is_some();
         if hole || block.index != tip.length || block.prev_hash != tip.hash {
             return self.new_block(line, block);
         }
-        match self.log.append(&block) {
+        match self.cx.chain.append(&block) {
             Ok(()) => {
-                self.notify(&format!(
+                self.cx.effects.notify(format!(
                     "[network 📦] received and added block #{}",
                     block.index
                 ));
                 if let Some(peer) = self.slots[line].peer() {
-                    peer.brought = Some(self.now.mono);
+                    peer.brought = Some(self.cx.now.mono);
                 }
                 self.strike_done(&block);
                 self.relay(Intent::Block(block.index), Some(line));

@@ -7,9 +7,8 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::mine::verb;
+use super::answer::{menu_name, verb};
 use super::pool::{Batch, Origin, Pool, may_stand_alone};
-use super::report::menu_name;
 use super::usage::Usage;
 use super::{Millis, Node};
 use crate::ledger::{Changes, Hash, Items, Kind, Tip, Transaction, TransactionId};
@@ -181,7 +180,7 @@ impl<D: Disk> Node<D> {
                 "{from}: a transaction is refused, its item's name has more than {most} bytes"
             );
         }
-        let mut batch = Batch::new(vec![transaction], Origin::Peer(from), self.now.mono);
+        let mut batch = Batch::new(vec![transaction], Origin::Peer(from), self.cx.now.mono);
         if self.is_waiting(&batch) {
             return;
         }
@@ -189,14 +188,16 @@ impl<D: Disk> Node<D> {
         let [transaction] = &batch.transactions[..] else {
             return;
         };
-        if !self.verifier.verify(transaction) {
+        if !self.cx.verifier.verify(transaction) {
             return self.strike(line, "a transaction: its signature does not verify");
         }
         let (verb, uid) = (verb(transaction), &transaction.uid);
         let who = menu_name(&transaction.requester.to_string());
-        self.notify(&format!("[network 📨] {verb} of {uid} by {who}"));
-        batch.due = self.delayed();
-        batch.expires = Some(Millis(self.now.mono.0 + limits::POOL_MS));
+        self.cx
+            .effects
+            .notify(format!("[network 📨] {verb} of {uid} by {who}"));
+        batch.due = self.cx.jitter.delayed(self.cx.now.mono);
+        batch.expires = Some(Millis(self.cx.now.mono.0 + limits::POOL_MS));
         if !self.has_room_for(&batch) {
             return log::info!("{from}: too many transactions wait, one is dropped");
         }
@@ -219,20 +220,9 @@ impl<D: Disk> Node<D> {
 
     /// Whether the items allow a batch behind everything that came before.
     fn check_news(&mut self, batch: &Batch) -> bool {
-        let (items, tip) = (self.log.items(), self.log.tip());
+        let (items, tip) = (self.cx.chain.items(), self.cx.chain.tip());
         let changes = self.inquiries.changes(&mut self.pool, items, tip);
         changes.check(items, &batch.transactions).is_ok()
-    }
-
-    /// What is not our own wish waits so long, if no block comes before. All that came together, or
-    /// soon after, goes into the same block.
-    pub(super) fn delayed(&mut self) -> Millis {
-        let soonest = Millis(self.now.mono.0 + limits::DELAY_MS);
-        if self.later < soonest {
-            let spread = self.random() % (limits::DELAY_SPREAD_MS + 1);
-            self.later = Millis(soonest.0 + spread);
-        }
-        self.later
     }
 
     /// Looks for a batch in the chain; if it is not there, takes it into the pool.
@@ -241,7 +231,7 @@ impl<D: Disk> Node<D> {
             relay,
             ..Inquiry::new(batch)
         });
-        self.busy = true;
+        self.cx.effects.busy = true;
     }
 
     /// Takes a transaction of a desktop node that is in no block of ours; its signature has been
@@ -255,8 +245,8 @@ impl<D: Disk> Node<D> {
         let known = self.desktop_at(line).is_some_and(|it| it.said.is_some());
         let due = match known && self.makes_for(line) {
             // Before it has told its chain, that may come with this in it.
-            true => self.now.mono,
-            false => self.delayed(),
+            true => self.cx.now.mono,
+            false => self.cx.jitter.delayed(self.cx.now.mono),
         };
         let mut batch = Batch::new(vec![transaction.clone()], Origin::Other, due);
         batch.ended = ended.cloned();
@@ -269,7 +259,7 @@ impl<D: Disk> Node<D> {
             salvaged: true,
             ..Inquiry::new(batch)
         });
-        self.busy = true;
+        self.cx.effects.busy = true;
         true
     }
 
@@ -278,7 +268,11 @@ impl<D: Disk> Node<D> {
     /// for: `ended`, or, where that is not known, one that is not younger than itself, which shows
     /// when it is looked for. True if it is taken.
     pub(super) fn glean(&mut self, transaction: &Transaction, ended: Option<&Transaction>) -> bool {
-        let mut batch = Batch::new(vec![transaction.clone()], Origin::Other, self.delayed());
+        let mut batch = Batch::new(
+            vec![transaction.clone()],
+            Origin::Other,
+            self.cx.jitter.delayed(self.cx.now.mono),
+        );
         batch.ended = ended.cloned();
         let waits = self.is_waiting(&batch);
         let taken = !waits && self.has_room_for(&batch) && self.check_news(&batch);
@@ -341,15 +335,15 @@ impl<D: Disk> Node<D> {
         let Some(wanted) = batch.transactions.first() else {
             return Found::Useless;
         };
-        let budget = self.log.budget();
+        let budget = self.cx.chain.budget();
         let mut newest = next.is_none();
-        let last = || self.log.items().get(&wanted.uid);
+        let last = || self.cx.chain.items().get(&wanted.uid);
         let mut next = next.unwrap_or_else(|| last().map_or(0, |state| state.since + 1));
         for _ in 0..limits::HISTORY_PER_TURN {
             let Some(height) = next.checked_sub(1) else {
                 return Found::Nothing;
             };
-            let stored = match self.log.read(height) {
+            let stored = match self.cx.chain.read(height) {
                 Ok(stored) => stored,
                 // Nobody can tell whether it is in the chain, so it is not taken.
                 Err(error) => {
@@ -368,7 +362,7 @@ impl<D: Disk> Node<D> {
                 return Found::There(height);
             }
             next = before.height().map_or(0, |height| height + 1);
-            if self.log.is_over(budget) {
+            if self.cx.chain.is_over(budget) {
                 break;
             }
         }
@@ -380,7 +374,7 @@ impl<D: Disk> Node<D> {
         self.pool.ended(core::slice::from_ref(batch));
         for transaction in batch.transactions.iter().filter(|_| batch.is_own()) {
             let (verb, uid) = (verb(transaction), &transaction.uid);
-            self.notify(&format!(
+            self.cx.effects.notify(format!(
                 "[consensus ✅] your {verb} of {uid} is in the chain, block #{height}"
             ));
         }

@@ -3,10 +3,10 @@
 use core::net::SocketAddr;
 
 use super::Millis;
+use super::answer::SessionId;
 use super::bans::Place;
 use super::desktop::Desktop;
 use super::newer::Ledger;
-use super::seats::Asker;
 use super::voices::Told;
 use crate::ledger::{Block, Tip};
 use crate::limits;
@@ -103,7 +103,7 @@ pub struct Peer {
     /// It is to be asked when the line that is being skipped has ended.
     pub again: bool,
     /// They asked for its chain, and want to hear the outcome.
-    pub asked_by: Vec<Asker>,
+    pub asked_by: Vec<SessionId>,
     /// The length that our chain had when it began to tell us more than goes into one answer.
     pub from: Option<u64>,
     /// The greatest index of a block that came while its chain was on its way.

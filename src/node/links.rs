@@ -2,9 +2,9 @@
 
 use core::net::SocketAddr;
 
+use super::answer::Answer;
 use super::lines::{Peer, Slot};
 use super::peers::{Contact, LEFT_ALONE};
-use super::report::Answer;
 use super::{Action, Line, Millis, Node};
 use crate::limits;
 use crate::store::disk::Disk;
@@ -18,11 +18,11 @@ impl<D: Disk> Node<D> {
         }
         let Some(line) = self.free_line() else {
             log::info!("{from} is refused: all {} places are taken", limits::PEERS);
-            return self.actions.push_back(Action::Refuse);
+            return self.cx.effects.act(Action::Refuse);
         };
-        let peer = Peer::new(self.now.mono, from, false);
+        let peer = Peer::new(self.cx.now.mono, from, false);
         self.slots[usize::from(line.0)] = Slot::Open(Box::new(peer));
-        self.actions.push_back(Action::Accept { line });
+        self.cx.effects.act(Action::Accept { line });
         log::info!("{from} connected");
     }
 
@@ -35,12 +35,12 @@ impl<D: Disk> Node<D> {
     }
 
     pub(super) fn connected(&mut self, line: Line, local: SocketAddr, remote: SocketAddr) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let itself = local.ip() == remote.ip()
             && remote.port() == self.listen.port()
             && (self.listen.ip().is_unspecified() || self.listen.ip() == remote.ip());
         if itself || local == remote {
-            self.actions.push_back(Action::Hangup { line });
+            self.cx.effects.act(Action::Hangup { line });
             if itself {
                 self.forget_own(remote);
             }
@@ -75,10 +75,14 @@ impl<D: Disk> Node<D> {
         let askers = core::mem::take(&mut target.asked);
         let unasked = askers.is_empty();
         for asker in askers {
-            self.answer(Some(asker), &Answer::Connected(name.clone()));
+            self.cx
+                .effects
+                .answer(Some(asker), Answer::Connected(name.clone()));
         }
         if unasked && again {
-            self.notify(&format!("[network 🔗] connected to {name} again"));
+            self.cx
+                .effects
+                .notify(format!("[network 🔗] connected to {name} again"));
         }
     }
 
@@ -95,7 +99,7 @@ impl<D: Disk> Node<D> {
     /// A dial has reached a peer that we are connected to, by another name or because it dialed
     /// us: the connection stays that is there.
     fn connected_twice(&mut self, line: Line, there: Line) {
-        self.actions.push_back(Action::Hangup { line });
+        self.cx.effects.act(Action::Hangup { line });
         self.slots[usize::from(line.0)] = Slot::Free;
         if let Some(at) = self.target_at(line) {
             self.attach(at, there);
@@ -131,7 +135,7 @@ impl<D: Disk> Node<D> {
             // What somebody said before they hung up still counts: a device may send a line and go.
             Some(peer) if peer.is_unread() => {
                 peer.gone = Some(reason.to_owned());
-                self.busy = true;
+                self.cx.effects.busy = true;
             }
             _ => self.drop_line(line, reason),
         }
@@ -152,7 +156,7 @@ impl<D: Disk> Node<D> {
     /// Ends a connection that deserves it. If it deserves to `rest`, the other end is left alone
     /// for so many milliseconds: where we dialed it, and where it says that it listens.
     pub(super) fn hang_up(&mut self, line: usize, reason: &str, rest: Option<u64>) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         if let Some(ms) = rest
             && let Slot::Open(peer) = &self.slots[line]
         {
@@ -163,13 +167,13 @@ impl<D: Disk> Node<D> {
             }
         }
         let own = number(line);
-        self.actions.push_back(Action::Hangup { line: own });
+        self.cx.effects.act(Action::Hangup { line: own });
         self.drop_line(line, reason);
     }
 
     /// Hangs up on somebody who is left alone and has come by himself.
     pub(super) fn is_sent_away(&mut self, line: usize) -> bool {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let banned = match &self.slots[line] {
             Slot::Open(peer) => self.book.bans.until(peer.place(), now),
             Slot::Free | Slot::Dialing => None,
@@ -193,13 +197,13 @@ impl<D: Disk> Node<D> {
         log::info!("{}: connection closed: {reason}", peer.remote);
         self.left(&peer);
         self.lose_voice(&peer);
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let banned = self.book.bans.until(peer.place(), now);
         for at in 0..self.targets.len() {
             if self.targets[at].line() != Some(number(line)) {
                 continue;
             }
-            let (chance, other) = (self.random(), self.met(&self.targets[at]));
+            let (chance, other) = (self.cx.jitter.number(), self.met(&self.targets[at]));
             let target = &mut self.targets[at];
             let then = match (banned, other) {
                 (Some(until), _) => {
@@ -218,7 +222,9 @@ impl<D: Disk> Node<D> {
                 }
             };
             let name = target.name();
-            self.notify(&format!("[network 🔗] lost {name}: {reason}; {then}"));
+            self.cx
+                .effects
+                .notify(format!("[network 🔗] lost {name}: {reason}; {then}"));
         }
     }
 
@@ -234,13 +240,13 @@ impl<D: Disk> Node<D> {
             Some("it is connected twice; one connection is closed"),
         );
         self.ends_making_of(line);
-        let (now, chance) = (self.now.mono, self.random());
+        let (now, chance) = (self.cx.now.mono, self.cx.jitter.number());
         if outbound {
             // Another address of the same node: no use while the first one lasts.
             self.book.missed(remote, now, chance);
         }
         let line = number(line);
-        self.actions.push_back(Action::Hangup { line });
+        self.cx.effects.act(Action::Hangup { line });
         self.slots[usize::from(line.0)] = Slot::Free;
         for target in self.targets.iter_mut().filter(|t| t.line() == Some(line)) {
             target.contact = Contact::Open(number(kept), now);
@@ -254,7 +260,7 @@ impl<D: Disk> Node<D> {
     pub(super) fn meet_again(&mut self, line: usize, id: u64) -> bool {
         if id == self.id {
             let own = number(line);
-            self.actions.push_back(Action::Hangup { line: own });
+            self.cx.effects.act(Action::Hangup { line: own });
             log::info!("a connection to this node itself is closed");
             if let Slot::Open(peer) = &self.slots[line]
                 && peer.outbound
@@ -283,7 +289,7 @@ impl<D: Disk> Node<D> {
             self.reached(line);
             return true;
         };
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         // The other end may have given it up already.
         let dead = matches!(&self.slots[at], Slot::Open(peer) if peer.is_silent(now));
         let this = there == outbound || outbound == (self.id > id);
@@ -301,7 +307,7 @@ impl<D: Disk> Node<D> {
 
     /// Looks after everything that waits for a time.
     pub(super) fn tend(&mut self) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         for line in 0..self.slots.len() {
             let verdict = self.slots[line].peer().and_then(|peer| peer.tend(now));
             if let Some(reason) = verdict {
@@ -325,7 +331,7 @@ impl<D: Disk> Node<D> {
 
     /// Pings who has been quiet for long; with the first of them also who will have been soon.
     fn tend_quiet(&mut self) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let mut peers = self.slots.iter_mut().filter_map(Slot::peer);
         if peers.any(|peer| peer.is_quiet(now, limits::IDLE_MS)) {
             let soon = limits::IDLE_MS - limits::PINGS_TOGETHER_MS;
@@ -338,7 +344,7 @@ impl<D: Disk> Node<D> {
 
     /// A peer that was asked for its chain and does not answer is taken as having none for us.
     fn tend_question(&mut self, line: usize) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let Some(peer) = self.slots[line].peer() else {
             return;
         };

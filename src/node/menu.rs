@@ -1,12 +1,13 @@
 //! The numbered menu (PROTOCOL.md section 7): a line is first understood as a command, and only
 //! then acted upon. The table below is the menu: what is shown and what is understood.
 
+use super::answer::{Answer, done};
 use super::console::{Console, Input};
 use super::control::Asked;
 use super::event::ConsoleKind;
 use super::newer;
 use super::pool::{Batch, Origin};
-use super::report::{Answer, Listing};
+use super::report::Listing;
 use super::{Millis, Node};
 use crate::ledger::{Kind, Uid};
 use crate::limits;
@@ -117,14 +118,6 @@ pub fn show(console: &mut Console, port: u16) {
     console.say("");
 }
 
-/// What is done to an item, as a participle.
-pub(super) fn done(kind: Kind) -> &'static str {
-    match kind {
-        Kind::Request => "requested",
-        Kind::Release => "released",
-    }
-}
-
 /// An item's name as a user may give it.
 fn parse_item(text: &str) -> Result<Uid, String> {
     let name = text.trim();
@@ -176,6 +169,7 @@ pub(super) fn parse_items<'a>(
 impl<D: Disk> Node<D> {
     /// Takes at most one line of a console's input; true if there is another one.
     pub(super) fn take_input_of(&mut self, at: usize) -> bool {
+        self.deliver();
         if !self.is_ready(at) {
             return false;
         }
@@ -206,6 +200,7 @@ impl<D: Disk> Node<D> {
             Some(Input::Cancelled) => seat.menu.question = Question::Select,
             Some(Input::Line(line)) => self.take_line(at, &line),
         }
+        self.deliver();
         // Behind an answer that is complete the next line can be taken, and its end be told.
         self.is_ready(at)
             && self.seats.at(at).is_some_and(|seat| {
@@ -220,7 +215,7 @@ impl<D: Disk> Node<D> {
             return false;
         };
         let owes = self.owes(seat);
-        let (now, ending) = (self.now.mono, self.ending.is_some());
+        let (now, ending) = (self.cx.now.mono, self.ending.is_some());
         let Some(seat) = self.seats.at_mut(at) else {
             return false;
         };
@@ -319,7 +314,7 @@ impl<D: Disk> Node<D> {
     /// The next line is not taken before the outcome of this one is known; in a menu not much
     /// longer than a person waits.
     fn wait_for_answer(&mut self, at: usize) {
-        let until = Millis(self.now.mono.0 + limits::ANSWER_MS);
+        let until = Millis(self.cx.now.mono.0 + limits::ANSWER_MS);
         if let Some(seat) = self.seats.at_mut(at) {
             seat.menu.waiting = true;
             seat.menu.until = matches!(seat.menu.mode, Mode::Menu).then_some(until);
@@ -340,14 +335,14 @@ impl<D: Disk> Node<D> {
         let transactions: Vec<_> = items.into_iter().map(sign).collect();
         self.wait_for_answer(at);
         let asker = self.seats.at(at).map(|seat| seat.asker);
-        if let Some(fault) = self.log.fault() {
+        if let Some(fault) = self.cx.chain.fault() {
             let text =
                 format!("nothing was changed: {fault}; start blx again when that is mended.");
-            self.answer(asker, &Answer::Refused(text));
+            self.cx.effects.answer(asker, Answer::Refused(text));
         } else if let Err(error) = self.check_wish(&transactions) {
             self.refuse(asker, &error, &transactions);
         } else {
-            let mut batch = Batch::new(transactions, Origin::User, self.now.mono);
+            let mut batch = Batch::new(transactions, Origin::User, self.cx.now.mono);
             batch.asker = asker;
             self.pool.add(batch);
         }
@@ -355,7 +350,7 @@ impl<D: Disk> Node<D> {
 
     /// Key 8: every peer is asked, whatever it has told; how that ends is said of each.
     pub(super) fn ask_all(&mut self, at: usize) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let Some(seat) = self.seats.at_mut(at) else {
             return;
         };
@@ -398,7 +393,7 @@ impl<D: Disk> Node<D> {
             outcome: outcome.to_owned(),
         };
         for asker in core::mem::take(&mut peer.asked_by) {
-            self.answer(Some(asker), &answer);
+            self.cx.effects.answer(Some(asker), answer.clone());
         }
     }
 
@@ -411,7 +406,7 @@ impl<D: Disk> Node<D> {
             self.go_on_listing(at, listing);
             // Behind the list's end the next line can be taken.
             let ended = self.seats.at(at).is_some_and(|s| s.menu.listing.is_none());
-            self.busy |= ended;
+            self.cx.effects.busy |= ended;
         }
         let ending = self.ending.is_some();
         let Some(seat) = self.seats.at_mut(at) else {

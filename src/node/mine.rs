@@ -2,12 +2,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use super::answer::{Answer, SessionId, done, menu_name, verb};
 use super::follow::Making;
-use super::menu::done;
 use super::pool::{Batch, Origin};
-use super::report::Answer;
-use super::report::menu_name;
-use super::seats::Asker;
 use super::{Millis, Node};
 use crate::ledger::{Block, Changes, Kind, PublicKey, RuleError, Transaction, Uid, Work};
 use crate::limits;
@@ -15,14 +12,6 @@ use crate::store::disk::Disk;
 use crate::store::state::AppendError;
 use crate::wire::text;
 use crate::wire::write::Intent;
-
-/// What a transaction does, as a word.
-pub(super) fn verb(transaction: &Transaction) -> &'static str {
-    match transaction.kind {
-        Kind::Request => "request",
-        Kind::Release => "release",
-    }
-}
 
 /// Whoever changed an item last, and the height of the block.
 struct Winner {
@@ -97,7 +86,7 @@ impl<D: Disk> Node<D> {
         if !self.wants_block() {
             return;
         }
-        if let Some(fault) = self.log.fault() {
+        if let Some(fault) = self.cx.chain.fault() {
             let nothing = format!("nothing was changed: {fault}.");
             let later = format!("not done yet: {fault}; it is tried again at the next start.");
             let answer = |wish: &Batch| {
@@ -108,12 +97,12 @@ impl<D: Disk> Node<D> {
             self.pool.clear();
             self.drop_making();
             for (asker, answer) in answers {
-                self.answer(asker, &answer);
+                self.cx.effects.answer(asker, answer);
             }
             return;
         }
         // The tip may have changed without a block: damage in the last record takes it away.
-        let tip = self.log.tip().hash;
+        let tip = self.cx.chain.tip().hash;
         let stale = |making: &Making| making.work.block().prev_hash != tip;
         if self.work.as_ref().is_some_and(stale) {
             self.drop_making();
@@ -135,7 +124,7 @@ impl<D: Disk> Node<D> {
     /// Whether a block is to be made now. While a chain comes in that will be ours, only for our
     /// user; while more is looked for that may go into it, for the others a moment later.
     pub(super) fn wants_block(&self) -> bool {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let wished = || self.pool.wishes().any(|wish| wish.due <= now);
         let wait = match self.inquiries.is_empty() {
             true => 0,
@@ -172,7 +161,7 @@ impl<D: Disk> Node<D> {
             _ if self.catching_up().is_some() => false,
             Origin::Own | Origin::Peer(_) => true,
             Origin::Other => {
-                batch.due <= self.now.mono || batch.items().any(|uid| wanted.contains(uid))
+                batch.due <= self.cx.now.mono || batch.items().any(|uid| wanted.contains(uid))
             }
         }
     }
@@ -180,7 +169,7 @@ impl<D: Disk> Node<D> {
     /// Starts a block of as much as fits; what is no longer possible is reported. Where that takes
     /// much reading, the rest is looked at for the next block.
     fn begin_work(&mut self) {
-        let tip = self.log.tip();
+        let tip = self.cx.chain.tip();
         let wanted = self.pool.wishes().flat_map(Batch::items);
         let wanted: BTreeSet<Uid> = wanted.cloned().collect();
         let mut block = Block::behind(&tip, self.block_time());
@@ -190,10 +179,13 @@ impl<D: Disk> Node<D> {
             text: bare,
             ..Draft::default()
         };
-        let (budget, mut refused) = (self.log.budget(), 0);
+        let (budget, mut refused) = (self.cx.chain.budget(), 0);
         let all: Vec<u64> = self.pool.iter().map(|batch| batch.number).collect();
         let mut left = all.into_iter();
-        while !draft.is_full() && refused < limits::HISTORY_PER_TURN && !self.log.is_over(budget) {
+        while !draft.is_full()
+            && refused < limits::HISTORY_PER_TURN
+            && !self.cx.chain.is_over(budget)
+        {
             let Some(number) = left.next() else { break };
             match self.draw_up(number, &wanted, &mut draft) {
                 Drawn::In | Drawn::Later => {}
@@ -212,7 +204,7 @@ impl<D: Disk> Node<D> {
         }
         block.transactions = draft.transactions;
         self.work = Some(Making {
-            work: Work::new(block, self.log.difficulty()),
+            work: Work::new(block, self.cx.chain.difficulty()),
             from: None,
             ended: false,
         });
@@ -233,19 +225,19 @@ impl<D: Disk> Node<D> {
         if full || blocked.is_some() || !self.is_ripe(&batch, wanted) {
             draft.pass_over(&batch);
             // Not looked at again before something can have changed.
-            let soon = Millis(self.now.mono.0 + limits::LOOK_AGAIN_MS);
-            if !full && batch.due <= self.now.mono {
+            let soon = Millis(self.cx.now.mono.0 + limits::LOOK_AGAIN_MS);
+            if !full && batch.due <= self.cx.now.mono {
                 let due = blocked.map_or(soon, |until| until.max(soon));
                 self.pool.postpone(number, due);
             }
             return Drawn::Later;
         }
-        let height = self.log.tip().length;
+        let height = self.cx.chain.tip().length;
         let error = match &batch.ended {
             Some(ended) if self.is_held_by_another(ended, draft) => None,
             _ => {
                 let all = &batch.transactions;
-                match draft.changes.apply_all(self.log.items(), all, height) {
+                match draft.changes.apply_all(self.cx.chain.items(), all, height) {
                     Ok(()) => {
                         draft.text += text;
                         draft.transactions.extend(batch.transactions);
@@ -279,7 +271,9 @@ impl<D: Disk> Node<D> {
                 let winner = self.winner(&transaction.uid, draft);
                 self.lost_to(transaction, winner, error.as_ref());
                 let text = format!("somebody else was first with {}.", transaction.uid);
-                self.answer_program(batch.asker, &Answer::Refused(text));
+                self.cx
+                    .effects
+                    .answer_program(batch.asker, Answer::Refused(text));
             }
             (Origin::Other | Origin::Peer(_), _) => {}
         }
@@ -299,7 +293,7 @@ impl<D: Disk> Node<D> {
     /// Whether the item that `ended` took is held by another request now, in the chain or the
     /// draft: a release must not end that one.
     fn is_held_by_another(&mut self, ended: &Transaction, draft: &Draft) -> bool {
-        let state = draft.changes.get(self.log.items(), &ended.uid);
+        let state = draft.changes.get(self.cx.chain.items(), &ended.uid);
         let Some(state) = state.filter(|state| state.reserved) else {
             return false;
         };
@@ -307,7 +301,7 @@ impl<D: Disk> Node<D> {
         if let Some(last) = drafted.find(|t| t.uid == ended.uid) {
             return !last.is_same_as(ended);
         }
-        let Ok(stored) = self.log.read(state.since) else {
+        let Ok(stored) = self.cx.chain.read(state.since) else {
             return true;
         };
         let holder = stored.last_change(|uid| *uid == ended.uid);
@@ -319,11 +313,11 @@ impl<D: Disk> Node<D> {
         if let Some(last) = draft.iter().rev().find(|t| t.uid == *uid) {
             return Some(Winner {
                 key: last.requester,
-                height: self.log.tip().length,
+                height: self.cx.chain.tip().length,
             });
         }
-        let height = self.log.items().get(uid)?.since;
-        let stored = self.log.read(height).ok()?;
+        let height = self.cx.chain.items().get(uid)?.since;
+        let stored = self.cx.chain.read(height).ok()?;
         let key = stored.last_change(|its| its == uid)?.requester;
         Some(Winner { key, height })
     }
@@ -341,7 +335,7 @@ impl<D: Disk> Node<D> {
         };
         self.remember_lost(transaction);
         let (verb, uid, key) = (verb(transaction), &transaction.uid, key.to_string());
-        self.alert(&format!(
+        self.cx.effects.alert(format!(
             "[consensus] your {verb} of {uid} lost to {} at block {height}",
             menu_name(&key)
         ));
@@ -351,7 +345,7 @@ impl<D: Disk> Node<D> {
     pub(super) fn lost(&mut self, transaction: &Transaction, why: &str) {
         self.remember_lost(transaction);
         let (verb, uid) = (verb(transaction), &transaction.uid);
-        self.alert(&format!(
+        self.cx.effects.alert(format!(
             "[consensus ❌] your {verb} of {uid} is lost: {why}."
         ));
     }
@@ -365,7 +359,12 @@ impl<D: Disk> Node<D> {
     }
 
     /// Tells the user why a wish was not fulfilled.
-    pub(super) fn refuse(&mut self, asker: Option<Asker>, error: &RuleError, wish: &[Transaction]) {
+    pub(super) fn refuse(
+        &mut self,
+        asker: Option<SessionId>,
+        error: &RuleError,
+        wish: &[Transaction],
+    ) {
         let text = match error {
             RuleError::NotAvailable(uid) => format!("item {uid} is not available."),
             RuleError::NotReserved(uid) => format!("item {uid} is ready for request."),
@@ -375,13 +374,15 @@ impl<D: Disk> Node<D> {
             [first, _, ..] => format!(" nothing was {}.", done(first.kind)),
             _ => String::new(),
         };
-        self.answer(asker, &Answer::Refused(format!("{text}{rest}")));
+        self.cx
+            .effects
+            .answer(asker, Answer::Refused(format!("{text}{rest}")));
     }
 
     /// The block is made: first to disk, then to the user, then to the peers.
     fn found(&mut self, Making { work, from, ended }: Making) {
         let block = &work.into_block();
-        match self.log.append(block) {
+        match self.cx.chain.append(block) {
             Ok(()) => {}
             Err(AppendError::Disk(error)) => return self.disk_failed(&error),
             Err(AppendError::Rule(error)) => return self.unfit(block, &error),
@@ -390,14 +391,14 @@ impl<D: Disk> Node<D> {
         let own = self.identity.public();
         let others = block.transactions.iter().filter(|t| t.requester != own);
         match others.count() {
-            _ if from.is_some() => self.notify(&format!(
+            _ if from.is_some() => self.cx.effects.notify(format!(
                 "[network 📦] received and added block #{index}"
             )),
-            _ if count == 0 => self.notify(&format!(
+            _ if count == 0 => self.cx.effects.notify(format!(
                 "[consensus ℹ️] made block #{index} without content, so that a desktop node takes our chain"
             )),
             0 => {}
-            others => self.notify(&format!(
+            others => self.cx.effects.notify(format!(
                 "[network 📦] made block #{index} of what others asked for ({others})"
             )),
         }
@@ -424,7 +425,9 @@ impl<D: Disk> Node<D> {
         for batch in self.pool.take_done(&block.transactions) {
             for transaction in batch.transactions.iter().filter(|_| batch.is_own()) {
                 self.lost(transaction, &error.to_string());
-                self.answer_program(batch.asker, &Answer::Refused(format!("{error}.")));
+                self.cx
+                    .effects
+                    .answer_program(batch.asker, Answer::Refused(format!("{error}.")));
             }
         }
     }
@@ -446,10 +449,10 @@ impl<D: Disk> Node<D> {
                         Kind::Request => Answer::Requested(uid),
                         Kind::Release => Answer::Released(uid),
                     };
-                    self.answer(batch.asker, &answer);
+                    self.cx.effects.answer(batch.asker, answer);
                 } else {
                     let (verb, index) = (verb(transaction), block.index);
-                    self.notify(&format!(
+                    self.cx.effects.notify(format!(
                         "[consensus ✅] your {verb} of {uid} is in the chain again, block #{index}"
                     ));
                 }
@@ -472,7 +475,9 @@ impl<D: Disk> Node<D> {
         for (asker, texts) in own.map(told).collect::<Vec<_>>() {
             for text in texts {
                 log::warn!("{text}");
-                self.answer_program(asker, &Answer::Refused(format!("{text}.")));
+                self.cx
+                    .effects
+                    .answer_program(asker, Answer::Refused(format!("{text}.")));
             }
         }
         self.pool.forget_askers();

@@ -12,9 +12,11 @@
 //! may wait there, `mine` makes the blocks. `monitor` finds damage in the chain file and sees to its
 //! repair. `seats` are the consoles: `typing` and `console` a user's stream in and out, `menu` his
 //! lines, `control` a program's, `report` answers them, `roster` about peers, `progress` tells what
-//! takes long. `chronicle` keeps what happened, `wall` knows the time of day.
+//! takes long, `answer` how something ended. `effects` is the machine as they see it, and what they
+//! want done. `chronicle` keeps what happened, `wall` knows the time of day.
 
 mod addresses;
+mod answer;
 mod bans;
 mod book;
 mod candidate;
@@ -23,6 +25,7 @@ mod console;
 mod control;
 mod desktop;
 mod disconnected;
+mod effects;
 mod event;
 mod follow;
 mod gossip;
@@ -65,6 +68,7 @@ use book::Book;
 use chronicle::Chronicle;
 use desktop::Remembered;
 use disconnected::Disconnected;
+use effects::{Cx, Effects, Jitter};
 pub use event::{
     Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
 };
@@ -81,8 +85,7 @@ use voices::Voices;
 
 /// The node.
 pub struct Node<D> {
-    log: Log<D>,
-    verifier: Verifier,
+    cx: Cx<D>,
     identity: Identity,
     listen: SocketAddr,
     sender: String,
@@ -112,15 +115,8 @@ pub struct Node<D> {
     work: Option<Making>,
     seats: Seats,
 
-    actions: VecDeque<Action>,
-    now: Clock,
-    chance: u64,
-    /// When the next block is made of what is not our own wish and came lately.
-    later: Millis,
     /// Events from before the first console, until all are open that open at the start.
     early: Vec<String>,
-    /// Work is waiting.
-    busy: bool,
     /// The line that is read next.
     turn: usize,
     /// The line for which bytes are made first.
@@ -170,9 +166,16 @@ impl<D: Disk> Node<D> {
         });
         let chronicle = Chronicle::new(clock, log.tip().length, config.unclean_stop);
         let sync = Sync::resume(log.take_last_switch());
+        let mut effects = Effects::default();
+        effects.busy = true;
         Ok(Node {
-            log,
-            verifier: Verifier::default(),
+            cx: Cx {
+                now: clock,
+                chain: log,
+                verifier: Verifier::default(),
+                jitter: Jitter::new(config.seed),
+                effects,
+            },
             identity,
             listen: config.listen,
             sender: config.listen.to_string(),
@@ -193,13 +196,7 @@ impl<D: Disk> Node<D> {
             disconnected: VecDeque::new(),
             work: None,
             seats: Seats::default(),
-            actions: VecDeque::new(),
-            now: clock,
-            // An xorshift generator must not begin with zero.
-            chance: config.seed | 1,
-            later: Millis(0),
             early,
-            busy: true,
             turn: 0,
             filled: 0,
             recent: None,
@@ -230,11 +227,11 @@ impl<D: Disk> Node<D> {
     }
 
     fn take_in(&mut self, clock: Clock, event: Event<'_>) {
-        assert!(clock.mono >= self.now.mono, "mono never goes back");
+        assert!(clock.mono >= self.cx.now.mono, "mono never goes back");
         // Our disk, or the system, kept us from looking after the time.
         let due = self.deadline().unwrap_or(clock.mono);
-        let late = clock.mono.0.saturating_sub(due.0.max(self.now.mono.0));
-        self.now = clock;
+        let late = clock.mono.0.saturating_sub(due.0.max(self.cx.now.mono.0));
+        self.cx.now = clock;
         if late >= limits::OWN_STALL_MS {
             self.note_stall(late);
         }
@@ -260,11 +257,14 @@ impl<D: Disk> Node<D> {
         self.work();
         self.tend_voices();
         self.tend_desktops();
+        self.deliver();
         self.tend_progress();
         self.save_waiting();
+        self.deliver();
         self.fill();
         self.let_go();
         self.end();
+        self.deliver();
         self.write_events();
     }
 
@@ -294,13 +294,13 @@ impl<D: Disk> Node<D> {
 
     /// The next thing to do; called until `None` after each event.
     pub fn poll(&mut self) -> Option<Action> {
-        self.actions.pop_front()
+        self.cx.effects.next_action()
     }
 
     /// When to call `handle` with `Tick` at the latest; now or past: work is waiting.
     pub fn deadline(&self) -> Option<Millis> {
-        if self.busy {
-            return Some(self.now.mono);
+        if self.cx.effects.busy {
+            return Some(self.cx.now.mono);
         }
         let lines = self.slots.iter().filter_map(|slot| match slot {
             Slot::Open(peer) => Some(peer.deadline()),
@@ -341,10 +341,10 @@ impl<D: Disk> Node<D> {
             }
         } else if let Some(peer) = self.slots[usize::from(line.0)].peer() {
             if !peer.reader.mid_line() {
-                peer.framed = self.now.mono;
+                peer.framed = self.cx.now.mono;
             }
             peer.reader.received(count);
-            peer.hear(self.now.mono);
+            peer.hear(self.cx.now.mono);
         }
     }
 
@@ -355,36 +355,36 @@ impl<D: Disk> Node<D> {
             }
         } else if let Some(peer) = self.slots[usize::from(line.0)].peer() {
             peer.writer.advance(count);
-            peer.flowed = self.now.mono;
+            peer.flowed = self.cx.now.mono;
         }
     }
 
     /// One turn of everything that can be waiting.
     fn work(&mut self) {
-        self.busy = false;
+        self.cx.effects.busy = false;
         if self.sync.is_settling() {
             self.settle();
-            self.busy = true;
+            self.cx.effects.busy = true;
         } else {
             let mines = self.may_append() && self.wants_block();
             let gleans = self.sync.gleans(mines);
             if gleans {
                 self.settle();
             }
-            self.busy |= self.sync.is_gleaning() || gleans;
-            self.busy |= self.inquire();
-            self.busy |= self.restore_some();
-            self.busy |= self.read_some();
+            self.cx.effects.busy |= self.sync.is_gleaning() || gleans;
+            self.cx.effects.busy |= self.inquire();
+            self.cx.effects.busy |= self.restore_some();
+            self.cx.effects.busy |= self.read_some();
             if self.may_append() && !self.sync.is_settling() && !gleans {
                 self.mine();
             }
         }
         self.drop_gone();
-        self.busy |= self.take_input();
+        self.cx.effects.busy |= self.take_input();
         // The line just taken may have been a wish.
-        self.busy |= self.wants_block() && self.may_append();
-        if !self.busy && self.ending.is_none() {
-            self.busy = self.upkeep();
+        self.cx.effects.busy |= self.wants_block() && self.may_append();
+        if !self.cx.effects.busy && self.ending.is_none() {
+            self.cx.effects.busy = self.upkeep();
         }
     }
 
@@ -392,7 +392,7 @@ impl<D: Disk> Node<D> {
     /// there may be more.
     fn read_some(&mut self) -> bool {
         (self.checked, self.read_bytes) = (0, 0);
-        let budget = self.log.budget();
+        let budget = self.cx.chain.budget();
         for _ in 0..limits::FRAMES_PER_TURN {
             let first = self.turn;
             let mut lines = (0..limits::PEERS).map(|step| (first + step) % limits::PEERS);
@@ -403,7 +403,7 @@ impl<D: Disk> Node<D> {
             self.checked += self.pool.take_applied() / limits::APPLIED_PER_SIGNATURE;
             if self.checked >= limits::SIGNATURES_PER_TURN
                 || self.read_bytes >= limits::TEXT_PER_TURN
-                || self.log.is_over(budget)
+                || self.cx.chain.is_over(budget)
                 || self.sync.is_settling()
             {
                 break;
@@ -412,18 +412,9 @@ impl<D: Disk> Node<D> {
         true
     }
 
-    /// A number for jitter. Who sees enough of them can tell the others: no secret is made of them,
-    /// and they are made of none.
-    fn random(&mut self) -> u64 {
-        self.chance ^= self.chance << 13;
-        self.chance ^= self.chance >> 7;
-        self.chance ^= self.chance << 17;
-        self.chance
-    }
-
     /// The disk did not do as it should: from here on nothing is written.
     fn disk_failed(&mut self, error: &DiskError) {
-        self.alert(&format!(
+        self.cx.effects.alert(format!(
             "[store ❌] {error}: no new blocks are taken until blx is started again, \
              the chain can still be read."
         ));
@@ -435,7 +426,7 @@ impl<D: Disk> Node<D> {
         self.drop_making();
         self.pool.lengthen = false;
         // There may be room for what fell out.
-        self.busy |= !self.disconnected.is_empty();
+        self.cx.effects.busy |= !self.disconnected.is_empty();
         self.inquire_anew();
     }
 
@@ -443,14 +434,14 @@ impl<D: Disk> Node<D> {
         match self.ending {
             None => self.begin_end(),
             // Whoever asks twice does not want to wait.
-            Some(_) => self.ending = Some(self.now.mono),
+            Some(_) => self.ending = Some(self.cx.now.mono),
         }
     }
 
     /// Ends the node when everything that was promised is done and told.
     fn begin_end(&mut self) {
         if self.ending.is_none() {
-            self.ending = Some(Millis(self.now.mono.0 + limits::FAREWELL_MS));
+            self.ending = Some(Millis(self.cx.now.mono.0 + limits::FAREWELL_MS));
         }
     }
 
@@ -462,19 +453,19 @@ impl<D: Disk> Node<D> {
                 Slot::Free | Slot::Dialing => true,
             });
         let done = !self.has_own() && !self.sync.is_settling();
-        let over = self.now.mono >= latest;
+        let over = self.cx.now.mono >= latest;
         if over && !done && !core::mem::replace(&mut self.gave_up, true) {
             self.pool.keep_wishes();
             self.save_waiting();
             self.report_unfinished();
             // Those who wait for it are to hear that.
-            self.ending = Some(Millis(self.now.mono.0 + limits::LAST_WORDS_MS));
-            self.busy = true;
+            self.ending = Some(Millis(self.cx.now.mono.0 + limits::LAST_WORDS_MS));
+            self.cx.effects.busy = true;
         } else if over || ((done || self.gave_up) && told) {
             self.save_waiting();
             self.save_book();
             self.keep_stop();
-            self.actions.push_back(Action::Exit);
+            self.cx.effects.act(Action::Exit);
         }
     }
 }

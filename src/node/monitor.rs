@@ -59,19 +59,19 @@ impl<D: Disk> Node<D> {
     /// What the chain file needs now and then, when there is nothing else to do and nothing in it
     /// waits for a later record; true if there is more of it.
     pub(super) fn upkeep(&mut self) -> bool {
-        self.log.checkpoint();
+        self.cx.chain.checkpoint();
         // What fell out of the chain is still read from the file as it is.
-        if !self.log.wants_compaction() || !self.disconnected.is_empty() {
+        if !self.cx.chain.wants_compaction() || !self.disconnected.is_empty() {
             return self.scrub();
         }
-        let before = self.log.bytes();
-        match self.log.compact(limits::BLOCKS_PER_TURN) {
+        let before = self.cx.chain.bytes();
+        match self.cx.chain.compact(limits::BLOCKS_PER_TURN) {
             Ok(true) => log::info!(
                 "the chain file is compacted: {before} bytes before, {} now",
-                self.log.bytes()
+                self.cx.chain.bytes()
             ),
             Ok(false) => {}
-            Err(error) => self.alert(&format!(
+            Err(error) => self.cx.effects.alert(format!(
                 "[store ⚠️] {error}: the chain file is not compacted in this run."
             )),
         }
@@ -80,14 +80,14 @@ impl<D: Disk> Node<D> {
 
     /// What is wrong with the chain file, as a clause.
     pub(super) fn damage(&self) -> Option<String> {
-        if let Some(length) = self.log.gap() {
-            let (from, behind) = (self.log.tip().length, length);
+        if let Some(length) = self.cx.chain.gap() {
+            let (from, behind) = (self.cx.chain.tip().length, length);
             return Some(format!(
                 "block {from} is damaged; up to block {} is kept until a peer has what is missing",
                 behind - 1
             ));
         }
-        let unread = self.log.damaged();
+        let unread = self.cx.chain.damaged();
         unread
             .map(|height| format!("block {height} cannot be read"))
             .or_else(|| self.monitor.invalid.clone())
@@ -95,17 +95,17 @@ impl<D: Disk> Node<D> {
 
     /// Whether a block may be added: not while a hole waits for a peer who can fill it.
     pub(super) fn may_append(&self) -> bool {
-        self.log.gap().is_none()
+        self.cx.chain.gap().is_none()
     }
 
     pub(super) fn monitor_deadline(&self) -> Option<Millis> {
         if self.ending.is_some() {
             return None;
         }
-        let unrepaired = self.log.damaged().is_some() && !self.monitor.told;
-        let waits = self.log.gap().is_some() && self.has_own();
+        let unrepaired = self.cx.chain.damaged().is_some() && !self.monitor.told;
+        let waits = self.cx.chain.gap().is_some() && self.has_own();
         let impatient = waits && self.monitor.patience.is_none();
-        let now = (unrepaired || impatient).then_some(self.now.mono);
+        let now = (unrepaired || impatient).then_some(self.cx.now.mono);
         let patience = self.monitor.patience;
         self.monitor
             .due
@@ -117,17 +117,21 @@ impl<D: Disk> Node<D> {
 
     /// Sees to damage that was found, and to wishes that wait for its repair.
     pub(super) fn tend_damage(&mut self) {
-        let height = self.log.damaged();
-        let found = height.or_else(|| self.log.gap().map(|_| self.log.tip().length));
+        let height = self.cx.chain.damaged();
+        let found = height.or_else(|| self.cx.chain.gap().map(|_| self.cx.chain.tip().length));
         let Some(found) = found else { return };
         if !core::mem::replace(&mut self.monitor.told, true) {
-            self.alert(&format!(
+            self.cx.effects.alert(format!(
                 "[monitor ⚠️] corruption detected at block {found} -- repairing..."
             ));
         }
         let peers = self.slots.iter().any(|slot| matches!(slot, Slot::Open(_)));
-        let may_write = self.log.fault().is_none();
-        if height.is_some() && self.log.gap().is_none() && peers && may_write && self.sync.is_free()
+        let may_write = self.cx.chain.fault().is_none();
+        if height.is_some()
+            && self.cx.chain.gap().is_none()
+            && peers
+            && may_write
+            && self.sync.is_free()
         {
             self.reread();
         }
@@ -137,43 +141,46 @@ impl<D: Disk> Node<D> {
     /// Somebody is there who may have what is damaged: the file is read again up to the damage,
     /// and the rest comes back when that is filled.
     fn reread(&mut self) {
-        let before = self.log.tip();
+        let before = self.cx.chain.tip();
         match self.reopen() {
             Ok(cut) => {
                 if let Some(notice) = cut.and_then(|opening| opening.notice()) {
-                    self.monitor.told = self.log.gap().is_some();
-                    self.alert(&format!("[monitor ❌] {notice}"));
+                    self.monitor.told = self.cx.chain.gap().is_some();
+                    self.cx.effects.alert(format!("[monitor ❌] {notice}"));
                 }
                 self.repaired();
             }
-            Err(error) => self.alert(&format!("[monitor ❌] repair failed: {error}.")),
+            Err(error) => self
+                .cx
+                .effects
+                .alert(format!("[monitor ❌] repair failed: {error}.")),
         }
-        if self.log.gap().is_some() || self.log.tip() != before {
+        if self.cx.chain.gap().is_some() || self.cx.chain.tip() != before {
             self.tip_changed();
             for peer in self.slots.iter_mut().filter_map(Slot::peer) {
                 peer.no_help = false;
-                peer.ask(self.now.mono);
+                peer.ask(self.cx.now.mono);
             }
         }
     }
 
     /// Reads the file again. Where not even its first block is left, a chain begins.
     fn reopen(&mut self) -> Result<Option<Opening>, DiskError> {
-        let cut = self.log.reopen()?;
-        if self.log.gap().is_none() {
-            let time = Timestamp::from_micros(self.now.wall);
-            self.log.begin_chain(time)?;
+        let cut = self.cx.chain.reopen()?;
+        if self.cx.chain.gap().is_none() {
+            let time = Timestamp::from_micros(self.cx.now.wall);
+            self.cx.chain.begin_chain(time)?;
         }
         Ok(cut)
     }
 
     /// A wish waits some time for the repair; if nobody is there who could help, not at all.
     fn lose_patience(&mut self, peers: bool) {
-        if self.log.gap().is_none() || !self.has_own() {
+        if self.cx.chain.gap().is_none() || !self.has_own() {
             self.monitor.patience = None;
             return;
         }
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let until = Millis(now.0 + limits::HOLE_WAIT_MS);
         let until = *self.monitor.patience.get_or_insert(until);
         let alone = !peers && self.targets.is_empty();
@@ -185,19 +192,19 @@ impl<D: Disk> Node<D> {
 
     /// The last resort: what is behind a hole is kept in a file beside. True if the chain can grow.
     pub(super) fn give_up_hole(&mut self) -> bool {
-        let from = self.log.tip().length;
-        let time = Timestamp::from_micros(self.now.wall);
-        let given_up = self.log.give_up();
-        let begun = given_up.and_then(|name| self.log.begin_chain(time).map(|()| name));
+        let from = self.cx.chain.tip().length;
+        let time = Timestamp::from_micros(self.cx.now.wall);
+        let given_up = self.cx.chain.give_up();
+        let begun = given_up.and_then(|name| self.cx.chain.begin_chain(time).map(|()| name));
         match begun {
             Ok(None) => true,
             Ok(Some(name)) => {
                 self.monitor.told = false;
-                self.alert(&format!(
+                self.cx.effects.alert(format!(
                     "[monitor ❌] nobody had block {from}: it and what is behind it are kept as {name}."
                 ));
                 self.tip_changed();
-                self.busy = true;
+                self.cx.effects.busy = true;
                 true
             }
             Err(error) => {
@@ -209,31 +216,31 @@ impl<D: Disk> Node<D> {
 
     /// A hole is filled; there may be another one.
     pub(super) fn repaired(&mut self) {
-        if self.log.gap().is_some() {
+        if self.cx.chain.gap().is_some() {
             return;
         }
         if core::mem::take(&mut self.monitor.told) {
-            self.alert("[monitor ✅] repair completed.");
+            self.cx.effects.alert("[monitor ✅] repair completed.");
         }
         self.monitor.patience = None;
-        self.busy = true;
+        self.cx.effects.busy = true;
     }
 
     /// What `9` says of this work.
     pub(super) fn scrub_report(&self) -> String {
-        match (self.log.verified(), self.monitor.every) {
+        match (self.cx.chain.verified(), self.monitor.every) {
             (Some(Verified { seconds, length }), _) => format!(
                 "verified: {} blocks when they came, {length} of them again from disk {}",
-                self.log.tip().length,
+                self.cx.chain.tip().length,
                 date(seconds)
             ),
             (None, Some(_)) => format!(
                 "verified: {} blocks when they came, not yet again from disk",
-                self.log.tip().length
+                self.cx.chain.tip().length
             ),
             (None, None) => format!(
                 "verified: {} blocks when they came, never again from disk (--scrub off)",
-                self.log.tip().length
+                self.cx.chain.tip().length
             ),
         }
     }
@@ -241,7 +248,7 @@ impl<D: Disk> Node<D> {
     /// Checks a slice of the chain file, if it is time; true if the time it took is to be seen in
     /// the next turn.
     pub(super) fn scrub(&mut self) -> bool {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         if let Some(began) = self.monitor.began.take() {
             let took = now.0 - began.0;
             self.monitor.slice = match took {
@@ -255,7 +262,7 @@ impl<D: Disk> Node<D> {
             return false;
         }
         let due = self.monitor.due.is_some_and(|due| due <= now);
-        if !due || self.log.gap().is_some() || self.log.damaged().is_some() {
+        if !due || self.cx.chain.gap().is_some() || self.cx.chain.damaged().is_some() {
             if due {
                 self.monitor.due = Some(Millis(now.0 + limits::HOLE_WAIT_MS));
             }
@@ -265,7 +272,7 @@ impl<D: Disk> Node<D> {
             self.monitor.pass = now;
         }
         self.scrub_slice();
-        if self.monitor.next >= self.log.tip().length {
+        if self.monitor.next >= self.cx.chain.tip().length {
             self.end_pass();
         }
         self.monitor.began = Some(now);
@@ -273,11 +280,14 @@ impl<D: Disk> Node<D> {
     }
 
     fn scrub_slice(&mut self) {
-        let (mut left, budget) = (self.monitor.slice, self.log.budget());
-        while left > 0 && self.monitor.next < self.log.tip().length && !self.log.is_over(budget) {
+        let (mut left, budget) = (self.monitor.slice, self.cx.chain.budget());
+        while left > 0
+            && self.monitor.next < self.cx.chain.tip().length
+            && !self.cx.chain.is_over(budget)
+        {
             let height = self.monitor.next;
             // Damage is remembered by the log, and seen to in the next turn.
-            let Ok(stored) = self.log.read(height) else {
+            let Ok(stored) = self.cx.chain.read(height) else {
                 return;
             };
             let block = stored.block;
@@ -290,7 +300,9 @@ impl<D: Disk> Node<D> {
             let end = block.transactions.len().min(from + left);
             if let Err(why) = self.scrub_block(&block, from..end) {
                 let text = format!("block {height} is invalid: {why}");
-                self.alert(&format!("[monitor ⚠️] corruption detected: {text}."));
+                self.cx
+                    .effects
+                    .alert(format!("[monitor ⚠️] corruption detected: {text}."));
                 self.monitor.invalid = Some(text);
             } else if end < block.transactions.len() {
                 self.monitor.position = end;
@@ -306,11 +318,11 @@ impl<D: Disk> Node<D> {
     /// transactions.
     fn scrub_block(&mut self, block: &Block, some: Range<usize>) -> Result<(), String> {
         if some.start == 0 {
-            let alone = block.check_alone(self.log.difficulty());
+            let alone = block.check_alone(self.cx.chain.difficulty());
             alone.map_err(|error| error.to_string())?;
         }
         let mut some = block.transactions[some].iter();
-        match some.find(|transaction| !self.verifier.verify(transaction)) {
+        match some.find(|transaction| !self.cx.verifier.verify(transaction)) {
             Some(wrong) => Err(format!("the signature of {} is wrong", wrong.uid)),
             None => Ok(()),
         }
@@ -322,8 +334,8 @@ impl<D: Disk> Node<D> {
     }
 
     fn end_pass(&mut self) {
-        self.log.note_verified(Verified {
-            seconds: self.now.wall as f64 / 1e6,
+        self.cx.chain.note_verified(Verified {
+            seconds: self.cx.now.wall as f64 / 1e6,
             length: self.monitor.next,
         });
         self.begin_pass();

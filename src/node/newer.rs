@@ -67,7 +67,7 @@ impl<D: Disk> Node<D> {
     /// What a peer says, unless it is of no concern to our chain: of a ledger with credits, from a
     /// node that has one, or a question that has to wait.
     pub(super) fn sieve(&mut self, line: usize, message: Message) -> Option<Message> {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let peer = self.slots[line].peer()?;
         let newer = peer.is_newer();
         match &message {
@@ -127,7 +127,7 @@ impl<D: Disk> Node<D> {
 
     /// A peer has shown that its ledger has credits.
     fn meet_newer(&mut self, line: usize) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
@@ -142,13 +142,15 @@ impl<D: Disk> Node<D> {
             return;
         }
         let name = peer.remote;
-        self.alert(&format!("[network ⚠️] {name} {WHAT}."));
+        self.cx
+            .effects
+            .alert(format!("[network ⚠️] {name} {WHAT}."));
     }
 
     /// A peer that is not one of ours has told all of its chain, and there are no credits in it. If
     /// there were before, it has taken another one, and is a desktop node like others.
     pub(super) fn has_no_credits(&mut self, line: usize, is_empty: bool) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
@@ -172,7 +174,7 @@ impl<D: Disk> Node<D> {
     /// Answers those who waited long enough, and asks those with credits for their chain that were
     /// not asked for long.
     pub(super) fn tend_newer(&mut self) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         for line in 0..self.slots.len() {
             let Some(peer) = self.slots[line].peer() else {
                 continue;

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::Node;
+use super::answer::verb;
 use super::disconnected::Disconnected;
-use super::mine::verb;
 use super::pool::{Batch, Origin};
 use super::settle::Stage;
 use crate::ledger::{Block, Kind, Transaction, TransactionId, Uid};
@@ -197,17 +197,17 @@ impl<D: Disk> Node<D> {
     ) -> Stage {
         let (end, budget) = (
             fallen.to.min(next + limits::BLOCKS_PER_TURN as u64),
-            self.log.budget(),
+            self.cx.chain.budget(),
         );
         for height in next..end {
-            if self.log.is_over(budget) {
+            if self.cx.chain.is_over(budget) {
                 return Stage::Differing {
                     fallen,
                     next: height,
                 };
             }
-            let ours = self.log.read_fallen(&fallen, height);
-            match (ours, self.log.read(height)) {
+            let ours = self.cx.chain.read_fallen(&fallen, height);
+            match (ours, self.cx.chain.read(height)) {
                 (Ok(ours), Ok(theirs)) if is_remade(&ours.block, &theirs.block) => {}
                 _ => {
                     self.doubt_all(source);
@@ -252,17 +252,17 @@ impl<D: Disk> Node<D> {
     /// Gathers some more transactions of the blocks that fell out; true if as many blocks are there
     /// as are looked at together.
     pub(super) fn gather(&mut self, fallen: &Fallen, at: &mut Gathered, lost: &mut Lost) -> bool {
-        let budget = self.log.budget();
+        let budget = self.cx.chain.budget();
         for _ in 0..limits::BLOCKS_PER_TURN {
             if at.block.is_none() && (at.next == fallen.to || lost.is_full()) {
                 return true;
             }
-            if self.log.is_over(budget) {
+            if self.cx.chain.is_over(budget) {
                 break;
             }
             if let Err(error) = self.gather_block(fallen, at, lost, budget) {
                 let height = at.next;
-                self.alert(&format!(
+                self.cx.effects.alert(format!(
                     "[store ❌] block {height} of the chain before cannot be read, \
                      so what was asked for in it is not made again: {error}."
                 ));
@@ -282,10 +282,10 @@ impl<D: Disk> Node<D> {
     ) -> Result<(), DiskError> {
         let stored = match at.block.take() {
             Some(stored) => stored,
-            None => self.log.read_fallen(fallen, at.next)?,
+            None => self.cx.chain.read_fallen(fallen, at.next)?,
         };
         let ours = self.identity.public();
-        let later = self.delayed();
+        let later = self.cx.jitter.delayed(self.cx.now.mono);
         let all = &stored.block.transactions;
         while let Some(transaction) = all.get(at.position) {
             if stored.befores[at.position].is_void() {
@@ -294,7 +294,7 @@ impl<D: Disk> Node<D> {
             }
             let own = transaction.requester == ours;
             let (origin, due) = match own {
-                true => (Origin::Own, self.now.mono),
+                true => (Origin::Own, self.cx.now.mono),
                 false => (Origin::Other, later),
             };
             let mut batch = Batch::new(vec![transaction.clone()], origin, due);
@@ -304,7 +304,7 @@ impl<D: Disk> Node<D> {
             lost.add(at.next, batch);
             at.earlier.insert(transaction.uid.clone(), at.position);
             at.position += 1;
-            if self.log.is_over(budget) && at.position < all.len() {
+            if self.cx.chain.is_over(budget) && at.position < all.len() {
                 at.block = Some(stored);
                 return Ok(());
             }
@@ -329,12 +329,12 @@ impl<D: Disk> Node<D> {
             return Ok(at.earlier.get(uid).map(|position| all[*position].clone()));
         }
         let is_fallen = height >= fallen.from;
-        if !is_fallen && height >= self.log.tip().length {
+        if !is_fallen && height >= self.cx.chain.tip().length {
             return Ok(None);
         }
         Looked::last(&mut at.ended, height, uid, || match is_fallen {
-            true => self.log.read_fallen(fallen, height),
-            false => self.log.read(height),
+            true => self.cx.chain.read_fallen(fallen, height),
+            false => self.cx.chain.read(height),
         })
     }
 
@@ -365,19 +365,19 @@ impl<D: Disk> Node<D> {
     /// Strikes off what some more blocks of the chain have too, from `next` on; true behind the last
     /// one.
     pub(super) fn strike_off(&mut self, next: &mut u64, lost: &mut Lost, deep: u64) -> bool {
-        let (length, budget) = (self.log.tip().length, self.log.budget());
+        let (length, budget) = (self.cx.chain.tip().length, self.cx.chain.budget());
         for _ in 0..limits::BLOCKS_PER_TURN {
-            if *next >= length || self.log.is_over(budget) {
+            if *next >= length || self.cx.chain.is_over(budget) {
                 break;
             }
-            match self.log.read(*next) {
+            match self.cx.chain.read(*next) {
                 Ok(stored) => {
                     for (transaction, _) in stored.effective() {
                         lost.strike_off(transaction, deep);
                         self.tell_found(transaction, *next);
                     }
                 }
-                Err(error) => self.alert(&format!("[store ❌] {error}.")),
+                Err(error) => self.cx.effects.alert(format!("[store ❌] {error}.")),
             }
             *next += 1;
         }
@@ -393,7 +393,7 @@ impl<D: Disk> Node<D> {
         let told = lost.position(|told| told.is_same_as(transaction));
         if told.is_some_and(|at| self.pool.lost.remove(at).is_some()) {
             let (verb, uid) = (verb(transaction), &transaction.uid);
-            self.notify(&format!(
+            self.cx.effects.notify(format!(
                 "[consensus ✅] your {verb} of {uid} counts after all, block #{height}"
             ));
         }
@@ -448,21 +448,21 @@ impl<D: Disk> Node<D> {
     /// Keeps the branch that a switch took out, of which something deep is lost, and warns.
     pub(super) fn save_fallen(&mut self, fallen: Fallen, mut saving: Saving) -> Option<Stage> {
         let blocks = limits::BLOCKS_PER_TURN;
-        match self.log.save_fallen(&fallen, &mut saving, blocks) {
+        match self.cx.chain.save_fallen(&fallen, &mut saving, blocks) {
             Ok(false) => return Some(Stage::Saving { fallen, saving }),
             Ok(true) => {}
-            Err(error) => self.alert(&format!(
+            Err(error) => self.cx.effects.alert(format!(
                 "[store ❌] the branch that was left cannot be kept: {error}."
             )),
         }
         let old = fallen.to - 1;
-        let old_tip = match self.log.read_fallen(&fallen, old) {
+        let old_tip = match self.cx.chain.read_fallen(&fallen, old) {
             Ok(stored) => stored.block.hash.to_string(),
             Err(error) => error.to_string(),
         };
-        let tip = self.log.tip();
+        let tip = self.cx.chain.tip();
         let (fork, new) = (fallen.from, tip.length - 1);
-        self.alert(&format!(
+        self.cx.effects.alert(format!(
             "[consensus ⚠️] this switch loses or changes what stood more than {} blocks deep: from \
              block {fork} on, tip {old_tip} (block {old}) gave way to tip {} (block {new}); what was \
              there is read back with blx export --branch",

@@ -3,10 +3,9 @@
 use core::net::SocketAddr;
 
 use super::addresses::plain;
+use super::answer::{Answer, SessionId};
 use super::lines::{Kind, Peer, Slot};
 use super::links::number;
-use super::report::Answer;
-use super::seats::Asker;
 use super::{Action, Line, Millis, Node, places};
 use crate::limits;
 use crate::store::disk::Disk;
@@ -36,7 +35,7 @@ pub struct Target {
     /// The book named it: it is no target any more when the dial has come to its end.
     pub learned: bool,
     /// They wait for the outcome of this dial.
-    pub asked: Vec<Asker>,
+    pub asked: Vec<SessionId>,
     /// Where it stands.
     pub contact: Contact,
     /// Where a connection to it led last: for a name, the address that it stood for.
@@ -143,10 +142,10 @@ impl<D: Disk> Node<D> {
         if at.is_some_and(|at| !self.targets[at].asked.is_empty()) {
             self.book.bans.lift(remote);
         }
-        let Some(until) = self.book.bans.until_dialed(remote, self.now.mono) else {
+        let Some(until) = self.book.bans.until_dialed(remote, self.cx.now.mono) else {
             return false;
         };
-        self.actions.push_back(Action::Hangup { line });
+        self.cx.effects.act(Action::Hangup { line });
         self.slots[usize::from(line.0)] = Slot::Free;
         match at {
             Some(at) if self.targets[at].learned => self.missed(at, LEFT_ALONE),
@@ -158,7 +157,7 @@ impl<D: Disk> Node<D> {
 
     /// The connection to the node that a target means, whoever dialed, if it is of use.
     pub(super) fn met(&self, target: &Target) -> Option<Line> {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let mut slots = self.slots.iter().enumerate();
         let there = slots.find(|(line, slot)| match slot {
             Slot::Open(peer) => {
@@ -191,14 +190,18 @@ impl<D: Disk> Node<D> {
         let askers = core::mem::take(&mut target.asked);
         let again = target.error.take().is_some() && askers.is_empty();
         (target.kept, target.id) = (true, id);
-        target.contact = Contact::Open(there, self.now.mono);
+        target.contact = Contact::Open(there, self.cx.now.mono);
         if known {
             self.targets.remove(at);
         } else if again {
-            self.notify(&format!("[network 🔗] connected to {name} again"));
+            self.cx
+                .effects
+                .notify(format!("[network 🔗] connected to {name} again"));
         }
         for asker in askers {
-            self.answer(Some(asker), &Answer::ConnectedAlready(name.clone()));
+            self.cx
+                .effects
+                .answer(Some(asker), Answer::ConnectedAlready(name.clone()));
         }
     }
 
@@ -230,11 +233,11 @@ impl<D: Disk> Node<D> {
 
     /// A dial came to nothing: tried again, if its target is kept.
     pub(super) fn missed(&mut self, at: usize, reason: &str) {
-        let chance = self.random();
+        let chance = self.cx.jitter.number();
         if self.targets[at].learned {
             let target = self.targets.remove(at);
             if let Some(address) = target.address() {
-                self.book.missed(address, self.now.mono, chance);
+                self.book.missed(address, self.cx.now.mono, chance);
             }
             return;
         }
@@ -244,21 +247,21 @@ impl<D: Disk> Node<D> {
         let then = if kept { "; it is dialed again" } else { "" };
         let answer = Answer::Refused(format!("cannot connect to {name}: {reason}{then}."));
         if kept {
-            target.retry(self.now.mono, reason.to_owned(), chance);
+            target.retry(self.cx.now.mono, reason.to_owned(), chance);
         } else {
             self.targets.remove(at);
         }
         if askers.is_empty() && !kept {
-            self.notify(&answer.to_string());
+            self.cx.effects.notify(answer.to_string());
         }
         for asker in askers {
-            self.answer(Some(asker), &answer);
+            self.cx.effects.answer(Some(asker), answer.clone());
         }
     }
 
     /// Dials whom it is time to dial.
     pub(super) fn tend_targets(&mut self) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         self.each_target(|node, at| {
             let contact = node.targets[at].contact;
             if matches!(contact, Contact::Waiting(until) if until <= now)
@@ -274,7 +277,7 @@ impl<D: Disk> Node<D> {
     fn may_not_dial(&mut self, at: usize) -> bool {
         let target = &mut self.targets[at];
         let place = target.place().filter(|_| target.asked.is_empty());
-        let ban = place.and_then(|place| self.book.bans.until_dialed(place, self.now.mono));
+        let ban = place.and_then(|place| self.book.bans.until_dialed(place, self.cx.now.mono));
         ban.map(|until| target.rest(until, LEFT_ALONE.into()))
             .is_some()
     }
@@ -288,11 +291,11 @@ impl<D: Disk> Node<D> {
         let target = &mut self.targets[at];
         target.contact = Contact::Dialing(line);
         let (host, port) = (target.host.clone(), target.port);
-        self.actions.push_back(Action::Dial { line, host, port });
+        self.cx.effects.act(Action::Dial { line, host, port });
     }
 
     /// A user wants a connection; the outcome is told when it is known.
-    pub(super) fn dial(&mut self, asker: Asker, host: String, port: u16) {
+    pub(super) fn dial(&mut self, asker: SessionId, host: String, port: u16) {
         let mut targets = self.targets.iter_mut();
         let known = targets.find(|t| t.host == host && t.port == port);
         if let Some(target) = known {
@@ -301,9 +304,9 @@ impl<D: Disk> Node<D> {
             match target.contact {
                 Contact::Open(..) => {
                     let answer = Answer::ConnectedAlready(target.name());
-                    return self.answer(Some(asker), &answer);
+                    return self.cx.effects.answer(Some(asker), answer);
                 }
-                Contact::Waiting(_) => target.contact = Contact::Waiting(self.now.mono),
+                Contact::Waiting(_) => target.contact = Contact::Waiting(self.cx.now.mono),
                 Contact::Dialing(_) => {}
             }
             if !target.asked.contains(&asker) {
@@ -311,9 +314,9 @@ impl<D: Disk> Node<D> {
             }
         } else if self.targets.iter().filter(|t| !t.learned).count() >= limits::PEERS {
             let text = format!("{} peers are enough.", limits::PEERS);
-            self.answer(Some(asker), &Answer::Refused(text));
+            self.cx.effects.answer(Some(asker), Answer::Refused(text));
         } else {
-            let mut target = Target::new(host, port, self.now.mono);
+            let mut target = Target::new(host, port, self.cx.now.mono);
             target.asked.push(asker);
             self.targets.push(target);
         }
@@ -321,7 +324,7 @@ impl<D: Disk> Node<D> {
 
     /// The time left until a target is dialed again.
     pub(super) fn seconds_until(&self, until: Millis) -> u64 {
-        until.0.saturating_sub(self.now.mono.0).div_ceil(1000)
+        until.0.saturating_sub(self.cx.now.mono.0).div_ceil(1000)
     }
 }
 

@@ -33,7 +33,7 @@ pub fn open_book(disk: &mut impl Disk, notices: &mut Vec<String>) -> Book {
 impl<D: Disk> Node<D> {
     /// A peer tells whom it knows.
     pub(super) fn learn_peers(&mut self, line: usize, peers: &[String]) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
@@ -50,7 +50,7 @@ impl<D: Disk> Node<D> {
 
     /// A peer has spoken for the first time.
     pub(super) fn reached(&mut self, line: usize) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
@@ -67,7 +67,7 @@ impl<D: Disk> Node<D> {
 
     /// A connection has ended.
     pub(super) fn left(&mut self, peer: &Peer) {
-        let (now, chance) = (self.now.mono, self.random());
+        let (now, chance) = (self.cx.now.mono, self.cx.jitter.number());
         match peer.kind {
             _ if !peer.outbound => {}
             Kind::Unknown => self.book.missed(peer.remote, now, chance),
@@ -100,7 +100,7 @@ impl<D: Disk> Node<D> {
         let dial = match self.wants_peers() {
             true => {
                 let taken = self.taken();
-                let now = self.now.mono;
+                let now = self.cx.now.mono;
                 self.book.deadline(now, |address| taken.contains(address))
             }
             false => None,
@@ -111,7 +111,7 @@ impl<D: Disk> Node<D> {
 
     /// Dials somebody who was learned, and writes the book, if it is time.
     pub(super) fn tend_places(&mut self) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         if self.book.write_due().is_some_and(|due| due <= now) && self.ending.is_none() {
             self.write_book();
         }
@@ -130,12 +130,12 @@ impl<D: Disk> Node<D> {
     }
 
     fn write_book(&mut self) {
-        let now = self.now.mono;
-        if !self.book.is_dirty(now) || self.log.fault().is_some() {
+        let now = self.cx.now.mono;
+        if !self.book.is_dirty(now) || self.cx.chain.fault().is_some() {
             return self.book.write_failed(now);
         }
         let entries = self.book.entries(now);
-        match book::write(self.log.disk(), &entries) {
+        match book::write(self.cx.chain.disk(), &entries) {
             Ok(()) => self.book.written(now),
             Err(error) => {
                 log::warn!("{error}: the peers of this run may be forgotten");
@@ -146,7 +146,7 @@ impl<D: Disk> Node<D> {
 
     /// At the end of the node: what is known of peers is kept, if that was not done just now.
     pub(super) fn save_book(&mut self) {
-        if self.book.may_write(self.now.mono) {
+        if self.book.may_write(self.cx.now.mono) {
             self.write_book();
         }
     }
@@ -155,7 +155,7 @@ impl<D: Disk> Node<D> {
     /// answer fastest, nor one of the two that brought the last blocks. Of the others first who has
     /// not said anything, then who came last: whoever opens many connections only pushes out his own.
     pub(super) fn least_worth(&self) -> Option<usize> {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let open: Vec<(usize, &Peer)> = self
             .slots
             .iter()
@@ -193,7 +193,7 @@ impl<D: Disk> Node<D> {
 
     /// Learns that an address leads back to this node.
     pub(super) fn forget_own(&mut self, address: SocketAddr) {
-        self.book.is_ours(address, self.now.mono);
+        self.book.is_ours(address, self.cx.now.mono);
     }
 }
 

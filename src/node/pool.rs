@@ -4,7 +4,7 @@
 use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::seats::Asker;
+use super::answer::SessionId;
 use super::usage::Usage;
 use super::{Millis, Node};
 use crate::ledger::{Changes, Hash, Items, RuleError, Tip, Transaction, TransactionId, Uid};
@@ -35,7 +35,7 @@ pub struct Batch {
     /// Whose.
     pub origin: Origin,
     /// Who waits for the outcome, if that is known.
-    pub asker: Option<Asker>,
+    pub asker: Option<SessionId>,
     /// For a release that fell out, the request that it ended.
     pub ended: Option<Transaction>,
     /// A block is made for it at this time.
@@ -227,7 +227,7 @@ impl Pool {
     }
 
     /// Whether this user waits for something.
-    pub fn owes(&self, asker: Asker) -> bool {
+    pub fn owes(&self, asker: SessionId) -> bool {
         let mut wishes = self.wishes();
         wishes.any(|wish| wish.asker == Some(asker))
     }
@@ -377,13 +377,13 @@ impl Pool {
 impl<D: Disk> Node<D> {
     /// Whether the items allow these transactions behind everything that waits already.
     pub(super) fn check_wish(&mut self, wish: &[Transaction]) -> Result<(), RuleError> {
-        let (items, tip) = (self.log.items(), self.log.tip());
+        let (items, tip) = (self.cx.chain.items(), self.cx.chain.tip());
         self.pool.changes(items, tip).check(items, wish)
     }
 
     /// Keeps on disk what waits of our own, if that has changed: it must survive a restart.
     pub(super) fn save_waiting(&mut self) {
-        if !core::mem::take(&mut self.pool.unsaved) || self.log.fault().is_some() {
+        if !core::mem::take(&mut self.pool.unsaved) || self.cx.chain.fault().is_some() {
             return;
         }
         let asked = self.inquiries.iter().map(|inquiry| &inquiry.batch);
@@ -397,8 +397,8 @@ impl<D: Disk> Node<D> {
                 ended: batch.ended.clone(),
             })
             .collect();
-        if let Err(error) = waiting::write(self.log.disk(), &list) {
-            self.alert(&format!(
+        if let Err(error) = waiting::write(self.cx.chain.disk(), &list) {
+            self.cx.effects.alert(format!(
                 "[store ⚠️] {error}: what waits for a block would be lost in a restart."
             ));
         }

@@ -76,11 +76,11 @@ impl Transfer {
 impl<D: Disk> Node<D> {
     /// Shows how far a long transfer is, and forgets one that has ended.
     pub(super) fn tend_progress(&mut self) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let Some(mut transfer) = self.progress.0 else {
             return;
         };
-        let tip = self.log.tip();
+        let tip = self.cx.chain.tip();
         let peer = self.slots[transfer.line].peer();
         let more = peer.is_some_and(|peer| peer.asked.is_some() && peer.is_ahead_of(&tip));
         let here = self.sync.line() == Some(transfer.line) || self.sync.is_settling();

@@ -6,6 +6,7 @@ use core::time::Duration;
 
 use serde::Serialize;
 
+use super::answer::menu_name;
 use super::lines::Slot;
 use super::menu::Mode;
 use super::wall::date;
@@ -18,49 +19,6 @@ use crate::store::disk::Disk;
 pub trait Report: fmt::Display + Serialize {}
 
 impl<T: fmt::Display + Serialize> Report for T {}
-
-/// How something ended that was asked for.
-#[derive(Debug, Serialize)]
-#[serde(rename_all = "lowercase")]
-pub enum Answer {
-    /// The item is taken.
-    Requested(String),
-    /// The item is given back.
-    Released(String),
-    /// The peer of this name is connected,
-    Connected(String),
-    /// and was so before.
-    #[serde(rename = "connected")]
-    ConnectedAlready(String),
-    /// These peers were asked for their chains.
-    Asked(Vec<String>),
-    /// How that ended.
-    Outcome {
-        /// Whose chain it is.
-        peer: String,
-        /// A clause.
-        outcome: String,
-    },
-    /// It is impossible: a sentence.
-    Refused(String),
-}
-
-impl fmt::Display for Answer {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Answer::Requested(item) => write!(f, "✅ requested {item}"),
-            Answer::Released(item) => write!(f, "✅ released {item}"),
-            Answer::Connected(name) => write!(f, "✅ connected to {name}"),
-            Answer::ConnectedAlready(name) => write!(f, "✅ connected to {name} already"),
-            Answer::Asked(names) => {
-                let names = names.join(", ");
-                write!(f, "[consensus 📡] asked for their chains: {names}")
-            }
-            Answer::Outcome { peer, outcome } => write!(f, "[consensus ℹ️] {peer}: {outcome}"),
-            Answer::Refused(why) => write!(f, "❌ {why}"),
-        }
-    }
-}
 
 /// The node's state.
 #[derive(Serialize)]
@@ -173,7 +131,7 @@ impl<D: Disk> Node<D> {
     /// How the node is, in short.
     pub fn summary(&self) -> Summary {
         Summary {
-            height: self.log.tip().length.saturating_sub(1),
+            height: self.cx.chain.tip().length.saturating_sub(1),
             peers: self.peer_count(),
             ending: self.ending.is_some(),
             ok: self.is_ok(),
@@ -182,7 +140,7 @@ impl<D: Disk> Node<D> {
 
     /// Whether blocks are written, and all of them can be read.
     fn is_ok(&self) -> bool {
-        self.log.fault().is_none() && self.damage().is_none()
+        self.cx.chain.fault().is_none() && self.damage().is_none()
     }
 
     fn peer_count(&self) -> usize {
@@ -192,18 +150,22 @@ impl<D: Disk> Node<D> {
 
     /// Key 9.
     pub(super) fn report(&mut self, at: usize) {
-        let (tip, items, syncs) = (self.log.tip(), self.log.items(), self.log.syncs());
+        let (tip, items, syncs) = (
+            self.cx.chain.tip(),
+            self.cx.chain.items(),
+            self.cx.chain.syncs(),
+        );
         let status = Status {
             ok: self.is_ok(),
-            writing_stopped: self.log.fault().map(ToString::to_string),
+            writing_stopped: self.cx.chain.fault().map(ToString::to_string),
             damage: self.damage(),
             blocks: tip.length,
             reserved: items.reserved(),
             available: items.available(),
             peers: self.peer_count(),
             tip: tip.hash.to_string(),
-            file_bytes: self.log.bytes(),
-            garbage_bytes: self.log.garbage(),
+            file_bytes: self.cx.chain.bytes(),
+            garbage_bytes: self.cx.chain.garbage(),
             last_sync_us: micros(syncs.last),
             slowest_sync_us: micros(syncs.slowest),
             verified: self.scrub_report(),
@@ -227,7 +189,7 @@ impl<D: Disk> Node<D> {
 
     /// Keys 3 and 4.
     pub(super) fn list(&mut self, at: usize, reserved: bool) {
-        let items = self.log.items();
+        let items = self.cx.chain.items();
         let (count, what) = match reserved {
             true => (items.reserved(), "reserved"),
             false => (items.available(), "available"),
@@ -249,7 +211,7 @@ impl<D: Disk> Node<D> {
         let Listing { reserved, mut last } = listing;
         let before = last;
         let mut found = Vec::new();
-        let items = self.log.items().after(before.as_ref());
+        let items = self.cx.chain.items().after(before.as_ref());
         for (key, state) in items.take(limits::BLOCKS_PER_TURN) {
             last = Some(*key);
             if state.reserved == reserved {
@@ -286,7 +248,7 @@ impl<D: Disk> Node<D> {
             this_node: false,
             error: None,
         };
-        match self.log.read(since) {
+        match self.cx.chain.read(since) {
             Ok(stored) => {
                 let last = stored.last_change(|uid| ItemKey::of(uid) == *key);
                 if let Some(change) = last {
@@ -312,9 +274,4 @@ pub(super) fn duration(seconds: u64) -> String {
         seconds @ 120..7_200 => format!("{} min", seconds / 60),
         seconds => format!("{} h", seconds / 3_600),
     }
-}
-
-/// A key as people tell it apart: its first digits.
-pub(super) fn menu_name(key: &str) -> String {
-    key.chars().take(12).collect()
 }

@@ -157,7 +157,7 @@ impl<D: Disk> Node<D> {
     /// Whether a peer's chain is ours, as far as its words prove that or the contrary. One
     /// that is behind has not heard of the rest yet, or not said so.
     fn agrees(&mut self, line: usize) -> Option<bool> {
-        let tip = self.log.tip();
+        let tip = self.cx.chain.tip();
         let Slot::Open(peer) = &self.slots[line] else {
             return None;
         };
@@ -167,7 +167,7 @@ impl<D: Disk> Node<D> {
                 if theirs.length > tip.length {
                     return None;
                 }
-                let ours = self.log.hash(theirs.length.checked_sub(1)?).ok()?;
+                let ours = self.cx.chain.hash(theirs.length.checked_sub(1)?).ok()?;
                 (ours != theirs.hash || theirs == tip).then_some(theirs == tip)
             }
             Kind::Desktop(desktop) if desktop.proven => match desktop.stand {
@@ -179,7 +179,7 @@ impl<D: Disk> Node<D> {
     }
 
     fn describe_peer(&self, line: usize, peer: &Peer, agrees: Option<bool>) -> PeerReport {
-        let (now, sent) = (self.now.mono, peer.writer.sent());
+        let (now, sent) = (self.cx.now.mono, peer.writer.sent());
         let said = match &peer.kind {
             Kind::Desktop(desktop) => desktop.said,
             _ => None,

@@ -1,23 +1,21 @@
 //! The consoles, each with a menu of its own: who sits there, what he is told, and how he leaves.
 
+use super::answer::{Answer, SessionId};
 use super::console::{Console, printable};
+use super::effects::Notice;
 use super::event::ConsoleKind;
 use super::lines::Slot;
 use super::menu::{self, Menu, Mode};
-use super::report::{Answer, Report};
+use super::report::Report;
 use super::{Action, Line, Node};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::control;
 
-/// Names whoever sits at a console, among all that ever did.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Asker(u64);
-
 /// A console that somebody may sit at.
 pub struct Seat {
     /// Who.
-    pub asker: Asker,
+    pub asker: SessionId,
     /// What it is.
     pub kind: ConsoleKind,
     /// Its stream.
@@ -144,7 +142,7 @@ impl Seats {
     }
 
     /// The place of whoever is named so, while he is there.
-    fn of(&mut self, asker: Option<Asker>) -> Option<&mut Seat> {
+    fn of(&mut self, asker: Option<SessionId>) -> Option<&mut Seat> {
         self.iter_mut().find(|seat| Some(seat.asker) == asker)
     }
 
@@ -160,7 +158,7 @@ impl<D: Disk> Node<D> {
         let Some(at) = line.console() else { return };
         self.seats.count += 1;
         let mut seat = Seat {
-            asker: Asker(self.seats.count),
+            asker: SessionId(self.seats.count),
             kind,
             console: Console::new(kind),
             menu: Menu::default(),
@@ -200,16 +198,34 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Shows an event on every console, and logs it.
-    pub(super) fn notify(&mut self, event: &str) {
-        self.show_event(event);
-        self.log_event(log::Level::Info, event);
+    /// Carries out what the organs have to say, in its order.
+    pub(super) fn deliver(&mut self) {
+        while let Some(notice) = self.cx.effects.next_notice() {
+            match notice {
+                Notice::Event(event) => self.tell_all_users(log::Level::Info, &event),
+                Notice::Alert(event) => {
+                    self.keep_event(&event);
+                    self.tell_all_users(log::Level::Warn, &event);
+                }
+                Notice::Answer(session, answer) => match self.seats.of(session) {
+                    Some(seat) => seat.tell(&answer),
+                    None => self.tell_all_users(log::Level::Info, &answer.to_string()),
+                },
+                Notice::AnswerProgram(session, answer) => {
+                    if let Some(seat) = self.seats.of(session).filter(|seat| !seat.is_menu()) {
+                        seat.tell(&answer);
+                    }
+                }
+            }
+        }
     }
 
-    pub(super) fn show_event(&mut self, event: &str) {
+    /// Shows an event on every console, and logs it.
+    fn tell_all_users(&mut self, level: log::Level, event: &str) {
         self.seats
             .menus()
             .for_each(|seat| seat.console.notify(event));
+        self.log_event(level, event);
     }
 
     /// Logs an event, unless it stands on a standard output already, which is the log's neighbour.
@@ -217,21 +233,6 @@ impl<D: Disk> Node<D> {
         let standard = |seat: &Seat| matches!(seat.kind, ConsoleKind::Standard { .. });
         if !self.seats.iter().any(standard) {
             log::log!(level, "{event}");
-        }
-    }
-
-    /// Says how something ended to whoever asked for it; everybody hears it if he is gone.
-    pub(super) fn answer(&mut self, asker: Option<Asker>, answer: &Answer) {
-        match self.seats.of(asker) {
-            Some(seat) => seat.tell(answer),
-            None => self.notify(&answer.to_string()),
-        }
-    }
-
-    /// The same where a menu's user has seen it as an event.
-    pub(super) fn answer_program(&mut self, asker: Option<Asker>, answer: &Answer) {
-        if let Some(seat) = self.seats.of(asker).filter(|seat| !seat.is_menu()) {
-            seat.tell(answer);
         }
     }
 
@@ -280,7 +281,7 @@ impl<D: Disk> Node<D> {
             if gone {
                 self.seats.all[at] = None;
                 let line = Line::of_console(at);
-                self.actions.push_back(Action::Hangup { line });
+                self.cx.effects.act(Action::Hangup { line });
             }
         }
     }

@@ -121,23 +121,23 @@ impl<D: Disk> Node<D> {
     }
 
     fn adopt_step(&mut self, source: &mut Option<usize>, equal: bool) -> Option<Stage> {
-        match self.log.adopt(limits::BLOCKS_PER_TURN) {
+        match self.cx.chain.adopt(limits::BLOCKS_PER_TURN) {
             Ok(None) => Some(Stage::Adopting),
             Ok(Some(fallen)) => {
                 self.adopted(&fallen, *source, equal);
                 let next = fallen.from;
                 Some(Stage::Differing { fallen, next })
             }
-            Err(error) if self.log.fault().is_none() => {
-                self.alert(&format!(
-                    "[store ❌] a peer's chain was not taken: {error}."
-                ));
+            Err(error) if self.cx.chain.fault().is_none() => {
+                self.cx
+                    .effects
+                    .alert(format!("[store ❌] a peer's chain was not taken: {error}."));
                 // Asked again at once, it could fail like this for ever.
                 self.not_taken(source.take());
                 None
             }
             Err(error) => {
-                self.log.abandon();
+                self.cx.chain.abandon();
                 self.disk_failed(&error);
                 self.not_taken(*source);
                 None
@@ -158,11 +158,11 @@ impl<D: Disk> Node<D> {
         for rest in &mut self.disconnected {
             rest.switched(fallen.from);
         }
-        let tip = self.log.tip();
+        let tip = self.cx.chain.tip();
         let length = tip.length;
         let mut ours = fallen.to;
         if let Some(peer) = source.and_then(|line| self.slots[line].peer()) {
-            peer.brought = Some(self.now.mono);
+            peer.brought = Some(self.cx.now.mono);
             if peer.is_ahead_of(&tip) && peer.is_ours() {
                 // More comes; one word at the end is enough.
                 peer.from.get_or_insert(fallen.to);
@@ -170,10 +170,10 @@ impl<D: Disk> Node<D> {
             }
             ours = peer.from.take().unwrap_or(ours);
         }
-        self.notify(&format!(
+        self.cx.effects.notify(format!(
             "[consensus 📡] received chain (length {length}) vs ours (length {ours})"
         ));
-        self.notify(&if equal {
+        self.cx.effects.notify(if equal {
             format!("[consensus ✅] adopted equally long chain, its last hash is lower ({length} blocks)")
         } else {
             format!("[consensus ✅] adopted longer chain ({length} blocks)")
@@ -186,7 +186,7 @@ impl<D: Disk> Node<D> {
     fn settled(&mut self, source: Option<usize>) {
         self.freed();
         self.tip_changed();
-        let (tip, now) = (self.log.tip(), self.now.mono);
+        let (tip, now) = (self.cx.chain.tip(), self.cx.now.mono);
         let peer = source.and_then(|line| self.slots[line].peer());
         let mut more = false;
         if let Some(peer) = peer
@@ -197,7 +197,7 @@ impl<D: Disk> Node<D> {
         }
         if !more {
             let last = tip.length - 1;
-            let void = self.log.read(last).is_ok_and(|read| read.has_void());
+            let void = self.cx.chain.read(last).is_ok_and(|read| read.has_void());
             // Such a block is told to nobody alone, and no desktop node must count as having it.
             let word = match void {
                 true => Intent::Ping,
@@ -210,21 +210,23 @@ impl<D: Disk> Node<D> {
     /// Reads on in a chain that lost, for what ours lacks. What there is no room for is left: whoever
     /// has that chain makes it again when it takes ours.
     fn glean_step(&mut self, mut gleaning: Gleaning) {
-        let budget = self.log.budget();
+        let budget = self.cx.chain.budget();
         for _ in 0..limits::BLOCKS_PER_TURN {
             if self.inquiries.usage().restored() >= limits::RESTORED_BYTES / 2
-                || self.log.is_over(budget)
+                || self.cx.chain.is_over(budget)
             {
                 break;
             }
             let stored = match gleaning.block.take() {
                 Some(stored) => stored,
                 None if gleaning.is_enough() => return self.gleaned(),
-                None => match self.log.next_staged(&mut gleaning.staged) {
+                None => match self.cx.chain.next_staged(&mut gleaning.staged) {
                     Ok(Some(stored)) => stored,
                     Ok(None) => return self.gleaned(),
                     Err(error) => {
-                        self.alert(&format!("[store ❌] a losing chain was not read: {error}."));
+                        self.cx
+                            .effects
+                            .alert(format!("[store ❌] a losing chain was not read: {error}."));
                         return self.gleaned();
                     }
                 },
@@ -240,7 +242,7 @@ impl<D: Disk> Node<D> {
 
     /// Takes some of the transactions of a block of a chain that lost.
     fn glean_some(&mut self, gleaning: &mut Gleaning, stored: &StoredBlock) {
-        let budget = self.log.budget();
+        let budget = self.cx.chain.budget();
         let all = stored.block.transactions.iter().zip(&stored.befores);
         let some = all.skip(gleaning.position).take(limits::ITEMS_PER_TURN);
         for (transaction, before) in some {
@@ -270,7 +272,7 @@ impl<D: Disk> Node<D> {
                 None => self.glean(transaction, ended.as_ref()),
             };
             gleaning.taken += usize::from(taken);
-            if self.log.is_over(budget) {
+            if self.cx.chain.is_over(budget) {
                 return;
             }
         }
@@ -285,15 +287,15 @@ impl<D: Disk> Node<D> {
         before: Before,
     ) -> Option<Transaction> {
         let height = before.height()?;
-        if height >= self.log.tip().length {
+        if height >= self.cx.chain.tip().length {
             return None;
         }
-        let read = || self.log.read(height);
+        let read = || self.cx.chain.read(height);
         Looked::last(looked, height, &release.uid, read).ok()?
     }
 
     fn gleaned(&mut self) {
-        self.log.abandon();
+        self.cx.chain.abandon();
         self.freed();
     }
 }

@@ -114,7 +114,7 @@ impl<D: Disk> Node<D> {
     /// Looks after the time: gives a candidate up that trickles, and asks for a chain that was
     /// skipped.
     pub(super) fn tend_sync(&mut self) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         for peer in self.slots.iter_mut().filter_map(Slot::peer) {
             peer.unfollowed = peer.unfollowed.filter(|until| now < *until);
         }
@@ -144,14 +144,14 @@ impl<D: Disk> Node<D> {
     pub(super) fn freed(&mut self) {
         let mut peers = self.slots.iter_mut().filter_map(Slot::peer);
         if let Some(peer) = peers.find(|peer| peer.deferred.is_some()) {
-            peer.deferred = Some(self.now.mono);
+            peer.deferred = Some(self.cx.now.mono);
         }
     }
 
     /// So many milliseconds that went by were ours.
     pub(super) fn excuse_peers(&mut self, ms: u64) {
         for peer in self.slots.iter_mut().filter_map(Slot::peer) {
-            peer.excuse(self.now.mono, ms);
+            peer.excuse(self.cx.now.mono, ms);
         }
     }
 
@@ -159,7 +159,7 @@ impl<D: Disk> Node<D> {
     /// put on top of our chain now would fall out again at once. If so, until when at most, or
     /// when that chain is looked at again.
     pub(super) fn catching_up(&self) -> Option<Millis> {
-        let (tip, now) = (self.log.tip(), self.now.mono);
+        let (tip, now) = (self.cx.chain.tip(), self.cx.now.mono);
         let candidate = self.sync.line();
         let ahead = self.slots.iter().enumerate().filter_map(|(line, slot)| {
             let Slot::Open(peer) = slot else { return None };
@@ -175,8 +175,8 @@ impl<D: Disk> Node<D> {
     /// A peer's chain, or a part of it, is complete. `told` is the length that it says its chain
     /// has, if this was a part.
     pub(super) fn chain_end(&mut self, line: usize, told: Option<u64>) {
-        let now = self.now.mono;
-        let ours = self.log.tip();
+        let now = self.cx.now.mono;
+        let ours = self.cx.chain.tip();
         let end = match &self.sync {
             Sync::Candidate(candidate) if candidate.line == line => Some(candidate.end()),
             _ => None,
@@ -195,9 +195,9 @@ impl<D: Disk> Node<D> {
             .desktop()
             .is_some_and(|desktop| desktop.has_told(now, asked, end));
         self.compare_twin(line);
-        let branch = length.and_then(|_| self.log.branch_tip());
+        let branch = length.and_then(|_| self.cx.chain.branch_tip());
         // While there is a hole, what is behind it counts too.
-        let whole = self.log.gap().unwrap_or(0);
+        let whole = self.cx.chain.gap().unwrap_or(0);
         // Equally long, a desktop node's chain made again would win by chance, and so would ours in
         // the next turn.
         let beats = |tip: &Tip| match is_desktop {
@@ -205,7 +205,7 @@ impl<D: Disk> Node<D> {
             false => tip.beats(&ours),
         };
         let wins = branch.is_some_and(|tip| beats(&tip) && tip.length > whole);
-        let extends = self.log.branch_fork() == Some(ours.length);
+        let extends = self.cx.chain.branch_fork() == Some(ours.length);
         if let (Some(length), Some(told)) = (length, told)
             && length < told
             && told >= ours.length
@@ -256,7 +256,7 @@ impl<D: Disk> Node<D> {
             && let Some(peer) = self.slots[line].peer()
         {
             // It can send while we write.
-            peer.ask(self.now.mono);
+            peer.ask(self.cx.now.mono);
         }
     }
 
@@ -266,14 +266,14 @@ impl<D: Disk> Node<D> {
             candidate.continued = true;
         }
         if let Some(peer) = self.slots[line].peer() {
-            peer.ask(self.now.mono);
+            peer.ask(self.cx.now.mono);
         }
     }
 
     /// A desktop node whose chain we take has the same blocks as we do. If it has more that do not link,
     /// its monitor has to cut these first, which only its next chain proves.
     fn step_in(&mut self, line: usize) {
-        let length = self.log.branch_tip().map(|tip| tip.length);
+        let length = self.cx.chain.branch_tip().map(|tip| tip.length);
         if let Some(length) = length
             && let Some(desktop) = self.desktop_of(line)
         {
@@ -285,10 +285,10 @@ impl<D: Disk> Node<D> {
     /// Does with a chain that does not win what is left to do: if its content is another than that
     /// of ours, it is read for what ours lacks.
     fn leave(&mut self, line: usize, differs: bool) {
-        if differs && !self.drop_orphans && self.log.gap().is_none() {
+        if differs && !self.drop_orphans && self.cx.chain.gap().is_none() {
             let salvage = self.desktop_at(line).map(|_| line);
-            self.sync = Sync::Gleaning(Gleaning::new(self.log.staged(), salvage));
-            self.busy = true;
+            self.sync = Sync::Gleaning(Gleaning::new(self.cx.chain.staged(), salvage));
+            self.cx.effects.busy = true;
         } else {
             self.forget_candidate(line);
         }
@@ -296,7 +296,7 @@ impl<D: Disk> Node<D> {
 
     /// Tells the user who asked that our chain stays.
     fn kept(&mut self, line: usize, length: Option<u64>, told: Option<u64>) {
-        let (ours, length) = (self.log.tip(), told.or(length).unwrap_or(0));
+        let (ours, length) = (self.cx.chain.tip(), told.or(length).unwrap_or(0));
         let shared = !matches!(&self.sync, Sync::Candidate(candidate) if candidate.forked);
         let Some(peer) = self.slots[line].peer() else {
             return;
@@ -305,11 +305,13 @@ impl<D: Disk> Node<D> {
         if peer.asked_by.is_empty() {
             return;
         }
-        self.notify(&format!(
+        self.cx.effects.notify(format!(
             "[consensus 📡] received chain (length {length}) vs ours (length {})",
             ours.length
         ));
-        self.notify("[consensus ℹ️] kept current chain (already longest)");
+        self.cx
+            .effects
+            .notify("[consensus ℹ️] kept current chain (already longest)");
         let outcome = match shared && length == ours.length {
             true => "it has the same chain".into(),
             false => format!("ours is kept, its chain has {length} blocks"),
@@ -330,7 +332,7 @@ impl<D: Disk> Node<D> {
 
     fn forget_candidate(&mut self, line: usize) {
         if self.sync.line() == Some(line) {
-            self.log.abandon();
+            self.cx.chain.abandon();
             self.sync = Sync::Free;
             self.freed();
         }
@@ -347,7 +349,7 @@ impl<D: Disk> Node<D> {
             // What it says of its chain is not worth asking for.
             peer.tip = None;
         }
-        self.notify(&format!(
+        self.cx.effects.notify(format!(
             "[consensus ❌] peer chain failed validation: {reason}"
         ));
         self.strike(line, reason);
@@ -355,7 +357,7 @@ impl<D: Disk> Node<D> {
 
     /// A chain, or a block, is beyond what this node follows, through no fault of the peer.
     pub(super) fn not_followed(&mut self, line: usize, limit: &RuleError) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let whole = self.sync.line() == Some(line);
         self.drop_candidate(line, Some(&format!("its chain is not followed: {limit}")));
         let until = Some(Millis(now.0 + limits::UNFOLLOWED_MS));
@@ -371,7 +373,7 @@ impl<D: Disk> Node<D> {
                 RuleError::TooManyItems(_) => "--items-max",
                 _ => "--staging-max",
             };
-            self.alert(&format!(
+            self.cx.effects.alert(format!(
                 "[consensus ⚠️] a peer's chain is not followed: {limit} (see {option})."
             ));
         }
@@ -383,7 +385,7 @@ impl<D: Disk> Node<D> {
         if let Some(peer) = self.slots[line].peer() {
             peer.skip();
         }
-        self.alert(&format!(
+        self.cx.effects.alert(format!(
             "[store ❌] a peer's chain was not looked at: {error}."
         ));
     }

@@ -11,10 +11,10 @@ use crate::wire::write::Intent;
 impl<D: Disk> Node<D> {
     /// When a desktop node has to be looked at again.
     pub(super) fn desktop_deadline(&self) -> Option<Millis> {
-        if self.ending.is_some() || self.sync.is_settling() || self.log.fault().is_some() {
+        if self.ending.is_some() || self.sync.is_settling() || self.cx.chain.fault().is_some() {
             return None;
         }
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let lines = self.slots.iter().enumerate().filter_map(|(line, slot)| {
             let Slot::Open(peer) = slot else { return None };
             let Kind::Desktop(desktop) = &peer.kind else {
@@ -55,7 +55,7 @@ impl<D: Disk> Node<D> {
         if self.ending.is_some() || self.sync.is_settling() {
             return;
         }
-        if self.log.fault().is_none() {
+        if self.cx.chain.fault().is_none() {
             self.close_twins();
             self.dial_deaf();
         }
@@ -65,7 +65,7 @@ impl<D: Disk> Node<D> {
     }
 
     fn tend_desktop(&mut self, line: usize) {
-        let (now, writes) = (self.now.mono, self.log.fault().is_none());
+        let (now, writes) = (self.cx.now.mono, self.cx.chain.fault().is_none());
         let (speaks, id) = (self.speaks_to(line), self.desktop_id(line));
         let twin = self.twin_asks_at(line);
         let turn = self.asks_from(line);
@@ -134,7 +134,7 @@ impl<D: Disk> Node<D> {
     /// From when on a desktop node may be asked for its chain: one at a time is looked at, and another
     /// one that came meanwhile would have been sent for nothing. `None` while none can be looked at.
     fn asks_from(&self, line: usize) -> Option<Millis> {
-        if !self.sync.is_free() || self.log.fault().is_some() {
+        if !self.sync.is_free() || self.cx.chain.fault().is_some() {
             return None;
         }
         let others = self.slots.iter().enumerate().filter(|(at, _)| *at != line);
@@ -177,7 +177,7 @@ impl<D: Disk> Node<D> {
 
     /// When something is told to a desktop node, if there is something for it.
     fn look_at(&self, line: usize) -> Option<Millis> {
-        let (now, ours) = (self.now.mono, self.log.tip().length);
+        let (now, ours) = (self.cx.now.mono, self.cx.chain.tip().length);
         let desktop = self.desktop_at(line)?;
         let need = match desktop.need(ours, now) {
             Need::Block(height) => self.friend_tells(line, height).or(Some(now)),
@@ -201,7 +201,7 @@ impl<D: Disk> Node<D> {
 
     /// Tells one thing that a desktop node lacks, or has asked for.
     fn tell_desktop(&mut self, line: usize) {
-        let (now, ours) = (self.now.mono, self.log.tip().length);
+        let (now, ours) = (self.cx.now.mono, self.cx.chain.tip().length);
         self.tend_tie(line);
         let Some(peer) = self.slots[line].peer() else {
             return;
@@ -223,7 +223,7 @@ impl<D: Disk> Node<D> {
 
     /// Makes our chain longer than that of a desktop node which would keep its own.
     fn tend_tie(&mut self, line: usize) {
-        let (now, ours) = (self.now.mono, self.log.tip().length);
+        let (now, ours) = (self.cx.now.mono, self.cx.chain.tip().length);
         let Some(desktop) = self.desktop_at(line) else {
             return;
         };
@@ -231,7 +231,7 @@ impl<D: Disk> Node<D> {
             (Need::Longer, Some(at)) => Some(at),
             // Its monitor had its time.
             (Need::Longer, None) if desktop.is_spoiled() => Some(now),
-            (Need::Longer, None) => Some(self.delayed()),
+            (Need::Longer, None) => Some(self.cx.jitter.delayed(self.cx.now.mono)),
             _ => None,
         };
         let due = tie.is_some_and(|at| at <= now) && self.is_calm();
@@ -245,20 +245,20 @@ impl<D: Disk> Node<D> {
         }
         if fires {
             self.pool.lengthen();
-            self.busy = true;
+            self.cx.effects.busy = true;
         }
     }
 
     /// Tells the next block, unless that is on its way from another desktop node.
     fn tell_block(&mut self, line: usize, height: u64) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         if self
             .friend_tells(line, height)
             .is_some_and(|until| now < until)
         {
             return;
         }
-        if self.log.read(height).is_ok_and(|read| read.has_void()) {
+        if self.cx.chain.read(height).is_ok_and(|read| read.has_void()) {
             // It is taken by nobody but as part of a chain.
             return self.tell_void(line);
         }
@@ -275,7 +275,7 @@ impl<D: Disk> Node<D> {
 
     /// Tells the whole chain for a block that is taken by nobody alone, as soon as that may be.
     fn tell_void(&mut self, line: usize) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let Some(desktop) = self.desktop_of(line) else {
             return;
         };
@@ -287,7 +287,7 @@ impl<D: Disk> Node<D> {
 
     /// Tells the whole chain; what came of it shows when it tells its own.
     fn tell_all(&mut self, line: usize) {
-        let (now, ours) = (self.now.mono, self.log.tip().length);
+        let (now, ours) = (self.cx.now.mono, self.cx.chain.tip().length);
         if let Some(peer) = self.slots[line].peer() {
             peer.push(Intent::Chain);
             let ping = peer.probe();
@@ -315,14 +315,14 @@ impl<D: Disk> Node<D> {
 
     /// Our chain can be made longer, and nothing is on its way that could do that by itself.
     fn is_calm(&self) -> bool {
-        let free = self.sync.is_free() && self.log.fault().is_none();
+        let free = self.sync.is_free() && self.cx.chain.fault().is_none();
         let waits = !self.pool.is_empty() || !self.inquiries.is_empty();
         free && !waits && self.disconnected.is_empty()
     }
 
     /// Asks a desktop node for its chain, on the line on which it is spoken to.
     pub(super) fn doubt(&mut self, line: usize) {
-        let (voice, now) = (self.voice_of(line), self.now.mono);
+        let (voice, now) = (self.voice_of(line), self.cx.now.mono);
         if let Some(desktop) = self.desktop_of(voice) {
             desktop.doubt(now);
         }
@@ -331,7 +331,7 @@ impl<D: Disk> Node<D> {
     /// Our chain has other content from a height on: what desktop nodes have has to be compared
     /// again, but for the one that told it.
     pub(super) fn doubt_all(&mut self, but: Option<usize>) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let lines = self.slots.iter_mut().enumerate();
         let others = lines.filter(|(line, _)| Some(*line) != but);
         let peers = others.filter_map(|(_, slot)| slot.peer());

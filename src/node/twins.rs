@@ -55,7 +55,7 @@ impl<D: Disk> Node<D> {
     pub(super) fn desktop_id(&self, line: usize) -> Option<SocketAddr> {
         let desktop = self.desktop_at(line)?;
         match &self.slots[line] {
-            Slot::Open(peer) => Some(known_as(peer, desktop, self.now.mono)),
+            Slot::Open(peer) => Some(known_as(peer, desktop, self.cx.now.mono)),
             Slot::Free | Slot::Dialing => None,
         }
     }
@@ -89,7 +89,7 @@ impl<D: Disk> Node<D> {
     /// Whether of all of ours this node speaks to the desktop node of a line, and on this line.
     pub(super) fn speaks_to(&self, line: usize) -> bool {
         let id = self.desktop_id(line);
-        let speaks = id.is_some_and(|id| self.voices.speaks(self.now.mono, id));
+        let speaks = id.is_some_and(|id| self.voices.speaks(self.cx.now.mono, id));
         speaks && self.voice_of(line) == line
     }
 
@@ -100,7 +100,7 @@ impl<D: Disk> Node<D> {
         let Some((desktop, id)) = self.desktop_at(voice).zip(self.desktop_id(voice)) else {
             return true;
         };
-        let alone = || self.voices.is_alone_beside(self.now.mono, id);
+        let alone = || self.voices.is_alone_beside(self.cx.now.mono, id);
         self.speaks_to(voice) || (desktop.said.is_some() && alone())
     }
 
@@ -108,7 +108,7 @@ impl<D: Disk> Node<D> {
     /// which the same ones came lead to the same node: two of them, as its threads may announce one
     /// that another node made (PROTOCOL.md section 5).
     pub(super) fn note_maker(&mut self, line: usize, hash: Hash) -> Heard {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let mut lines = (0..self.slots.len()).filter(|at| *at != line);
         let twin = lines.find(|at| {
             let desktop = self.desktop_at(*at);
@@ -148,7 +148,7 @@ impl<D: Disk> Node<D> {
         let (own, spoken) = self.desktop_at(line).zip(self.desktop_at(voice))?;
         let (_, told) = spoken.answer?;
         let compared = own.answer.is_some_and(|(_, at)| at >= told);
-        let known = own.is_twin || own.alias(self.now.mono).is_some() || compared;
+        let known = own.is_twin || own.alias(self.cx.now.mono).is_some() || compared;
         (!known && spoken.is_unchanged(told)).then_some(own.ask_at)
     }
 
@@ -162,7 +162,7 @@ impl<D: Disk> Node<D> {
             return;
         };
         if voice == line
-            || at < self.now.mono
+            || at < self.cx.now.mono
             || !own.is_unchanged(since)
             || !spoken.is_unchanged(since)
         {
@@ -170,7 +170,7 @@ impl<D: Disk> Node<D> {
         }
         let same = chain.is_as(&other);
         let last = chain.length.saturating_sub(1);
-        let ours = last < self.log.tip().length && self.log.hash(last) == Ok(chain.hash);
+        let ours = last < self.cx.chain.tip().length && self.cx.chain.hash(last) == Ok(chain.hash);
         if let Some(desktop) = self.desktop_of(line) {
             desktop.is_twin = same && !ours;
             desktop.apart = if same { 0 } else { desktop.apart + 1 };
@@ -188,7 +188,7 @@ impl<D: Disk> Node<D> {
     /// too, from another address, both mean the same node by the lower one of the two: for a while,
     /// and for good when there is a second.
     pub(super) fn note_mark(&mut self, there: SocketAddr, mark: &BlockMark) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         for line in 0..self.slots.len() {
             let Some(id) = self.desktop_id(line).filter(|id| common(*id) >= there) else {
                 continue;
@@ -222,7 +222,7 @@ impl<D: Disk> Node<D> {
                 continue;
             }
             let busy = self.desktop_at(line).is_some_and(|d| d.under_way.is_some());
-            let now = self.now.mono;
+            let now = self.cx.now.mono;
             self.retire(line, voice);
             if let Some(desktop) = self.desktop_of(voice)
                 && busy
@@ -235,7 +235,7 @@ impl<D: Disk> Node<D> {
     /// A line ends. What its desktop node was told last may be handled later than what the next one
     /// brings: by a thread of its own (PROTOCOL.md section 5).
     pub(super) fn leaves_under_way(&mut self, line: usize) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let Slot::Open(peer) = &self.slots[line] else {
             return;
         };
@@ -265,7 +265,7 @@ impl<D: Disk> Node<D> {
         let there = peer.remote.ip().to_canonical();
         let friends = peers.iter().filter_map(|text| friend(text, there));
         let friends: Vec<SocketAddr> = friends.collect();
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let connected = |host: IpAddr| {
             let mut open = self.slots.iter().filter_map(|slot| match slot {
                 Slot::Open(peer) => Some(peer.remote.ip().to_canonical()),
@@ -297,7 +297,7 @@ impl<D: Disk> Node<D> {
     /// itself, its node does not know this connection any more: it keeps its peers by their names,
     /// and forgets one with another one of the same name (PROTOCOL.md section 5).
     pub(super) fn note_unsaid(&mut self, line: usize, last: &Hash) {
-        let at = Millis(self.now.mono.0 + limits::DESKTOP_QUIET_MS);
+        let at = Millis(self.cx.now.mono.0 + limits::DESKTOP_QUIET_MS);
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
@@ -316,12 +316,12 @@ impl<D: Disk> Node<D> {
     /// Whether a desktop node does not know the connection of a line any more.
     pub(super) fn is_deaf(&self, line: usize) -> bool {
         let deaf = self.desktop_at(line).and_then(|desktop| desktop.deaf);
-        deaf.is_some_and(|at| at <= self.now.mono)
+        deaf.is_some_and(|at| at <= self.cx.now.mono)
     }
 
     /// Dials those desktop nodes that know no connection to us any more.
     pub(super) fn dial_deaf(&mut self) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         for line in 0..self.slots.len() {
             if !self.is_deaf(line) || self.voice_of(line) != line {
                 continue;

@@ -49,19 +49,19 @@ impl<D: Disk> Node<D> {
             .iter_mut()
             .filter_map(|slot| slot.peer()?.listening())
             .collect();
-        let (mut made, budget) = (0, self.log.budget());
+        let (mut made, budget) = (0, self.cx.chain.budget());
         for step in 0..limits::PEERS {
             let line = (self.filled + step) % limits::PEERS;
             let Slot::Open(peer) = &mut self.slots[line] else {
                 continue;
             };
-            if made >= limits::TEXT_PER_TURN || self.log.is_over(budget) {
+            if made >= limits::TEXT_PER_TURN || self.cx.chain.is_over(budget) {
                 // The others have their turn in the next call.
-                (self.filled, self.busy) = (line, true);
+                (self.filled, self.cx.effects.busy) = (line, true);
                 break;
             }
             if peer.writer.pending().is_empty() {
-                peer.flowed = self.now.mono;
+                peer.flowed = self.cx.now.mono;
             }
             if peer.gone.is_some() {
                 continue;
@@ -69,7 +69,7 @@ impl<D: Disk> Node<D> {
             let asking = peer.listening().unwrap_or(peer.remote);
             let told = Cell::new(peer.told);
             made += peer.writer.fill(&mut View {
-                log: &mut self.log,
+                log: &mut self.cx.chain,
                 recent: &mut self.recent,
                 pool: &self.pool,
                 id: self.id,
@@ -77,7 +77,7 @@ impl<D: Disk> Node<D> {
                 known: &known,
                 asking,
                 sender: &self.sender,
-                now: self.now.mono,
+                now: self.cx.now.mono,
                 voices: &self.voices,
                 ours: peer.is_ours().then(|| peer.remote.ip()),
                 told: &told,

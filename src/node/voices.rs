@@ -365,9 +365,9 @@ impl<D: Disk> Node<D> {
     /// Notes what this node is connected to, and tells the others of ours what changed, or that
     /// it is still there.
     pub(super) fn tend_voices(&mut self) {
-        let now = self.now.mono;
+        let now = self.cx.now.mono;
         let desktops = self.desktops();
-        let writes = self.log.fault().is_none() && self.log.gap().is_none();
+        let writes = self.cx.chain.fault().is_none() && self.cx.chain.gap().is_none();
         let settled = matches!(self.sync, Sync::Free | Sync::Gleaning(_));
         self.voices.set_own(now, desktops, writes && settled);
         self.voices.own.made = self.marks();
@@ -396,7 +396,7 @@ impl<D: Disk> Node<D> {
 
     /// One of ours has told who is connected to whom.
     pub(super) fn hear_voices(&mut self, line: usize, mut told: Vec<Voice>) {
-        let (now, before) = (self.now.mono, self.voices.news());
+        let (now, before) = (self.cx.now.mono, self.voices.news());
         let Some(peer) = self.slots[line].peer() else {
             return;
         };
@@ -425,7 +425,7 @@ impl<D: Disk> Node<D> {
             Slot::Free | Slot::Dialing => false,
         };
         if !self.slots.iter().any(other) {
-            self.voices.lost(self.now.mono, id);
+            self.voices.lost(self.cx.now.mono, id);
         }
     }
 
@@ -433,12 +433,12 @@ impl<D: Disk> Node<D> {
     pub(super) fn note_stall(&mut self, ms: u64) {
         self.excuse_peers(ms);
         if ms >= limits::VOICE_STALL_MS {
-            self.voices.stalled(self.now.mono);
+            self.voices.stalled(self.cx.now.mono);
         }
     }
 
     pub(super) fn voices_deadline(&self) -> Option<Millis> {
-        let (news, now) = (self.voices.news(), self.now.mono);
+        let (news, now) = (self.voices.news(), self.cx.now.mono);
         if self.desktops() != self.voices.own.desktops {
             return Some(now);
         }

@@ -9,7 +9,7 @@ use crate::store::disk::Disk;
 impl<D: Disk> Node<D> {
     /// The time of a block that is made now: never before the tip (PROTOCOL.md section 3).
     pub(super) fn block_time(&self) -> Timestamp {
-        Timestamp::from_micros(self.now.wall).max(self.log.tip_time())
+        Timestamp::from_micros(self.cx.now.wall).max(self.cx.chain.tip_time())
     }
 
     /// The time that this node's user signs with: never before the tip either. Signed in 1970, a
@@ -20,19 +20,19 @@ impl<D: Disk> Node<D> {
     /// same in all as an earlier transaction would be taken for that one. A tip so late that
     /// microseconds vanish in it was made by no clock, and is not followed.
     pub(super) fn wish_time(&self) -> Timestamp {
-        let now = Timestamp::from_micros(self.now.wall);
-        let tip = self.log.tip_time().seconds();
+        let now = Timestamp::from_micros(self.cx.now.wall);
+        let tip = self.cx.chain.tip_time().seconds();
         if now.seconds() > tip || tip >= limits::CLOCK_EXACT_S {
             return now;
         }
         let micros = (tip * 1e6).round() as u64;
-        Timestamp::from_micros(micros + self.log.tip().length)
+        Timestamp::from_micros(micros + self.cx.chain.tip().length)
     }
 
     /// Why the wall clock is not set, if that shows.
     pub(super) fn clock_doubt(&self) -> Option<String> {
-        let now = self.now.wall as f64 / 1e6;
-        let (built, tip) = (self.built as f64 / 1e6, self.log.tip_time().seconds());
+        let now = self.cx.now.wall as f64 / 1e6;
+        let (built, tip) = (self.built as f64 / 1e6, self.cx.chain.tip_time().seconds());
         let why = if now < built {
             format!("this blx was built {}", date(built))
         } else if tip - now > limits::CLOCK_BEHIND_S {

@@ -1,0 +1,154 @@
+//! The machine as its organs see it, and what they want done: none of them talks to users, or acts,
+//! by itself. What they leave in [`Effects`] is carried out by the node, in its order.
+
+use std::collections::VecDeque;
+
+use super::answer::{Answer, SessionId};
+use super::event::{Action, Clock, Millis};
+use crate::ledger::Verifier;
+use crate::limits;
+use crate::store::log::Log;
+
+/// What every organ may see and use.
+pub struct Cx<D> {
+    /// The time of this call.
+    pub now: Clock,
+    /// The chain, and the items that follow from it.
+    pub chain: Log<D>,
+    /// Checks signatures, and remembers the good ones.
+    pub verifier: Verifier,
+    /// Numbers by chance.
+    pub jitter: Jitter,
+    /// What is to be done about all this.
+    pub effects: Effects,
+}
+
+/// A generator of numbers for jitter, xorshift64. Whoever sees enough of them can tell the others: no
+/// secret is made of them, and they are made of none.
+pub struct Jitter {
+    state: u64,
+    /// When the next block is made of what is not our user's wish and came lately.
+    later: Millis,
+}
+
+impl Jitter {
+    /// One that follows from this number alone.
+    pub fn new(seed: u64) -> Jitter {
+        Jitter {
+            // An xorshift generator must not begin with zero.
+            state: seed | 1,
+            later: Millis(0),
+        }
+    }
+
+    /// The next number.
+    pub fn number(&mut self) -> u64 {
+        self.state ^= self.state << 13;
+        self.state ^= self.state >> 7;
+        self.state ^= self.state << 17;
+        self.state
+    }
+
+    /// Until when something waits that is not our user's wish, if no block comes before. All that
+    /// came together, or soon after, goes into the same block.
+    pub fn delayed(&mut self, now: Millis) -> Millis {
+        let soonest = Millis(now.0 + limits::DELAY_MS);
+        if self.later < soonest {
+            let spread = self.number() % (limits::DELAY_SPREAD_MS + 1);
+            self.later = Millis(soonest.0 + spread);
+        }
+        self.later
+    }
+}
+
+/// Words to users.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Notice {
+    /// What happened, for whoever looks.
+    Event(String),
+    /// What a user should know of even if nobody is looking: it is kept, too.
+    Alert(String),
+    /// How something ended: for whoever asked for it, or for everybody if they are gone.
+    Answer(Option<SessionId>, Answer),
+    /// The same where a person in the menu has seen it as an event.
+    AnswerProgram(Option<SessionId>, Answer),
+}
+
+/// What the organs want done.
+#[derive(Default)]
+pub struct Effects {
+    /// Work is waiting.
+    pub busy: bool,
+    notices: VecDeque<Notice>,
+    actions: VecDeque<Action>,
+}
+
+impl Effects {
+    /// Tells everybody who looks what happened.
+    pub fn notify(&mut self, event: impl Into<String>) {
+        self.notices.push_back(Notice::Event(event.into()));
+    }
+
+    /// Tells what a user should know of even if nobody is looking.
+    pub fn alert(&mut self, event: impl Into<String>) {
+        self.notices.push_back(Notice::Alert(event.into()));
+    }
+
+    /// Says how something ended to whoever asked for it; everybody hears it if they are gone.
+    pub fn answer(&mut self, session: Option<SessionId>, answer: Answer) {
+        self.notices.push_back(Notice::Answer(session, answer));
+    }
+
+    /// The same where a person in the menu has seen it as an event.
+    pub fn answer_program(&mut self, session: Option<SessionId>, answer: Answer) {
+        self.notices
+            .push_back(Notice::AnswerProgram(session, answer));
+    }
+
+    /// The next words to users.
+    pub fn next_notice(&mut self) -> Option<Notice> {
+        self.notices.pop_front()
+    }
+
+    /// Has the driver of the node do something.
+    pub fn act(&mut self, action: Action) {
+        self.actions.push_back(action);
+    }
+
+    /// The next thing for them to do.
+    pub fn next_action(&mut self) -> Option<Action> {
+        self.actions.pop_front()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn jitter_has_no_zero_and_what_came_together_waits_together() {
+        let mut jitter = Jitter::new(0);
+        assert_ne!(jitter.number(), 0);
+        let first = jitter.delayed(Millis(1_000));
+        assert!(first.0 >= 1_000 + limits::DELAY_MS);
+        assert!(first.0 <= 1_000 + limits::DELAY_MS + limits::DELAY_SPREAD_MS);
+        let last = Millis(first.0 - limits::DELAY_MS);
+        assert_eq!(jitter.delayed(last), first);
+        assert!(jitter.delayed(Millis(last.0 + 1)) > first);
+    }
+
+    #[test]
+    fn what_is_wanted_is_done_in_its_order() {
+        let mut effects = Effects::default();
+        effects.notify("one");
+        effects.answer(None, Answer::Requested("two".into()));
+        effects.alert("three");
+        let words = core::iter::from_fn(|| effects.next_notice()).collect::<Vec<_>>();
+        let expected = [
+            Notice::Event("one".into()),
+            Notice::Answer(None, Answer::Requested("two".into())),
+            Notice::Alert("three".into()),
+        ];
+        assert_eq!(words, expected);
+    }
+}
