@@ -40,6 +40,13 @@ impl Block {
         block
     }
 
+    /// Whether two blocks have the same transactions in the same order: a desktop node makes a block of
+    /// its own of each that it hears (PROTOCOL.md section 4).
+    pub fn has_content_of(&self, other: &Block) -> bool {
+        let (ours, theirs) = (&self.transactions, &other.transactions);
+        ours.len() == theirs.len() && ours.iter().zip(theirs).all(|(a, b)| a.is_same_as(b))
+    }
+
     /// A block that comes next on a chain, still without transactions, nonce and hash.
     pub fn behind(tip: &Tip, timestamp: Timestamp) -> Block {
         Block {

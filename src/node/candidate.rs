@@ -8,7 +8,6 @@
 
 use super::gossip::invalid;
 use super::lines::Origin;
-use super::orphans::is_remade;
 use super::sync::Sync;
 use super::{Millis, Node};
 use crate::ledger::{Block, Hash, RuleError, Timestamp, Work};
@@ -108,7 +107,7 @@ impl Candidate {
     /// Compares a block that is not ours with the one of ours at its height.
     fn measure<D: Disk>(&mut self, log: &mut Log<D>, block: &Block) -> Result<(), DiskError> {
         if self.same && block.index < log.tip().length {
-            self.same = is_remade(&log.read(block.index)?.block, block);
+            self.same = log.read(block.index)?.block.has_content_of(block);
         }
         Ok(())
     }
@@ -120,7 +119,7 @@ impl Candidate {
         if !self.desktop || self.forked || length == 1 || block.index >= length {
             return Ok(false);
         }
-        Ok(is_remade(&log.read(block.index)?.block, block))
+        Ok(log.read(block.index)?.block.has_content_of(block))
     }
 
     /// A block of it has been dealt with.
@@ -266,7 +265,7 @@ impl<D: Disk> Node<D> {
         let mut ours = near.filter(|height| *height < length);
         let has = ours.any(|height| {
             let stored = self.cx.chain.read(height);
-            stored.is_ok_and(|ours| is_remade(&ours.block, &block))
+            stored.is_ok_and(|ours| ours.block.has_content_of(&block))
         });
         if has || candidate.salvaged >= limits::SALVAGED_MAX {
             return;
@@ -369,7 +368,7 @@ impl<D: Disk> Node<D> {
             }
             Err(AppendError::Disk(error)) => {
                 self.drop_candidate(line, Some("its chain was not looked at"));
-                self.disk_failed(&error);
+                self.cx.disk_failed(&error);
             }
         }
     }

@@ -9,7 +9,7 @@ use core::fmt;
 
 use serde::Serialize;
 
-use super::wall::stamp;
+use super::clock::stamp;
 use super::{Clock, Millis, Node};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError};

@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 
 use super::Millis;
 use super::candidate::End;
-use crate::ledger::{Hash, TransactionId};
+use crate::ledger::Hash;
 use crate::limits;
 use crate::wire::extension::BlockMark;
 
@@ -30,8 +30,6 @@ pub enum Stand {
 pub struct Remembered {
     /// Blocks that were made of those of theirs: their heights, who made the first, and when.
     pub followed: heapless::HistoryBuf<(u64, SocketAddr, Millis), { limits::DESKTOP_BLOCKS }>,
-    /// What they said too late, of which the user was told.
-    pub late: heapless::HistoryBuf<TransactionId, { limits::LOST_REMEMBERED }>,
     /// Those whose connection ended before they had answered the ping behind what they were told, and
     /// when.
     pub left: heapless::HistoryBuf<(SocketAddr, Millis), { limits::DESKTOP_BLOCKS }>,

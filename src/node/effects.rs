@@ -7,6 +7,7 @@ use super::answer::{Answer, SessionId};
 use super::event::{Action, Clock, Millis};
 use crate::ledger::Verifier;
 use crate::limits;
+use crate::store::disk::{Disk, DiskError};
 use crate::store::log::Log;
 
 /// What every organ may see and use.
@@ -21,6 +22,37 @@ pub struct Cx<D> {
     pub jitter: Jitter,
     /// What is to be done about all this.
     pub effects: Effects,
+    /// Signatures that were checked in this call.
+    pub checked: usize,
+}
+
+impl<D: Disk> Cx<D> {
+    /// Whether a block may be added: not while a hole waits for a peer who can fill it.
+    pub fn may_append(&self) -> bool {
+        self.chain.gap().is_none()
+    }
+
+    /// The disk did not do as it should: from here on nothing is written.
+    pub fn disk_failed(&mut self, error: &DiskError) {
+        self.effects.alert(format!(
+            "[store ❌] {error}: no new blocks are taken until blx is started again, \
+             the chain can still be read."
+        ));
+    }
+}
+
+impl<D> Cx<D> {
+    /// See [`Jitter::delayed`].
+    pub fn delayed(&mut self) -> Millis {
+        self.jitter.delayed(self.now.mono)
+    }
+}
+
+/// What a peer did is held against it.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Fault {
+    /// It broke a rule, which is counted: a clause.
+    Rule(String),
 }
 
 /// A generator of numbers for jitter, xorshift64. Whoever sees enough of them can tell the others: no

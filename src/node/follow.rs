@@ -5,27 +5,15 @@
 //! block of ours at once. Whatever else it says is a person's act all the same, and is made again
 //! where that is possible (PROTOCOL.md sections 4 and 5).
 
-use super::answer::{menu_name, verb};
 use super::desktop::Stand;
 use super::lines::Origin;
-use super::orphans::is_remade;
-use super::pool::Batch;
+use super::mempool::{Due, Making};
 use super::twins::Heard;
 use super::{Node, gossip};
 use crate::ledger::{Block, Changes, Transaction, Work};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::text;
-
-/// A block that is being made.
-pub struct Making {
-    /// The search for its nonce.
-    pub work: Work,
-    /// The line of the desktop node that made one of the same content,
-    pub from: Option<usize>,
-    /// which has ended since: somebody else may have it now.
-    pub ended: bool,
-}
 
 impl<D: Disk> Node<D> {
     /// A desktop node has made a block.
@@ -49,7 +37,7 @@ impl<D: Disk> Node<D> {
             true => self.cx.chain.read(block.index).ok(),
             false => None,
         };
-        if ours.is_some_and(|ours| is_remade(&ours.block, &block)) {
+        if ours.is_some_and(|ours| ours.block.has_content_of(&block)) {
             // In place of what its user did it has announced what came in between.
             return self.doubt(line);
         }
@@ -66,12 +54,12 @@ impl<D: Disk> Node<D> {
         let possible = block.index == tip.length
             && !block.transactions.is_empty()
             && self.cx.chain.gap().is_none()
-            && self.may_append()
+            && self.cx.may_append()
             && Changes::default()
                 .check(self.cx.chain.items(), &block.transactions)
                 .is_ok();
         let own = possible.then(|| {
-            let mut own = Block::behind(&tip, self.block_time());
+            let mut own = Block::behind(&tip, self.cx.block_time());
             own.transactions.clone_from(&block.transactions);
             own
         });
@@ -84,7 +72,7 @@ impl<D: Disk> Node<D> {
         };
         if mine {
             self.drop_making();
-            self.work = Some(Making {
+            self.mempool.making = Some(Making {
                 work: Work::new(own, self.cx.chain.difficulty()),
                 from: Some(voice),
                 ended: false,
@@ -98,7 +86,7 @@ impl<D: Disk> Node<D> {
 
     /// The block that was being made will not be: what a desktop node said in it is not lost.
     pub(super) fn drop_making(&mut self) {
-        let Some(Making { work, from, ended }) = self.work.take() else {
+        let Some(Making { work, from, ended }) = self.mempool.making.take() else {
             return;
         };
         if let Some(line) = from {
@@ -112,7 +100,7 @@ impl<D: Disk> Node<D> {
 
     /// A line ends.
     pub(super) fn ends_making_of(&mut self, line: usize) {
-        if let Some(making) = &mut self.work {
+        if let Some(making) = &mut self.mempool.making {
             making.ended |= making.from == Some(line);
         }
     }
@@ -133,30 +121,19 @@ impl<D: Disk> Node<D> {
     }
 
     fn salvage_all(&mut self, line: usize, transactions: &[Transaction]) {
+        let due = self.salvage_due(line);
         for transaction in transactions {
-            self.salvage(line, transaction, None);
+            self.mempool.salvage(&mut self.cx, due, transaction, None);
         }
     }
 
-    /// Tells of a request that a desktop node's user made, and somebody else was first.
-    pub(super) fn tell_late(&mut self, batch: &Batch) {
-        let [transaction] = &batch.transactions[..] else {
-            return;
-        };
-        let held = self.cx.chain.items().get(&transaction.uid);
-        let Some(held) = held.filter(|state| state.reserved) else {
-            return;
-        };
-        let id = transaction.id();
-        if self.remembered.late.as_slice().contains(&id) {
-            return;
+    /// When a block is made of what the desktop node of a line said and no block of ours has. Before it
+    /// has told its chain, that may come with this in it.
+    pub(super) fn salvage_due(&self, line: usize) -> Due {
+        let known = self.desktop_at(line).is_some_and(|it| it.said.is_some());
+        match known && self.makes_for(line) {
+            true => Due::Now,
+            false => Due::Later,
         }
-        self.remembered.late.write(id);
-        let who = menu_name(&transaction.requester.to_string());
-        let (verb, uid) = (verb(transaction), &transaction.uid);
-        self.cx.effects.alert(format!(
-            "[consensus] {who}'s {verb} of {uid} came late: it was taken at block {}",
-            held.since
-        ));
     }
 }

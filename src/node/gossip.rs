@@ -1,9 +1,9 @@
 //! What peers say, and what becomes of it.
 
 use super::desktop::Desktop;
+use super::effects::Fault;
 use super::lines::{Held, Kind, Origin};
-use super::settle::{Settling, Stage};
-use super::sync::Sync;
+use super::mempool::Received;
 use super::{Millis, Node};
 use crate::ledger::{Block, Changes, RuleError, Tip};
 use crate::limits;
@@ -163,7 +163,16 @@ impl<D: Disk> Node<D> {
                     Err(invalid) => self.strike(line, &invalid.to_string()),
                 }
             }
-            Message::NewTransaction(Ok(transaction)) => self.new_transaction(line, transaction),
+            Message::NewTransaction(Ok(transaction)) => {
+                let from = (peer.remote.ip(), line);
+                let received = self.mempool.receive(&mut self.cx, from, transaction);
+                match received {
+                    Ok(Received::Fine) => {}
+                    // What a desktop node takes and we do not is behind something that we lack.
+                    Ok(Received::Impossible) => self.doubt(line),
+                    Err(Fault::Rule(reason)) => self.strike(line, &reason),
+                }
+            }
             Message::NewTransaction(Err(error)) => {
                 self.strike(line, &format!("a transaction: {error}"));
             }
@@ -181,7 +190,7 @@ impl<D: Disk> Node<D> {
         };
         if peer.is_ours() {
             peer.announce();
-            for number in self.pool.lacking(&greeting.pool) {
+            for number in self.mempool.queue.lacking(&greeting.pool) {
                 peer.push(Intent::Transaction(number));
             }
         }
@@ -335,18 +344,8 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Whether a block could stand in the place of our last one, now.
-    fn is_rival(&mut self, block: &Block) -> bool {
-        let tip = self.cx.chain.tip();
-        let before = tip.length.checked_sub(2);
-        block.index.checked_add(1) == Some(tip.length)
-            && self.sync.is_free()
-            && self.may_append()
-            && before.is_some_and(|at| self.cx.chain.hash(at) == Ok(block.prev_hash))
-    }
-
     /// A block belongs to a chain that would win.
-    fn ask_for_block(&mut self, line: usize, block: &Block) {
+    pub(super) fn ask_for_block(&mut self, line: usize, block: &Block) {
         self.ask_chain(line);
         if let Some(peer) = self.slots[line].peer() {
             peer.seen = peer.seen.max(block.index);
@@ -365,16 +364,18 @@ impl<D: Disk> Node<D> {
             .transactions
             .len()
             .min(next + limits::SIGNATURES_PER_TURN);
-        self.checked += end - next;
+        self.cx.checked += end - next;
         let in_chain = matches!(origin, Origin::Chain | Origin::Hole);
         if in_chain {
             self.sync.progress(end - next);
         }
+        let due = (origin == Origin::Salvage).then(|| self.salvage_due(line));
         for position in next..end {
             let transaction = &block.transactions[position];
             let good = self.cx.verifier.verify(transaction);
-            if origin == Origin::Salvage {
-                if good && self.salvage(line, transaction, None) {
+            if let Some(due) = due {
+                let (mempool, cx) = (&mut self.mempool, &mut self.cx);
+                if good && mempool.salvage(cx, due, transaction, None) {
                     self.sync.salvaged();
                 }
                 continue;
@@ -403,39 +404,6 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Puts a checked block in the place of our last one, if it still can stand there.
-    fn take_rival(&mut self, line: usize, block: &Block) {
-        let tip = self.cx.chain.tip();
-        if !self.is_rival(block) || block.hash >= tip.hash || self.cx.chain.fault().is_some() {
-            return self.ask_for_block(line, block);
-        }
-        let begun = self.cx.chain.begin(block.index).and_then(|()| {
-            while !self.cx.chain.unwind(1)? {}
-            Ok(())
-        });
-        let staged = begun.map_err(AppendError::Disk);
-        match staged.and_then(|()| self.cx.chain.stage(block)) {
-            Ok(()) => {
-                self.sync = Sync::Settling(Settling {
-                    source: Some(line),
-                    equal: true,
-                    goes_on: None,
-                    stage: Stage::Adopting,
-                });
-            }
-            Err(AppendError::Rule(error)) => {
-                self.cx.chain.abandon();
-                self.refuse_block(line, block, &error);
-            }
-            Err(AppendError::Disk(error)) => {
-                self.cx.chain.abandon();
-                self.cx
-                    .effects
-                    .alert(format!("[store ❌] a peer's block was not taken: {error}."));
-            }
-        }
-    }
-
     /// Takes a checked block, if it still extends the chain.
     fn take_block(&mut self, line: usize, block: Box<Block>) {
         let tip = self.cx.chain.tip();
@@ -452,18 +420,18 @@ impl<D: Disk> Node<D> {
                 if let Some(peer) = self.slots[line].peer() {
                     peer.brought = Some(self.cx.now.mono);
                 }
-                self.strike_done(&block);
+                self.mempool.confirmed(&mut self.cx, &block);
                 self.relay(Intent::Block(block.index), Some(line));
                 self.tip_changed();
             }
             Err(AppendError::Rule(error)) => self.refuse_block(line, &block, &error),
-            Err(AppendError::Disk(error)) => self.disk_failed(&error),
+            Err(AppendError::Disk(error)) => self.cx.disk_failed(&error),
         }
     }
 
     /// A block breaks a rule, or is beyond what this node follows. One with something void may stand
     /// in a chain that would win.
-    fn refuse_block(&mut self, line: usize, block: &Block, error: &RuleError) {
+    pub(super) fn refuse_block(&mut self, line: usize, block: &Block, error: &RuleError) {
         if error.is_void() {
             return self.ask_for_block(line, block);
         }

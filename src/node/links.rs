@@ -318,8 +318,8 @@ impl<D: Disk> Node<D> {
         self.tend_newer();
         self.tend_quiet();
         self.tend_sync();
-        if self.work.is_none() {
-            self.pool.expire(now);
+        if self.mempool.making.is_none() {
+            self.mempool.queue.expire(now);
         }
         self.tend_damage();
         if self.ending.is_some() {

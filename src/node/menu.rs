@@ -6,7 +6,6 @@ use super::console::{Console, Input};
 use super::control::Asked;
 use super::event::ConsoleKind;
 use super::newer;
-use super::pool::{Batch, Origin};
 use super::report::Listing;
 use super::{Millis, Node};
 use crate::ledger::{Kind, Uid};
@@ -330,7 +329,7 @@ impl<D: Disk> Node<D> {
 
     /// Makes the user's wish a block, if the items allow it.
     pub(super) fn wish(&mut self, at: usize, kind: Kind, items: Vec<Uid>) {
-        let time = self.wish_time();
+        let time = self.cx.wish_time();
         let sign = |item| self.identity.sign(kind, item, time);
         let transactions: Vec<_> = items.into_iter().map(sign).collect();
         self.wait_for_answer(at);
@@ -339,12 +338,11 @@ impl<D: Disk> Node<D> {
             let text =
                 format!("nothing was changed: {fault}; start blx again when that is mended.");
             self.cx.effects.answer(asker, Answer::Refused(text));
-        } else if let Err(error) = self.check_wish(&transactions) {
-            self.refuse(asker, &error, &transactions);
+        } else if let Err(error) = self.mempool.check(&self.cx, &transactions) {
+            self.mempool
+                .refuse(&mut self.cx, asker, &error, &transactions);
         } else {
-            let mut batch = Batch::new(transactions, Origin::User, self.cx.now.mono);
-            batch.asker = asker;
-            self.pool.add(batch);
+            self.mempool.wish(self.cx.now.mono, asker, transactions);
         }
     }
 

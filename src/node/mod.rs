@@ -1,19 +1,19 @@
 //! The machine: it is told what happened and when, and answers with bytes to send and a few
 //! actions. It reads no clock, no random source and no socket of its own.
 //!
-//! Here is the law of driving, `event` has its words. `lines` is a connection's state, `links` makes
-//! and ends them, `peers` is whom to dial, `places` who is let in, by what `book` remembers and
-//! `bans` forbids, `addresses` how they spell it; `view` is what sending halves see. `gossip`
-//! understands what peers say; `sync` is another chain, `candidate` its blocks, `settle` takes it,
-//! `orphans` are what ours loses by it, `disconnected` those that wait outside the pool; `desktop`
-//! is what is known of a desktop node, `telling` what its user need not do, `twins` its connections,
-//! `voices` which of ours speaks to it, `follow` what becomes of what its user did, `newer` those
-//! with credits. `pool` is what waits for a block and `usage` what it costs, `intake` what of peers
-//! may wait there, `mine` makes the blocks. `monitor` finds damage in the chain file and sees to its
-//! repair. `seats` are the consoles: `typing` and `console` a user's stream in and out, `menu` his
-//! lines, `control` a program's, `report` answers them, `roster` about peers, `progress` tells what
-//! takes long, `answer` how something ended. `effects` is the machine as they see it, and what they
-//! want done. `chronicle` keeps what happened, `wall` knows the time of day.
+//! Here is the law of driving, `event` has its words. `effects` is the machine as its organs see it,
+//! and what they want done; `answer` how something ended.
+//!
+//! `lines` is a connection's state, `links` makes and ends them, `peers` is whom to dial, `places` who
+//! is let in, by what `book` remembers and `bans` forbids, `addresses` how they spell it; `view` is what
+//! sending halves see. `gossip` understands what peers say; `sync` is another chain, `candidate` its
+//! blocks, `settle` takes it, `sorting` what ours loses by it; `desktop` is what is known of a desktop
+//! node, `telling` what its user need not do, `twins` its connections, `voices` which of ours speaks to
+//! it, `follow` what becomes of what its user did, `newer` those with credits. `mempool` is what is in no
+//! block yet. `monitor` finds damage in the chain file and sees to its repair. `seats` are the consoles:
+//! `typing` and `console` a user's stream in and out, `menu` his lines, `control` a program's, `report`
+//! answers them, `roster` about peers, `progress` tells what takes long. `chronicle` keeps what happened,
+//! `clock` knows the time of day.
 
 mod addresses;
 mod answer;
@@ -21,63 +21,56 @@ mod bans;
 mod book;
 mod candidate;
 mod chronicle;
+mod clock;
 mod console;
 mod control;
 mod desktop;
-mod disconnected;
 mod effects;
 mod event;
 mod follow;
 mod gossip;
-mod intake;
 mod lines;
 mod links;
+mod mempool;
 mod menu;
-mod mine;
 mod monitor;
 mod newer;
-mod orphans;
 mod peers;
 mod places;
-mod pool;
 mod progress;
 mod report;
 mod roster;
 mod seats;
 mod settle;
+mod sorting;
 mod sync;
 mod telling;
 mod twins;
 mod typing;
-mod usage;
 mod view;
 mod voices;
-mod wall;
 
 use core::net::SocketAddr;
-use std::collections::VecDeque;
 use std::rc::Rc;
 
 use crate::ledger::{Block, Identity, Tally, Timestamp, Verifier, tally};
 use crate::limits;
 use crate::store::bounds::Bounds;
-use crate::store::disk::{Disk, DiskError};
+use crate::store::disk::Disk;
 use crate::store::keys;
 use crate::store::log::Log;
+use crate::wire::write::Intent;
 use book::Book;
 use chronicle::Chronicle;
 use desktop::Remembered;
-use disconnected::Disconnected;
 use effects::{Cx, Effects, Jitter};
 pub use event::{
     Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
 };
-use follow::Making;
-use intake::Inquiries;
 use lines::Slot;
+use mempool::{Admitted, Mempool};
 use monitor::Monitor;
 use peers::{Contact, Target};
-use pool::Pool;
 use progress::Progress;
 use seats::Seats;
 use sync::Sync;
@@ -90,7 +83,6 @@ pub struct Node<D> {
     listen: SocketAddr,
     sender: String,
     id: u64,
-    drop_orphans: bool,
 
     slots: Vec<Slot>,
     targets: Vec<Target>,
@@ -106,13 +98,7 @@ pub struct Node<D> {
     /// The height of the last block that has something our user waited for.
     own_block: Option<u64>,
     voices: Voices,
-    pool: Pool,
-    /// What is looked for in the chain before it may wait in the pool.
-    inquiries: Inquiries,
-    /// What fell out of the chain and has no room in the pool yet.
-    disconnected: VecDeque<Disconnected>,
-    /// The block that is being made.
-    work: Option<Making>,
+    mempool: Mempool,
     seats: Seats,
 
     /// Events from before the first console, until all are open that open at the start.
@@ -123,8 +109,6 @@ pub struct Node<D> {
     filled: usize,
     /// The block that was sent last, and whether something in it is void.
     recent: Option<(Rc<Block>, bool)>,
-    /// Signatures that were checked in this call.
-    checked: usize,
     /// Bytes of text that were understood in this call.
     read_bytes: usize,
     /// The node ends, at this time at the latest.
@@ -157,7 +141,8 @@ impl<D: Disk> Node<D> {
             ));
         }
         let book = places::open_book(log.disk(), &mut early);
-        let inquiries = intake::open_waiting(log.disk(), clock.mono, &mut early);
+        let of = (identity.public(), config.drop_orphans);
+        let mempool = Mempool::open(log.disk(), clock.mono, of, &mut early);
         let monitor = Monitor::new(clock.mono, config.scrub_every);
         let connect = config.connect.into_iter().map(|(host, port)| {
             let mut target = Target::new(host, port, clock.mono);
@@ -175,12 +160,12 @@ impl<D: Disk> Node<D> {
                 verifier: Verifier::default(),
                 jitter: Jitter::new(config.seed),
                 effects,
+                checked: 0,
             },
             identity,
             listen: config.listen,
             sender: config.listen.to_string(),
             id,
-            drop_orphans: config.drop_orphans,
             slots: (0..limits::PEERS).map(|_| Slot::Free).collect(),
             targets: connect.collect(),
             book,
@@ -191,16 +176,12 @@ impl<D: Disk> Node<D> {
             remembered: Remembered::default(),
             own_block: None,
             voices: Voices::new(id),
-            pool: Pool::default(),
-            inquiries,
-            disconnected: VecDeque::new(),
-            work: None,
+            mempool,
             seats: Seats::default(),
             early,
             turn: 0,
             filled: 0,
             recent: None,
-            checked: 0,
             read_bytes: 0,
             ending: None,
             gave_up: false,
@@ -259,7 +240,7 @@ impl<D: Disk> Node<D> {
         self.tend_desktops();
         self.deliver();
         self.tend_progress();
-        self.save_waiting();
+        self.mempool.save(&mut self.cx);
         self.deliver();
         self.fill();
         self.let_go();
@@ -325,7 +306,7 @@ impl<D: Disk> Node<D> {
             .chain(self.sync.deadline())
             .chain(self.desktop_deadline())
             .chain(self.voices_deadline())
-            .chain(self.block_deadline())
+            .chain(self.mempool.due(&self.cx, self.catching_up()))
             .chain(self.places_deadline())
             .chain(self.progress.deadline())
             .chain(self.monitor_deadline())
@@ -366,32 +347,78 @@ impl<D: Disk> Node<D> {
             self.settle();
             self.cx.effects.busy = true;
         } else {
-            let mines = self.may_append() && self.wants_block();
+            let mines = self.wants_block();
             let gleans = self.sync.gleans(mines);
             if gleans {
                 self.settle();
             }
             self.cx.effects.busy |= self.sync.is_gleaning() || gleans;
-            self.cx.effects.busy |= self.inquire();
-            self.cx.effects.busy |= self.restore_some();
+            self.look_up();
+            self.cx.effects.busy |= self.mempool.restore_some(&mut self.cx);
             self.cx.effects.busy |= self.read_some();
-            if self.may_append() && !self.sync.is_settling() && !gleans {
-                self.mine();
+            if !self.sync.is_settling() && !gleans {
+                self.make_block();
             }
         }
         self.drop_gone();
         self.cx.effects.busy |= self.take_input();
         // The line just taken may have been a wish.
-        self.cx.effects.busy |= self.wants_block() && self.may_append();
+        self.cx.effects.busy |= self.wants_block();
         if !self.cx.effects.busy && self.ending.is_none() {
             self.cx.effects.busy = self.upkeep();
+        }
+    }
+
+    fn wants_block(&self) -> bool {
+        let ahead = self.catching_up();
+        self.cx.may_append() && self.mempool.wants_block(&self.cx, ahead)
+    }
+
+    /// Goes on looking for what came in the chain.
+    fn look_up(&mut self) {
+        if !self.mempool.looks_up() {
+            return;
+        }
+        self.cx.effects.busy = true;
+        if let Some(Admitted { number, from }) = self.mempool.look_up(&mut self.cx) {
+            self.relay(Intent::Transaction(number), Some(from));
+        }
+    }
+
+    /// Goes on making a block of what waits, if that is wanted.
+    fn make_block(&mut self) {
+        if !self.wants_block() {
+            return;
+        }
+        if self.cx.chain.fault().is_some() {
+            self.mempool.give_up(&mut self.cx);
+            return self.drop_making();
+        }
+        if self.mempool.is_stale(&self.cx) {
+            self.drop_making();
+        }
+        let ahead = self.catching_up();
+        let Some(made) = self.mempool.make(&mut self.cx, ahead) else {
+            return;
+        };
+        let intent = match made.wished {
+            true => Intent::OwnBlock,
+            false => Intent::Block,
+        };
+        if made.wished {
+            self.own_block = Some(made.height);
+        }
+        self.relay(intent(made.height), made.from);
+        self.tip_changed();
+        if let Some(line) = made.from {
+            self.followed(line, made.height);
         }
     }
 
     /// Reads a frame of each line in turn, until as much was done as goes into one call; true if
     /// there may be more.
     fn read_some(&mut self) -> bool {
-        (self.checked, self.read_bytes) = (0, 0);
+        (self.cx.checked, self.read_bytes) = (0, 0);
         let budget = self.cx.chain.budget();
         for _ in 0..limits::FRAMES_PER_TURN {
             let first = self.turn;
@@ -400,8 +427,8 @@ impl<D: Disk> Node<D> {
                 return false;
             };
             self.turn = line + 1;
-            self.checked += self.pool.take_applied() / limits::APPLIED_PER_SIGNATURE;
-            if self.checked >= limits::SIGNATURES_PER_TURN
+            self.cx.checked += self.mempool.queue.take_applied() / limits::APPLIED_PER_SIGNATURE;
+            if self.cx.checked >= limits::SIGNATURES_PER_TURN
                 || self.read_bytes >= limits::TEXT_PER_TURN
                 || self.cx.chain.is_over(budget)
                 || self.sync.is_settling()
@@ -412,22 +439,11 @@ impl<D: Disk> Node<D> {
         true
     }
 
-    /// The disk did not do as it should: from here on nothing is written.
-    fn disk_failed(&mut self, error: &DiskError) {
-        self.cx.effects.alert(format!(
-            "[store ❌] {error}: no new blocks are taken until blx is started again, \
-             the chain can still be read."
-        ));
-    }
-
     /// The chain has a new end: what was being made on the old one is begun again, what is looked
     /// for may be in it, and it is longer already.
     fn tip_changed(&mut self) {
         self.drop_making();
-        self.pool.lengthen = false;
-        // There may be room for what fell out.
-        self.cx.effects.busy |= !self.disconnected.is_empty();
-        self.inquire_anew();
+        self.mempool.tip_changed(&mut self.cx);
     }
 
     fn stop(&mut self) {
@@ -452,17 +468,17 @@ impl<D: Disk> Node<D> {
                 Slot::Open(peer) => peer.is_told(),
                 Slot::Free | Slot::Dialing => true,
             });
-        let done = !self.has_own() && !self.sync.is_settling();
+        let done = !self.mempool.has_own() && !self.sync.is_settling();
         let over = self.cx.now.mono >= latest;
         if over && !done && !core::mem::replace(&mut self.gave_up, true) {
-            self.pool.keep_wishes();
-            self.save_waiting();
-            self.report_unfinished();
+            self.mempool.queue.keep_wishes();
+            self.mempool.save(&mut self.cx);
+            self.mempool.report_unfinished(&mut self.cx);
             // Those who wait for it are to hear that.
             self.ending = Some(Millis(self.cx.now.mono.0 + limits::LAST_WORDS_MS));
             self.cx.effects.busy = true;
         } else if over || ((done || self.gave_up) && told) {
-            self.save_waiting();
+            self.mempool.save(&mut self.cx);
             self.save_book();
             self.keep_stop();
             self.cx.effects.act(Action::Exit);

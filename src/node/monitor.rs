@@ -2,8 +2,8 @@
 
 use core::ops::Range;
 
+use super::clock::date;
 use super::lines::Slot;
-use super::wall::date;
 use super::{Millis, Node};
 use crate::ledger::{Block, Hash, Timestamp};
 use crate::limits;
@@ -61,7 +61,7 @@ impl<D: Disk> Node<D> {
     pub(super) fn upkeep(&mut self) -> bool {
         self.cx.chain.checkpoint();
         // What fell out of the chain is still read from the file as it is.
-        if !self.cx.chain.wants_compaction() || !self.disconnected.is_empty() {
+        if !self.cx.chain.wants_compaction() || self.mempool.waits_outside() {
             return self.scrub();
         }
         let before = self.cx.chain.bytes();
@@ -93,17 +93,12 @@ impl<D: Disk> Node<D> {
             .or_else(|| self.monitor.invalid.clone())
     }
 
-    /// Whether a block may be added: not while a hole waits for a peer who can fill it.
-    pub(super) fn may_append(&self) -> bool {
-        self.cx.chain.gap().is_none()
-    }
-
     pub(super) fn monitor_deadline(&self) -> Option<Millis> {
         if self.ending.is_some() {
             return None;
         }
         let unrepaired = self.cx.chain.damaged().is_some() && !self.monitor.told;
-        let waits = self.cx.chain.gap().is_some() && self.has_own();
+        let waits = self.cx.chain.gap().is_some() && self.mempool.has_own();
         let impatient = waits && self.monitor.patience.is_none();
         let now = (unrepaired || impatient).then_some(self.cx.now.mono);
         let patience = self.monitor.patience;
@@ -176,7 +171,7 @@ impl<D: Disk> Node<D> {
 
     /// A wish waits some time for the repair; if nobody is there who could help, not at all.
     fn lose_patience(&mut self, peers: bool) {
-        if self.cx.chain.gap().is_none() || !self.has_own() {
+        if self.cx.chain.gap().is_none() || !self.mempool.has_own() {
             self.monitor.patience = None;
             return;
         }
@@ -208,7 +203,7 @@ impl<D: Disk> Node<D> {
                 true
             }
             Err(error) => {
-                self.disk_failed(&error);
+                self.cx.disk_failed(&error);
                 false
             }
         }

@@ -7,9 +7,9 @@ use core::time::Duration;
 use serde::Serialize;
 
 use super::answer::menu_name;
+use super::clock::date;
 use super::lines::Slot;
 use super::menu::Mode;
-use super::wall::date;
 use super::{Node, Summary};
 use crate::ledger::ItemKey;
 use crate::limits;
@@ -169,7 +169,7 @@ impl<D: Disk> Node<D> {
             last_sync_us: micros(syncs.last),
             slowest_sync_us: micros(syncs.slowest),
             verified: self.scrub_report(),
-            clock_not_set: self.clock_doubt(),
+            clock_not_set: self.cx.clock_doubt(self.built),
             unclean_stops: self.unclean_stops,
             key: self.identity.public().to_string(),
         };

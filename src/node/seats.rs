@@ -241,7 +241,7 @@ impl<D: Disk> Node<D> {
     pub(super) fn owes(&self, seat: &Seat) -> bool {
         let asker = seat.asker;
         let chains = matches!(seat.menu.mode, Mode::Control(_));
-        self.pool.owes(asker)
+        self.mempool.queue.owes(asker)
             || self
                 .targets
                 .iter()

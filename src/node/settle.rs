@@ -5,15 +5,17 @@ use std::collections::BTreeMap;
 
 use super::Node;
 use super::lines::Slot;
-use super::orphans::{Looked, Sorting};
+use super::mempool::Looked;
+use super::sorting::Sorting;
 use super::sync::Sync;
 use crate::ledger::changes::Before;
-use crate::ledger::{Hash, Kind, Transaction, Uid};
+use crate::ledger::{Block, Hash, Kind, Transaction, Uid};
 use crate::limits;
 use crate::store::branch::{Fallen, Staged};
 use crate::store::disk::Disk;
 use crate::store::fallen::Saving;
 use crate::store::record::StoredBlock;
+use crate::store::state::AppendError;
 use crate::wire::write::Intent;
 
 /// A switch.
@@ -90,6 +92,49 @@ impl Gleaning {
 }
 
 impl<D: Disk> Node<D> {
+    /// Whether a block could stand in the place of our last one, now.
+    pub(super) fn is_rival(&mut self, block: &Block) -> bool {
+        let tip = self.cx.chain.tip();
+        let before = tip.length.checked_sub(2);
+        block.index.checked_add(1) == Some(tip.length)
+            && self.sync.is_free()
+            && self.cx.may_append()
+            && before.is_some_and(|at| self.cx.chain.hash(at) == Ok(block.prev_hash))
+    }
+
+    /// Puts a checked block in the place of our last one, if it still can stand there.
+    pub(super) fn take_rival(&mut self, line: usize, block: &Block) {
+        let tip = self.cx.chain.tip();
+        if !self.is_rival(block) || block.hash >= tip.hash || self.cx.chain.fault().is_some() {
+            return self.ask_for_block(line, block);
+        }
+        let begun = self.cx.chain.begin(block.index).and_then(|()| {
+            while !self.cx.chain.unwind(1)? {}
+            Ok(())
+        });
+        let staged = begun.map_err(AppendError::Disk);
+        match staged.and_then(|()| self.cx.chain.stage(block)) {
+            Ok(()) => {
+                self.sync = Sync::Settling(Settling {
+                    source: Some(line),
+                    equal: true,
+                    goes_on: None,
+                    stage: Stage::Adopting,
+                });
+            }
+            Err(AppendError::Rule(error)) => {
+                self.cx.chain.abandon();
+                self.refuse_block(line, block, &error);
+            }
+            Err(AppendError::Disk(error)) => {
+                self.cx.chain.abandon();
+                self.cx
+                    .effects
+                    .alert(format!("[store ❌] a peer's block was not taken: {error}."));
+            }
+        }
+    }
+
     /// Goes on with a switch, or a chain that lost.
     pub(super) fn settle(&mut self) {
         match core::mem::replace(&mut self.sync, Sync::Free) {
@@ -138,7 +183,7 @@ impl<D: Disk> Node<D> {
             }
             Err(error) => {
                 self.cx.chain.abandon();
-                self.disk_failed(&error);
+                self.cx.disk_failed(&error);
                 self.not_taken(*source);
                 None
             }
@@ -155,9 +200,7 @@ impl<D: Disk> Node<D> {
         for peer in self.slots.iter_mut().filter_map(Slot::peer) {
             peer.writer.switched(fallen.from);
         }
-        for rest in &mut self.disconnected {
-            rest.switched(fallen.from);
-        }
+        self.mempool.switched(fallen.from);
         let tip = self.cx.chain.tip();
         let length = tip.length;
         let mut ours = fallen.to;
@@ -212,9 +255,7 @@ impl<D: Disk> Node<D> {
     fn glean_step(&mut self, mut gleaning: Gleaning) {
         let budget = self.cx.chain.budget();
         for _ in 0..limits::BLOCKS_PER_TURN {
-            if self.inquiries.usage().restored() >= limits::RESTORED_BYTES / 2
-                || self.cx.chain.is_over(budget)
-            {
+            if self.mempool.is_half_full() || self.cx.chain.is_over(budget) {
                 break;
             }
             let stored = match gleaning.block.take() {
@@ -243,6 +284,7 @@ impl<D: Disk> Node<D> {
     /// Takes some of the transactions of a block of a chain that lost.
     fn glean_some(&mut self, gleaning: &mut Gleaning, stored: &StoredBlock) {
         let budget = self.cx.chain.budget();
+        let due = gleaning.salvage.map(|line| self.salvage_due(line));
         let all = stored.block.transactions.iter().zip(&stored.befores);
         let some = all.skip(gleaning.position).take(limits::ITEMS_PER_TURN);
         for (transaction, before) in some {
@@ -267,9 +309,10 @@ impl<D: Disk> Node<D> {
                     ended
                 }
             };
-            let taken = match gleaning.salvage {
-                Some(line) => self.salvage(line, transaction, ended.as_ref()),
-                None => self.glean(transaction, ended.as_ref()),
+            let (cx, ended) = (&mut self.cx, ended.as_ref());
+            let taken = match due {
+                Some(due) => self.mempool.salvage(cx, due, transaction, ended),
+                None => self.mempool.glean(cx, transaction, ended),
             };
             gleaning.taken += usize::from(taken);
             if self.cx.chain.is_over(budget) {

@@ -285,7 +285,7 @@ impl<D: Disk> Node<D> {
     /// Does with a chain that does not win what is left to do: if its content is another than that
     /// of ours, it is read for what ours lacks.
     fn leave(&mut self, line: usize, differs: bool) {
-        if differs && !self.drop_orphans && self.cx.chain.gap().is_none() {
+        if differs && !self.mempool.drops() && self.cx.chain.gap().is_none() {
             let salvage = self.desktop_at(line).map(|_| line);
             self.sync = Sync::Gleaning(Gleaning::new(self.cx.chain.staged(), salvage));
             self.cx.effects.busy = true;

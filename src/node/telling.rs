@@ -183,7 +183,7 @@ impl<D: Disk> Node<D> {
             Need::Block(height) => self.friend_tells(line, height).or(Some(now)),
             Need::Chain => Some(desktop.chain_at),
             // Until what is being made is there.
-            Need::Longer if self.pool.lengthen || !self.is_calm() => None,
+            Need::Longer if self.mempool.queue.lengthen || !self.is_calm() => None,
             Need::Longer => {
                 let may = self.remembered.allowance.due(now);
                 Some(desktop.tie.unwrap_or(now).max(may))
@@ -244,7 +244,7 @@ impl<D: Disk> Node<D> {
             }
         }
         if fires {
-            self.pool.lengthen();
+            self.mempool.queue.lengthen();
             self.cx.effects.busy = true;
         }
     }
@@ -316,8 +316,7 @@ impl<D: Disk> Node<D> {
     /// Our chain can be made longer, and nothing is on its way that could do that by itself.
     fn is_calm(&self) -> bool {
         let free = self.sync.is_free() && self.cx.chain.fault().is_none();
-        let waits = !self.pool.is_empty() || !self.inquiries.is_empty();
-        free && !waits && self.disconnected.is_empty()
+        free && self.mempool.is_empty()
     }
 
     /// Asks a desktop node for its chain, on the line on which it is spoken to.

@@ -6,7 +6,7 @@ use std::rc::Rc;
 
 use super::addresses::told_to;
 use super::lines::{Peer, Slot};
-use super::pool::Pool;
+use super::mempool::Mempool;
 use super::voices::{Told, Voices};
 use super::{Millis, Node};
 use crate::ledger::{Block, Hash, Tip, Transaction};
@@ -71,7 +71,7 @@ impl<D: Disk> Node<D> {
             made += peer.writer.fill(&mut View {
                 log: &mut self.cx.chain,
                 recent: &mut self.recent,
-                pool: &self.pool,
+                mempool: &self.mempool,
                 id: self.id,
                 candidate: self.sync.continues(line),
                 known: &known,
@@ -94,7 +94,7 @@ pub struct View<'a, D> {
     /// The block that was sent last, and whether something in it is void: it mostly goes to
     /// everybody.
     pub recent: &'a mut Option<(Rc<Block>, bool)>,
-    pub pool: &'a Pool,
+    pub mempool: &'a Mempool,
     pub id: u64,
     /// The length and last hash of what the peer has told of its chain, if the rest is wanted.
     pub candidate: Option<(u64, Hash)>,
@@ -165,14 +165,14 @@ impl<D: Disk> Source for View<'_, D> {
     }
 
     fn transaction(&self, number: u64) -> Option<Transaction> {
-        self.pool.transaction(number).cloned()
+        self.mempool.queue.transaction(number).cloned()
     }
 
     fn greeting(&self) -> Greeting {
         Greeting {
             id: Some(self.id),
             tip: Some(self.log.tip()),
-            pool: self.pool.ids(),
+            pool: self.mempool.queue.ids(),
             voices: self.tell_voices(self.asking.ip()),
         }
     }

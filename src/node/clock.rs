@@ -1,15 +1,15 @@
 //! What the wall clock is used for, on a machine that may have none: the times in blocks and
 //! signatures, and to say that it is not set. No timer asks it.
 
-use super::Node;
+use super::effects::Cx;
 use crate::ledger::Timestamp;
 use crate::limits;
 use crate::store::disk::Disk;
 
-impl<D: Disk> Node<D> {
+impl<D: Disk> Cx<D> {
     /// The time of a block that is made now: never before the tip (PROTOCOL.md section 3).
-    pub(super) fn block_time(&self) -> Timestamp {
-        Timestamp::from_micros(self.cx.now.wall).max(self.cx.chain.tip_time())
+    pub fn block_time(&self) -> Timestamp {
+        Timestamp::from_micros(self.now.wall).max(self.chain.tip_time())
     }
 
     /// The time that this node's user signs with: never before the tip either. Signed in 1970, a
@@ -19,20 +19,20 @@ impl<D: Disk> Node<D> {
     /// Where the tip's time stands still, every block puts it a microsecond further: what is the
     /// same in all as an earlier transaction would be taken for that one. A tip so late that
     /// microseconds vanish in it was made by no clock, and is not followed.
-    pub(super) fn wish_time(&self) -> Timestamp {
-        let now = Timestamp::from_micros(self.cx.now.wall);
-        let tip = self.cx.chain.tip_time().seconds();
+    pub fn wish_time(&self) -> Timestamp {
+        let now = Timestamp::from_micros(self.now.wall);
+        let tip = self.chain.tip_time().seconds();
         if now.seconds() > tip || tip >= limits::CLOCK_EXACT_S {
             return now;
         }
         let micros = (tip * 1e6).round() as u64;
-        Timestamp::from_micros(micros + self.cx.chain.tip().length)
+        Timestamp::from_micros(micros + self.chain.tip().length)
     }
 
     /// Why the wall clock is not set, if that shows.
-    pub(super) fn clock_doubt(&self) -> Option<String> {
-        let now = self.cx.now.wall as f64 / 1e6;
-        let (built, tip) = (self.built as f64 / 1e6, self.cx.chain.tip_time().seconds());
+    pub fn clock_doubt(&self, built: u64) -> Option<String> {
+        let now = self.now.wall as f64 / 1e6;
+        let (built, tip) = (built as f64 / 1e6, self.chain.tip_time().seconds());
         let why = if now < built {
             format!("this blx was built {}", date(built))
         } else if tip - now > limits::CLOCK_BEHIND_S {
@@ -46,7 +46,7 @@ impl<D: Disk> Node<D> {
 
 /// A day and a minute in UTC, by the rule that 400 years have 146,097 days; a time that no
 /// calendar has is shown as it is.
-pub(super) fn date(seconds: f64) -> String {
+pub fn date(seconds: f64) -> String {
     if !(0.0..253_402_300_800.0).contains(&seconds) {
         return format!("at {seconds} s");
     }
@@ -56,7 +56,7 @@ pub(super) fn date(seconds: f64) -> String {
 
 /// A time in UTC as files have it, of microseconds since 1970: `2026-11-25T11:52:03Z`. What is later
 /// than the last year of four digits is its last second.
-pub(super) fn stamp(micros: u64) -> String {
+pub fn stamp(micros: u64) -> String {
     let seconds = (micros / 1_000_000).min(253_402_300_799);
     let [year, month, day, hour, minute, second] = calendar(seconds);
     format!("{year:04}-{month:02}-{day:02}T{hour:02}:{minute:02}:{second:02}Z")

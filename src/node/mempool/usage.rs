@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 
-use super::pool::{Batch, Origin};
+use super::batch::{Batch, Origin};
 use crate::limits;
 
 /// The memory that batches of others take, by where they came from.

@@ -1,109 +1,13 @@
-//! Transactions that are in no block yet: what our user wants, what fell out of the chain, what
-//! peers sent. They wait here in their order; `mine` makes blocks of them.
+//! What waits for a block, in its order.
 
-use core::net::IpAddr;
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::answer::SessionId;
+use super::batch::{Batch, Origin};
 use super::usage::Usage;
-use super::{Millis, Node};
-use crate::ledger::{Changes, Hash, Items, RuleError, Tip, Transaction, TransactionId, Uid};
+use crate::ledger::{Changes, Hash, Items, Tip, Transaction, TransactionId};
 use crate::limits;
-use crate::store::disk::Disk;
-use crate::store::waiting::{self, Waiting};
-
-/// Whose wish it is, which says how long it waits and who is told of its end.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
-    /// Our user waits for the outcome.
-    User,
-    /// Our user was told that it is done, and then it fell out of the chain.
-    Own,
-    /// Somebody else's, of a chain or block that lost.
-    Other,
-    /// Sent by this peer.
-    Peer(IpAddr),
-}
-
-/// Transactions that go into one block or into none.
-#[derive(Clone)]
-pub struct Batch {
-    /// They, in order: one, or what our user asked for at once.
-    pub transactions: Vec<Transaction>,
-    /// Their ids.
-    pub ids: Vec<TransactionId>,
-    /// Whose.
-    pub origin: Origin,
-    /// Who waits for the outcome, if that is known.
-    pub asker: Option<SessionId>,
-    /// For a release that fell out, the request that it ended.
-    pub ended: Option<Transaction>,
-    /// A block is made for it at this time.
-    pub due: Millis,
-    /// By then it is forgotten.
-    pub expires: Option<Millis>,
-    /// Names it in what waits to be sent.
-    pub number: u64,
-    /// Its user was told that it takes a while, so it must survive a restart.
-    pub kept: bool,
-}
-
-impl Batch {
-    /// A batch that waits for nothing.
-    pub fn new(transactions: Vec<Transaction>, origin: Origin, due: Millis) -> Batch {
-        Batch {
-            ids: transactions.iter().map(Transaction::id).collect(),
-            transactions,
-            origin,
-            asker: None,
-            ended: None,
-            due,
-            expires: None,
-            number: 0,
-            kept: false,
-        }
-    }
-
-    /// Takes these transactions out of it.
-    pub fn forget(&mut self, is_known: impl Fn(&TransactionId) -> bool) {
-        let mut known = self.ids.iter().map(&is_known);
-        self.transactions.retain(|_| known.next() == Some(false));
-        self.ids.retain(|id| !is_known(id));
-    }
-
-    /// Whether it is our user's.
-    pub fn is_own(&self) -> bool {
-        matches!(self.origin, Origin::User | Origin::Own)
-    }
-
-    /// Whether it survives a restart.
-    pub fn is_saved(&self) -> bool {
-        self.origin == Origin::Own || self.kept
-    }
-
-    /// The items that it changes.
-    pub fn items(&self) -> impl Iterator<Item = &Uid> {
-        self.transactions.iter().map(|transaction| &transaction.uid)
-    }
-
-    /// What it costs in memory: bytes.
-    pub fn bytes(&self) -> usize {
-        let all = self.transactions.iter().chain(&self.ended);
-        let bytes = |t: &Transaction| size_of::<Transaction>() + t.uid.as_wtf8().len();
-        size_of::<Batch>() + limits::POOL_ENTRY_BYTES + all.map(bytes).sum::<usize>()
-    }
-
-    /// Whether peers take it as a message of its own.
-    fn is_told_alone(&self) -> bool {
-        self.origin != Origin::User && self.transactions.iter().all(may_stand_alone)
-    }
-}
-
-/// Whether a transaction is taken that is not in a block: not with a name that no menu takes, or
-/// some names would fit into no block of ours with others.
-pub(super) fn may_stand_alone(transaction: &Transaction) -> bool {
-    transaction.uid.as_wtf8().len() <= limits::ITEM_BYTES_MAX
-}
+use crate::node::answer::SessionId;
+use crate::node::event::Millis;
 
 /// What the batches up to a number do to the items of a chain that ends in this hash.
 struct Overlay {
@@ -114,7 +18,7 @@ struct Overlay {
 
 /// What waits.
 #[derive(Default)]
-pub struct Pool {
+pub struct Queue {
     /// By their numbers, and so in their order.
     batches: BTreeMap<u64, Batch>,
     /// Which batch a transaction is in.
@@ -130,12 +34,12 @@ pub struct Pool {
     /// What the user was told to be lost, the last few.
     pub lost: VecDeque<Transaction>,
     /// A block is wanted even if nothing waits.
-    pub(super) lengthen: bool,
+    pub lengthen: bool,
     /// What waits of our own is not what the file says.
     unsaved: bool,
 }
 
-impl Pool {
+impl Queue {
     /// Adds what waits behind everything else; returns its number. What waits already is not added
     /// again, unless it is our own now.
     pub fn add(&mut self, mut batch: Batch) -> Option<u64> {
@@ -331,12 +235,12 @@ impl Pool {
     /// Takes everything out.
     pub fn clear(&mut self) {
         let lost = core::mem::take(&mut self.lost);
-        *self = Pool {
+        *self = Queue {
             lost,
             next_number: self.next_number,
             version: self.version + 1,
             unsaved: self.unsaved,
-            ..Pool::default()
+            ..Queue::default()
         };
     }
 
@@ -368,39 +272,13 @@ impl Pool {
         &self.overlay.insert(overlay).changes
     }
 
+    /// Whether what waits of our own has changed since this was asked last.
+    pub fn take_unsaved(&mut self) -> bool {
+        core::mem::take(&mut self.unsaved)
+    }
+
     /// Transactions that were applied for that since this was asked last.
     pub fn take_applied(&mut self) -> usize {
         core::mem::take(&mut self.applied)
-    }
-}
-
-impl<D: Disk> Node<D> {
-    /// Whether the items allow these transactions behind everything that waits already.
-    pub(super) fn check_wish(&mut self, wish: &[Transaction]) -> Result<(), RuleError> {
-        let (items, tip) = (self.cx.chain.items(), self.cx.chain.tip());
-        self.pool.changes(items, tip).check(items, wish)
-    }
-
-    /// Keeps on disk what waits of our own, if that has changed: it must survive a restart.
-    pub(super) fn save_waiting(&mut self) {
-        if !core::mem::take(&mut self.pool.unsaved) || self.cx.chain.fault().is_some() {
-            return;
-        }
-        let asked = self.inquiries.iter().map(|inquiry| &inquiry.batch);
-        let later = self.disconnected.iter().flat_map(|rest| rest.own());
-        let kept = asked.chain(self.pool.iter()).chain(later);
-        let kept = kept.filter(|b| b.is_saved());
-        let list: Vec<Waiting> = kept
-            .map(|batch| Waiting {
-                transactions: batch.transactions.clone(),
-                fresh: batch.origin == Origin::User,
-                ended: batch.ended.clone(),
-            })
-            .collect();
-        if let Err(error) = waiting::write(self.cx.chain.disk(), &list) {
-            self.cx.effects.alert(format!(
-                "[store ⚠️] {error}: what waits for a block would be lost in a restart."
-            ));
-        }
     }
 }

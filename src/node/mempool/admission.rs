@@ -1,0 +1,244 @@
+//! Transactions that somebody sent without a block, or in a block or chain that lost: taken into the
+//! mempool if they are possible and not in the chain already.
+
+use core::net::IpAddr;
+
+use super::Mempool;
+use super::batch::{Batch, Origin, may_stand_alone};
+use super::lookup::{Found, LookUp};
+use crate::ledger::Transaction;
+use crate::limits;
+use crate::node::answer::{menu_name, verb};
+use crate::node::effects::{Cx, Fault};
+use crate::node::event::Millis;
+use crate::store::disk::Disk;
+
+/// When a block is made of what a desktop node's user did and no block of ours has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Due {
+    /// At once: it is this node's to make.
+    Now,
+    /// A while later: somebody else may, or the desktop node's own chain comes with it.
+    Later,
+}
+
+/// What became of a transaction that a peer sent.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Received {
+    /// It is looked for, is known, or is not taken.
+    Fine,
+    /// The items do not allow it.
+    Impossible,
+}
+
+/// A batch that came from a peer waits now.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Admitted {
+    /// Its number.
+    pub number: u64,
+    /// The line on which it came.
+    pub from: usize,
+}
+
+impl Mempool {
+    /// A peer at `from` sent a transaction on its own, over `line`. Its signature is checked.
+    pub fn receive<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        (from, line): (IpAddr, usize),
+        transaction: Transaction,
+    ) -> Result<Received, Fault> {
+        if !may_stand_alone(&transaction) {
+            let most = limits::ITEM_BYTES_MAX;
+            log::info!(
+                "{from}: a transaction is refused, its item's name has more than {most} bytes"
+            );
+            return Ok(Received::Fine);
+        }
+        let mut batch = Batch::new(vec![transaction], Origin::Peer(from), cx.now.mono);
+        if self.is_waiting(&batch) {
+            return Ok(Received::Fine);
+        }
+        cx.checked += 1;
+        let [transaction] = &batch.transactions[..] else {
+            return Ok(Received::Fine);
+        };
+        if !cx.verifier.verify(transaction) {
+            let why = "a transaction: its signature does not verify";
+            return Err(Fault::Rule(why.into()));
+        }
+        let (verb, uid) = (verb(transaction), &transaction.uid);
+        let who = menu_name(&transaction.requester.to_string());
+        cx.effects
+            .notify(format!("[network 📨] {verb} of {uid} by {who}"));
+        batch.due = cx.delayed();
+        batch.expires = Some(Millis(cx.now.mono.0 + limits::POOL_MS));
+        if !self.has_room_for(&batch) {
+            log::info!("{from}: too many transactions wait, one is dropped");
+            return Ok(Received::Fine);
+        }
+        if !self.allows(cx, &batch) {
+            return Ok(Received::Impossible);
+        }
+        self.look_for(cx, batch, Some(line));
+        Ok(Received::Fine)
+    }
+
+    fn is_waiting(&self, batch: &Batch) -> bool {
+        let waits = |id| self.queue.knows(id) || self.lookups.knows(id);
+        batch.ids.iter().any(waits)
+    }
+
+    /// Whether there is memory for a batch.
+    pub fn has_room_for(&self, batch: &Batch) -> bool {
+        let (waiting, asked) = (self.queue.usage(), self.lookups.usage());
+        waiting.has_room_beside(asked, batch)
+    }
+
+    /// Whether the items allow a batch behind everything that came before.
+    fn allows<D: Disk>(&mut self, cx: &Cx<D>, batch: &Batch) -> bool {
+        let (items, tip) = (cx.chain.items(), cx.chain.tip());
+        let changes = self.lookups.changes(&mut self.queue, items, tip);
+        changes.check(items, &batch.transactions).is_ok()
+    }
+
+    /// Looks for a batch in the chain; if it is not there, takes it into the mempool.
+    fn look_for<D: Disk>(&mut self, cx: &mut Cx<D>, batch: Batch, relay: Option<usize>) {
+        self.lookups.push(LookUp {
+            relay,
+            ..LookUp::new(batch)
+        });
+        cx.effects.busy = true;
+    }
+
+    /// Takes a transaction of a desktop node that is in no block of ours; its signature has been
+    /// checked. What has become of it shows when it is looked for. True if it is taken.
+    pub fn salvage<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        due: Due,
+        transaction: &Transaction,
+        ended: Option<&Transaction>,
+    ) -> bool {
+        let due = match due {
+            Due::Now => cx.now.mono,
+            Due::Later => cx.delayed(),
+        };
+        let mut batch = Batch::new(vec![transaction.clone()], Origin::Other, due);
+        batch.ended = ended.cloned();
+        if self.drops || self.is_waiting(&batch) || !self.has_room_for(&batch) {
+            // It may wait for somebody else to make it again, and nobody does that for its maker.
+            self.queue.hasten(&batch.ids, due);
+            return false;
+        }
+        self.lookups.push(LookUp {
+            salvaged: true,
+            ..LookUp::new(batch)
+        });
+        cx.effects.busy = true;
+        true
+    }
+
+    /// Takes a transaction of a chain or block that lost, if it is still possible and there is room;
+    /// its signature has been checked. A release counts only for the reservation that it was made
+    /// for: `ended`, or, where that is not known, one that is not younger than itself, which shows
+    /// when it is looked for. True if it is taken.
+    pub fn glean<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        transaction: &Transaction,
+        ended: Option<&Transaction>,
+    ) -> bool {
+        let mut batch = Batch::new(vec![transaction.clone()], Origin::Other, cx.delayed());
+        batch.ended = ended.cloned();
+        let waits = self.is_waiting(&batch);
+        let taken = !waits && self.has_room_for(&batch) && self.allows(cx, &batch);
+        if taken {
+            self.look_for(cx, batch, None);
+        }
+        taken
+    }
+
+    /// Goes on looking for what came; returns what a peer sent and waits now, which the others are to
+    /// hear of.
+    pub fn look_up<D: Disk>(&mut self, cx: &mut Cx<D>) -> Option<Admitted> {
+        match self.lookups.look_back(&mut cx.chain) {
+            Found::Unknown(next) => self.lookups.goes_on(next),
+            Found::Nothing => return self.admit(cx),
+            Found::There(height) => {
+                if let Some(lookup) = self.lookups.take() {
+                    self.is_there(cx, &lookup.batch, height);
+                }
+            }
+            Found::Useless => {
+                self.lookups.take();
+            }
+            Found::Late => {
+                if let Some(lookup) = self.lookups.take()
+                    && lookup.salvaged
+                {
+                    self.tell_late(cx, &lookup.batch);
+                }
+            }
+        }
+        None
+    }
+
+    /// What was looked for is in the chain: our own of the last run came through.
+    fn is_there<D: Disk>(&mut self, cx: &mut Cx<D>, batch: &Batch, height: u64) {
+        self.queue.ended(core::slice::from_ref(batch));
+        for transaction in batch.transactions.iter().filter(|_| batch.is_own()) {
+            let (verb, uid) = (verb(transaction), &transaction.uid);
+            cx.effects.notify(format!(
+                "[consensus ✅] your {verb} of {uid} is in the chain, block #{height}"
+            ));
+        }
+    }
+
+    /// The first batch that is looked for is not in the chain, and goes into the mempool if it is
+    /// possible.
+    fn admit<D: Disk>(&mut self, cx: &mut Cx<D>) -> Option<Admitted> {
+        let LookUp {
+            batch,
+            relay,
+            salvaged,
+            ..
+        } = self.lookups.pop()?;
+        if !batch.is_own() && self.check(cx, &batch.transactions).is_err() {
+            self.lookups.forget_changes();
+            if salvaged {
+                self.tell_late(cx, &batch);
+            }
+            return None;
+        }
+        let version = self.queue.version();
+        let Some(number) = self.queue.add(batch) else {
+            self.lookups.forget_changes();
+            return None;
+        };
+        self.lookups.admitted(version, &self.queue);
+        relay.map(|from| Admitted { number, from })
+    }
+
+    /// Tells of a request that a desktop node's user made, and somebody else was first.
+    fn tell_late<D: Disk>(&mut self, cx: &mut Cx<D>, batch: &Batch) {
+        let [transaction] = &batch.transactions[..] else {
+            return;
+        };
+        let held = cx.chain.items().get(&transaction.uid);
+        let Some(held) = held.filter(|state| state.reserved) else {
+            return;
+        };
+        let id = transaction.id();
+        if self.late.as_slice().contains(&id) {
+            return;
+        }
+        self.late.write(id);
+        let who = menu_name(&transaction.requester.to_string());
+        let (verb, uid) = (verb(transaction), &transaction.uid);
+        cx.effects.alert(format!(
+            "[consensus] {who}'s {verb} of {uid} came late: it was taken at block {}",
+            held.since
+        ));
+    }
+}

@@ -1,0 +1,101 @@
+//! Transactions that go into one block or into none, and whose wish they are.
+
+use core::net::IpAddr;
+
+use crate::ledger::{Transaction, TransactionId, Uid};
+use crate::limits;
+use crate::node::answer::SessionId;
+use crate::node::event::Millis;
+
+/// Whose wish it is, which says how long it waits and who is told of its end.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Origin {
+    /// Our user waits for the outcome.
+    User,
+    /// Our user was told that it is done, and then it fell out of the chain.
+    Own,
+    /// Somebody else's, of a chain or block that lost.
+    Other,
+    /// Sent by this peer.
+    Peer(IpAddr),
+}
+
+/// Transactions that go into one block or into none.
+#[derive(Clone)]
+pub struct Batch {
+    /// They, in order: one, or what our user asked for at once.
+    pub transactions: Vec<Transaction>,
+    /// Their ids.
+    pub ids: Vec<TransactionId>,
+    /// Whose.
+    pub origin: Origin,
+    /// Who waits for the outcome, if that is known.
+    pub asker: Option<SessionId>,
+    /// For a release that fell out, the request that it ended.
+    pub ended: Option<Transaction>,
+    /// A block is made for it at this time.
+    pub due: Millis,
+    /// By then it is forgotten.
+    pub expires: Option<Millis>,
+    /// Names it in what waits to be sent.
+    pub number: u64,
+    /// Its user was told that it takes a while, so it must survive a restart.
+    pub kept: bool,
+}
+
+impl Batch {
+    /// A batch that waits for nothing.
+    pub fn new(transactions: Vec<Transaction>, origin: Origin, due: Millis) -> Batch {
+        Batch {
+            ids: transactions.iter().map(Transaction::id).collect(),
+            transactions,
+            origin,
+            asker: None,
+            ended: None,
+            due,
+            expires: None,
+            number: 0,
+            kept: false,
+        }
+    }
+
+    /// Takes these transactions out of it.
+    pub fn forget(&mut self, is_known: impl Fn(&TransactionId) -> bool) {
+        let mut known = self.ids.iter().map(&is_known);
+        self.transactions.retain(|_| known.next() == Some(false));
+        self.ids.retain(|id| !is_known(id));
+    }
+
+    /// Whether it is our user's.
+    pub fn is_own(&self) -> bool {
+        matches!(self.origin, Origin::User | Origin::Own)
+    }
+
+    /// Whether it survives a restart.
+    pub fn is_saved(&self) -> bool {
+        self.origin == Origin::Own || self.kept
+    }
+
+    /// The items that it changes.
+    pub fn items(&self) -> impl Iterator<Item = &Uid> {
+        self.transactions.iter().map(|transaction| &transaction.uid)
+    }
+
+    /// What it costs in memory: bytes.
+    pub fn bytes(&self) -> usize {
+        let all = self.transactions.iter().chain(&self.ended);
+        let bytes = |t: &Transaction| size_of::<Transaction>() + t.uid.as_wtf8().len();
+        size_of::<Batch>() + limits::POOL_ENTRY_BYTES + all.map(bytes).sum::<usize>()
+    }
+
+    /// Whether peers take it as a message of its own.
+    pub fn is_told_alone(&self) -> bool {
+        self.origin != Origin::User && self.transactions.iter().all(may_stand_alone)
+    }
+}
+
+/// Whether a transaction is taken that is not in a block: not with a name that no menu takes, or
+/// some names would fit into no block of ours with others.
+pub fn may_stand_alone(transaction: &Transaction) -> bool {
+    transaction.uid.as_wtf8().len() <= limits::ITEM_BYTES_MAX
+}

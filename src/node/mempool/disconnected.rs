@@ -1,0 +1,202 @@
+//! What a switch took out of the chain: made again if the chain of today lacks it. What there is no
+//! room for waits in the chain file, and is read part by part, as what waits in memory goes into blocks.
+
+use super::Mempool;
+use super::batch::{Batch, Origin};
+use super::gathering::{Gathered, Lost};
+use crate::ledger::Transaction;
+use crate::limits;
+use crate::node::answer::verb;
+use crate::node::effects::Cx;
+use crate::store::branch::Fallen;
+use crate::store::disk::Disk;
+
+/// What fell out of the chain and is not in the pool yet, because that has no room for more.
+pub struct Disconnected {
+    fallen: Fallen,
+    /// From this height on the chain of today is another one.
+    from: u64,
+    gathered: Gathered,
+    /// Our own from there on: kept over a restart, which what is others' is not.
+    own: Vec<(u64, Batch)>,
+    lost: Lost,
+    /// The next block of the chain that is compared with `lost`; none while that is gathered.
+    compared: Option<u64>,
+}
+
+impl Disconnected {
+    /// What fell out from the height `next` on; the chain of today is another one from `from` on.
+    pub fn new(fallen: Fallen, from: u64, next: u64) -> Disconnected {
+        Disconnected {
+            fallen,
+            from,
+            gathered: Gathered::to(next),
+            own: Vec::new(),
+            lost: Lost::default(),
+            compared: None,
+        }
+    }
+
+    /// Adds something of our own that stood at this height.
+    pub fn keep_own(&mut self, height: u64, batch: Batch) {
+        self.own.push((height, batch));
+    }
+
+    /// What of our own is in no pool yet.
+    pub fn own(&self) -> impl Iterator<Item = &Batch> {
+        self.own.iter().map(|(_, batch)| batch)
+    }
+
+    /// The chain is another one from this height on.
+    pub fn switched(&mut self, fork: u64) {
+        self.from = self.from.min(fork);
+        self.compared = self.compared.map(|_| self.from);
+    }
+}
+
+impl Mempool {
+    /// Goes on with what fell out and had no room in the pool; true if there is more to do now.
+    pub fn restore_some<D: Disk>(&mut self, cx: &mut Cx<D>) -> bool {
+        let room = self.queue.usage().restored() <= limits::RESTORED_BYTES / 2;
+        if !cx.may_append() {
+            return false;
+        }
+        let Some(mut rest) = self.disconnected.pop_front() else {
+            return false;
+        };
+        if rest.compared.is_none() && rest.lost.is_empty() && !room {
+            self.disconnected.push_front(rest);
+            return false;
+        }
+        if let Some(at) = &mut rest.compared {
+            if self.strike_off(cx, at, &mut rest.lost, 0) {
+                rest.compared = None;
+                self.restore(&mut rest);
+                if rest.gathered.next() == rest.fallen.to {
+                    return true;
+                }
+            }
+        } else if self.gather(cx, &rest.fallen, &mut rest.gathered, &mut rest.lost) {
+            rest.compared = Some(rest.from);
+        }
+        self.disconnected.push_front(rest);
+        true
+    }
+
+    /// Puts what was gathered and is not in the chain into the pool.
+    fn restore(&mut self, rest: &mut Disconnected) {
+        let lost = core::mem::take(&mut rest.lost);
+        self.forget_gathered(&lost);
+        for (_, batch) in lost.into_lacking() {
+            self.queue.add(batch);
+        }
+        let next = rest.gathered.next();
+        rest.own.retain(|(height, _)| *height >= next);
+        self.queue.save_anew();
+    }
+
+    /// Gathers some more transactions of the blocks that fell out; true if as many blocks are there
+    /// as are looked at together.
+    pub fn gather<D: Disk>(
+        &self,
+        cx: &mut Cx<D>,
+        fallen: &Fallen,
+        at: &mut Gathered,
+        lost: &mut Lost,
+    ) -> bool {
+        at.gather(cx, self.own, fallen, lost)
+    }
+
+    /// Strikes off what some more blocks of the chain have too, from `next` on; true behind the last
+    /// one.
+    pub fn strike_off<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        next: &mut u64,
+        lost: &mut Lost,
+        deep: u64,
+    ) -> bool {
+        let (length, budget) = (cx.chain.tip().length, cx.chain.budget());
+        for _ in 0..limits::BLOCKS_PER_TURN {
+            if *next >= length || cx.chain.is_over(budget) {
+                break;
+            }
+            match cx.chain.read(*next) {
+                Ok(stored) => {
+                    for (transaction, _) in stored.effective() {
+                        lost.strike_off(transaction, deep);
+                        self.tell_found(cx, transaction, *next);
+                    }
+                }
+                Err(error) => cx.effects.alert(format!("[store ❌] {error}.")),
+            }
+            *next += 1;
+        }
+        *next >= length
+    }
+
+    /// What was called lost, and the block of the chain at this height has it.
+    pub fn tell_found<D>(&mut self, cx: &mut Cx<D>, transaction: &Transaction, height: u64) {
+        if transaction.requester != self.own {
+            return;
+        }
+        let mut lost = self.queue.lost.iter();
+        let told = lost.position(|told| told.is_same_as(transaction));
+        if told.is_some_and(|at| self.queue.lost.remove(at).is_some()) {
+            let (verb, uid) = (verb(transaction), &transaction.uid);
+            cx.effects.notify(format!(
+                "[consensus ✅] your {verb} of {uid} counts after all, block #{height}"
+            ));
+        }
+    }
+
+    /// Puts what fell out and the new chain lacks back into the pool, in its order, as far as there is
+    /// room: the rest, as what stood there, goes into `rest`. Whether its item allows it shows when
+    /// its turn comes.
+    pub fn make_again<D>(
+        &mut self,
+        cx: &mut Cx<D>,
+        lost: Lost,
+        (fallen, from): (&Fallen, u64),
+        rest: &mut Option<Disconnected>,
+    ) {
+        self.forget_gathered(&lost);
+        for (height, batch) in lost.into_lacking() {
+            if self.drops && !matches!(batch.origin, Origin::Peer(_)) {
+                self.drop_batch(cx, &batch);
+                continue;
+            }
+            let room = batch.origin != Origin::Other || self.has_room_for(&batch);
+            if height == fallen.to || (room && rest.is_none()) {
+                self.queue.add(batch);
+                continue;
+            }
+            let rest = rest.get_or_insert_with(|| Disconnected::new(fallen.clone(), from, height));
+            if batch.is_own() {
+                rest.keep_own(height, batch);
+            }
+        }
+    }
+
+    /// What was gathered and is not in the new chain is not looked for in it any more.
+    fn forget_gathered(&mut self, lost: &Lost) {
+        if lost.own_found {
+            // Not before all that is left is in the pool: the file must never say less than that.
+            self.queue.save_anew();
+        }
+        // After a start it may be looked for in the chain as well, as what waited in the last run.
+        self.lookups.forget(|id| lost.has(id));
+    }
+
+    /// By the user's wish, nothing that fell out is made again.
+    fn drop_batch<D>(&mut self, cx: &mut Cx<D>, batch: &Batch) {
+        if batch.origin != Origin::Own {
+            return;
+        }
+        self.queue.ended(core::slice::from_ref(batch));
+        for transaction in &batch.transactions {
+            let why = "another chain was longer, and --orphans drop makes nothing again";
+            self.lost(cx, transaction, why);
+        }
+    }
+}

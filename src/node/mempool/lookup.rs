@@ -1,0 +1,235 @@
+//! Batches that are looked for in the chain before they may wait for a block: what somebody sends
+//! may be there already.
+//!
+//! That is found out by going back from block to block in which the item was changed, a few in one
+//! call. A transaction's time says nothing: clocks on a LAN differ, and a machine without a battery
+//! has none.
+
+use std::collections::{BTreeSet, VecDeque};
+
+use super::batch::{Batch, Origin};
+use super::queue::Queue;
+use super::usage::Usage;
+use crate::ledger::{Changes, Hash, Items, Kind, Tip, Transaction, TransactionId};
+use crate::limits;
+use crate::store::disk::Disk;
+use crate::store::log::Log;
+use crate::store::record::StoredBlock;
+
+/// A batch whose first transaction is looked for in the chain.
+pub struct LookUp {
+    pub batch: Batch,
+    /// The line on which it came, if it is to be passed on to the others.
+    pub relay: Option<usize>,
+    /// A desktop node's user was told that it is done: if somebody else was first, that is told.
+    pub salvaged: bool,
+    /// One more than the height of the next block to look into; none before the first.
+    pub next: Option<u64>,
+}
+
+impl LookUp {
+    /// One that begins.
+    pub fn new(batch: Batch) -> LookUp {
+        LookUp {
+            batch,
+            relay: None,
+            salvaged: false,
+            next: None,
+        }
+    }
+}
+
+/// What is looked for in the chain before it may wait in the pool, in its order.
+#[derive(Default)]
+pub struct LookUps {
+    list: VecDeque<LookUp>,
+    ids: BTreeSet<TransactionId>,
+    usage: Usage,
+    news: Option<News>,
+}
+
+/// What the pool, and behind it the first of these, do to the items.
+struct News {
+    /// The chain's last hash, and the pool's version.
+    behind: (Hash, u64),
+    /// How many of the list are in it.
+    count: usize,
+    changes: Changes,
+}
+
+impl LookUps {
+    /// All of them.
+    pub fn iter(&self) -> impl Iterator<Item = &LookUp> {
+        self.list.iter()
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.list.is_empty()
+    }
+
+    /// Whether this transaction is looked for.
+    pub fn knows(&self, id: &TransactionId) -> bool {
+        self.ids.contains(id)
+    }
+
+    /// The memory that they take.
+    pub fn usage(&self) -> &Usage {
+        &self.usage
+    }
+
+    /// Adds one behind the others.
+    pub fn push(&mut self, lookup: LookUp) {
+        self.ids.extend(&lookup.batch.ids);
+        self.usage.add(&lookup.batch);
+        self.list.push_back(lookup);
+    }
+
+    /// Takes out the first one.
+    pub fn pop(&mut self) -> Option<LookUp> {
+        let lookup = self.list.pop_front()?;
+        for id in &lookup.batch.ids {
+            self.ids.remove(id);
+        }
+        self.usage.remove(&lookup.batch);
+        Some(lookup)
+    }
+
+    /// Looks for none of these transactions any more.
+    pub fn forget(&mut self, is_known: impl Fn(&TransactionId) -> bool) {
+        if !self.ids.iter().any(&is_known) {
+            return;
+        }
+        for mut lookup in core::mem::take(self).list {
+            lookup.batch.forget(&is_known);
+            if !lookup.batch.transactions.is_empty() {
+                self.push(lookup);
+            }
+        }
+    }
+
+    /// What everything in the pool, and then everything here, does to the items, as far as it is
+    /// possible.
+    pub fn changes(&mut self, queue: &mut Queue, items: &Items, tip: Tip) -> &Changes {
+        let behind = (tip.hash, queue.version());
+        let known = self.news.take().filter(|news| news.behind == behind);
+        let mut news = known.unwrap_or_else(|| News {
+            behind,
+            count: 0,
+            changes: queue.changes(items, tip).clone(),
+        });
+        for lookup in self.list.range(news.count..) {
+            // What is impossible now changes nothing.
+            let all = &lookup.batch.transactions;
+            let _ = news.changes.apply_all(items, all, tip.length);
+        }
+        news.count = self.list.len();
+        &self.news.insert(news).changes
+    }
+
+    /// The first of them went into the pool behind all that was there: together they still do the
+    /// same, if that was known when the pool had this version.
+    pub fn admitted(&mut self, version: u64, queue: &Queue) {
+        let known = |news: &News| news.behind.1 == version && news.count > 0;
+        self.news = self.news.take().filter(known);
+        if let Some(news) = &mut self.news {
+            news.behind.1 = queue.version();
+            news.count -= 1;
+        }
+    }
+
+    /// The chain has a new end: what is looked for may be there.
+    pub fn begin_anew(&mut self) {
+        for lookup in &mut self.list {
+            lookup.next = None;
+        }
+    }
+
+    /// The first of them goes on from this height.
+    pub fn goes_on(&mut self, next: u64) {
+        if let Some(lookup) = self.list.front_mut() {
+            lookup.next = Some(next);
+        }
+    }
+
+    /// The first one comes to its end without going into the pool.
+    pub fn take(&mut self) -> Option<LookUp> {
+        self.forget_changes();
+        self.pop()
+    }
+
+    /// What they do to the items has to be found out anew.
+    pub fn forget_changes(&mut self) {
+        self.news = None;
+    }
+
+    /// Looks for the first one's transaction in the blocks in which its item was changed, the
+    /// last one first.
+    pub fn look_back(&self, chain: &mut Log<impl Disk>) -> Found {
+        let Some(LookUp { batch, next, .. }) = self.list.front() else {
+            return Found::Useless;
+        };
+        let Some(wanted) = batch.transactions.first() else {
+            return Found::Useless;
+        };
+        let budget = chain.budget();
+        let mut newest = next.is_none();
+        let last = || chain.items().get(&wanted.uid);
+        let mut next = next.unwrap_or_else(|| last().map_or(0, |state| state.since + 1));
+        for _ in 0..limits::HISTORY_PER_TURN {
+            let Some(height) = next.checked_sub(1) else {
+                return Found::Nothing;
+            };
+            let stored = match chain.read(height) {
+                Ok(stored) => stored,
+                // Nobody can tell whether it is in the chain, so it is not taken.
+                Err(error) => {
+                    log::info!("{error}: a transaction is not taken");
+                    return Found::Useless;
+                }
+            };
+            if core::mem::take(&mut newest) && is_older_than_holder(batch, wanted, &stored) {
+                return Found::Late;
+            }
+            let mut changes = stored.effective().filter(|(t, _)| t.uid == wanted.uid);
+            let Some((first, before)) = changes.next() else {
+                return Found::Useless;
+            };
+            if first.is_same_as(wanted) || changes.any(|(t, _)| t.is_same_as(wanted)) {
+                return Found::There(height);
+            }
+            next = before.height().map_or(0, |height| height + 1);
+            if chain.is_over(budget) {
+                break;
+            }
+        }
+        Found::Unknown(next)
+    }
+}
+
+/// What has come of looking for a transaction.
+pub enum Found {
+    /// There are more blocks to look into, the next one below this height.
+    Unknown(u64),
+    /// It is not in the chain.
+    Nothing,
+    /// It is in the block at this height.
+    There(u64),
+    /// It is of no use, or nobody can tell.
+    Useless,
+    /// It is a release, and the item is held by a younger request.
+    Late,
+}
+
+/// Whether this is a release of which nobody knows what it ended, and the item is held by a younger
+/// request: `newest` is the block in which it was changed last.
+fn is_older_than_holder(batch: &Batch, wanted: &Transaction, newest: &StoredBlock) -> bool {
+    let unsure = batch.origin == Origin::Other && batch.ended.is_none();
+    if !unsure || wanted.kind != Kind::Release {
+        return false;
+    }
+    let last = newest.last_change(|uid| *uid == wanted.uid);
+    last.is_some_and(|last| {
+        last.kind == Kind::Request && last.timestamp.seconds() > wanted.timestamp.seconds()
+    })
+}

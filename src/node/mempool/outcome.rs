@@ -1,0 +1,200 @@
+//! What becomes of what waited, told to whom it concerns.
+
+use super::Mempool;
+use super::batch::{Batch, Origin};
+use crate::ledger::{Block, Kind, PublicKey, RuleError, Transaction, Uid};
+use crate::limits;
+use crate::node::answer::{Answer, SessionId, done, menu_name, verb};
+use crate::node::effects::Cx;
+use crate::store::disk::Disk;
+
+/// Whoever changed an item last, and the height of the block.
+struct Winner {
+    key: PublicKey,
+    height: u64,
+}
+
+impl Mempool {
+    /// Tells whom it concerns that a batch will not be in the chain: what it breaks, or `None` if
+    /// what it ended is over.
+    pub fn is_impossible<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        batch: &Batch,
+        error: Option<RuleError>,
+        draft: &[Transaction],
+    ) {
+        match (batch.origin, error) {
+            (Origin::User, Some(error)) if !batch.kept => {
+                self.refuse(cx, batch.asker, &error, &batch.transactions);
+            }
+            (Origin::Own | Origin::User, error) => {
+                let Some(first) = batch.transactions.first() else {
+                    return;
+                };
+                let its = |uid: &Uid| batch.transactions.iter().find(|t| t.uid == *uid);
+                let transaction = match &error {
+                    Some(RuleError::NotAvailable(uid) | RuleError::NotReserved(uid)) => its(uid),
+                    _ => None,
+                };
+                let transaction = transaction.unwrap_or(first);
+                let winner = self.winner(cx, &transaction.uid, draft);
+                self.lost_to(cx, transaction, winner, error.as_ref());
+                let text = format!("somebody else was first with {}.", transaction.uid);
+                cx.effects
+                    .answer_program(batch.asker, Answer::Refused(text));
+            }
+            (Origin::Other | Origin::Peer(_), _) => {}
+        }
+    }
+
+    /// No block of ours is long enough for this: it stood in one whose text was a little shorter.
+    pub fn cannot_fit<D: Disk>(&mut self, cx: &mut Cx<D>, batch: &Batch) {
+        for transaction in &batch.transactions {
+            if batch.is_own() {
+                self.lost(cx, transaction, "its text fits into no block");
+            } else {
+                log::warn!("a transaction of another node is dropped: its text fits into no block");
+            }
+        }
+    }
+
+    /// Who changed the item last, in the chain or in a draft behind it.
+    fn winner<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        uid: &Uid,
+        draft: &[Transaction],
+    ) -> Option<Winner> {
+        if let Some(last) = draft.iter().rev().find(|t| t.uid == *uid) {
+            return Some(Winner {
+                key: last.requester,
+                height: cx.chain.tip().length,
+            });
+        }
+        let height = cx.chain.items().get(uid)?.since;
+        let stored = cx.chain.read(height).ok()?;
+        let key = stored.last_change(|its| its == uid)?.requester;
+        Some(Winner { key, height })
+    }
+
+    /// Tells the user that somebody else came first.
+    fn lost_to<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        transaction: &Transaction,
+        winner: Option<Winner>,
+        error: Option<&RuleError>,
+    ) {
+        let Some(Winner { key, height }) = winner else {
+            let why = error.map_or_else(|| "its item is gone".into(), ToString::to_string);
+            return self.lost(cx, transaction, &why);
+        };
+        self.remember_lost(transaction);
+        let (verb, uid, key) = (verb(transaction), &transaction.uid, key.to_string());
+        cx.effects.alert(format!(
+            "[consensus] your {verb} of {uid} lost to {} at block {height}",
+            menu_name(&key)
+        ));
+    }
+
+    /// Tells the user that something of his will not come back.
+    pub fn lost<D>(&mut self, cx: &mut Cx<D>, transaction: &Transaction, why: &str) {
+        self.remember_lost(transaction);
+        let (verb, uid) = (verb(transaction), &transaction.uid);
+        cx.effects.alert(format!(
+            "[consensus ❌] your {verb} of {uid} is lost: {why}."
+        ));
+    }
+
+    fn remember_lost(&mut self, transaction: &Transaction) {
+        let told = &mut self.queue.lost;
+        told.push_back(transaction.clone());
+        if told.len() > limits::LOST_REMEMBERED {
+            told.pop_front();
+        }
+    }
+
+    /// Tells the user why a wish was not fulfilled.
+    pub fn refuse<D>(
+        &mut self,
+        cx: &mut Cx<D>,
+        asker: Option<SessionId>,
+        error: &RuleError,
+        wish: &[Transaction],
+    ) {
+        let text = match error {
+            RuleError::NotAvailable(uid) => format!("item {uid} is not available."),
+            RuleError::NotReserved(uid) => format!("item {uid} is ready for request."),
+            other => format!("{other}."),
+        };
+        let rest = match wish {
+            [first, _, ..] => format!(" nothing was {}.", done(first.kind)),
+            _ => String::new(),
+        };
+        cx.effects
+            .answer(asker, Answer::Refused(format!("{text}{rest}")));
+    }
+
+    /// A block that was made is none: what it was made of cannot be tried for ever.
+    pub fn unfit<D: Disk>(&mut self, cx: &mut Cx<D>, block: &Block, error: &RuleError) {
+        log::error!("block {} was made in vain: {error}", block.index);
+        for batch in self.queue.take_done(&block.transactions) {
+            for transaction in batch.transactions.iter().filter(|_| batch.is_own()) {
+                self.lost(cx, transaction, &error.to_string());
+                cx.effects
+                    .answer_program(batch.asker, Answer::Refused(format!("{error}.")));
+            }
+        }
+    }
+
+    /// A block is in the chain: what waited and is in it is done, and that is told. True if the
+    /// user waited for something of it.
+    pub fn confirmed<D>(&mut self, cx: &mut Cx<D>, block: &Block) -> bool {
+        for transaction in &block.transactions {
+            self.tell_found(cx, transaction, block.index);
+        }
+        let done = self.queue.take_done(&block.transactions);
+        let mut fresh = false;
+        for batch in done {
+            fresh |= batch.origin == Origin::User;
+            for transaction in batch.transactions.iter().filter(|_| batch.is_own()) {
+                let uid = transaction.uid.to_string();
+                if batch.origin == Origin::User {
+                    let answer = match transaction.kind {
+                        Kind::Request => Answer::Requested(uid),
+                        Kind::Release => Answer::Released(uid),
+                    };
+                    cx.effects.answer(batch.asker, answer);
+                } else {
+                    let (verb, index) = (verb(transaction), block.index);
+                    cx.effects.notify(format!(
+                        "[consensus ✅] your {verb} of {uid} is in the chain again, block #{index}"
+                    ));
+                }
+            }
+        }
+        fresh
+    }
+
+    /// Says what the end of the node leaves undone.
+    pub fn report_unfinished<D>(&mut self, cx: &mut Cx<D>) {
+        let later = self.disconnected.iter().flat_map(|rest| rest.own());
+        let own = self.queue.iter().chain(later).filter(|b| b.is_own());
+        let told = |batch: &Batch| {
+            let texts = batch.transactions.iter().map(|transaction| {
+                let (verb, uid) = (verb(transaction), &transaction.uid);
+                format!("not done yet: {verb} of {uid}; it is tried again at the next start")
+            });
+            (batch.asker, texts.collect::<Vec<_>>())
+        };
+        for (asker, texts) in own.map(told).collect::<Vec<_>>() {
+            for text in texts {
+                log::warn!("{text}");
+                cx.effects
+                    .answer_program(asker, Answer::Refused(format!("{text}.")));
+            }
+        }
+        self.queue.forget_askers();
+    }
+}
