@@ -7,7 +7,7 @@
 //! transactions.
 
 use super::gossip::invalid;
-use super::lines::Origin;
+use super::peer::Origin;
 use super::sync::Sync;
 use super::{Millis, Node};
 use crate::ledger::{Block, Hash, RuleError, Timestamp, Work};
@@ -155,7 +155,7 @@ impl<D: Disk> Node<D> {
             self.sync = Sync::Free;
         }
         let busy = !self.sync.is_free();
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return false;
         };
         if peer.unfollowed.is_some() {
@@ -186,7 +186,7 @@ impl<D: Disk> Node<D> {
         };
         if !links && ours {
             // A part of a chain that is no longer the same, there or here.
-            if let Some(peer) = self.slots[line].peer() {
+            if let Some(peer) = self.peers.get_mut(line) {
                 peer.skip();
                 peer.deferred = Some(Millis(now.0 + limits::LOOK_AGAIN_MS));
             }
@@ -202,7 +202,7 @@ impl<D: Disk> Node<D> {
     }
 
     fn candidate_block(&mut self, line: usize, block: Box<Block>) {
-        let goal = self.slots[line].peer().and_then(|peer| peer.goal());
+        let goal = self.peers.get_mut(line).and_then(|peer| peer.goal());
         let Sync::Candidate(candidate) = &mut self.sync else {
             return;
         };
@@ -237,7 +237,7 @@ impl<D: Disk> Node<D> {
         if let Err(error) = candidate.measure(&mut self.cx.chain, &block) {
             return self.candidate_failed(line, &error);
         }
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         let place = Some((candidate.next, candidate.prev_hash));
@@ -270,7 +270,7 @@ impl<D: Disk> Node<D> {
         if has || candidate.salvaged >= limits::SALVAGED_MAX {
             return;
         }
-        if let Some(peer) = self.slots[line].peer() {
+        if let Some(peer) = self.peers.get_mut(line) {
             peer.hold(block, Origin::Salvage, 0);
         }
     }
@@ -319,7 +319,7 @@ impl<D: Disk> Node<D> {
         let Some(staged) = staged else {
             // There is more to do before.
             let next = block.transactions.len();
-            if let Some(peer) = self.slots[line].peer() {
+            if let Some(peer) = self.peers.get_mut(line) {
                 peer.hold(block, Origin::Chain, next);
             }
             return;
@@ -356,7 +356,7 @@ impl<D: Disk> Node<D> {
             }
             Ok(Mended::Unfit) => {
                 self.drop_candidate(line, None);
-                if let Some(peer) = self.slots[line].peer() {
+                if let Some(peer) = self.peers.get_mut(line) {
                     // It is told anew, and then looked at like any other chain.
                     peer.no_help = true;
                     peer.skip();

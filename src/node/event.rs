@@ -134,6 +134,11 @@ impl Line {
         usize::from(self.0).checked_sub(limits::PEERS)
     }
 
+    /// The line of a peer.
+    pub fn of_peer(at: usize) -> Line {
+        Line(u8::try_from(at).expect("peers are less than 256"))
+    }
+
     /// The line of a console.
     pub fn of_console(at: usize) -> Line {
         Line(u8::try_from(limits::PEERS + at).expect("peers and consoles are less than 256"))

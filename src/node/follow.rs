@@ -6,8 +6,8 @@
 //! where that is possible (PROTOCOL.md sections 4 and 5).
 
 use super::desktop::Stand;
-use super::lines::Origin;
 use super::mempool::{Due, Making};
+use super::peer::Origin;
 use super::twins::Heard;
 use super::{Node, gossip};
 use crate::ledger::{Block, Changes, Transaction, Work};
@@ -26,12 +26,12 @@ impl<D: Disk> Node<D> {
             && self.cx.chain.hash(block.index) == Ok(block.hash)
         {
             // It was made here: what its user did is behind it.
-            return self.doubt(line);
+            return self.peers.doubt(self.cx.now.mono, line);
         }
-        match self.note_maker(line, block.hash) {
+        match self.peers.note_maker(self.cx.now.mono, line, block.hash) {
             Heard::First => {}
             Heard::Twice => return,
-            Heard::Elsewhere => return self.doubt(line),
+            Heard::Elsewhere => return self.peers.doubt(self.cx.now.mono, line),
         }
         let ours = match block.index < self.cx.chain.tip().length {
             true => self.cx.chain.read(block.index).ok(),
@@ -39,9 +39,9 @@ impl<D: Disk> Node<D> {
         };
         if ours.is_some_and(|ours| ours.block.has_content_of(&block)) {
             // In place of what its user did it has announced what came in between.
-            return self.doubt(line);
+            return self.peers.doubt(self.cx.now.mono, line);
         }
-        if let Some(peer) = self.slots[line].peer() {
+        if let Some(peer) = self.peers.get_mut(line) {
             peer.hold(block, Origin::Desktop, 0);
         }
     }
@@ -50,7 +50,10 @@ impl<D: Disk> Node<D> {
     /// comes next. Of several of ours beside it one makes that; the others wait for it.
     pub(super) fn follow(&mut self, line: usize, block: &Block) {
         let tip = self.cx.chain.tip();
-        let (voice, mine) = (self.voice_of(line), self.makes_for(line));
+        let (voice, mine) = (
+            self.peers.voice_of(self.cx.now.mono, line),
+            self.makes_for(line),
+        );
         let possible = block.index == tip.length
             && !block.transactions.is_empty()
             && self.cx.chain.gap().is_none()
@@ -68,7 +71,7 @@ impl<D: Disk> Node<D> {
             self.salvage_all(line, &block.transactions);
         }
         let Some(own) = own else {
-            return self.doubt(line);
+            return self.peers.doubt(self.cx.now.mono, line);
         };
         if mine {
             self.drop_making();
@@ -78,7 +81,7 @@ impl<D: Disk> Node<D> {
                 ended: false,
             });
             self.cx.effects.busy = true;
-        } else if let Some(id) = self.desktop_id(line) {
+        } else if let Some(id) = self.peers.desktop_id(self.cx.now.mono, line) {
             let made = (block.index, id, self.cx.now.mono);
             self.remembered.followed.write(made);
         }
@@ -93,7 +96,7 @@ impl<D: Disk> Node<D> {
             let transactions = work.into_block().transactions;
             self.salvage_all(line, &transactions);
             if !ended {
-                self.doubt(line);
+                self.peers.doubt(self.cx.now.mono, line);
             }
         }
     }
@@ -108,10 +111,10 @@ impl<D: Disk> Node<D> {
     /// A block that was made of a desktop node's is in the chain.
     pub(super) fn followed(&mut self, line: usize, height: u64) {
         let now = self.cx.now.mono;
-        if let Some(id) = self.desktop_id(line) {
+        if let Some(id) = self.peers.desktop_id(self.cx.now.mono, line) {
             self.remembered.followed.write((height, id, now));
         }
-        let Some(desktop) = self.desktop_of(line) else {
+        let Some(desktop) = self.peers.desktop_of(line) else {
             return;
         };
         match desktop.stand {
@@ -130,7 +133,10 @@ impl<D: Disk> Node<D> {
     /// When a block is made of what the desktop node of a line said and no block of ours has. Before it
     /// has told its chain, that may come with this in it.
     pub(super) fn salvage_due(&self, line: usize) -> Due {
-        let known = self.desktop_at(line).is_some_and(|it| it.said.is_some());
+        let known = self
+            .peers
+            .desktop_at(line)
+            .is_some_and(|it| it.said.is_some());
         match known && self.makes_for(line) {
             true => Due::Now,
             false => Due::Later,

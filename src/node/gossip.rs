@@ -2,8 +2,8 @@
 
 use super::desktop::Desktop;
 use super::effects::Fault;
-use super::lines::{Held, Kind, Origin};
 use super::mempool::Received;
+use super::peer::{Held, Kind, Origin};
 use super::{Millis, Node};
 use crate::ledger::{Block, Changes, RuleError, Tip};
 use crate::limits;
@@ -29,7 +29,7 @@ impl<D: Disk> Node<D> {
     /// Reads at most one frame of a line, or goes on with the block it holds; true if there may
     /// be more to do.
     pub(super) fn read(&mut self, line: usize) -> bool {
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return false;
         };
         if let Some(held) = peer.held.take() {
@@ -68,14 +68,14 @@ impl<D: Disk> Node<D> {
                 self.message(line, envelope);
             }
             Heard::Skipped => {
-                if let Some(peer) = self.slots[line].peer()
+                if let Some(peer) = self.peers.get_mut(line)
                     && core::mem::take(&mut peer.again)
                 {
                     peer.ask(self.cx.now.mono);
                 }
             }
             Heard::ChainBlock(Ok(block)) => {
-                if let Some(peer) = self.slots[line].peer() {
+                if let Some(peer) = self.peers.get_mut(line) {
                     peer.blocks_in += 1;
                 }
                 self.chain_block(line, Box::new(block));
@@ -99,7 +99,7 @@ impl<D: Disk> Node<D> {
             }
             Heard::ChainBlock(Err(BlockError::NotJson)) => {
                 self.drop_candidate(line, Some("its chain broke off"));
-                if let Some(peer) = self.slots[line].peer() {
+                if let Some(peer) = self.peers.get_mut(line) {
                     peer.skip();
                 }
                 self.skipped(line);
@@ -108,13 +108,13 @@ impl<D: Disk> Node<D> {
     }
 
     fn skipped(&mut self, line: usize) {
-        if let Some(peer) = self.slots[line].peer() {
+        if let Some(peer) = self.peers.get_mut(line) {
             log::info!("{}: a line that is not JSON is skipped", peer.remote);
         }
     }
 
     fn message(&mut self, line: usize, envelope: Envelope) {
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         peer.messages_in += 1;
@@ -127,7 +127,7 @@ impl<D: Disk> Node<D> {
         }
         let is_node = matches!(envelope.message, Message::PeerList { .. });
         self.meet(line, None, is_node);
-        if let Some(desktop) = self.desktop_of(line)
+        if let Some(desktop) = self.peers.desktop_of(line)
             && is_node
         {
             desktop.is_node();
@@ -136,7 +136,7 @@ impl<D: Disk> Node<D> {
             return;
         };
         let now = self.cx.now.mono;
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         match message {
@@ -169,7 +169,7 @@ impl<D: Disk> Node<D> {
                 match received {
                     Ok(Received::Fine) => {}
                     // What a desktop node takes and we do not is behind something that we lack.
-                    Ok(Received::Impossible) => self.doubt(line),
+                    Ok(Received::Impossible) => self.peers.doubt(self.cx.now.mono, line),
                     Err(Fault::Rule(reason)) => self.strike(line, &reason),
                 }
             }
@@ -185,7 +185,7 @@ impl<D: Disk> Node<D> {
             return;
         }
         let now = self.cx.now.mono;
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         if peer.is_ours() {
@@ -208,7 +208,7 @@ impl<D: Disk> Node<D> {
     /// us; then it is known from its greeting. False if the connection has ended by that.
     pub(super) fn meet(&mut self, line: usize, id: Option<u64>, is_node: bool) -> bool {
         let now = self.cx.now.mono;
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return false;
         };
         let known = match peer.kind {
@@ -243,7 +243,7 @@ impl<D: Disk> Node<D> {
     /// One of ours says where its chain ends: if it would win, it is asked for what we lack.
     fn hear_tip(&mut self, line: usize, tip: Option<Tip>) {
         let ours = self.cx.chain.tip();
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         if let Some(end) = tip
@@ -262,7 +262,7 @@ impl<D: Disk> Node<D> {
     fn ask_chain(&mut self, line: usize) {
         let now = self.cx.now.mono;
         let busy = self.sync.line().is_some_and(|other| other != line);
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         if busy && peer.is_ours() {
@@ -277,7 +277,7 @@ impl<D: Disk> Node<D> {
     /// that is its turn.
     fn tell_chain(&mut self, line: usize, locator: Option<Locator>) {
         let fork = locator.map(|locator| self.fork_of(&locator));
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         match (fork, peer.desktop()) {
@@ -314,7 +314,7 @@ impl<D: Disk> Node<D> {
         if self.cx.chain.fault().is_some() {
             return;
         }
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         if !peer.is_ours() {
@@ -339,7 +339,7 @@ impl<D: Disk> Node<D> {
             false if whole && self.is_rival(&block) => Origin::Rival,
             false => return self.ask_for_block(line, &block),
         };
-        if let Some(peer) = self.slots[line].peer() {
+        if let Some(peer) = self.peers.get_mut(line) {
             peer.hold(block, origin, 0);
         }
     }
@@ -347,7 +347,7 @@ impl<D: Disk> Node<D> {
     /// A block belongs to a chain that would win.
     pub(super) fn ask_for_block(&mut self, line: usize, block: &Block) {
         self.ask_chain(line);
-        if let Some(peer) = self.slots[line].peer() {
+        if let Some(peer) = self.peers.get_mut(line) {
             peer.seen = peer.seen.max(block.index);
         }
     }
@@ -389,7 +389,7 @@ impl<D: Disk> Node<D> {
             }
         }
         if end < block.transactions.len() {
-            if let Some(peer) = self.slots[line].peer() {
+            if let Some(peer) = self.peers.get_mut(line) {
                 peer.hold(block, origin, end);
             }
             return;
@@ -417,11 +417,11 @@ impl<D: Disk> Node<D> {
                     "[network 📦] received and added block #{}",
                     block.index
                 ));
-                if let Some(peer) = self.slots[line].peer() {
+                if let Some(peer) = self.peers.get_mut(line) {
                     peer.brought = Some(self.cx.now.mono);
                 }
                 self.mempool.confirmed(&mut self.cx, &block);
-                self.relay(Intent::Block(block.index), Some(line));
+                self.peers.relay(Intent::Block(block.index), Some(line));
                 self.tip_changed();
             }
             Err(AppendError::Rule(error)) => self.refuse_block(line, &block, &error),
@@ -443,7 +443,7 @@ impl<D: Disk> Node<D> {
 
     /// A rule was broken: the third time ends the connection.
     pub(super) fn strike(&mut self, line: usize, reason: &str) {
-        let Some(peer) = self.slots[line].peer().filter(|peer| !peer.is_newer()) else {
+        let Some(peer) = self.peers.get_mut(line).filter(|peer| !peer.is_newer()) else {
             return;
         };
         peer.strikes += 1;

@@ -3,35 +3,27 @@
 use core::net::SocketAddr;
 
 use super::answer::Answer;
-use super::lines::{Peer, Slot};
-use super::peers::{Contact, LEFT_ALONE};
+use super::peer::Peer;
+use super::targets::{Contact, LEFT_ALONE};
 use super::{Action, Line, Millis, Node};
 use crate::limits;
 use crate::store::disk::Disk;
 
 impl<D: Disk> Node<D> {
     pub(super) fn incoming(&mut self, from: SocketAddr) {
-        if self.free_line().is_none()
+        if self.peers.free_line().is_none()
             && let Some(line) = self.least_worth()
         {
             self.hang_up(line, "its place was given to a newcomer", None);
         }
-        let Some(line) = self.free_line() else {
+        let Some(line) = self.peers.free_line() else {
             log::info!("{from} is refused: all {} places are taken", limits::PEERS);
             return self.cx.effects.act(Action::Refuse);
         };
         let peer = Peer::new(self.cx.now.mono, from, false);
-        self.slots[usize::from(line.0)] = Slot::Open(Box::new(peer));
+        self.peers.open(line, peer);
         self.cx.effects.act(Action::Accept { line });
         log::info!("{from} connected");
-    }
-
-    pub(super) fn free_line(&self) -> Option<Line> {
-        let free = self
-            .slots
-            .iter()
-            .position(|slot| matches!(slot, Slot::Free))?;
-        u8::try_from(free).ok().map(Line)
     }
 
     pub(super) fn connected(&mut self, line: Line, local: SocketAddr, remote: SocketAddr) {
@@ -57,7 +49,7 @@ impl<D: Disk> Node<D> {
         }
         let mut peer = Peer::new(now, remote, true);
         peer.announce();
-        self.slots[usize::from(line.0)] = Slot::Open(Box::new(peer));
+        self.peers.open(line, peer);
         log::info!("connected to {remote}");
         let Some(at) = self.target_at(line) else {
             return;
@@ -88,26 +80,24 @@ impl<D: Disk> Node<D> {
 
     /// The connection that we made to this address before.
     fn dialed_before(&self, remote: SocketAddr) -> Option<Line> {
-        let mut slots = self.slots.iter();
-        let there = slots.position(|slot| match slot {
-            Slot::Open(peer) => peer.outbound && peer.remote == remote && peer.gone.is_none(),
-            Slot::Free | Slot::Dialing => false,
-        });
-        there.map(number)
+        let mut peers = self.peers.iter();
+        let there =
+            peers.find(|(_, peer)| peer.outbound && peer.remote == remote && peer.gone.is_none());
+        there.map(|(line, _)| Line::of_peer(line))
     }
 
     /// A dial has reached a peer that we are connected to, by another name or because it dialed
     /// us: the connection stays that is there.
     fn connected_twice(&mut self, line: Line, there: Line) {
         self.cx.effects.act(Action::Hangup { line });
-        self.slots[usize::from(line.0)] = Slot::Free;
+        self.peers.free(usize::from(line.0));
         if let Some(at) = self.target_at(line) {
             self.attach(at, there);
         }
     }
 
     pub(super) fn dial_failed(&mut self, line: Line, reason: &str) {
-        self.slots[usize::from(line.0)] = Slot::Free;
+        self.peers.free(usize::from(line.0));
         if let Some(at) = self.target_at(line)
             && !self.need_not_dial(at)
         {
@@ -117,7 +107,7 @@ impl<D: Disk> Node<D> {
 
     /// A connection that was made is of no use, now or later.
     fn forget_target(&mut self, line: Line, reason: &str) {
-        self.slots[usize::from(line.0)] = Slot::Free;
+        self.peers.free(usize::from(line.0));
         if let Some(at) = self.target_at(line) {
             self.targets[at].kept = false;
             self.missed(at, reason);
@@ -131,7 +121,7 @@ impl<D: Disk> Node<D> {
         let line = usize::from(line.0);
         let reason = reason.unwrap_or("the other end closed");
         self.take_early(line);
-        match self.slots[line].peer() {
+        match self.peers.get_mut(line) {
             // What somebody said before they hung up still counts: a device may send a line and go.
             Some(peer) if peer.is_unread() => {
                 peer.gone = Some(reason.to_owned());
@@ -143,8 +133,8 @@ impl<D: Disk> Node<D> {
 
     /// Ends the connections of those who hung up and whose last words were looked at.
     pub(super) fn drop_gone(&mut self) {
-        for line in 0..self.slots.len() {
-            if let Some(peer) = self.slots[line].peer()
+        for line in self.peers.lines() {
+            if let Some(peer) = self.peers.get_mut(line)
                 && !peer.is_unread()
                 && let Some(reason) = peer.gone.take()
             {
@@ -158,7 +148,7 @@ impl<D: Disk> Node<D> {
     pub(super) fn hang_up(&mut self, line: usize, reason: &str, rest: Option<u64>) {
         let now = self.cx.now.mono;
         if let Some(ms) = rest
-            && let Slot::Open(peer) = &self.slots[line]
+            && let Some(peer) = self.peers.get(line)
         {
             let (until, place) = (Millis(now.0 + ms), peer.place());
             self.book.bans.add(place, now, until);
@@ -166,7 +156,7 @@ impl<D: Disk> Node<D> {
                 self.book.bans.add((place.0, peer.port), now, until);
             }
         }
-        let own = number(line);
+        let own = Line::of_peer(line);
         self.cx.effects.act(Action::Hangup { line: own });
         self.drop_line(line, reason);
     }
@@ -174,10 +164,8 @@ impl<D: Disk> Node<D> {
     /// Hangs up on somebody who is left alone and has come by himself.
     pub(super) fn is_sent_away(&mut self, line: usize) -> bool {
         let now = self.cx.now.mono;
-        let banned = match &self.slots[line] {
-            Slot::Open(peer) => self.book.bans.until(peer.place(), now),
-            Slot::Free | Slot::Dialing => None,
-        };
+        let peer = self.peers.get(line);
+        let banned = peer.and_then(|peer| self.book.bans.until(peer.place(), now));
         if banned.is_some() {
             self.hang_up(line, LEFT_ALONE, None);
         }
@@ -185,13 +173,13 @@ impl<D: Disk> Node<D> {
     }
 
     fn drop_line(&mut self, line: usize, reason: &str) {
-        if self.slots[line].peer().is_none() {
+        if self.peers.get(line).is_none() {
             return;
         }
         self.drop_candidate(line, Some(reason));
         self.ends_making_of(line);
         self.leaves_under_way(line);
-        let Slot::Open(peer) = core::mem::replace(&mut self.slots[line], Slot::Free) else {
+        let Some(peer) = self.peers.free(line) else {
             return;
         };
         log::info!("{}: connection closed: {reason}", peer.remote);
@@ -200,7 +188,7 @@ impl<D: Disk> Node<D> {
         let now = self.cx.now.mono;
         let banned = self.book.bans.until(peer.place(), now);
         for at in 0..self.targets.len() {
-            if self.targets[at].line() != Some(number(line)) {
+            if self.targets[at].line() != Some(Line::of_peer(line)) {
                 continue;
             }
             let (chance, other) = (self.cx.jitter.number(), self.met(&self.targets[at]));
@@ -230,7 +218,7 @@ impl<D: Disk> Node<D> {
 
     /// Closes a connection in favour of another one to the same node.
     pub(super) fn retire(&mut self, line: usize, kept: usize) {
-        let Slot::Open(peer) = &self.slots[line] else {
+        let Some(peer) = self.peers.get(line) else {
             return;
         };
         let (remote, outbound) = (peer.remote, peer.outbound);
@@ -245,11 +233,11 @@ impl<D: Disk> Node<D> {
             // Another address of the same node: no use while the first one lasts.
             self.book.missed(remote, now, chance);
         }
-        let line = number(line);
+        let line = Line::of_peer(line);
         self.cx.effects.act(Action::Hangup { line });
-        self.slots[usize::from(line.0)] = Slot::Free;
+        self.peers.free(usize::from(line.0));
         for target in self.targets.iter_mut().filter(|t| t.line() == Some(line)) {
-            target.contact = Contact::Open(number(kept), now);
+            target.contact = Contact::Open(Line::of_peer(kept), now);
         }
     }
 
@@ -259,10 +247,10 @@ impl<D: Disk> Node<D> {
     /// closed without a word does not know why and dials again. False if it is this one.
     pub(super) fn meet_again(&mut self, line: usize, id: u64) -> bool {
         if id == self.id {
-            let own = number(line);
+            let own = Line::of_peer(line);
             self.cx.effects.act(Action::Hangup { line: own });
             log::info!("a connection to this node itself is closed");
-            if let Slot::Open(peer) = &self.slots[line]
+            if let Some(peer) = self.peers.get(line)
                 && peer.outbound
             {
                 self.forget_own(peer.remote);
@@ -271,27 +259,24 @@ impl<D: Disk> Node<D> {
             return false;
         }
         for target in self.targets.iter_mut() {
-            if target.line() == Some(number(line)) {
+            if target.line() == Some(Line::of_peer(line)) {
                 target.id = Some(id);
             }
         }
-        let dialed = |slot: &Slot| match slot {
-            Slot::Open(peer) if peer.gone.is_none() && peer.id() == Some(id) => Some(peer.outbound),
-            _ => None,
-        };
-        let outbound = dialed(&self.slots[line]) == Some(true);
-        let mut others = self.slots.iter().enumerate();
-        let other = others.find_map(|(at, slot)| {
-            let there = dialed(slot).filter(|_| at != line)?;
-            Some((at, there))
+        let met = self.peers.iter().filter_map(|(at, peer)| {
+            let there = peer.gone.is_none() && peer.id() == Some(id);
+            there.then_some((at, peer.outbound))
         });
+        let (own, others): (Vec<_>, Vec<_>) = met.partition(|(at, _)| *at == line);
+        let outbound = own.first().is_some_and(|(_, outbound)| *outbound);
+        let other = others.first().copied();
         let Some((at, there)) = other else {
             self.reached(line);
             return true;
         };
         let now = self.cx.now.mono;
         // The other end may have given it up already.
-        let dead = matches!(&self.slots[at], Slot::Open(peer) if peer.is_silent(now));
+        let dead = self.peers.get(at).is_some_and(|peer| peer.is_silent(now));
         let this = there == outbound || outbound == (self.id > id);
         let (closed, ours) = match this && !dead {
             true => (line, outbound),
@@ -308,8 +293,8 @@ impl<D: Disk> Node<D> {
     /// Looks after everything that waits for a time.
     pub(super) fn tend(&mut self) {
         let now = self.cx.now.mono;
-        for line in 0..self.slots.len() {
-            let verdict = self.slots[line].peer().and_then(|peer| peer.tend(now));
+        for line in self.peers.lines() {
+            let verdict = self.peers.get_mut(line).and_then(|peer| peer.tend(now));
             if let Some(reason) = verdict {
                 self.hang_up(line, reason, None);
             }
@@ -332,11 +317,11 @@ impl<D: Disk> Node<D> {
     /// Pings who has been quiet for long; with the first of them also who will have been soon.
     fn tend_quiet(&mut self) {
         let now = self.cx.now.mono;
-        let mut peers = self.slots.iter_mut().filter_map(Slot::peer);
-        if peers.any(|peer| peer.is_quiet(now, limits::IDLE_MS)) {
+        let quiet = |(_, peer): (usize, &Peer)| peer.is_quiet(now, limits::IDLE_MS);
+        if self.peers.iter().any(quiet) {
             let soon = limits::IDLE_MS - limits::PINGS_TOGETHER_MS;
-            let peers = self.slots.iter_mut().filter_map(Slot::peer);
-            for peer in peers.filter(|peer| peer.is_quiet(now, soon)) {
+            let peers = self.peers.iter_mut();
+            for (_, peer) in peers.filter(|(_, peer)| peer.is_quiet(now, soon)) {
                 peer.ping(now);
             }
         }
@@ -345,7 +330,7 @@ impl<D: Disk> Node<D> {
     /// A peer that was asked for its chain and does not answer is taken as having none for us.
     fn tend_question(&mut self, line: usize) {
         let now = self.cx.now.mono;
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         if peer.tend_question(now) {
@@ -353,9 +338,4 @@ impl<D: Disk> Node<D> {
             self.drop_candidate(line, Some("it does not answer"));
         }
     }
-}
-
-/// The name of a slot.
-pub(super) fn number(line: usize) -> Line {
-    Line(u8::try_from(line).expect("a slot's number"))
 }

@@ -353,8 +353,7 @@ impl<D: Disk> Node<D> {
             return;
         };
         let (mut names, mut newer) = (Vec::new(), Vec::new());
-        for (line, slot) in self.slots.iter_mut().enumerate() {
-            let Some(peer) = slot.peer() else { continue };
+        for (line, peer) in self.peers.iter_mut() {
             peer.unfollowed = None;
             if !peer.asked_by.contains(&seat.asker) {
                 peer.asked_by.push(seat.asker);
@@ -377,21 +376,8 @@ impl<D: Disk> Node<D> {
         }
         for line in newer {
             // What it would tell is known.
-            self.tell_outcome(line, &format!("it {}", newer::WHAT));
-        }
-    }
-
-    /// Tells how it ended to those who asked a peer for its chain.
-    pub(super) fn tell_outcome(&mut self, line: usize, outcome: &str) {
-        let Some(peer) = self.slots[line].peer() else {
-            return;
-        };
-        let answer = Answer::Outcome {
-            peer: peer.remote.to_string(),
-            outcome: outcome.to_owned(),
-        };
-        for asker in core::mem::take(&mut peer.asked_by) {
-            self.cx.effects.answer(Some(asker), answer.clone());
+            self.peers
+                .tell_outcome(&mut self.cx.effects, line, &format!("it {}", newer::WHAT));
         }
     }
 

@@ -29,12 +29,12 @@ mod effects;
 mod event;
 mod follow;
 mod gossip;
-mod lines;
 mod links;
 mod mempool;
 mod menu;
 mod monitor;
 mod newer;
+mod peer;
 mod peers;
 mod places;
 mod progress;
@@ -43,7 +43,9 @@ mod roster;
 mod seats;
 mod settle;
 mod sorting;
+mod speaking;
 mod sync;
+mod targets;
 mod telling;
 mod twins;
 mod typing;
@@ -67,13 +69,13 @@ use effects::{Cx, Effects, Jitter};
 pub use event::{
     Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
 };
-use lines::Slot;
 use mempool::{Admitted, Mempool};
 use monitor::Monitor;
-use peers::{Contact, Target};
+use peers::Peers;
 use progress::Progress;
 use seats::Seats;
 use sync::Sync;
+use targets::{Contact, Target};
 use voices::Voices;
 
 /// The node.
@@ -84,7 +86,7 @@ pub struct Node<D> {
     sender: String,
     id: u64,
 
-    slots: Vec<Slot>,
+    peers: Peers,
     targets: Vec<Target>,
     book: Book,
     /// Nobody who was learned is dialed before this time.
@@ -166,7 +168,7 @@ impl<D: Disk> Node<D> {
             listen: config.listen,
             sender: config.listen.to_string(),
             id,
-            slots: (0..limits::PEERS).map(|_| Slot::Free).collect(),
+            peers: Peers::default(),
             targets: connect.collect(),
             book,
             next_learned: clock.mono,
@@ -255,7 +257,7 @@ impl<D: Disk> Node<D> {
             let seat = self.seats.at_mut(at);
             return seat.map_or(&mut [], |seat| seat.console.typing.space());
         }
-        match self.slots[usize::from(line.0)].peer() {
+        match self.peers.get_mut(usize::from(line.0)) {
             Some(peer) if peer.held.is_none() && peer.gone.is_none() => peer.reader.space(),
             _ => &mut [],
         }
@@ -267,9 +269,9 @@ impl<D: Disk> Node<D> {
             let seat = self.seats.at(at);
             return seat.map_or(&[], |seat| seat.console.pending());
         }
-        match &self.slots[usize::from(line.0)] {
-            Slot::Open(peer) if peer.gone.is_none() => peer.writer.pending(),
-            Slot::Open(_) | Slot::Free | Slot::Dialing => &[],
+        match self.peers.get(usize::from(line.0)) {
+            Some(peer) if peer.gone.is_none() => peer.writer.pending(),
+            _ => &[],
         }
     }
 
@@ -283,10 +285,7 @@ impl<D: Disk> Node<D> {
         if self.cx.effects.busy {
             return Some(self.cx.now.mono);
         }
-        let lines = self.slots.iter().filter_map(|slot| match slot {
-            Slot::Open(peer) => Some(peer.deadline()),
-            Slot::Free | Slot::Dialing => None,
-        });
+        let lines = self.peers.iter().map(|(_, peer)| peer.deadline());
         let dials = self
             .targets
             .iter()
@@ -295,10 +294,9 @@ impl<D: Disk> Node<D> {
                 Contact::Waiting(until) if self.ending.is_none() => Some(until),
                 Contact::Waiting(_) | Contact::Dialing(_) | Contact::Open(..) => None,
             });
-        let chains = self.slots.iter().filter_map(|slot| match slot {
-            Slot::Open(peer) if self.sync.is_free() => peer.deferred,
-            _ => None,
-        });
+        let free = self.sync.is_free();
+        let chains = self.peers.iter();
+        let chains = chains.filter_map(|(_, peer)| peer.deferred.filter(|_| free));
         let menus = self.seats.iter().filter_map(|seat| seat.menu.deadline());
         lines
             .chain(dials)
@@ -320,7 +318,7 @@ impl<D: Disk> Node<D> {
             if let Some(seat) = self.seats.at_mut(at) {
                 seat.console.typing.received(count);
             }
-        } else if let Some(peer) = self.slots[usize::from(line.0)].peer() {
+        } else if let Some(peer) = self.peers.get_mut(usize::from(line.0)) {
             if !peer.reader.mid_line() {
                 peer.framed = self.cx.now.mono;
             }
@@ -334,7 +332,7 @@ impl<D: Disk> Node<D> {
             if let Some(seat) = self.seats.at_mut(at) {
                 seat.console.advance(count);
             }
-        } else if let Some(peer) = self.slots[usize::from(line.0)].peer() {
+        } else if let Some(peer) = self.peers.get_mut(usize::from(line.0)) {
             peer.writer.advance(count);
             peer.flowed = self.cx.now.mono;
         }
@@ -381,7 +379,7 @@ impl<D: Disk> Node<D> {
         }
         self.cx.effects.busy = true;
         if let Some(Admitted { number, from }) = self.mempool.look_up(&mut self.cx) {
-            self.relay(Intent::Transaction(number), Some(from));
+            self.peers.relay(Intent::Transaction(number), Some(from));
         }
     }
 
@@ -408,7 +406,7 @@ impl<D: Disk> Node<D> {
         if made.wished {
             self.own_block = Some(made.height);
         }
-        self.relay(intent(made.height), made.from);
+        self.peers.relay(intent(made.height), made.from);
         self.tip_changed();
         if let Some(line) = made.from {
             self.followed(line, made.height);
@@ -463,11 +461,7 @@ impl<D: Disk> Node<D> {
 
     fn end(&mut self) {
         let Some(latest) = self.ending else { return };
-        let told = self.seats.are_idle()
-            && self.slots.iter().all(|slot| match slot {
-                Slot::Open(peer) => peer.is_told(),
-                Slot::Free | Slot::Dialing => true,
-            });
+        let told = self.seats.are_idle() && self.peers.iter().all(|(_, peer)| peer.is_told());
         let done = !self.mempool.has_own() && !self.sync.is_settling();
         let over = self.cx.now.mono >= latest;
         if over && !done && !core::mem::replace(&mut self.gave_up, true) {

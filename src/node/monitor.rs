@@ -3,7 +3,6 @@
 use core::ops::Range;
 
 use super::clock::date;
-use super::lines::Slot;
 use super::{Millis, Node};
 use crate::ledger::{Block, Hash, Timestamp};
 use crate::limits;
@@ -120,7 +119,7 @@ impl<D: Disk> Node<D> {
                 "[monitor ⚠️] corruption detected at block {found} -- repairing..."
             ));
         }
-        let peers = self.slots.iter().any(|slot| matches!(slot, Slot::Open(_)));
+        let peers = self.peers.count() > 0;
         let may_write = self.cx.chain.fault().is_none();
         if height.is_some()
             && self.cx.chain.gap().is_none()
@@ -152,7 +151,7 @@ impl<D: Disk> Node<D> {
         }
         if self.cx.chain.gap().is_some() || self.cx.chain.tip() != before {
             self.tip_changed();
-            for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+            for (_, peer) in self.peers.iter_mut() {
                 peer.no_help = false;
                 peer.ask(self.cx.now.mono);
             }

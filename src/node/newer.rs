@@ -3,7 +3,7 @@
 //! they may have taken one that we can follow.
 
 use super::desktop::Desktop;
-use super::lines::{Kind, Peer};
+use super::peer::{Kind, Peer};
 use super::{Millis, Node};
 use crate::ledger::{Block, RuleError};
 use crate::limits;
@@ -68,7 +68,7 @@ impl<D: Disk> Node<D> {
     /// node that has one, or a question that has to wait.
     pub(super) fn sieve(&mut self, line: usize, message: Message) -> Option<Message> {
         let now = self.cx.now.mono;
-        let peer = self.slots[line].peer()?;
+        let peer = self.peers.get_mut(line)?;
         let newer = peer.is_newer();
         match &message {
             _ if peer.is_ours() => return Some(message),
@@ -94,7 +94,7 @@ impl<D: Disk> Node<D> {
             _ => return Some(message),
         }
         if let Message::NewBlock(_) = message
-            && let Some(peer) = self.slots[line].peer()
+            && let Some(peer) = self.peers.get_mut(line)
         {
             peer.blocks_in += 1;
         }
@@ -103,7 +103,7 @@ impl<D: Disk> Node<D> {
 
     /// Whether a block of a chain is none here because its node has another ledger.
     pub(super) fn has_credits(&mut self, line: usize, error: &BlockError) -> bool {
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return false;
         };
         match error {
@@ -117,7 +117,7 @@ impl<D: Disk> Node<D> {
     /// read.
     pub(super) fn pass_over_credits(&mut self, line: usize) {
         self.drop_candidate(line, Some(&format!("it {WHAT}")));
-        if let Some(peer) = self.slots[line].peer() {
+        if let Some(peer) = self.peers.get_mut(line) {
             peer.blocks_in += 1;
             peer.skip();
         }
@@ -128,7 +128,7 @@ impl<D: Disk> Node<D> {
     /// A peer has shown that its ledger has credits.
     fn meet_newer(&mut self, line: usize) {
         let now = self.cx.now.mono;
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         if !peer.is_newer() {
@@ -151,7 +151,7 @@ impl<D: Disk> Node<D> {
     /// there were before, it has taken another one, and is a desktop node like others.
     pub(super) fn has_no_credits(&mut self, line: usize, is_empty: bool) {
         let now = self.cx.now.mono;
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         if peer.is_newer() && !is_empty {
@@ -164,7 +164,7 @@ impl<D: Disk> Node<D> {
 
     /// Looks at a block that came before the chain of its node: that is known now, or will not come.
     pub(super) fn take_early(&mut self, line: usize) {
-        let peer = self.slots[line].peer().filter(|peer| peer.held.is_none());
+        let peer = self.peers.get_mut(line).filter(|peer| peer.held.is_none());
         let early = peer.and_then(|peer| peer.ledger.early.take());
         if let Some((block, _)) = early {
             self.desktop_block(line, block);
@@ -175,15 +175,15 @@ impl<D: Disk> Node<D> {
     /// not asked for long.
     pub(super) fn tend_newer(&mut self) {
         let now = self.cx.now.mono;
-        for line in 0..self.slots.len() {
-            let Some(peer) = self.slots[line].peer() else {
+        for line in self.peers.lines() {
+            let Some(peer) = self.peers.get_mut(line) else {
                 continue;
             };
             let early = peer.ledger.early.as_ref();
             if early.is_some_and(|(_, latest)| *latest <= now) {
                 self.take_early(line);
             }
-            let Some(peer) = self.slots[line].peer() else {
+            let Some(peer) = self.peers.get_mut(line) else {
                 continue;
             };
             if peer.ledger.question.is_some_and(|latest| latest <= now) {

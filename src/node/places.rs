@@ -7,8 +7,8 @@ use std::collections::BTreeSet;
 
 use super::addresses::plain;
 use super::book::Book;
-use super::lines::{Kind, Peer, Slot};
-use super::peers::Target;
+use super::peer::{Kind, Peer};
+use super::targets::Target;
 use super::{Millis, Node};
 use crate::limits;
 use crate::store::book;
@@ -34,7 +34,7 @@ impl<D: Disk> Node<D> {
     /// A peer tells whom it knows.
     pub(super) fn learn_peers(&mut self, line: usize, peers: &[String]) {
         let now = self.cx.now.mono;
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         let [_, heard] = &mut peer.listed;
@@ -51,7 +51,7 @@ impl<D: Disk> Node<D> {
     /// A peer has spoken for the first time.
     pub(super) fn reached(&mut self, line: usize) {
         let now = self.cx.now.mono;
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         let (remote, outbound) = (peer.remote, peer.outbound);
@@ -79,19 +79,16 @@ impl<D: Disk> Node<D> {
 
     /// The addresses that need not be dialed: connected, being dialed, or somebody's to dial.
     fn taken(&self) -> BTreeSet<SocketAddr> {
-        let slots = self.slots.iter().filter_map(|slot| match slot {
-            Slot::Open(peer) => peer.listening(),
-            Slot::Free | Slot::Dialing => None,
-        });
+        let peers = self.peers.iter();
+        let peers = peers.filter_map(|(_, peer)| peer.listening());
         let targets = self.targets.iter().filter_map(Target::place);
-        slots.chain(targets).map(plain).collect()
+        peers.chain(targets).map(plain).collect()
     }
 
     fn wants_peers(&self) -> bool {
-        let used = self.slots.iter().filter(|s| !matches!(s, Slot::Free));
         let dialing = self.targets.iter().any(|target| target.learned);
         // One that is connected is no target of its own any more.
-        used.count() < limits::LEARNED_PEERS && !dialing && self.ending.is_none()
+        self.peers.used() < limits::LEARNED_PEERS && !dialing && self.ending.is_none()
     }
 
     /// When somebody is dialed who was learned, or the book is written.
@@ -156,15 +153,7 @@ impl<D: Disk> Node<D> {
     /// not said anything, then who came last: whoever opens many connections only pushes out his own.
     pub(super) fn least_worth(&self) -> Option<usize> {
         let now = self.cx.now.mono;
-        let open: Vec<(usize, &Peer)> = self
-            .slots
-            .iter()
-            .enumerate()
-            .filter_map(|(line, slot)| match slot {
-                Slot::Open(peer) => Some((line, &**peer)),
-                Slot::Free | Slot::Dialing => None,
-            })
-            .collect();
+        let open: Vec<(usize, &Peer)> = self.peers.iter().collect();
         let mut pings: Vec<_> = open
             .iter()
             .filter_map(|(line, peer)| Some((peer.ping_ms?, *line)))

@@ -81,7 +81,7 @@ impl<D: Disk> Node<D> {
             return;
         };
         let tip = self.cx.chain.tip();
-        let peer = self.slots[transfer.line].peer();
+        let peer = self.peers.get(transfer.line);
         let more = peer.is_some_and(|peer| peer.asked.is_some() && peer.is_ahead_of(&tip));
         let here = self.sync.line() == Some(transfer.line) || self.sync.is_settling();
         if !more && !here {

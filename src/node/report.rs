@@ -8,7 +8,6 @@ use serde::Serialize;
 
 use super::answer::menu_name;
 use super::clock::date;
-use super::lines::Slot;
 use super::menu::Mode;
 use super::{Node, Summary};
 use crate::ledger::ItemKey;
@@ -132,7 +131,7 @@ impl<D: Disk> Node<D> {
     pub fn summary(&self) -> Summary {
         Summary {
             height: self.cx.chain.tip().length.saturating_sub(1),
-            peers: self.peer_count(),
+            peers: self.peers.count(),
             ending: self.ending.is_some(),
             ok: self.is_ok(),
         }
@@ -141,11 +140,6 @@ impl<D: Disk> Node<D> {
     /// Whether blocks are written, and all of them can be read.
     fn is_ok(&self) -> bool {
         self.cx.chain.fault().is_none() && self.damage().is_none()
-    }
-
-    fn peer_count(&self) -> usize {
-        let slots = self.slots.iter();
-        slots.filter(|slot| matches!(slot, Slot::Open(_))).count()
     }
 
     /// Key 9.
@@ -162,7 +156,7 @@ impl<D: Disk> Node<D> {
             blocks: tip.length,
             reserved: items.reserved(),
             available: items.available(),
-            peers: self.peer_count(),
+            peers: self.peers.count(),
             tip: tip.hash.to_string(),
             file_bytes: self.cx.chain.bytes(),
             garbage_bytes: self.cx.chain.garbage(),

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::Node;
 use super::desktop::Stand;
-use super::lines::{Kind, Peer, Slot};
-use super::peers::{Contact, Target};
+use super::peer::{Kind, Peer};
 use super::report::duration;
+use super::targets::{Contact, Target};
 use crate::store::disk::Disk;
 
 /// What is told of a desktop node whose ledger has credits.
@@ -121,10 +121,11 @@ impl<D: Disk> Node<D> {
     /// Key 7.
     pub(super) fn list_peers(&mut self, at: usize) {
         let mut peers = Vec::new();
-        for line in 0..self.slots.len() {
+        for line in self.peers.lines() {
             let agrees = self.agrees(line);
-            if let Slot::Open(peer) = &self.slots[line]
-                && (self.desktop_at(line).is_none() || self.voice_of(line) == line)
+            if let Some(peer) = self.peers.get(line)
+                && (self.peers.desktop_at(line).is_none()
+                    || self.peers.voice_of(self.cx.now.mono, line) == line)
             {
                 peers.push(self.describe_peer(line, peer, agrees));
             }
@@ -158,9 +159,7 @@ impl<D: Disk> Node<D> {
     /// that is behind has not heard of the rest yet, or not said so.
     fn agrees(&mut self, line: usize) -> Option<bool> {
         let tip = self.cx.chain.tip();
-        let Slot::Open(peer) = &self.slots[line] else {
-            return None;
-        };
+        let peer = self.peers.get(line)?;
         match &peer.kind {
             Kind::Ours(_) => {
                 let theirs = peer.tip?;
@@ -188,7 +187,7 @@ impl<D: Disk> Node<D> {
             Kind::Ours(_) => peer.tip.map(|tip| tip.length),
             _ => said.map(|(length, _)| length),
         };
-        let id = self.desktop_id(line);
+        let id = self.peers.desktop_id(self.cx.now.mono, line);
         PeerReport {
             credits: peer.is_newer(),
             address: peer.remote.to_string(),
@@ -209,7 +208,7 @@ impl<D: Disk> Node<D> {
             messages_in: peer.messages_in,
             messages_out: sent.messages,
             speaks: id.map(|_| self.speaks_to(line)),
-            connections: id.map_or(1, |id| self.lines_to(id).count()),
+            connections: id.map_or(1, |id| self.peers.lines_to(self.cx.now.mono, id).count()),
         }
     }
 }

@@ -4,7 +4,6 @@ use super::answer::{Answer, SessionId};
 use super::console::{Console, printable};
 use super::effects::Notice;
 use super::event::ConsoleKind;
-use super::lines::Slot;
 use super::menu::{self, Menu, Mode};
 use super::report::Report;
 use super::{Action, Line, Node};
@@ -247,10 +246,10 @@ impl<D: Disk> Node<D> {
                 .iter()
                 .any(|target| target.asked.contains(&asker))
             || (chains
-                && self.slots.iter().any(|slot| match slot {
-                    Slot::Open(peer) => peer.asked_by.contains(&asker),
-                    Slot::Free | Slot::Dialing => false,
-                }))
+                && self
+                    .peers
+                    .iter()
+                    .any(|(_, peer)| peer.asked_by.contains(&asker)))
     }
 
     /// Takes at most one line of input of each console; true if there are others.

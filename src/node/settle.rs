@@ -4,7 +4,6 @@
 use std::collections::BTreeMap;
 
 use super::Node;
-use super::lines::Slot;
 use super::mempool::Looked;
 use super::sorting::Sorting;
 use super::sync::Sync;
@@ -192,19 +191,20 @@ impl<D: Disk> Node<D> {
 
     fn not_taken(&mut self, source: Option<usize>) {
         if let Some(line) = source {
-            self.tell_outcome(line, "its chain was not taken");
+            self.peers
+                .tell_outcome(&mut self.cx.effects, line, "its chain was not taken");
         }
     }
 
     fn adopted(&mut self, fallen: &Fallen, source: Option<usize>, equal: bool) {
-        for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+        for (_, peer) in self.peers.iter_mut() {
             peer.writer.switched(fallen.from);
         }
         self.mempool.switched(fallen.from);
         let tip = self.cx.chain.tip();
         let length = tip.length;
         let mut ours = fallen.to;
-        if let Some(peer) = source.and_then(|line| self.slots[line].peer()) {
+        if let Some(peer) = source.and_then(|line| self.peers.get_mut(line)) {
             peer.brought = Some(self.cx.now.mono);
             if peer.is_ahead_of(&tip) && peer.is_ours() {
                 // More comes; one word at the end is enough.
@@ -222,7 +222,8 @@ impl<D: Disk> Node<D> {
             format!("[consensus ✅] adopted longer chain ({length} blocks)")
         });
         if let Some(line) = source {
-            self.tell_outcome(line, "its chain is ours now");
+            self.peers
+                .tell_outcome(&mut self.cx.effects, line, "its chain is ours now");
         }
     }
 
@@ -230,7 +231,7 @@ impl<D: Disk> Node<D> {
         self.freed();
         self.tip_changed();
         let (tip, now) = (self.cx.chain.tip(), self.cx.now.mono);
-        let peer = source.and_then(|line| self.slots[line].peer());
+        let peer = source.and_then(|line| self.peers.get_mut(line));
         let mut more = false;
         if let Some(peer) = peer
             && (peer.seen >= tip.length || peer.is_ahead_of(&tip))
@@ -246,7 +247,7 @@ impl<D: Disk> Node<D> {
                 true => Intent::Ping,
                 false => Intent::Block(last),
             };
-            self.relay(word, source);
+            self.peers.relay(word, source);
         }
     }
 

@@ -67,7 +67,7 @@ impl<D: Disk> Node<D> {
             match (ours, self.cx.chain.read(height)) {
                 (Ok(ours), Ok(theirs)) if ours.block.has_content_of(&theirs.block) => {}
                 _ => {
-                    self.doubt_all(source);
+                    self.peers.doubt_all(self.cx.now.mono, source);
                     return self.begin_sorting(fallen, height);
                 }
             }

@@ -8,7 +8,6 @@
 
 use super::candidate::Candidate;
 use super::desktop::Stand;
-use super::lines::Slot;
 use super::settle::{Gleaning, Settling, Stage};
 use super::{Millis, Node};
 use crate::ledger::{Hash, RuleError, Tip};
@@ -115,11 +114,11 @@ impl<D: Disk> Node<D> {
     /// skipped.
     pub(super) fn tend_sync(&mut self) {
         let now = self.cx.now.mono;
-        for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+        for (_, peer) in self.peers.iter_mut() {
             peer.unfollowed = peer.unfollowed.filter(|until| now < *until);
         }
         match &mut self.sync {
-            Sync::Settling(_) => self.excuse_peers(u64::from(u32::MAX)),
+            Sync::Settling(_) => self.peers.excuse(self.cx.now.mono, u64::from(u32::MAX)),
             Sync::Candidate(candidate) if now.0 >= candidate.since.0 + limits::STALL_MS => {
                 let enough = candidate.progress >= limits::PROGRESS_MIN;
                 (candidate.progress, candidate.since) = (0, now);
@@ -130,9 +129,9 @@ impl<D: Disk> Node<D> {
             }
             Sync::Candidate(_) | Sync::Gleaning(_) => {}
             Sync::Free => {
-                let mut peers = self.slots.iter_mut().filter_map(Slot::peer);
-                let due = peers.find(|peer| peer.deferred.is_some_and(|at| at <= now));
-                if let Some(peer) = due {
+                let mut peers = self.peers.iter_mut();
+                let due = peers.find(|(_, peer)| peer.deferred.is_some_and(|at| at <= now));
+                if let Some((_, peer)) = due {
                     peer.deferred = None;
                     peer.ask(now);
                 }
@@ -142,16 +141,9 @@ impl<D: Disk> Node<D> {
 
     /// Another chain may be looked at now: the first that was skipped is asked for at once.
     pub(super) fn freed(&mut self) {
-        let mut peers = self.slots.iter_mut().filter_map(Slot::peer);
-        if let Some(peer) = peers.find(|peer| peer.deferred.is_some()) {
+        let mut peers = self.peers.iter_mut();
+        if let Some((_, peer)) = peers.find(|(_, peer)| peer.deferred.is_some()) {
             peer.deferred = Some(self.cx.now.mono);
-        }
-    }
-
-    /// So many milliseconds that went by were ours.
-    pub(super) fn excuse_peers(&mut self, ms: u64) {
-        for peer in self.slots.iter_mut().filter_map(Slot::peer) {
-            peer.excuse(self.cx.now.mono, ms);
         }
     }
 
@@ -161,8 +153,7 @@ impl<D: Disk> Node<D> {
     pub(super) fn catching_up(&self) -> Option<Millis> {
         let (tip, now) = (self.cx.chain.tip(), self.cx.now.mono);
         let candidate = self.sync.line();
-        let ahead = self.slots.iter().enumerate().filter_map(|(line, slot)| {
-            let Slot::Open(peer) = slot else { return None };
+        let ahead = self.peers.iter().filter_map(|(line, peer)| {
             if candidate == Some(line) {
                 return self.sync.deadline().filter(|_| peer.is_ahead_of(&tip));
             }
@@ -185,7 +176,7 @@ impl<D: Disk> Node<D> {
         if told.is_none() {
             self.has_no_credits(line, end.is_none());
         }
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         let asked = peer.asked.take();
@@ -221,11 +212,11 @@ impl<D: Disk> Node<D> {
                 && told_before
                 && (extends || ours.length == 1)
             {
-                self.note_unsaid(line, &end.hash);
+                self.peers.note_unsaid(self.cx.now.mono, line, &end.hash);
             }
             return;
         }
-        if let Some(peer) = self.slots[line].peer()
+        if let Some(peer) = self.peers.get_mut(line)
             && let Some(told) = told
             && length.is_none()
             && told <= ours.length
@@ -237,7 +228,7 @@ impl<D: Disk> Node<D> {
         self.leave(line, end.is_some_and(|end| end.forked && !end.same));
         if ask_again >= ours.length
             && !is_desktop
-            && let Some(peer) = self.slots[line].peer()
+            && let Some(peer) = self.peers.get_mut(line)
         {
             peer.ask(now);
         }
@@ -253,7 +244,7 @@ impl<D: Disk> Node<D> {
         });
         self.step_in(line);
         if goes_on.is_some()
-            && let Some(peer) = self.slots[line].peer()
+            && let Some(peer) = self.peers.get_mut(line)
         {
             // It can send while we write.
             peer.ask(self.cx.now.mono);
@@ -265,7 +256,7 @@ impl<D: Disk> Node<D> {
         if let Sync::Candidate(candidate) = &mut self.sync {
             candidate.continued = true;
         }
-        if let Some(peer) = self.slots[line].peer() {
+        if let Some(peer) = self.peers.get_mut(line) {
             peer.ask(self.cx.now.mono);
         }
     }
@@ -275,7 +266,7 @@ impl<D: Disk> Node<D> {
     fn step_in(&mut self, line: usize) {
         let length = self.cx.chain.branch_tip().map(|tip| tip.length);
         if let Some(length) = length
-            && let Some(desktop) = self.desktop_of(line)
+            && let Some(desktop) = self.peers.desktop_of(line)
         {
             desktop.proven &= !matches!(desktop.stand, Stand::Spoiled(..));
             desktop.stand = Stand::Same(length);
@@ -286,7 +277,7 @@ impl<D: Disk> Node<D> {
     /// of ours, it is read for what ours lacks.
     fn leave(&mut self, line: usize, differs: bool) {
         if differs && !self.mempool.drops() && self.cx.chain.gap().is_none() {
-            let salvage = self.desktop_at(line).map(|_| line);
+            let salvage = self.peers.desktop_at(line).map(|_| line);
             self.sync = Sync::Gleaning(Gleaning::new(self.cx.chain.staged(), salvage));
             self.cx.effects.busy = true;
         } else {
@@ -298,7 +289,7 @@ impl<D: Disk> Node<D> {
     fn kept(&mut self, line: usize, length: Option<u64>, told: Option<u64>) {
         let (ours, length) = (self.cx.chain.tip(), told.or(length).unwrap_or(0));
         let shared = !matches!(&self.sync, Sync::Candidate(candidate) if candidate.forked);
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         peer.from = None;
@@ -316,17 +307,18 @@ impl<D: Disk> Node<D> {
             true => "it has the same chain".into(),
             false => format!("ours is kept, its chain has {length} blocks"),
         };
-        self.tell_outcome(line, &outcome);
+        self.peers
+            .tell_outcome(&mut self.cx.effects, line, &outcome);
     }
 
     /// Forgets the candidate of a line, if it has one. `why` is told to a user who asked for it.
     pub(super) fn drop_candidate(&mut self, line: usize, why: Option<&str>) {
         self.forget_candidate(line);
-        if let Some(peer) = self.slots[line].peer() {
+        if let Some(peer) = self.peers.get_mut(line) {
             (peer.asked, peer.from) = (None, None);
         }
         if let Some(why) = why {
-            self.tell_outcome(line, why);
+            self.peers.tell_outcome(&mut self.cx.effects, line, why);
         }
     }
 
@@ -340,11 +332,11 @@ impl<D: Disk> Node<D> {
 
     /// A chain breaks a rule.
     pub(super) fn chain_invalid(&mut self, line: usize, reason: &str) {
-        if self.slots[line].peer().is_some_and(|peer| peer.is_newer()) {
+        if self.peers.get_mut(line).is_some_and(|peer| peer.is_newer()) {
             return self.pass_over_credits(line);
         }
         self.drop_candidate(line, Some(&format!("its chain is invalid, {reason}")));
-        if let Some(peer) = self.slots[line].peer() {
+        if let Some(peer) = self.peers.get_mut(line) {
             peer.skip();
             // What it says of its chain is not worth asking for.
             peer.tip = None;
@@ -361,7 +353,7 @@ impl<D: Disk> Node<D> {
         let whole = self.sync.line() == Some(line);
         self.drop_candidate(line, Some(&format!("its chain is not followed: {limit}")));
         let until = Some(Millis(now.0 + limits::UNFOLLOWED_MS));
-        if let Some(peer) = self.slots[line].peer() {
+        if let Some(peer) = self.peers.get_mut(line) {
             if whole {
                 peer.skip();
             }
@@ -382,7 +374,7 @@ impl<D: Disk> Node<D> {
     /// A chain could not be looked at, through no fault of the peer.
     pub(super) fn candidate_failed(&mut self, line: usize, error: &DiskError) {
         self.drop_candidate(line, Some("its chain was not looked at"));
-        if let Some(peer) = self.slots[line].peer() {
+        if let Some(peer) = self.peers.get_mut(line) {
             peer.skip();
         }
         self.cx.effects.alert(format!(

@@ -2,7 +2,7 @@
 //! the other, over one connection: behind each goes a ping, and nothing more before the pong.
 
 use super::desktop::{Need, Stand, Unsure};
-use super::lines::{Kind, Peer, Slot};
+use super::peer::Kind;
 use super::{Millis, Node};
 use crate::limits;
 use crate::store::disk::Disk;
@@ -15,8 +15,7 @@ impl<D: Disk> Node<D> {
             return None;
         }
         let now = self.cx.now.mono;
-        let lines = self.slots.iter().enumerate().filter_map(|(line, slot)| {
-            let Slot::Open(peer) = slot else { return None };
+        let lines = self.peers.iter().filter_map(|(line, peer)| {
             let Kind::Desktop(desktop) = &peer.kind else {
                 return None;
             };
@@ -59,17 +58,20 @@ impl<D: Disk> Node<D> {
             self.close_twins();
             self.dial_deaf();
         }
-        for line in 0..self.slots.len() {
+        for line in self.peers.lines() {
             self.tend_desktop(line);
         }
     }
 
     fn tend_desktop(&mut self, line: usize) {
         let (now, writes) = (self.cx.now.mono, self.cx.chain.fault().is_none());
-        let (speaks, id) = (self.speaks_to(line), self.desktop_id(line));
+        let (speaks, id) = (
+            self.speaks_to(line),
+            self.peers.desktop_id(self.cx.now.mono, line),
+        );
         let twin = self.twin_asks_at(line);
         let turn = self.asks_from(line);
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         let opened = peer.opened;
@@ -137,9 +139,9 @@ impl<D: Disk> Node<D> {
         if !self.sync.is_free() || self.cx.chain.fault().is_some() {
             return None;
         }
-        let others = self.slots.iter().enumerate().filter(|(at, _)| *at != line);
-        let asked = others.filter_map(|(_, slot)| match slot {
-            Slot::Open(peer) if matches!(peer.kind, Kind::Desktop(_)) => peer.asked,
+        let others = self.peers.iter().filter(|(at, _)| *at != line);
+        let asked = others.filter_map(|(_, peer)| match peer.kind {
+            Kind::Desktop(_) => peer.asked,
             _ => None,
         });
         let answered = asked.map(|at| Millis(at.0 + limits::DESKTOP_TURN_MS)).max();
@@ -150,7 +152,10 @@ impl<D: Disk> Node<D> {
     /// what went over another connection that may lead to the same node. `None` while that is not
     /// known.
     fn tell_at(&self, line: usize) -> Option<Millis> {
-        let (own, id) = self.desktop_at(line).zip(self.desktop_id(line))?;
+        let (own, id) = self
+            .peers
+            .desktop_at(line)
+            .zip(self.peers.desktop_id(self.cx.now.mono, line))?;
         if own.under_way.is_some() {
             return None;
         }
@@ -160,9 +165,14 @@ impl<D: Disk> Node<D> {
             let since = own.spoken_to.filter(|_| own.asks)?;
             at = at.max(Millis(since.0 + limits::DESKTOP_WORDS_MS));
         }
-        for other in (0..self.slots.len()).filter(|other| *other != line) {
-            let under_way = self.desktop_at(other).and_then(|other| other.under_way);
-            let Some(((_, since), other)) = under_way.zip(self.desktop_id(other)) else {
+        for other in self.peers.lines().filter(|other| *other != line) {
+            let under_way = self
+                .peers
+                .desktop_at(other)
+                .and_then(|other| other.under_way);
+            let Some(((_, since), other)) =
+                under_way.zip(self.peers.desktop_id(self.cx.now.mono, other))
+            else {
                 continue;
             };
             if other == id {
@@ -178,7 +188,7 @@ impl<D: Disk> Node<D> {
     /// When something is told to a desktop node, if there is something for it.
     fn look_at(&self, line: usize) -> Option<Millis> {
         let (now, ours) = (self.cx.now.mono, self.cx.chain.tip().length);
-        let desktop = self.desktop_at(line)?;
+        let desktop = self.peers.desktop_at(line)?;
         let need = match desktop.need(ours, now) {
             Need::Block(height) => self.friend_tells(line, height).or(Some(now)),
             Need::Chain => Some(desktop.chain_at),
@@ -203,7 +213,7 @@ impl<D: Disk> Node<D> {
     fn tell_desktop(&mut self, line: usize) {
         let (now, ours) = (self.cx.now.mono, self.cx.chain.tip().length);
         self.tend_tie(line);
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         let Some(desktop) = peer.desktop() else {
@@ -224,7 +234,7 @@ impl<D: Disk> Node<D> {
     /// Makes our chain longer than that of a desktop node which would keep its own.
     fn tend_tie(&mut self, line: usize) {
         let (now, ours) = (self.cx.now.mono, self.cx.chain.tip().length);
-        let Some(desktop) = self.desktop_at(line) else {
+        let Some(desktop) = self.peers.desktop_at(line) else {
             return;
         };
         let tie = match (desktop.need(ours, now), desktop.tie) {
@@ -236,7 +246,7 @@ impl<D: Disk> Node<D> {
         };
         let due = tie.is_some_and(|at| at <= now) && self.is_calm();
         let fires = due && self.remembered.allowance.take(now);
-        if let Some(desktop) = self.desktop_of(line) {
+        if let Some(desktop) = self.peers.desktop_of(line) {
             desktop.tie = tie;
             if fires {
                 // It may take some more blocks, which nobody has to wait for.
@@ -264,7 +274,7 @@ impl<D: Disk> Node<D> {
         }
         let own = self.own_block == Some(height);
         let intent = if own { Intent::OwnBlock } else { Intent::Block };
-        if let Some(peer) = self.slots[line].peer() {
+        if let Some(peer) = self.peers.get_mut(line) {
             peer.push(intent(height));
             let ping = peer.probe();
             if let Some(desktop) = peer.desktop() {
@@ -276,7 +286,7 @@ impl<D: Disk> Node<D> {
     /// Tells the whole chain for a block that is taken by nobody alone, as soon as that may be.
     fn tell_void(&mut self, line: usize) {
         let now = self.cx.now.mono;
-        let Some(desktop) = self.desktop_of(line) else {
+        let Some(desktop) = self.peers.desktop_of(line) else {
             return;
         };
         match desktop.chain_at <= now {
@@ -288,7 +298,7 @@ impl<D: Disk> Node<D> {
     /// Tells the whole chain; what came of it shows when it tells its own.
     fn tell_all(&mut self, line: usize) {
         let (now, ours) = (self.cx.now.mono, self.cx.chain.tip().length);
-        if let Some(peer) = self.slots[line].peer() {
+        if let Some(peer) = self.peers.get_mut(line) {
             peer.push(Intent::Chain);
             let ping = peer.probe();
             if let Some(desktop) = peer.desktop() {
@@ -301,12 +311,16 @@ impl<D: Disk> Node<D> {
     /// Until when a block may be under way from the desktop node that made it, if this one is
     /// connected to that.
     fn friend_tells(&self, line: usize, height: u64) -> Option<Millis> {
-        let (own, id) = self.desktop_at(line).zip(self.desktop_id(line))?;
+        let (own, id) = self
+            .peers
+            .desktop_at(line)
+            .zip(self.peers.desktop_id(self.cx.now.mono, line))?;
         let mut followed = self.remembered.followed.iter();
         let (_, maker, since) = followed.find(|(at, ..)| *at == height)?;
-        let mut makers = self.lines_to(*maker);
+        let mut makers = self.peers.lines_to(self.cx.now.mono, *maker);
         let knows = |at: usize| {
-            self.desktop_at(at)
+            self.peers
+                .desktop_at(at)
                 .is_some_and(|it| it.friends.contains(&id))
         };
         let friends = own.friends.contains(maker) || makers.any(knows);
@@ -317,26 +331,5 @@ impl<D: Disk> Node<D> {
     fn is_calm(&self) -> bool {
         let free = self.sync.is_free() && self.cx.chain.fault().is_none();
         free && self.mempool.is_empty()
-    }
-
-    /// Asks a desktop node for its chain, on the line on which it is spoken to.
-    pub(super) fn doubt(&mut self, line: usize) {
-        let (voice, now) = (self.voice_of(line), self.cx.now.mono);
-        if let Some(desktop) = self.desktop_of(voice) {
-            desktop.doubt(now);
-        }
-    }
-
-    /// Our chain has other content from a height on: what desktop nodes have has to be compared
-    /// again, but for the one that told it.
-    pub(super) fn doubt_all(&mut self, but: Option<usize>) {
-        let now = self.cx.now.mono;
-        let lines = self.slots.iter_mut().enumerate();
-        let others = lines.filter(|(line, _)| Some(*line) != but);
-        let peers = others.filter_map(|(_, slot)| slot.peer());
-        for desktop in peers.filter_map(Peer::desktop) {
-            desktop.stand = Stand::Unknown;
-            desktop.doubt(now);
-        }
     }
 }

@@ -5,7 +5,6 @@ use core::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use super::addresses::told_to;
-use super::lines::{Peer, Slot};
 use super::mempool::Mempool;
 use super::voices::{Told, Voices};
 use super::{Millis, Node};
@@ -14,45 +13,17 @@ use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::log::Log;
 use crate::wire::extension::{Greeting, Locator, Voice};
-use crate::wire::write::{Intent, Source};
+use crate::wire::write::Source;
 
 impl<D: Disk> Node<D> {
-    /// Tells every peer but one. One of ours need not hear the transactions of a block before it; who
-    /// has not spoken yet may be a desktop node, which hears what it lacks when it is known what that
-    /// is.
-    pub(super) fn relay(&mut self, intent: Intent, but: Option<usize>) {
-        for (line, slot) in self.slots.iter_mut().enumerate() {
-            let told = |peer: &&mut Peer| Some(line) != but && !peer.is_newer();
-            let Some(peer) = slot.peer().filter(told) else {
-                continue;
-            };
-            let (ours, known) = (peer.is_ours(), peer.has_spoken());
-            match (intent, peer.desktop()) {
-                (Intent::Block(_) | Intent::OwnBlock(_), None) if !known => {
-                    peer.missed = true;
-                }
-                (Intent::Block(_) | Intent::OwnBlock(_), Some(desktop)) => {
-                    if desktop.is_device() {
-                        peer.push(intent);
-                    }
-                }
-                (Intent::OwnBlock(height), None) if ours => peer.push(Intent::Block(height)),
-                _ => peer.push(intent),
-            }
-        }
-    }
-
     /// Makes bytes for every line that has room.
     pub(super) fn fill(&mut self) {
-        let known: Vec<SocketAddr> = self
-            .slots
-            .iter_mut()
-            .filter_map(|slot| slot.peer()?.listening())
-            .collect();
+        let known = self.peers.iter();
+        let known: Vec<SocketAddr> = known.filter_map(|(_, peer)| peer.listening()).collect();
         let (mut made, budget) = (0, self.cx.chain.budget());
         for step in 0..limits::PEERS {
             let line = (self.filled + step) % limits::PEERS;
-            let Slot::Open(peer) = &mut self.slots[line] else {
+            let Some(peer) = self.peers.get_mut(line) else {
                 continue;
             };
             if made >= limits::TEXT_PER_TURN || self.cx.chain.is_over(budget) {

@@ -12,7 +12,7 @@
 use core::net::SocketAddr;
 
 use super::addresses::{common, heard_from};
-use super::lines::{Kind, Peer, Slot};
+use super::peer::{Kind, Peer};
 use super::sync::Sync;
 use super::{Millis, Node};
 use crate::ledger::PublicKey;
@@ -370,12 +370,12 @@ impl<D: Disk> Node<D> {
         let writes = self.cx.chain.fault().is_none() && self.cx.chain.gap().is_none();
         let settled = matches!(self.sync, Sync::Free | Sync::Gleaning(_));
         self.voices.set_own(now, desktops, writes && settled);
-        self.voices.own.made = self.marks();
+        self.voices.own.made = self.peers.marks(self.cx.now.mono);
         if self.ending.is_some() {
             return;
         }
         let news = self.voices.news();
-        for peer in self.slots.iter_mut().filter_map(Slot::peer) {
+        for (_, peer) in self.peers.iter_mut() {
             if peer.voices_due(news).is_some_and(|due| due <= now) {
                 peer.told.at = Some(now);
                 match peer.pinged {
@@ -389,24 +389,32 @@ impl<D: Disk> Node<D> {
 
     /// The desktop nodes that this node is connected to.
     fn desktops(&self) -> Vec<SocketAddr> {
-        let known = |line: &usize| self.desktop_at(*line).is_some_and(|it| !it.is_device());
-        let lines = (0..self.slots.len()).filter(known);
-        in_order(lines.filter_map(|line| self.desktop_id(line)).collect())
+        let known = |line: &usize| {
+            self.peers
+                .desktop_at(*line)
+                .is_some_and(|it| !it.is_device())
+        };
+        let lines = self.peers.lines().filter(known);
+        in_order(
+            lines
+                .filter_map(|line| self.peers.desktop_id(self.cx.now.mono, line))
+                .collect(),
+        )
     }
 
     /// One of ours has told who is connected to whom.
     pub(super) fn hear_voices(&mut self, line: usize, mut told: Vec<Voice>) {
         let (now, before) = (self.cx.now.mono, self.voices.news());
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         let Kind::Ours(id) = peer.kind else { return };
         heard_from(peer.remote.ip(), &mut told);
         let made = told.iter().flat_map(|voice| &voice.made);
         for (by, mark) in made {
-            self.note_mark(*by, mark);
+            self.peers.note_mark(self.cx.now.mono, *by, mark);
         }
-        let Some(peer) = self.slots[line].peer() else {
+        let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
         let count = self.voices.own.count;
@@ -420,18 +428,15 @@ impl<D: Disk> Node<D> {
     /// A connection has ended.
     pub(super) fn lose_voice(&mut self, peer: &Peer) {
         let Kind::Ours(id) = peer.kind else { return };
-        let other = |slot: &Slot| match slot {
-            Slot::Open(other) => matches!(other.kind, Kind::Ours(there) if there == id),
-            Slot::Free | Slot::Dialing => false,
-        };
-        if !self.slots.iter().any(other) {
+        let mut others = self.peers.iter();
+        if !others.any(|(_, other)| other.id() == Some(id)) {
             self.voices.lost(self.cx.now.mono, id);
         }
     }
 
     /// This node was stopped for so many milliseconds.
     pub(super) fn note_stall(&mut self, ms: u64) {
-        self.excuse_peers(ms);
+        self.peers.excuse(self.cx.now.mono, ms);
         if ms >= limits::VOICE_STALL_MS {
             self.voices.stalled(self.cx.now.mono);
         }
@@ -442,12 +447,14 @@ impl<D: Disk> Node<D> {
         if self.desktops() != self.voices.own.desktops {
             return Some(now);
         }
-        let lines = (0..self.slots.len()).filter_map(|line| self.desktop_at(line));
+        let lines = self
+            .peers
+            .lines()
+            .filter_map(|line| self.peers.desktop_at(line));
         let aliases = lines.filter_map(|desktop| desktop.alias_ends());
-        let due = self.slots.iter().filter_map(|slot| match slot {
-            Slot::Open(peer) if self.ending.is_none() => peer.voices_due(news),
-            Slot::Open(_) | Slot::Free | Slot::Dialing => None,
-        });
+        let on = self.ending.is_none();
+        let due = self.peers.iter();
+        let due = due.filter_map(|(_, peer)| peer.voices_due(news).filter(|_| on));
         due.chain(self.voices.deadline(now))
             .chain(aliases.filter(|at| *at > now))
             .min()

@@ -1,4 +1,4 @@
-//! The connections: their buffers, what is known of the other end, and when one is given up.
+//! A connection: its buffers, what is known of the other end, and when it is given up.
 
 use core::net::SocketAddr;
 
@@ -447,26 +447,6 @@ impl Peer {
     }
 }
 
-/// A line's place in the table.
-pub enum Slot {
-    /// Nobody.
-    Free,
-    /// Somebody who is being dialed.
-    Dialing,
-    /// Somebody.
-    Open(Box<Peer>),
-}
-
-impl Slot {
-    /// The connection, if there is one.
-    pub fn peer(&mut self) -> Option<&mut Peer> {
-        match self {
-            Slot::Open(peer) => Some(peer),
-            Slot::Free | Slot::Dialing => None,
-        }
-    }
-}
-
 #[cfg(test)]
-#[path = "lines_tests.rs"]
+#[path = "peer_tests.rs"]
 mod tests;

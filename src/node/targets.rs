@@ -1,0 +1,370 @@
+//! Whom this node dials: the peers it was told to keep, and when it tries again.
+
+use core::net::SocketAddr;
+
+use super::addresses::plain;
+use super::answer::{Answer, SessionId};
+use super::peer::{Kind, Peer};
+use super::{Action, Line, Millis, Node, places};
+use crate::limits;
+use crate::store::disk::Disk;
+
+/// What is said of somebody who is banned.
+pub const LEFT_ALONE: &str = "it broke the rules and is left alone for a while";
+
+/// Where a peer stands.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Contact {
+    /// Dialed again at this time.
+    Waiting(Millis),
+    /// Being dialed on this line.
+    Dialing(Line),
+    /// Connected on this line since then.
+    Open(Line, Millis),
+}
+
+/// A peer that was named by the command line or the user, or is dialed because it was learned.
+pub struct Target {
+    /// A name or an address.
+    pub host: String,
+    /// Its port.
+    pub port: u16,
+    /// Kept for ever: named on the command line, or reached once.
+    pub kept: bool,
+    /// The book named it: it is no target any more when the dial has come to its end.
+    pub learned: bool,
+    /// They wait for the outcome of this dial.
+    pub asked: Vec<SessionId>,
+    /// Where it stands.
+    pub contact: Contact,
+    /// Where a connection to it led last: for a name, the address that it stood for.
+    pub led: Option<SocketAddr>,
+    /// The number that it drew at its start, if it is one of ours and was met.
+    pub id: Option<u64>,
+    /// Why the last attempt or connection ended.
+    pub error: Option<String>,
+    /// Attempts since the last healthy connection.
+    attempts: usize,
+}
+
+impl Target {
+    /// A target to be dialed at once.
+    pub fn new(host: String, port: u16, now: Millis) -> Target {
+        Target {
+            host,
+            port,
+            kept: false,
+            learned: false,
+            asked: Vec::new(),
+            contact: Contact::Waiting(now),
+            led: None,
+            id: None,
+            error: None,
+            attempts: 0,
+        }
+    }
+
+    /// `HOST:PORT`, an IPv6 address in brackets.
+    pub fn name(&self) -> String {
+        if self.host.contains(':') {
+            format!("[{}]:{}", self.host, self.port)
+        } else {
+            format!("{}:{}", self.host, self.port)
+        }
+    }
+
+    /// Its address, if it is not named by a name.
+    pub fn address(&self) -> Option<SocketAddr> {
+        places::address(&self.host, self.port)
+    }
+
+    /// The address at which it is, as far as that is known.
+    pub fn place(&self) -> Option<SocketAddr> {
+        self.address().or(self.led).map(plain)
+    }
+
+    /// Whether a peer is the node that this target means, whoever of the two dialed: it is the one
+    /// that was met there before, or is at that address and says that it listens on that port. Two
+    /// nodes behind one NAT that listen on the same port are taken for the same one.
+    pub fn is(&self, peer: &Peer) -> bool {
+        match peer.kind {
+            Kind::Unknown => false,
+            Kind::Ours(id) if self.id == Some(id) => true,
+            Kind::Ours(_) | Kind::Desktop(_) | Kind::Newer(_) => {
+                let there = peer.listening().map(plain);
+                there.is_some() && there == self.place()
+            }
+        }
+    }
+
+    /// The connection or the dial ended: tries again later. `chance` is any number.
+    pub fn retry(&mut self, now: Millis, error: String, chance: u64) {
+        if let Contact::Open(_, since) = self.contact
+            && now.0 - since.0 >= limits::HEALTHY_MS
+        {
+            self.attempts = 0;
+        }
+        let last = limits::REDIAL_MS.len() - 1;
+        let delay = limits::REDIAL_MS[self.attempts.min(last)];
+        self.attempts += 1;
+        // Up to a tenth less or more, so that peers of a node that restarts do not all call at once.
+        let jittered = delay * 9 / 10 + chance % (delay / 5 + 1);
+        self.contact = Contact::Waiting(Millis(now.0 + jittered));
+        self.error = Some(error);
+    }
+
+    /// Not dialed again before this time.
+    pub fn rest(&mut self, until: Millis, error: String) {
+        self.contact = Contact::Waiting(until);
+        self.error = Some(error);
+    }
+
+    /// The line it is dialed or connected on.
+    pub fn line(&self) -> Option<Line> {
+        match self.contact {
+            Contact::Waiting(_) => None,
+            Contact::Dialing(line) | Contact::Open(line, _) => Some(line),
+        }
+    }
+}
+
+impl<D: Disk> Node<D> {
+    pub(super) fn target_at(&self, line: Line) -> Option<usize> {
+        let mut targets = self.targets.iter();
+        targets.position(|target| target.line() == Some(line))
+    }
+
+    /// Whether nobody asked for a connection that was made to somebody who is left alone; it is
+    /// closed then. An explicit wish is tried, and ends that.
+    pub(super) fn is_unwanted(&mut self, line: Line, remote: SocketAddr) -> bool {
+        let at = self.target_at(line);
+        if at.is_some_and(|at| !self.targets[at].asked.is_empty()) {
+            self.book.bans.lift(remote);
+        }
+        let Some(until) = self.book.bans.until_dialed(remote, self.cx.now.mono) else {
+            return false;
+        };
+        self.cx.effects.act(Action::Hangup { line });
+        self.peers.free(usize::from(line.0));
+        match at {
+            Some(at) if self.targets[at].learned => self.missed(at, LEFT_ALONE),
+            Some(at) => self.targets[at].rest(until, LEFT_ALONE.into()),
+            None => {}
+        }
+        true
+    }
+
+    /// The connection to the node that a target means, whoever dialed, if it is of use.
+    pub(super) fn met(&self, target: &Target) -> Option<Line> {
+        let now = self.cx.now.mono;
+        let mut peers = self.peers.iter();
+        let there = peers.find(|(line, peer)| {
+            let lasts = peer.gone.is_none() && !peer.is_silent(now);
+            target.is(peer) && lasts && !self.peers.is_deaf(now, *line)
+        });
+        there.map(|(line, _)| Line::of_peer(line))
+    }
+
+    /// The same of the target that is dialed on this line.
+    pub(super) fn met_at(&self, line: Line) -> Option<Line> {
+        self.met(&self.targets[self.target_at(line)?])
+    }
+
+    /// A target need not be dialed while the connection lasts that is there. From now on it is kept
+    /// if it was not.
+    pub(super) fn attach(&mut self, at: usize, there: Line) {
+        if self.targets[at].learned {
+            return self.missed(at, "it is connected already");
+        }
+        let known = self.target_at(there).is_some();
+        let peer = self.peers.get(usize::from(there.0));
+        let id = peer.and_then(|peer| peer.id());
+        let target = &mut self.targets[at];
+        let name = target.name();
+        let askers = core::mem::take(&mut target.asked);
+        let again = target.error.take().is_some() && askers.is_empty();
+        (target.kept, target.id) = (true, id);
+        target.contact = Contact::Open(there, self.cx.now.mono);
+        if known {
+            self.targets.remove(at);
+        } else if again {
+            self.cx
+                .effects
+                .notify(format!("[network 🔗] connected to {name} again"));
+        }
+        for asker in askers {
+            self.cx
+                .effects
+                .answer(Some(asker), Answer::ConnectedAlready(name.clone()));
+        }
+    }
+
+    /// Somebody is known now whom a target may mean that waits to be dialed.
+    pub(super) fn recognise(&mut self) {
+        self.each_target(|node, at| {
+            if matches!(node.targets[at].contact, Contact::Waiting(_)) {
+                node.need_not_dial(at);
+            }
+        });
+    }
+
+    /// Whether there is a connection to whom a target means already.
+    pub(super) fn need_not_dial(&mut self, at: usize) -> bool {
+        let there = self.met(&self.targets[at]);
+        there.map(|there| self.attach(at, there)).is_some()
+    }
+
+    /// Does something with each of the targets, which may give it up.
+    fn each_target(&mut self, act: impl Fn(&mut Self, usize)) {
+        let mut at = 0;
+        while at < self.targets.len() {
+            let before = self.targets.len();
+            act(self, at);
+            // Those behind one that was given up have moved up.
+            at += usize::from(self.targets.len() == before);
+        }
+    }
+
+    /// A dial came to nothing: tried again, if its target is kept.
+    pub(super) fn missed(&mut self, at: usize, reason: &str) {
+        let chance = self.cx.jitter.number();
+        if self.targets[at].learned {
+            let target = self.targets.remove(at);
+            if let Some(address) = target.address() {
+                self.book.missed(address, self.cx.now.mono, chance);
+            }
+            return;
+        }
+        let target = &mut self.targets[at];
+        let (name, kept) = (target.name(), target.kept);
+        let askers = core::mem::take(&mut target.asked);
+        let then = if kept { "; it is dialed again" } else { "" };
+        let answer = Answer::Refused(format!("cannot connect to {name}: {reason}{then}."));
+        if kept {
+            target.retry(self.cx.now.mono, reason.to_owned(), chance);
+        } else {
+            self.targets.remove(at);
+        }
+        if askers.is_empty() && !kept {
+            self.cx.effects.notify(answer.to_string());
+        }
+        for asker in askers {
+            self.cx.effects.answer(Some(asker), answer.clone());
+        }
+    }
+
+    /// Dials whom it is time to dial.
+    pub(super) fn tend_targets(&mut self) {
+        let now = self.cx.now.mono;
+        self.each_target(|node, at| {
+            let contact = node.targets[at].contact;
+            if matches!(contact, Contact::Waiting(until) if until <= now)
+                && !node.need_not_dial(at)
+                && !node.may_not_dial(at)
+            {
+                node.dial_target(at);
+            }
+        });
+    }
+
+    /// Whether a target is left alone, if nobody asks for it now.
+    fn may_not_dial(&mut self, at: usize) -> bool {
+        let target = &mut self.targets[at];
+        let place = target.place().filter(|_| target.asked.is_empty());
+        let ban = place.and_then(|place| self.book.bans.until_dialed(place, self.cx.now.mono));
+        ban.map(|until| target.rest(until, LEFT_ALONE.into()))
+            .is_some()
+    }
+
+    fn dial_target(&mut self, at: usize) {
+        let Some(line) = self.peers.free_line() else {
+            let reason = format!("all {} places are taken", limits::PEERS);
+            return self.missed(at, &reason);
+        };
+        self.peers.dial(line);
+        let target = &mut self.targets[at];
+        target.contact = Contact::Dialing(line);
+        let (host, port) = (target.host.clone(), target.port);
+        self.cx.effects.act(Action::Dial { line, host, port });
+    }
+
+    /// A user wants a connection; the outcome is told when it is known.
+    pub(super) fn dial(&mut self, asker: SessionId, host: String, port: u16) {
+        let mut targets = self.targets.iter_mut();
+        let known = targets.find(|t| t.host == host && t.port == port);
+        if let Some(target) = known {
+            // What was learned and is now named by the user stays.
+            target.learned = false;
+            match target.contact {
+                Contact::Open(..) => {
+                    let answer = Answer::ConnectedAlready(target.name());
+                    return self.cx.effects.answer(Some(asker), answer);
+                }
+                Contact::Waiting(_) => target.contact = Contact::Waiting(self.cx.now.mono),
+                Contact::Dialing(_) => {}
+            }
+            if !target.asked.contains(&asker) {
+                target.asked.push(asker);
+            }
+        } else if self.targets.iter().filter(|t| !t.learned).count() >= limits::PEERS {
+            let text = format!("{} peers are enough.", limits::PEERS);
+            self.cx.effects.answer(Some(asker), Answer::Refused(text));
+        } else {
+            let mut target = Target::new(host, port, self.cx.now.mono);
+            target.asked.push(asker);
+            self.targets.push(target);
+        }
+    }
+
+    /// The time left until a target is dialed again.
+    pub(super) fn seconds_until(&self, until: Millis) -> u64 {
+        until.0.saturating_sub(self.cx.now.mono.0).div_ceil(1000)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn delay(target: &mut Target, now: u64, chance: u64) -> u64 {
+        target.retry(Millis(now), "gone".into(), chance);
+        match target.contact {
+            Contact::Waiting(until) => until.0 - now,
+            _ => panic!("waiting"),
+        }
+    }
+
+    #[test]
+    fn delays_grow_to_a_minute_and_stay_there() {
+        let mut target = Target::new("host".into(), 6000, Millis(0));
+        for expected in [1, 2, 5, 10, 20, 40, 60, 60, 60] {
+            let least = delay(&mut target, 5, 0);
+            assert_eq!(least, expected * 900);
+        }
+        for chance in 0..20_000 {
+            let delay = delay(&mut target, 5, chance * 977);
+            assert!((54_000..=66_000).contains(&delay), "{delay}");
+        }
+    }
+
+    #[test]
+    fn only_a_minute_of_health_begins_anew() {
+        let mut target = Target::new("host".into(), 6000, Millis(0));
+        for _ in 0..4 {
+            delay(&mut target, 0, 0);
+        }
+        target.contact = Contact::Open(Line(0), Millis(1_000));
+        assert_eq!(delay(&mut target, 60_999, 0), 18_000);
+        target.contact = Contact::Open(Line(0), Millis(1_000));
+        assert_eq!(delay(&mut target, 61_000, 0), 900);
+    }
+
+    #[test]
+    fn addresses_are_written_as_they_are_dialed() {
+        assert_eq!(Target::new("::1".into(), 7, Millis(0)).name(), "[::1]:7");
+        assert_eq!(
+            Target::new("pi.local".into(), 7, Millis(0)).name(),
+            "pi.local:7"
+        );
+    }
+}
