@@ -24,6 +24,8 @@ pub struct Cx<D> {
     pub effects: Effects,
     /// Signatures that were checked in this call.
     pub checked: usize,
+    /// The node ends, at this time at the latest.
+    pub ending: Option<Millis>,
 }
 
 impl<D: Disk> Cx<D> {

@@ -143,7 +143,9 @@ impl<D: Disk> Node<D> {
             Message::PeerAnnounce(_) | Message::ChainEnd { .. } => {}
             Message::PeerList { peers } => {
                 self.hear_friends(line, &peers);
-                self.learn_peers(line, &peers);
+                if let Some(peer) = self.peers.get_mut(line) {
+                    self.links.learn(now, peer, &peers);
+                }
             }
             Message::RequestChain(locator) => self.tell_chain(line, locator),
             Message::Ping(tip, voices) => {
@@ -234,7 +236,8 @@ impl<D: Disk> Node<D> {
                 let is_node = is_node || peer.outbound;
                 peer.kind = Kind::Desktop(Box::new(Desktop::new(now, is_node)));
                 peer.ask(now);
-                self.reached(line);
+                let (links, cx) = (&mut self.links, &mut self.cx);
+                links.reached(cx, &mut self.peers, line);
                 true
             }
         }

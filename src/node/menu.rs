@@ -214,7 +214,7 @@ impl<D: Disk> Node<D> {
             return false;
         };
         let owes = self.owes(seat);
-        let (now, ending) = (self.cx.now.mono, self.ending.is_some());
+        let (now, ending) = (self.cx.now.mono, self.cx.ending.is_some());
         let Some(seat) = self.seats.at_mut(at) else {
             return false;
         };
@@ -323,7 +323,7 @@ impl<D: Disk> Node<D> {
     pub(super) fn connect(&mut self, at: usize, host: String, port: u16) {
         self.wait_for_answer(at);
         if let Some(asker) = self.seats.at(at).map(|seat| seat.asker) {
-            self.dial(asker, host, port);
+            self.links.dial(&mut self.cx, asker, host, port);
         }
     }
 
@@ -392,7 +392,7 @@ impl<D: Disk> Node<D> {
             let ended = self.seats.at(at).is_some_and(|s| s.menu.listing.is_none());
             self.cx.effects.busy |= ended;
         }
-        let ending = self.ending.is_some();
+        let ending = self.cx.ending.is_some();
         let Some(seat) = self.seats.at_mut(at) else {
             return;
         };

@@ -17,8 +17,6 @@
 
 mod addresses;
 mod answer;
-mod bans;
-mod book;
 mod candidate;
 mod chronicle;
 mod clock;
@@ -29,6 +27,7 @@ mod effects;
 mod event;
 mod follow;
 mod gossip;
+mod hangup;
 mod links;
 mod mempool;
 mod menu;
@@ -36,7 +35,6 @@ mod monitor;
 mod newer;
 mod peer;
 mod peers;
-mod places;
 mod progress;
 mod report;
 mod roster;
@@ -45,7 +43,6 @@ mod settle;
 mod sorting;
 mod speaking;
 mod sync;
-mod targets;
 mod telling;
 mod twins;
 mod typing;
@@ -62,20 +59,19 @@ use crate::store::disk::Disk;
 use crate::store::keys;
 use crate::store::log::Log;
 use crate::wire::write::Intent;
-use book::Book;
 use chronicle::Chronicle;
 use desktop::Remembered;
 use effects::{Cx, Effects, Jitter};
 pub use event::{
     Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
 };
+use links::Links;
 use mempool::{Admitted, Mempool};
 use monitor::Monitor;
 use peers::Peers;
 use progress::Progress;
 use seats::Seats;
 use sync::Sync;
-use targets::{Contact, Target};
 use voices::Voices;
 
 /// The node.
@@ -87,10 +83,7 @@ pub struct Node<D> {
     id: u64,
 
     peers: Peers,
-    targets: Vec<Target>,
-    book: Book,
-    /// Nobody who was learned is dialed before this time.
-    next_learned: Millis,
+    links: Links,
     sync: Sync,
     /// When the user was told last that a chain is not followed.
     unfollowed: Option<Millis>,
@@ -113,9 +106,7 @@ pub struct Node<D> {
     recent: Option<(Rc<Block>, bool)>,
     /// Bytes of text that were understood in this call.
     read_bytes: usize,
-    /// The node ends, at this time at the latest.
-    ending: Option<Millis>,
-    /// It does so although something is not done.
+    /// It ends although something is not done.
     gave_up: bool,
     monitor: Monitor,
     unclean_stops: u32,
@@ -142,15 +133,11 @@ impl<D: Disk> Node<D> {
                 "the chain has {count} items, more than --items-max {items}: they stay, and no new ones are taken."
             ));
         }
-        let book = places::open_book(log.disk(), &mut early);
+        let of = (config.listen, id);
+        let links = Links::open(log.disk(), clock.mono, of, config.connect, &mut early);
         let of = (identity.public(), config.drop_orphans);
         let mempool = Mempool::open(log.disk(), clock.mono, of, &mut early);
         let monitor = Monitor::new(clock.mono, config.scrub_every);
-        let connect = config.connect.into_iter().map(|(host, port)| {
-            let mut target = Target::new(host, port, clock.mono);
-            target.kept = true;
-            target
-        });
         let chronicle = Chronicle::new(clock, log.tip().length, config.unclean_stop);
         let sync = Sync::resume(log.take_last_switch());
         let mut effects = Effects::default();
@@ -163,15 +150,14 @@ impl<D: Disk> Node<D> {
                 jitter: Jitter::new(config.seed),
                 effects,
                 checked: 0,
+                ending: None,
             },
             identity,
             listen: config.listen,
             sender: config.listen.to_string(),
             id,
             peers: Peers::default(),
-            targets: connect.collect(),
-            book,
-            next_learned: clock.mono,
+            links,
             sync,
             unfollowed: None,
             progress: Progress::default(),
@@ -185,7 +171,6 @@ impl<D: Disk> Node<D> {
             filled: 0,
             recent: None,
             read_bytes: 0,
-            ending: None,
             gave_up: false,
             monitor,
             unclean_stops: config.unclean_stops,
@@ -228,8 +213,14 @@ impl<D: Disk> Node<D> {
                 line,
                 local,
                 remote,
-            } => self.connected(line, local, remote),
-            Event::DialFailed { line, reason } => self.dial_failed(line, reason),
+            } => {
+                let (links, cx) = (&mut self.links, &mut self.cx);
+                links.connected(cx, &mut self.peers, line, [local, remote]);
+            }
+            Event::DialFailed { line, reason } => {
+                let (links, cx) = (&mut self.links, &mut self.cx);
+                links.dial_failed(cx, &mut self.peers, line, reason);
+            }
             Event::ConsoleOpened { line, kind } => self.open_console(line, kind),
             Event::Received { line, count } => self.received(line, count),
             Event::Sent { line, count } => self.sent(line, count),
@@ -286,30 +277,21 @@ impl<D: Disk> Node<D> {
             return Some(self.cx.now.mono);
         }
         let lines = self.peers.iter().map(|(_, peer)| peer.deadline());
-        let dials = self
-            .targets
-            .iter()
-            .filter_map(|target| match target.contact {
-                // An ending node dials nobody, so that no time comes at which it would.
-                Contact::Waiting(until) if self.ending.is_none() => Some(until),
-                Contact::Waiting(_) | Contact::Dialing(_) | Contact::Open(..) => None,
-            });
         let free = self.sync.is_free();
         let chains = self.peers.iter();
         let chains = chains.filter_map(|(_, peer)| peer.deferred.filter(|_| free));
         let menus = self.seats.iter().filter_map(|seat| seat.menu.deadline());
         lines
-            .chain(dials)
             .chain(chains)
             .chain(self.sync.deadline())
             .chain(self.desktop_deadline())
             .chain(self.voices_deadline())
             .chain(self.mempool.due(&self.cx, self.catching_up()))
-            .chain(self.places_deadline())
+            .chain(self.links.due(&self.cx, &self.peers))
             .chain(self.progress.deadline())
             .chain(self.monitor_deadline())
             .chain(menus)
-            .chain(self.ending)
+            .chain(self.cx.ending)
             .min()
     }
 
@@ -362,7 +344,7 @@ impl<D: Disk> Node<D> {
         self.cx.effects.busy |= self.take_input();
         // The line just taken may have been a wish.
         self.cx.effects.busy |= self.wants_block();
-        if !self.cx.effects.busy && self.ending.is_none() {
+        if !self.cx.effects.busy && self.cx.ending.is_none() {
             self.cx.effects.busy = self.upkeep();
         }
     }
@@ -445,22 +427,22 @@ impl<D: Disk> Node<D> {
     }
 
     fn stop(&mut self) {
-        match self.ending {
+        match self.cx.ending {
             None => self.begin_end(),
             // Whoever asks twice does not want to wait.
-            Some(_) => self.ending = Some(self.cx.now.mono),
+            Some(_) => self.cx.ending = Some(self.cx.now.mono),
         }
     }
 
     /// Ends the node when everything that was promised is done and told.
     fn begin_end(&mut self) {
-        if self.ending.is_none() {
-            self.ending = Some(Millis(self.cx.now.mono.0 + limits::FAREWELL_MS));
+        if self.cx.ending.is_none() {
+            self.cx.ending = Some(Millis(self.cx.now.mono.0 + limits::FAREWELL_MS));
         }
     }
 
     fn end(&mut self) {
-        let Some(latest) = self.ending else { return };
+        let Some(latest) = self.cx.ending else { return };
         let told = self.seats.are_idle() && self.peers.iter().all(|(_, peer)| peer.is_told());
         let done = !self.mempool.has_own() && !self.sync.is_settling();
         let over = self.cx.now.mono >= latest;
@@ -469,11 +451,11 @@ impl<D: Disk> Node<D> {
             self.mempool.save(&mut self.cx);
             self.mempool.report_unfinished(&mut self.cx);
             // Those who wait for it are to hear that.
-            self.ending = Some(Millis(self.cx.now.mono.0 + limits::LAST_WORDS_MS));
+            self.cx.ending = Some(Millis(self.cx.now.mono.0 + limits::LAST_WORDS_MS));
             self.cx.effects.busy = true;
         } else if over || ((done || self.gave_up) && told) {
             self.mempool.save(&mut self.cx);
-            self.save_book();
+            self.links.save_book(&mut self.cx);
             self.keep_stop();
             self.cx.effects.act(Action::Exit);
         }

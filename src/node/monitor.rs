@@ -93,7 +93,7 @@ impl<D: Disk> Node<D> {
     }
 
     pub(super) fn monitor_deadline(&self) -> Option<Millis> {
-        if self.ending.is_some() {
+        if self.cx.ending.is_some() {
             return None;
         }
         let unrepaired = self.cx.chain.damaged().is_some() && !self.monitor.told;
@@ -177,7 +177,7 @@ impl<D: Disk> Node<D> {
         let now = self.cx.now.mono;
         let until = Millis(now.0 + limits::HOLE_WAIT_MS);
         let until = *self.monitor.patience.get_or_insert(until);
-        let alone = !peers && self.targets.is_empty();
+        let alone = !peers && self.links.targets.is_empty();
         if now >= until || alone {
             self.monitor.patience = None;
             self.give_up_hole();

@@ -4,8 +4,8 @@ use core::net::SocketAddr;
 
 use super::Millis;
 use super::answer::SessionId;
-use super::bans::Place;
 use super::desktop::Desktop;
+use super::links::Place;
 use super::newer::Ledger;
 use super::voices::Told;
 use crate::ledger::{Block, Tip};

@@ -110,6 +110,18 @@ impl Peers {
         }
     }
 
+    /// Pings who has been quiet for long; with the first of them also who will have been soon.
+    pub fn tend_quiet(&mut self, now: Millis) {
+        let quiet = |(_, peer): (usize, &Peer)| peer.is_quiet(now, limits::IDLE_MS);
+        if self.iter().any(quiet) {
+            let soon = limits::IDLE_MS - limits::PINGS_TOGETHER_MS;
+            let peers = self.iter_mut();
+            for (_, peer) in peers.filter(|(_, peer)| peer.is_quiet(now, soon)) {
+                peer.ping(now);
+            }
+        }
+    }
+
     /// Tells every peer but one. One of ours need not hear the transactions of a block before it; who
     /// has not spoken yet may be a desktop node, which hears what it lacks when it is known what that
     /// is.

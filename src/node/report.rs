@@ -132,7 +132,7 @@ impl<D: Disk> Node<D> {
         Summary {
             height: self.cx.chain.tip().length.saturating_sub(1),
             peers: self.peers.count(),
-            ending: self.ending.is_some(),
+            ending: self.cx.ending.is_some(),
             ok: self.is_ok(),
         }
     }

@@ -6,9 +6,9 @@ use serde::Serialize;
 
 use super::Node;
 use super::desktop::Stand;
+use super::links::{Contact, Target};
 use super::peer::{Kind, Peer};
 use super::report::duration;
-use super::targets::{Contact, Target};
 use crate::store::disk::Disk;
 
 /// What is told of a desktop node whose ledger has credits.
@@ -130,7 +130,7 @@ impl<D: Disk> Node<D> {
                 peers.push(self.describe_peer(line, peer, agrees));
             }
         }
-        let targets = self.targets.iter();
+        let targets = self.links.targets.iter();
         let targets: Vec<TargetReport> = targets.filter_map(|t| self.describe_target(t)).collect();
         let Some(seat) = self.seats.at_mut(at) else {
             return;
@@ -146,7 +146,9 @@ impl<D: Disk> Node<D> {
         let dialing_in_s = match target.contact {
             Contact::Open(..) => return None,
             Contact::Dialing(_) => None,
-            Contact::Waiting(until) => Some(self.seconds_until(until)),
+            Contact::Waiting(until) => {
+                Some(until.0.saturating_sub(self.cx.now.mono.0).div_ceil(1000))
+            }
         };
         Some(TargetReport {
             address: target.name(),

@@ -241,10 +241,7 @@ impl<D: Disk> Node<D> {
         let asker = seat.asker;
         let chains = matches!(seat.menu.mode, Mode::Control(_));
         self.mempool.queue.owes(asker)
-            || self
-                .targets
-                .iter()
-                .any(|target| target.asked.contains(&asker))
+            || self.links.owes(asker)
             || (chains
                 && self
                     .peers

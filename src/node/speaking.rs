@@ -6,8 +6,8 @@ use std::collections::BTreeSet;
 
 use super::addresses::friend;
 use super::desktop::{Desktop, Unsure};
+use super::links::{Contact, Target};
 use super::peer::Kind;
-use super::targets::{Contact, Target};
 use super::twins::known_as;
 use super::{Millis, Node};
 use crate::limits;
@@ -164,7 +164,7 @@ impl<D: Disk> Node<D> {
         let until = Millis(now.0 + limits::DESKTOP_QUIET_MS);
         desktop.quiet = desktop.quiet.max(until);
         let is_there = |place: SocketAddr| strangers.contains(&place.ip().to_canonical());
-        for target in &mut self.targets {
+        for target in &mut self.links.targets {
             if matches!(target.contact, Contact::Waiting(_)) && target.place().is_some_and(is_there)
             {
                 target.contact = Contact::Waiting(now);
@@ -193,7 +193,7 @@ impl<D: Disk> Node<D> {
             if let Some(there) = there {
                 let mut target = Target::new(there.ip().to_string(), there.port(), now);
                 target.learned = true;
-                self.targets.push(target);
+                self.links.targets.push(target);
             }
         }
     }

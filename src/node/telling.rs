@@ -11,7 +11,7 @@ use crate::wire::write::Intent;
 impl<D: Disk> Node<D> {
     /// When a desktop node has to be looked at again.
     pub(super) fn desktop_deadline(&self) -> Option<Millis> {
-        if self.ending.is_some() || self.sync.is_settling() || self.cx.chain.fault().is_some() {
+        if self.cx.ending.is_some() || self.sync.is_settling() || self.cx.chain.fault().is_some() {
             return None;
         }
         let now = self.cx.now.mono;
@@ -51,7 +51,7 @@ impl<D: Disk> Node<D> {
 
     /// Tells the desktop nodes what they lack, and asks for their chains.
     pub(super) fn tend_desktops(&mut self) {
-        if self.ending.is_some() || self.sync.is_settling() {
+        if self.cx.ending.is_some() || self.sync.is_settling() {
             return;
         }
         if self.cx.chain.fault().is_none() {

@@ -371,7 +371,7 @@ impl<D: Disk> Node<D> {
         let settled = matches!(self.sync, Sync::Free | Sync::Gleaning(_));
         self.voices.set_own(now, desktops, writes && settled);
         self.voices.own.made = self.peers.marks(self.cx.now.mono);
-        if self.ending.is_some() {
+        if self.cx.ending.is_some() {
             return;
         }
         let news = self.voices.news();
@@ -452,7 +452,7 @@ impl<D: Disk> Node<D> {
             .lines()
             .filter_map(|line| self.peers.desktop_at(line));
         let aliases = lines.filter_map(|desktop| desktop.alias_ends());
-        let on = self.ending.is_none();
+        let on = self.cx.ending.is_none();
         let due = self.peers.iter();
         let due = due.filter_map(|(_, peer)| peer.voices_due(news).filter(|_| on));
         due.chain(self.voices.deadline(now))

@@ -5,12 +5,15 @@ use core::cmp::Reverse;
 use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 
-use super::addresses::plain;
+use super::Links;
 use super::book::Book;
-use super::peer::{Kind, Peer};
 use super::targets::Target;
-use super::{Millis, Node};
 use crate::limits;
+use crate::node::addresses::plain;
+use crate::node::effects::Cx;
+use crate::node::event::Millis;
+use crate::node::peer::{Kind, Peer};
+use crate::node::peers::Peers;
 use crate::store::book;
 use crate::store::disk::Disk;
 
@@ -30,28 +33,24 @@ pub fn open_book(disk: &mut impl Disk, notices: &mut Vec<String>) -> Book {
     }
 }
 
-impl<D: Disk> Node<D> {
+impl Links {
     /// A peer tells whom it knows.
-    pub(super) fn learn_peers(&mut self, line: usize, peers: &[String]) {
-        let now = self.cx.now.mono;
-        let Some(peer) = self.peers.get_mut(line) else {
-            return;
-        };
+    pub fn learn(&mut self, now: Millis, peer: &mut Peer, told: &[String]) {
         let [_, heard] = &mut peer.listed;
         if heard.is_some_and(|at| now.0 < at.0 + limits::PEER_LIST_MS) {
             return;
         }
         *heard = Some(now);
         let source = peer.remote.ip();
-        for address in peers.iter().filter_map(|text| text.parse().ok()) {
+        for address in told.iter().filter_map(|text| text.parse().ok()) {
             self.book.learn(address, source, now);
         }
     }
 
     /// A peer has spoken for the first time.
-    pub(super) fn reached(&mut self, line: usize) {
-        let now = self.cx.now.mono;
-        let Some(peer) = self.peers.get_mut(line) else {
+    pub fn reached<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
+        let now = cx.now.mono;
+        let Some(peer) = peers.get_mut(line) else {
             return;
         };
         let (remote, outbound) = (peer.remote, peer.outbound);
@@ -62,12 +61,12 @@ impl<D: Disk> Node<D> {
             }
             None => {}
         }
-        self.recognise();
+        self.recognise(cx, peers);
     }
 
     /// A connection has ended.
-    pub(super) fn left(&mut self, peer: &Peer) {
-        let (now, chance) = (self.cx.now.mono, self.cx.jitter.number());
+    pub fn left<D: Disk>(&mut self, cx: &mut Cx<D>, peer: &Peer) {
+        let (now, chance) = (cx.now.mono, cx.jitter.number());
         match peer.kind {
             _ if !peer.outbound => {}
             Kind::Unknown => self.book.missed(peer.remote, now, chance),
@@ -78,26 +77,24 @@ impl<D: Disk> Node<D> {
     }
 
     /// The addresses that need not be dialed: connected, being dialed, or somebody's to dial.
-    fn taken(&self) -> BTreeSet<SocketAddr> {
-        let peers = self.peers.iter();
-        let peers = peers.filter_map(|(_, peer)| peer.listening());
+    fn taken(&self, peers: &Peers) -> BTreeSet<SocketAddr> {
+        let open = peers.iter().filter_map(|(_, peer)| peer.listening());
         let targets = self.targets.iter().filter_map(Target::place);
-        peers.chain(targets).map(plain).collect()
+        open.chain(targets).map(plain).collect()
     }
 
-    fn wants_peers(&self) -> bool {
+    fn wants_peers(&self, peers: &Peers) -> bool {
         let dialing = self.targets.iter().any(|target| target.learned);
         // One that is connected is no target of its own any more.
-        self.peers.used() < limits::LEARNED_PEERS && !dialing && self.ending.is_none()
+        peers.used() < limits::LEARNED_PEERS && !dialing
     }
 
     /// When somebody is dialed who was learned, or the book is written.
-    pub(super) fn places_deadline(&self) -> Option<Millis> {
-        let write = self.book.write_due().filter(|_| self.ending.is_none());
-        let dial = match self.wants_peers() {
+    pub fn slots_due(&self, now: Millis, peers: &Peers) -> Option<Millis> {
+        let write = self.book.write_due();
+        let dial = match self.wants_peers(peers) {
             true => {
-                let taken = self.taken();
-                let now = self.cx.now.mono;
+                let taken = self.taken(peers);
                 self.book.deadline(now, |address| taken.contains(address))
             }
             false => None,
@@ -107,15 +104,15 @@ impl<D: Disk> Node<D> {
     }
 
     /// Dials somebody who was learned, and writes the book, if it is time.
-    pub(super) fn tend_places(&mut self) {
-        let now = self.cx.now.mono;
-        if self.book.write_due().is_some_and(|due| due <= now) && self.ending.is_none() {
-            self.write_book();
+    pub fn tend_slots<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers) {
+        let now = cx.now.mono;
+        if self.book.write_due().is_some_and(|due| due <= now) {
+            self.write_book(cx);
         }
-        if now < self.next_learned || !self.wants_peers() {
+        if now < self.next_learned || !self.wants_peers(peers) {
             return;
         }
-        let taken = self.taken();
+        let taken = self.taken(peers);
         let next = self.book.next(now, |address| taken.contains(address));
         if let Some(address) = next {
             self.next_learned = Millis(now.0 + limits::LEARNED_APART_MS);
@@ -126,13 +123,13 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    fn write_book(&mut self) {
-        let now = self.cx.now.mono;
-        if !self.book.is_dirty(now) || self.cx.chain.fault().is_some() {
+    fn write_book<D: Disk>(&mut self, cx: &mut Cx<D>) {
+        let now = cx.now.mono;
+        if !self.book.is_dirty(now) || cx.chain.fault().is_some() {
             return self.book.write_failed(now);
         }
         let entries = self.book.entries(now);
-        match book::write(self.cx.chain.disk(), &entries) {
+        match book::write(cx.chain.disk(), &entries) {
             Ok(()) => self.book.written(now),
             Err(error) => {
                 log::warn!("{error}: the peers of this run may be forgotten");
@@ -142,18 +139,22 @@ impl<D: Disk> Node<D> {
     }
 
     /// At the end of the node: what is known of peers is kept, if that was not done just now.
-    pub(super) fn save_book(&mut self) {
-        if self.book.may_write(self.cx.now.mono) {
-            self.write_book();
+    pub fn save_book<D: Disk>(&mut self, cx: &mut Cx<D>) {
+        if self.book.may_write(cx.now.mono) {
+            self.write_book(cx);
         }
     }
 
     /// Whose place a newcomer may have: not a peer that the user named, nor one of the two that
     /// answer fastest, nor one of the two that brought the last blocks. Of the others first who has
     /// not said anything, then who came last: whoever opens many connections only pushes out his own.
-    pub(super) fn least_worth(&self) -> Option<usize> {
-        let now = self.cx.now.mono;
-        let open: Vec<(usize, &Peer)> = self.peers.iter().collect();
+    pub fn eviction_candidate(
+        &self,
+        now: Millis,
+        peers: &Peers,
+        syncing: Option<usize>,
+    ) -> Option<usize> {
+        let open: Vec<(usize, &Peer)> = peers.iter().collect();
         let mut pings: Vec<_> = open
             .iter()
             .filter_map(|(line, peer)| Some((peer.ping_ms?, *line)))
@@ -168,26 +169,17 @@ impl<D: Disk> Node<D> {
         let useful = brought.iter().take(2).map(|(_, line)| *line);
         let named = self.targets.iter().filter(|target| !target.learned);
         let named = named.filter_map(|target| Some(usize::from(target.line()?.0)));
-        let safe: BTreeSet<usize> = fast
-            .chain(useful)
-            .chain(named)
-            .chain(self.sync.line())
-            .collect();
+        let safe: BTreeSet<usize> = fast.chain(useful).chain(named).chain(syncing).collect();
         let settled = |peer: &Peer| now.0 >= peer.opened.0 + limits::NEWCOMER_MS;
         open.iter()
             .filter(|(line, peer)| !safe.contains(line) && settled(peer))
             .max_by_key(|(_, peer)| (matches!(peer.kind, Kind::Unknown), peer.opened))
             .map(|(line, _)| *line)
     }
-
-    /// Learns that an address leads back to this node.
-    pub(super) fn forget_own(&mut self, address: SocketAddr) {
-        self.book.is_ours(address, self.cx.now.mono);
-    }
 }
 
 /// An address as a target spells it.
-pub(super) fn address(host: &str, port: u16) -> Option<SocketAddr> {
+pub fn address(host: &str, port: u16) -> Option<SocketAddr> {
     let ip: IpAddr = host.parse().ok()?;
     Some(SocketAddr::new(ip, port))
 }

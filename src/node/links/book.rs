@@ -8,10 +8,10 @@ use core::cmp::Reverse;
 use core::net::{IpAddr, SocketAddr};
 use std::collections::{BTreeMap, BTreeSet};
 
-use super::Millis;
-use super::addresses::plain;
 use super::bans::Bans;
 use crate::limits;
+use crate::node::addresses::plain;
+use crate::node::event::Millis;
 use crate::store::book::Entry;
 
 /// An address, and how it went with it in this run.

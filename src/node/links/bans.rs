@@ -10,8 +10,8 @@
 
 use core::net::{IpAddr, SocketAddr};
 
-use super::Millis;
 use crate::limits;
+use crate::node::event::Millis;
 
 /// Where a node is: without a port, if it has not said one.
 pub type Place = (IpAddr, Option<u16>);

@@ -2,11 +2,14 @@
 
 use core::net::SocketAddr;
 
-use super::addresses::plain;
-use super::answer::{Answer, SessionId};
-use super::peer::{Kind, Peer};
-use super::{Action, Line, Millis, Node, places};
+use super::{Links, slots};
 use crate::limits;
+use crate::node::addresses::plain;
+use crate::node::answer::{Answer, SessionId};
+use crate::node::effects::Cx;
+use crate::node::event::{Action, Line, Millis};
+use crate::node::peer::{Kind, Peer};
+use crate::node::peers::Peers;
 use crate::store::disk::Disk;
 
 /// What is said of somebody who is banned.
@@ -75,7 +78,7 @@ impl Target {
 
     /// Its address, if it is not named by a name.
     pub fn address(&self) -> Option<SocketAddr> {
-        places::address(&self.host, self.port)
+        slots::address(&self.host, self.port)
     }
 
     /// The address at which it is, as far as that is known.
@@ -128,26 +131,32 @@ impl Target {
     }
 }
 
-impl<D: Disk> Node<D> {
-    pub(super) fn target_at(&self, line: Line) -> Option<usize> {
+impl Links {
+    pub fn target_at(&self, line: Line) -> Option<usize> {
         let mut targets = self.targets.iter();
         targets.position(|target| target.line() == Some(line))
     }
 
     /// Whether nobody asked for a connection that was made to somebody who is left alone; it is
     /// closed then. An explicit wish is tried, and ends that.
-    pub(super) fn is_unwanted(&mut self, line: Line, remote: SocketAddr) -> bool {
+    pub fn is_unwanted<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: Line,
+        remote: SocketAddr,
+    ) -> bool {
         let at = self.target_at(line);
         if at.is_some_and(|at| !self.targets[at].asked.is_empty()) {
             self.book.bans.lift(remote);
         }
-        let Some(until) = self.book.bans.until_dialed(remote, self.cx.now.mono) else {
+        let Some(until) = self.book.bans.until_dialed(remote, cx.now.mono) else {
             return false;
         };
-        self.cx.effects.act(Action::Hangup { line });
-        self.peers.free(usize::from(line.0));
+        cx.effects.act(Action::Hangup { line });
+        peers.free(usize::from(line.0));
         match at {
-            Some(at) if self.targets[at].learned => self.missed(at, LEFT_ALONE),
+            Some(at) if self.targets[at].learned => self.missed(cx, at, LEFT_ALONE),
             Some(at) => self.targets[at].rest(until, LEFT_ALONE.into()),
             None => {}
         }
@@ -155,83 +164,75 @@ impl<D: Disk> Node<D> {
     }
 
     /// The connection to the node that a target means, whoever dialed, if it is of use.
-    pub(super) fn met(&self, target: &Target) -> Option<Line> {
-        let now = self.cx.now.mono;
-        let mut peers = self.peers.iter();
-        let there = peers.find(|(line, peer)| {
+    pub fn met(&self, now: Millis, peers: &Peers, target: &Target) -> Option<Line> {
+        let mut open = peers.iter();
+        let there = open.find(|(line, peer)| {
             let lasts = peer.gone.is_none() && !peer.is_silent(now);
-            target.is(peer) && lasts && !self.peers.is_deaf(now, *line)
+            target.is(peer) && lasts && !peers.is_deaf(now, *line)
         });
         there.map(|(line, _)| Line::of_peer(line))
     }
 
     /// The same of the target that is dialed on this line.
-    pub(super) fn met_at(&self, line: Line) -> Option<Line> {
-        self.met(&self.targets[self.target_at(line)?])
+    pub fn met_at(&self, now: Millis, peers: &Peers, line: Line) -> Option<Line> {
+        self.met(now, peers, &self.targets[self.target_at(line)?])
     }
 
     /// A target need not be dialed while the connection lasts that is there. From now on it is kept
     /// if it was not.
-    pub(super) fn attach(&mut self, at: usize, there: Line) {
+    pub fn attach<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, at: usize, there: Line) {
         if self.targets[at].learned {
-            return self.missed(at, "it is connected already");
+            return self.missed(cx, at, "it is connected already");
         }
         let known = self.target_at(there).is_some();
-        let peer = self.peers.get(usize::from(there.0));
+        let peer = peers.get(usize::from(there.0));
         let id = peer.and_then(|peer| peer.id());
         let target = &mut self.targets[at];
         let name = target.name();
         let askers = core::mem::take(&mut target.asked);
         let again = target.error.take().is_some() && askers.is_empty();
         (target.kept, target.id) = (true, id);
-        target.contact = Contact::Open(there, self.cx.now.mono);
+        target.contact = Contact::Open(there, cx.now.mono);
         if known {
             self.targets.remove(at);
         } else if again {
-            self.cx
-                .effects
+            cx.effects
                 .notify(format!("[network 🔗] connected to {name} again"));
         }
         for asker in askers {
-            self.cx
-                .effects
+            cx.effects
                 .answer(Some(asker), Answer::ConnectedAlready(name.clone()));
         }
     }
 
     /// Somebody is known now whom a target may mean that waits to be dialed.
-    pub(super) fn recognise(&mut self) {
-        self.each_target(|node, at| {
-            if matches!(node.targets[at].contact, Contact::Waiting(_)) {
-                node.need_not_dial(at);
-            }
-        });
-    }
-
-    /// Whether there is a connection to whom a target means already.
-    pub(super) fn need_not_dial(&mut self, at: usize) -> bool {
-        let there = self.met(&self.targets[at]);
-        there.map(|there| self.attach(at, there)).is_some()
-    }
-
-    /// Does something with each of the targets, which may give it up.
-    fn each_target(&mut self, act: impl Fn(&mut Self, usize)) {
+    pub fn recognise<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers) {
         let mut at = 0;
         while at < self.targets.len() {
             let before = self.targets.len();
-            act(self, at);
+            if matches!(self.targets[at].contact, Contact::Waiting(_)) {
+                self.need_not_dial(cx, peers, at);
+            }
             // Those behind one that was given up have moved up.
             at += usize::from(self.targets.len() == before);
         }
     }
 
+    /// Whether there is a connection to whom a target means already.
+    pub fn need_not_dial<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, at: usize) -> bool {
+        let there = self.met(cx.now.mono, peers, &self.targets[at]);
+        there
+            .map(|there| self.attach(cx, peers, at, there))
+            .is_some()
+    }
+
     /// A dial came to nothing: tried again, if its target is kept.
-    pub(super) fn missed(&mut self, at: usize, reason: &str) {
-        let chance = self.cx.jitter.number();
+    pub fn missed<D: Disk>(&mut self, cx: &mut Cx<D>, at: usize, reason: &str) {
+        let chance = cx.jitter.number();
         if self.targets[at].learned {
             let target = self.targets.remove(at);
             if let Some(address) = target.address() {
-                self.book.missed(address, self.cx.now.mono, chance);
+                self.book.missed(address, cx.now.mono, chance);
             }
             return;
         }
@@ -241,55 +242,58 @@ impl<D: Disk> Node<D> {
         let then = if kept { "; it is dialed again" } else { "" };
         let answer = Answer::Refused(format!("cannot connect to {name}: {reason}{then}."));
         if kept {
-            target.retry(self.cx.now.mono, reason.to_owned(), chance);
+            target.retry(cx.now.mono, reason.to_owned(), chance);
         } else {
             self.targets.remove(at);
         }
         if askers.is_empty() && !kept {
-            self.cx.effects.notify(answer.to_string());
+            cx.effects.notify(answer.to_string());
         }
         for asker in askers {
-            self.cx.effects.answer(Some(asker), answer.clone());
+            cx.effects.answer(Some(asker), answer.clone());
         }
     }
 
     /// Dials whom it is time to dial.
-    pub(super) fn tend_targets(&mut self) {
-        let now = self.cx.now.mono;
-        self.each_target(|node, at| {
-            let contact = node.targets[at].contact;
+    pub fn tend_targets<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers) {
+        let now = cx.now.mono;
+        let mut at = 0;
+        while at < self.targets.len() {
+            let before = self.targets.len();
+            let contact = self.targets[at].contact;
             if matches!(contact, Contact::Waiting(until) if until <= now)
-                && !node.need_not_dial(at)
-                && !node.may_not_dial(at)
+                && !self.need_not_dial(cx, peers, at)
+                && !self.may_not_dial(cx.now.mono, at)
             {
-                node.dial_target(at);
+                self.dial_target(cx, peers, at);
             }
-        });
+            at += usize::from(self.targets.len() == before);
+        }
     }
 
     /// Whether a target is left alone, if nobody asks for it now.
-    fn may_not_dial(&mut self, at: usize) -> bool {
+    fn may_not_dial(&mut self, now: Millis, at: usize) -> bool {
         let target = &mut self.targets[at];
         let place = target.place().filter(|_| target.asked.is_empty());
-        let ban = place.and_then(|place| self.book.bans.until_dialed(place, self.cx.now.mono));
+        let ban = place.and_then(|place| self.book.bans.until_dialed(place, now));
         ban.map(|until| target.rest(until, LEFT_ALONE.into()))
             .is_some()
     }
 
-    fn dial_target(&mut self, at: usize) {
-        let Some(line) = self.peers.free_line() else {
+    fn dial_target<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, at: usize) {
+        let Some(line) = peers.free_line() else {
             let reason = format!("all {} places are taken", limits::PEERS);
-            return self.missed(at, &reason);
+            return self.missed(cx, at, &reason);
         };
-        self.peers.dial(line);
+        peers.dial(line);
         let target = &mut self.targets[at];
         target.contact = Contact::Dialing(line);
         let (host, port) = (target.host.clone(), target.port);
-        self.cx.effects.act(Action::Dial { line, host, port });
+        cx.effects.act(Action::Dial { line, host, port });
     }
 
     /// A user wants a connection; the outcome is told when it is known.
-    pub(super) fn dial(&mut self, asker: SessionId, host: String, port: u16) {
+    pub fn dial<D: Disk>(&mut self, cx: &mut Cx<D>, asker: SessionId, host: String, port: u16) {
         let mut targets = self.targets.iter_mut();
         let known = targets.find(|t| t.host == host && t.port == port);
         if let Some(target) = known {
@@ -298,9 +302,9 @@ impl<D: Disk> Node<D> {
             match target.contact {
                 Contact::Open(..) => {
                     let answer = Answer::ConnectedAlready(target.name());
-                    return self.cx.effects.answer(Some(asker), answer);
+                    return cx.effects.answer(Some(asker), answer);
                 }
-                Contact::Waiting(_) => target.contact = Contact::Waiting(self.cx.now.mono),
+                Contact::Waiting(_) => target.contact = Contact::Waiting(cx.now.mono),
                 Contact::Dialing(_) => {}
             }
             if !target.asked.contains(&asker) {
@@ -308,17 +312,12 @@ impl<D: Disk> Node<D> {
             }
         } else if self.targets.iter().filter(|t| !t.learned).count() >= limits::PEERS {
             let text = format!("{} peers are enough.", limits::PEERS);
-            self.cx.effects.answer(Some(asker), Answer::Refused(text));
+            cx.effects.answer(Some(asker), Answer::Refused(text));
         } else {
-            let mut target = Target::new(host, port, self.cx.now.mono);
+            let mut target = Target::new(host, port, cx.now.mono);
             target.asked.push(asker);
             self.targets.push(target);
         }
-    }
-
-    /// The time left until a target is dialed again.
-    pub(super) fn seconds_until(&self, until: Millis) -> u64 {
-        until.0.saturating_sub(self.cx.now.mono.0).div_ceil(1000)
     }
 }
 

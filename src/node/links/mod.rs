@@ -1,0 +1,365 @@
+//! Who comes and who goes: connections are accepted, dialed, given up, and dialed again. `targets` are
+//! dialed for ever, the addresses in `book` now and then; `slots` says who has a place, `bans` who is left
+//! alone.
+
+mod bans;
+mod book;
+mod slots;
+mod targets;
+
+use core::net::SocketAddr;
+
+use super::answer::{Answer, SessionId};
+use super::effects::Cx;
+use super::event::{Action, Line, Millis};
+use super::peer::Peer;
+use super::peers::Peers;
+use crate::limits;
+use crate::store::disk::Disk;
+pub use bans::Place;
+use book::Book;
+pub use targets::{Contact, LEFT_ALONE, Target};
+
+/// Whom this node dials, and whom it knows.
+pub struct Links {
+    /// Where it listens.
+    listen: SocketAddr,
+    /// The number that it drew at its start.
+    id: u64,
+    /// Peers that are dialed.
+    pub targets: Vec<Target>,
+    book: Book,
+    /// Nobody who was learned is dialed before this time.
+    next_learned: Millis,
+}
+
+/// What one of ours is that has told its number.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Met {
+    /// This node itself.
+    Itself,
+    /// Somebody who has no other connection that counts.
+    Alone,
+    /// The same as another connection: one of the two is closed, and the other one kept.
+    Twice {
+        /// The line that is closed.
+        closed: usize,
+        /// The line that is kept.
+        kept: usize,
+    },
+    /// The same as another connection, one of which the other end closes.
+    Theirs,
+}
+
+impl Links {
+    /// Those of a node that listens here and has drawn this number; `connect` is dialed for ever. The
+    /// address book is read; what is wrong with it is added to `notices`.
+    pub fn open(
+        disk: &mut impl Disk,
+        now: Millis,
+        (listen, id): (SocketAddr, u64),
+        connect: Vec<(String, u16)>,
+        notices: &mut Vec<String>,
+    ) -> Links {
+        let connect = connect.into_iter().map(|(host, port)| {
+            let mut target = Target::new(host, port, now);
+            target.kept = true;
+            target
+        });
+        Links {
+            listen,
+            id,
+            targets: connect.collect(),
+            book: slots::open_book(disk, notices),
+            next_learned: now,
+        }
+    }
+
+    /// When something has to be done.
+    pub fn due<D: Disk>(&self, cx: &Cx<D>, peers: &Peers) -> Option<Millis> {
+        if cx.ending.is_some() {
+            // An ending node dials nobody, so that no time comes at which it would.
+            return None;
+        }
+        let dials = self
+            .targets
+            .iter()
+            .filter_map(|target| match target.contact {
+                Contact::Waiting(until) => Some(until),
+                Contact::Dialing(_) | Contact::Open(..) => None,
+            });
+        dials.chain(self.slots_due(cx.now.mono, peers)).min()
+    }
+
+    /// Does what it is time for.
+    pub fn tend<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers) {
+        if cx.ending.is_some() {
+            return;
+        }
+        self.tend_slots(cx, peers);
+        self.tend_targets(cx, peers);
+    }
+
+    /// Whether this user waits for the outcome of a dial.
+    pub fn owes(&self, session: SessionId) -> bool {
+        let mut targets = self.targets.iter();
+        targets.any(|target| target.asked.contains(&session))
+    }
+
+    /// Somebody has come, and has a place if there is one.
+    pub fn incoming<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, from: SocketAddr) {
+        let Some(line) = peers.free_line() else {
+            log::info!("{from} is refused: all {} places are taken", limits::PEERS);
+            return cx.effects.act(Action::Refuse);
+        };
+        peers.open(line, Peer::new(cx.now.mono, from, false));
+        cx.effects.act(Action::Accept { line });
+        log::info!("{from} connected");
+    }
+
+    /// A dial has reached somebody: our end and theirs.
+    pub fn connected<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: Line,
+        [local, remote]: [SocketAddr; 2],
+    ) {
+        let now = cx.now.mono;
+        let itself = local.ip() == remote.ip()
+            && remote.port() == self.listen.port()
+            && (self.listen.ip().is_unspecified() || self.listen.ip() == remote.ip());
+        if itself || local == remote {
+            cx.effects.act(Action::Hangup { line });
+            if itself {
+                self.book.is_ours(remote, now);
+            }
+            return self.forget_target(cx, peers, line, "that is this node itself");
+        }
+        if let Some(at) = self.target_at(line) {
+            self.targets[at].led = Some(remote);
+        }
+        if self.is_unwanted(cx, peers, line, remote) {
+            return;
+        }
+        if let Some(there) =
+            self.dialed_before(peers, remote)
+                .or(self.met_at(cx.now.mono, peers, line))
+        {
+            return self.connected_twice(cx, peers, line, there);
+        }
+        let mut peer = Peer::new(now, remote, true);
+        peer.announce();
+        peers.open(line, peer);
+        log::info!("connected to {remote}");
+        let Some(at) = self.target_at(line) else {
+            return;
+        };
+        if self.targets[at].learned {
+            // From here on the book remembers it.
+            self.targets.remove(at);
+            return;
+        }
+        let target = &mut self.targets[at];
+        target.contact = Contact::Open(line, now);
+        target.kept = true;
+        let again = target.error.take().is_some();
+        let name = target.name();
+        let askers = core::mem::take(&mut target.asked);
+        let unasked = askers.is_empty();
+        for asker in askers {
+            cx.effects
+                .answer(Some(asker), Answer::Connected(name.clone()));
+        }
+        if unasked && again {
+            cx.effects
+                .notify(format!("[network 🔗] connected to {name} again"));
+        }
+    }
+
+    /// The connection that we made to this address before.
+    fn dialed_before(&self, peers: &Peers, remote: SocketAddr) -> Option<Line> {
+        let mut open = peers.iter();
+        let there =
+            open.find(|(_, peer)| peer.outbound && peer.remote == remote && peer.gone.is_none());
+        there.map(|(line, _)| Line::of_peer(line))
+    }
+
+    /// A dial has reached a peer that we are connected to, by another name or because it dialed
+    /// us: the connection stays that is there.
+    fn connected_twice<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: Line,
+        there: Line,
+    ) {
+        cx.effects.act(Action::Hangup { line });
+        peers.free(usize::from(line.0));
+        if let Some(at) = self.target_at(line) {
+            self.attach(cx, peers, at, there);
+        }
+    }
+
+    /// A dial has failed.
+    pub fn dial_failed<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: Line,
+        reason: &str,
+    ) {
+        peers.free(usize::from(line.0));
+        if let Some(at) = self.target_at(line)
+            && !self.need_not_dial(cx, peers, at)
+        {
+            self.missed(cx, at, reason);
+        }
+    }
+
+    /// A connection that was made is of no use, now or later.
+    fn forget_target<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: Line,
+        reason: &str,
+    ) {
+        peers.free(usize::from(line.0));
+        if let Some(at) = self.target_at(line) {
+            self.targets[at].kept = false;
+            self.missed(cx, at, reason);
+        }
+    }
+
+    /// Leaves the other end of a connection alone for so many milliseconds: where we dialed it, and where
+    /// it says that it listens.
+    pub fn ban(&mut self, now: Millis, peer: &Peer, ms: u64) {
+        let (until, place) = (Millis(now.0 + ms), peer.place());
+        self.book.bans.add(place, now, until);
+        if peer.port.is_some() {
+            self.book.bans.add((place.0, peer.port), now, until);
+        }
+    }
+
+    /// Whether somebody is left alone.
+    pub fn is_banned(&self, now: Millis, peer: &Peer) -> bool {
+        self.book.bans.until(peer.place(), now).is_some()
+    }
+
+    /// A connection is lost: who has to be dialed again is, later.
+    pub fn lost<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &Peers,
+        (line, peer): (usize, &Peer),
+        reason: &str,
+    ) {
+        self.left(cx, peer);
+        let (now, line) = (cx.now.mono, Line::of_peer(line));
+        let banned = self.book.bans.until(peer.place(), now);
+        for at in 0..self.targets.len() {
+            if self.targets[at].line() != Some(line) {
+                continue;
+            }
+            let (chance, other) = (cx.jitter.number(), self.met(now, peers, &self.targets[at]));
+            let target = &mut self.targets[at];
+            let then = match (banned, other) {
+                (Some(until), _) => {
+                    target.rest(until, reason.to_owned());
+                    let minutes = (until.0 - now.0).div_ceil(60_000);
+                    format!("not dialed for {minutes} minutes")
+                }
+                // It was one of two.
+                (None, Some(other)) => {
+                    target.contact = Contact::Open(other, now);
+                    continue;
+                }
+                (None, None) => {
+                    target.retry(now, reason.to_owned(), chance);
+                    "dialing again".into()
+                }
+            };
+            let name = target.name();
+            cx.effects
+                .notify(format!("[network 🔗] lost {name}: {reason}; {then}"));
+        }
+    }
+
+    /// Closes a connection in favour of another one to the same node.
+    pub fn retire<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        (line, kept): (usize, usize),
+    ) {
+        let Some(peer) = peers.free(line) else {
+            return;
+        };
+        let (remote, outbound) = (peer.remote, peer.outbound);
+        log::info!("{remote}: a second connection to the same node is closed");
+        let (now, chance) = (cx.now.mono, cx.jitter.number());
+        if outbound {
+            // Another address of the same node: no use while the first one lasts.
+            self.book.missed(remote, now, chance);
+        }
+        let line = Line::of_peer(line);
+        cx.effects.act(Action::Hangup { line });
+        for target in self.targets.iter_mut().filter(|t| t.line() == Some(line)) {
+            target.contact = Contact::Open(Line::of_peer(kept), now);
+        }
+    }
+
+    /// One of ours has told its id. A connection to ourselves is closed, and of two to the same
+    /// node the one that the node with the greater id dialed, so that both ends mean the same one;
+    /// of two in the same direction, the later. Whoever dialed it closes it, for who finds his dial
+    /// closed without a word does not know why and dials again.
+    pub fn meet<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        id: u64,
+    ) -> Met {
+        let now = cx.now.mono;
+        if id == self.id {
+            let own = Line::of_peer(line);
+            cx.effects.act(Action::Hangup { line: own });
+            log::info!("a connection to this node itself is closed");
+            if let Some(peer) = peers.get(line)
+                && peer.outbound
+            {
+                self.book.is_ours(peer.remote, now);
+            }
+            self.forget_target(cx, peers, own, "that is this node itself");
+            return Met::Itself;
+        }
+        for target in self.targets.iter_mut() {
+            if target.line() == Some(Line::of_peer(line)) {
+                target.id = Some(id);
+            }
+        }
+        let met = peers.iter().filter_map(|(at, peer)| {
+            let there = peer.gone.is_none() && peer.id() == Some(id);
+            there.then_some((at, peer.outbound))
+        });
+        let (own, others): (Vec<_>, Vec<_>) = met.partition(|(at, _)| *at == line);
+        let outbound = own.first().is_some_and(|(_, outbound)| *outbound);
+        let Some((at, there)) = others.first().copied() else {
+            self.reached(cx, peers, line);
+            return Met::Alone;
+        };
+        // The other end may have given it up already.
+        let dead = peers.get(at).is_some_and(|peer| peer.is_silent(now));
+        let this = there == outbound || outbound == (self.id > id);
+        let (closed, ours) = match this && !dead {
+            true => (line, outbound),
+            false => (at, there),
+        };
+        if !ours && !dead {
+            return Met::Theirs;
+        }
+        let kept = if closed == line { at } else { line };
+        Met::Twice { closed, kept }
+    }
+}
