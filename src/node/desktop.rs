@@ -213,6 +213,22 @@ impl Desktop {
         self.is_node = true;
     }
 
+    /// It is ours to speak to from now on. Nobody here knows what another one has told it, nor who else may
+    /// speak to it; `unsure` says that something of that may still be under way.
+    pub fn is_spoken_to(&mut self, now: Millis, unsure: bool) {
+        self.spoken_to = Some(now);
+        if unsure {
+            self.unsure = Some(Unsure::default());
+        }
+        if self.said.is_none_or(|(_, at)| at < now) {
+            (self.stand, self.said) = (Stand::Unknown, None);
+        }
+        if core::mem::take(&mut self.is_met) {
+            self.announce_at = now;
+        }
+        self.doubt(now);
+    }
+
     /// It is told the whole chain, of so many blocks.
     pub fn tell_chain(&mut self, now: Millis, ping: u64, length: u64) {
         self.tell(now, ping, Stand::Unknown);

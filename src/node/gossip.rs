@@ -1,8 +1,9 @@
 //! What peers say, and what becomes of it.
 
 use super::desktop::Desktop;
+use super::desktops::Desktops;
 use super::effects::Fault;
-use super::mempool::Received;
+use super::mempool::{Due, Received};
 use super::peer::{Held, Kind, Origin};
 use super::{Millis, Node};
 use crate::ledger::{Block, Changes, RuleError, Tip};
@@ -142,7 +143,7 @@ impl<D: Disk> Node<D> {
         match message {
             Message::PeerAnnounce(_) | Message::ChainEnd { .. } => {}
             Message::PeerList { peers } => {
-                self.hear_friends(line, &peers);
+                Desktops::hear_friends(now, &mut self.peers, &mut self.links, line, &peers);
                 if let Some(peer) = self.peers.get_mut(line) {
                     self.links.learn(now, peer, &peers);
                 }
@@ -150,12 +151,14 @@ impl<D: Disk> Node<D> {
             Message::RequestChain(locator) => self.tell_chain(line, locator),
             Message::Ping(tip, voices) => {
                 peer.push(Intent::Pong);
-                self.hear_voices(line, voices);
+                self.desktops
+                    .hear_voices(now, &mut self.peers, line, voices);
                 self.hear_tip(line, tip);
             }
             Message::Pong(tip, voices) => {
                 peer.ponged(now);
-                self.hear_voices(line, voices);
+                self.desktops
+                    .hear_voices(now, &mut self.peers, line, voices);
                 self.hear_tip(line, tip);
             }
             Message::NewBlock(read) => {
@@ -201,7 +204,8 @@ impl<D: Disk> Node<D> {
             *told = Some(now);
             peer.push(Intent::PeerList);
         }
-        self.hear_voices(line, greeting.voices);
+        self.desktops
+            .hear_voices(now, &mut self.peers, line, greeting.voices);
         self.hear_tip(line, greeting.tip);
     }
 
@@ -347,6 +351,20 @@ impl<D: Disk> Node<D> {
         }
     }
 
+    /// A desktop node has made a block.
+    pub(super) fn desktop_block(&mut self, line: usize, block: Box<Block>) {
+        let (cx, peers) = (&mut self.cx, &mut self.peers);
+        if let Err(Fault::Rule(reason)) = Desktops::block(cx, peers, line, block) {
+            self.strike(line, &reason);
+        }
+    }
+
+    /// When a block is made of what the desktop node of a line said and no block of ours has.
+    pub(super) fn salvage_due(&self, line: usize) -> Due {
+        self.desktops
+            .salvage_due(self.cx.now.mono, &self.peers, line)
+    }
+
     /// A block belongs to a chain that would win.
     pub(super) fn ask_for_block(&mut self, line: usize, block: &Block) {
         self.ask_chain(line);
@@ -402,7 +420,10 @@ impl<D: Disk> Node<D> {
             Origin::Hole => self.mend(line, &block),
             Origin::NewBlock => self.take_block(line, block),
             Origin::Rival => self.take_rival(line, &block),
-            Origin::Desktop => self.follow(line, &block),
+            Origin::Desktop => {
+                let (desktops, cx) = (&mut self.desktops, &mut self.cx);
+                desktops.follow(cx, &mut self.peers, &mut self.mempool, line, &block);
+            }
             Origin::Salvage => {}
         }
     }

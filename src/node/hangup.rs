@@ -2,8 +2,11 @@
 
 use core::net::SocketAddr;
 
+use super::desktops::Desktops;
 use super::links::{LEFT_ALONE, Met};
-use super::{Action, Line, Node};
+use super::sync::Sync;
+use super::{Action, Line, Millis, Node};
+use crate::limits;
 use crate::store::disk::Disk;
 
 impl<D: Disk> Node<D> {
@@ -77,15 +80,16 @@ impl<D: Disk> Node<D> {
             return;
         }
         self.drop_candidate(line, Some(reason));
-        self.ends_making_of(line);
-        self.leaves_under_way(line);
+        self.mempool.ends_making_of(line);
+        let now = self.cx.now.mono;
+        self.desktops.leaves_under_way(now, &mut self.peers, line);
         let Some(peer) = self.peers.free(line) else {
             return;
         };
         log::info!("{}: connection closed: {reason}", peer.remote);
         let (links, cx) = (&mut self.links, &mut self.cx);
         links.lost(cx, &self.peers, (line, &peer), reason);
-        self.lose_voice(&peer);
+        self.desktops.lose_voice(now, &self.peers, &peer);
     }
 
     /// Closes a connection in favour of another one to the same node.
@@ -94,9 +98,40 @@ impl<D: Disk> Node<D> {
             line,
             Some("it is connected twice; one connection is closed"),
         );
-        self.ends_making_of(line);
+        self.mempool.ends_making_of(line);
         let (links, cx) = (&mut self.links, &mut self.cx);
         links.retire(cx, &mut self.peers, (line, kept));
+    }
+
+    /// The block that was being made will not be.
+    pub(super) fn drop_making(&mut self) {
+        let (desktops, cx) = (&mut self.desktops, &mut self.cx);
+        desktops.drop_making(cx, &mut self.peers, &mut self.mempool);
+    }
+
+    /// Speaks to desktop nodes, and to the others of ours about them.
+    pub(super) fn tend_desktops(&mut self) {
+        let settled = matches!(self.sync, Sync::Free | Sync::Gleaning(_));
+        self.desktops
+            .tend_voices(&mut self.cx, &mut self.peers, settled);
+        if self.cx.ending.is_some() || self.sync.is_settling() {
+            return;
+        }
+        let now = self.cx.now.mono;
+        if self.cx.chain.fault().is_none() {
+            let mut from = 0;
+            while let Some([line, voice]) = self.desktops.next_twin(now, &self.peers, from) {
+                let busy = self.peers.is_busy(line);
+                self.retire(line, voice);
+                if let Some(desktop) = self.peers.desktop_of(voice).filter(|_| busy) {
+                    desktop.quiet = Millis(now.0 + limits::DESKTOP_QUIET_MS);
+                }
+                from = line + 1;
+            }
+            Desktops::dial_deaf(now, &mut self.peers, &mut self.links);
+        }
+        let (desktops, cx, free) = (&mut self.desktops, &mut self.cx, self.sync.is_free());
+        desktops.tell(cx, &mut self.peers, &mut self.mempool, free);
     }
 
     /// One of ours has told its id. False if its connection has ended by that.

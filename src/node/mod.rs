@@ -23,9 +23,9 @@ mod clock;
 mod console;
 mod control;
 mod desktop;
+mod desktops;
 mod effects;
 mod event;
-mod follow;
 mod gossip;
 mod hangup;
 mod links;
@@ -41,13 +41,10 @@ mod roster;
 mod seats;
 mod settle;
 mod sorting;
-mod speaking;
 mod sync;
-mod telling;
 mod twins;
 mod typing;
 mod view;
-mod voices;
 
 use core::net::SocketAddr;
 use std::rc::Rc;
@@ -60,7 +57,7 @@ use crate::store::keys;
 use crate::store::log::Log;
 use crate::wire::write::Intent;
 use chronicle::Chronicle;
-use desktop::Remembered;
+use desktops::Desktops;
 use effects::{Cx, Effects, Jitter};
 pub use event::{
     Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
@@ -72,7 +69,6 @@ use peers::Peers;
 use progress::Progress;
 use seats::Seats;
 use sync::Sync;
-use voices::Voices;
 
 /// The node.
 pub struct Node<D> {
@@ -88,11 +84,7 @@ pub struct Node<D> {
     /// When the user was told last that a chain is not followed.
     unfollowed: Option<Millis>,
     progress: Progress,
-    /// Of desktop nodes.
-    remembered: Remembered,
-    /// The height of the last block that has something our user waited for.
-    own_block: Option<u64>,
-    voices: Voices,
+    desktops: Desktops,
     mempool: Mempool,
     seats: Seats,
 
@@ -120,7 +112,7 @@ impl<D: Disk> Node<D> {
     /// Opens the data directory's files, or makes them.
     pub fn open(mut disk: D, clock: Clock, config: Config) -> Result<Node<D>, OpenError> {
         let identity = keys::identity(&mut disk, &config.secret).map_err(OpenError::Key)?;
-        let id = voices::number(&identity.public(), config.id);
+        let id = desktops::number(&identity.public(), config.id);
         let time = Timestamp::from_micros(clock.wall);
         let (mut log, opening) =
             Log::open(disk, config.difficulty, time).map_err(OpenError::Chain)?;
@@ -161,9 +153,7 @@ impl<D: Disk> Node<D> {
             sync,
             unfollowed: None,
             progress: Progress::default(),
-            remembered: Remembered::default(),
-            own_block: None,
-            voices: Voices::new(id),
+            desktops: Desktops::new(id),
             mempool,
             seats: Seats::default(),
             early,
@@ -201,7 +191,8 @@ impl<D: Disk> Node<D> {
         let late = clock.mono.0.saturating_sub(due.0.max(self.cx.now.mono.0));
         self.cx.now = clock;
         if late >= limits::OWN_STALL_MS {
-            self.note_stall(late);
+            self.peers.excuse(clock.mono, late);
+            self.desktops.note_stall(clock.mono, late);
         }
         if !matches!(event, Event::ConsoleOpened { .. }) {
             self.log_early();
@@ -229,7 +220,6 @@ impl<D: Disk> Node<D> {
         }
         self.tend();
         self.work();
-        self.tend_voices();
         self.tend_desktops();
         self.deliver();
         self.tend_progress();
@@ -278,14 +268,17 @@ impl<D: Disk> Node<D> {
         }
         let lines = self.peers.iter().map(|(_, peer)| peer.deadline());
         let free = self.sync.is_free();
+        let looks = [free, self.sync.is_settling()];
         let chains = self.peers.iter();
         let chains = chains.filter_map(|(_, peer)| peer.deferred.filter(|_| free));
         let menus = self.seats.iter().filter_map(|seat| seat.menu.deadline());
         lines
             .chain(chains)
             .chain(self.sync.deadline())
-            .chain(self.desktop_deadline())
-            .chain(self.voices_deadline())
+            .chain(
+                self.desktops
+                    .due(&self.cx, &self.peers, &self.mempool, looks),
+            )
             .chain(self.mempool.due(&self.cx, self.catching_up()))
             .chain(self.links.due(&self.cx, &self.peers))
             .chain(self.progress.deadline())
@@ -386,12 +379,13 @@ impl<D: Disk> Node<D> {
             false => Intent::Block,
         };
         if made.wished {
-            self.own_block = Some(made.height);
+            self.desktops.made_own(made.height);
         }
         self.peers.relay(intent(made.height), made.from);
         self.tip_changed();
         if let Some(line) = made.from {
-            self.followed(line, made.height);
+            let (desktops, now) = (&mut self.desktops, self.cx.now.mono);
+            desktops.followed(now, &mut self.peers, line, made.height);
         }
     }
 

@@ -7,7 +7,6 @@ use super::answer::SessionId;
 use super::desktop::Desktop;
 use super::links::Place;
 use super::newer::Ledger;
-use super::voices::Told;
 use crate::ledger::{Block, Tip};
 use crate::limits;
 use crate::wire::frame::Reader;
@@ -50,6 +49,26 @@ pub enum Kind {
     Desktop(Box<Desktop>),
     /// A desktop node whose ledger has credits, which is asked for its chain at this time.
     Newer(Millis),
+}
+
+/// What one of ours was told of the voices last.
+#[derive(Clone, Copy, Default)]
+pub struct Told {
+    /// The news that were in it, by their number.
+    pub news: u64,
+    /// When.
+    pub at: Option<Millis>,
+}
+
+impl Told {
+    /// When more is to be told.
+    fn due(&self, news: u64) -> Millis {
+        let wait = match self.news < news {
+            true => limits::VOICE_APART_MS,
+            false => limits::VOICE_TELL_MS,
+        };
+        Millis(self.at.map_or(0, |at| at.0 + wait))
+    }
 }
 
 /// An open connection.
@@ -167,6 +186,12 @@ impl Peer {
             blocks_in: 0,
             messages_in: 0,
         }
+    }
+
+    /// When one of ours is to hear of the voices again, unless that is on its way.
+    pub fn voices_due(&self, news: u64) -> Option<Millis> {
+        let may = self.is_ours() && self.gone.is_none() && !self.writer.will_tell();
+        may.then(|| self.told.due(news))
     }
 
     /// Whether it has said anything.

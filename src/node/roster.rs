@@ -209,7 +209,7 @@ impl<D: Disk> Node<D> {
             blocks_out: sent.blocks,
             messages_in: peer.messages_in,
             messages_out: sent.messages,
-            speaks: id.map(|_| self.speaks_to(line)),
+            speaks: id.map(|_| self.desktops.speaks_to(now, &self.peers, line)),
             connections: id.map_or(1, |id| self.peers.lines_to(self.cx.now.mono, id).count()),
         }
     }

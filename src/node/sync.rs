@@ -185,7 +185,8 @@ impl<D: Disk> Node<D> {
         let told_before = peer
             .desktop()
             .is_some_and(|desktop| desktop.has_told(now, asked, end));
-        self.compare_twin(line);
+        self.desktops
+            .compare_twin(&mut self.cx, &mut self.peers, line);
         let branch = length.and_then(|_| self.cx.chain.branch_tip());
         // While there is a hole, what is behind it counts too.
         let whole = self.cx.chain.gap().unwrap_or(0);

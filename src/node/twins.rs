@@ -46,6 +46,12 @@ impl Peers {
         }
     }
 
+    /// Whether something is under way to the desktop node of a line.
+    pub fn is_busy(&self, line: usize) -> bool {
+        let desktop = self.desktop_at(line);
+        desktop.is_some_and(|desktop| desktop.under_way.is_some())
+    }
+
     /// The address at which the desktop node of a line listens, the same for all its connections.
     pub fn desktop_id(&self, now: Millis, line: usize) -> Option<SocketAddr> {
         let desktop = self.desktop_at(line)?;

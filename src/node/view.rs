@@ -5,8 +5,9 @@ use core::net::{IpAddr, SocketAddr};
 use std::rc::Rc;
 
 use super::addresses::told_to;
+use super::desktops::Voices;
 use super::mempool::Mempool;
-use super::voices::{Told, Voices};
+use super::peer::Told;
 use super::{Millis, Node};
 use crate::ledger::{Block, Hash, Tip, Transaction};
 use crate::limits;
@@ -49,7 +50,7 @@ impl<D: Disk> Node<D> {
                 asking,
                 sender: &self.sender,
                 now: self.cx.now.mono,
-                voices: &self.voices,
+                voices: &self.desktops.voices,
                 ours: peer.is_ours().then(|| peer.remote.ip()),
                 told: &told,
             });

@@ -232,6 +232,23 @@ impl Links {
         }
     }
 
+    /// Those who wait to be dialed and are there are dialed now.
+    pub fn call(&mut self, now: Millis, is_there: impl Fn(SocketAddr) -> bool) {
+        for target in &mut self.targets {
+            let waits = matches!(target.contact, Contact::Waiting(_));
+            if waits && target.place().is_some_and(&is_there) {
+                target.contact = Contact::Waiting(now);
+            }
+        }
+    }
+
+    /// Dials an address now; if it is not reached, not again.
+    pub fn dial_once(&mut self, now: Millis, there: SocketAddr) {
+        let mut target = Target::new(there.ip().to_string(), there.port(), now);
+        target.learned = true;
+        self.targets.push(target);
+    }
+
     /// Leaves the other end of a connection alone for so many milliseconds: where we dialed it, and where
     /// it says that it listens.
     pub fn ban(&mut self, now: Millis, peer: &Peer, ms: u64) {

@@ -116,10 +116,7 @@ impl Links {
         let next = self.book.next(now, |address| taken.contains(address));
         if let Some(address) = next {
             self.next_learned = Millis(now.0 + limits::LEARNED_APART_MS);
-            let host = address.ip().to_string();
-            let mut target = Target::new(host, address.port(), now);
-            target.learned = true;
-            self.targets.push(target);
+            self.dial_once(now, address);
         }
     }
 

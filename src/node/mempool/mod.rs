@@ -143,6 +143,14 @@ impl Mempool {
         self.lookups.begin_anew();
     }
 
+    /// The desktop node of a line has no connection any more: somebody else may have the block that is
+    /// being made of its own.
+    pub fn ends_making_of(&mut self, line: usize) {
+        if let Some(making) = &mut self.making {
+            making.ended |= making.from == Some(line);
+        }
+    }
+
     /// The chain is another one from this height on.
     pub fn switched(&mut self, fork: u64) {
         for rest in &mut self.disconnected {

@@ -1,40 +1,50 @@
 //! What desktop nodes are told and asked. What can change the chain of one comes to it one thing after
 //! the other, over one connection: behind each goes a ping, and nothing more before the pong.
 
-use super::desktop::{Need, Stand, Unsure};
-use super::peer::Kind;
-use super::{Millis, Node};
+use super::Desktops;
 use crate::limits;
+use crate::node::desktop::{Need, Stand};
+use crate::node::effects::Cx;
+use crate::node::event::Millis;
+use crate::node::mempool::Mempool;
+use crate::node::peer::Kind;
+use crate::node::peers::Peers;
 use crate::store::disk::Disk;
 use crate::wire::write::Intent;
 
-impl<D: Disk> Node<D> {
-    /// When a desktop node has to be looked at again.
-    pub(super) fn desktop_deadline(&self) -> Option<Millis> {
-        if self.cx.ending.is_some() || self.sync.is_settling() || self.cx.chain.fault().is_some() {
+impl Desktops {
+    /// When a desktop node has to be looked at again; `free` says whether a chain could be.
+    pub fn tell_due<D: Disk>(
+        &self,
+        cx: &Cx<D>,
+        peers: &Peers,
+        mempool: &Mempool,
+        free: bool,
+    ) -> Option<Millis> {
+        if cx.ending.is_some() || cx.chain.fault().is_some() {
             return None;
         }
-        let now = self.cx.now.mono;
-        let lines = self.peers.iter().filter_map(|(line, peer)| {
+        let now = cx.now.mono;
+        let lines = peers.iter().filter_map(|(line, peer)| {
             let Kind::Desktop(desktop) = &peer.kind else {
                 return None;
             };
             if desktop.is_device() {
                 return None;
             }
-            let speaks = self.speaks_to(line);
+            let speaks = self.speaks_to(now, peers, line);
             if speaks != desktop.spoken_to.is_some() {
                 return Some(now);
             }
-            let turn = self.asks_from(line);
+            let turn = Desktops::asks_from(cx, peers, free, line);
             if !speaks {
-                let ask = self.twin_asks_at(line).zip(turn);
+                let ask = self.twin_asks_at(now, peers, line).zip(turn);
                 let ask = ask.filter(|_| peer.may_ask());
                 return ask.map(|(ask, turn)| ask.max(turn));
             }
             let ask = turn.map(|turn| turn.max(desktop.ask_at));
             let ask = ask.filter(|_| peer.may_ask());
-            let look = self.look_at(line);
+            let look = self.look_at(cx, peers, mempool, free, line);
             let spoiled = match desktop.stand {
                 Stand::Spoiled(_, since) => Some(Millis(since.0 + limits::DESKTOP_MONITOR_MS)),
                 _ => None,
@@ -50,28 +60,34 @@ impl<D: Disk> Node<D> {
     }
 
     /// Tells the desktop nodes what they lack, and asks for their chains.
-    pub(super) fn tend_desktops(&mut self) {
-        if self.cx.ending.is_some() || self.sync.is_settling() {
-            return;
-        }
-        if self.cx.chain.fault().is_none() {
-            self.close_twins();
-            self.dial_deaf();
-        }
-        for line in self.peers.lines() {
-            self.tend_desktop(line);
+    pub fn tell<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        mempool: &mut Mempool,
+        free: bool,
+    ) {
+        for line in peers.lines() {
+            self.tend_desktop(cx, peers, mempool, free, line);
         }
     }
 
-    fn tend_desktop(&mut self, line: usize) {
-        let (now, writes) = (self.cx.now.mono, self.cx.chain.fault().is_none());
+    fn tend_desktop<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        mempool: &mut Mempool,
+        free: bool,
+        line: usize,
+    ) {
+        let (now, writes) = (cx.now.mono, cx.chain.fault().is_none());
         let (speaks, id) = (
-            self.speaks_to(line),
-            self.peers.desktop_id(self.cx.now.mono, line),
+            self.speaks_to(now, peers, line),
+            peers.desktop_id(cx.now.mono, line),
         );
-        let twin = self.twin_asks_at(line);
-        let turn = self.asks_from(line);
-        let Some(peer) = self.peers.get_mut(line) else {
+        let twin = self.twin_asks_at(now, peers, line);
+        let turn = Desktops::asks_from(cx, peers, free, line);
+        let Some(peer) = peers.get_mut(line) else {
             return;
         };
         let opened = peer.opened;
@@ -103,20 +119,8 @@ impl<D: Disk> Node<D> {
             return;
         }
         if desktop.spoken_to.is_none() {
-            desktop.spoken_to = Some(now);
-            // Nobody here knows what another one has told it, nor what of that is still under way, nor
-            // who else may speak to it.
             let left = id.is_some_and(|id| self.remembered.has_left(now, id));
-            if left || now.0 >= opened.0 + limits::DESKTOP_QUIET_MS {
-                desktop.unsure = Some(Unsure::default());
-            }
-            if desktop.said.is_none_or(|(_, at)| at < now) {
-                (desktop.stand, desktop.said) = (Stand::Unknown, None);
-            }
-            if core::mem::take(&mut desktop.is_met) {
-                desktop.announce_at = now;
-            }
-            desktop.doubt(now);
+            desktop.is_spoken_to(now, left || now.0 >= opened.0 + limits::DESKTOP_QUIET_MS);
         }
         if desktop.announce_at <= now {
             desktop.announce_at = Millis(now.0 + limits::PEER_LIST_MS);
@@ -128,18 +132,18 @@ impl<D: Disk> Node<D> {
         if desktop.ask_at <= now && may_ask {
             peer.ask(now);
         }
-        if self.tell_at(line).is_some_and(|at| at <= now) {
-            self.tell_desktop(line);
+        if self.tell_at(now, peers, line).is_some_and(|at| at <= now) {
+            self.tell_desktop(cx, peers, mempool, free, line);
         }
     }
 
     /// From when on a desktop node may be asked for its chain: one at a time is looked at, and another
     /// one that came meanwhile would have been sent for nothing. `None` while none can be looked at.
-    fn asks_from(&self, line: usize) -> Option<Millis> {
-        if !self.sync.is_free() || self.cx.chain.fault().is_some() {
+    fn asks_from<D: Disk>(cx: &Cx<D>, peers: &Peers, free: bool, line: usize) -> Option<Millis> {
+        if !free || cx.chain.fault().is_some() {
             return None;
         }
-        let others = self.peers.iter().filter(|(at, _)| *at != line);
+        let others = peers.iter().filter(|(at, _)| *at != line);
         let asked = others.filter_map(|(_, peer)| match peer.kind {
             Kind::Desktop(_) => peer.asked,
             _ => None,
@@ -151,11 +155,8 @@ impl<D: Disk> Node<D> {
     /// When a desktop node may be told what changes its chain: all that went before was handled, also
     /// what went over another connection that may lead to the same node. `None` while that is not
     /// known.
-    fn tell_at(&self, line: usize) -> Option<Millis> {
-        let (own, id) = self
-            .peers
-            .desktop_at(line)
-            .zip(self.peers.desktop_id(self.cx.now.mono, line))?;
+    fn tell_at(&self, now: Millis, peers: &Peers, line: usize) -> Option<Millis> {
+        let (own, id) = peers.desktop_at(line).zip(peers.desktop_id(now, line))?;
         if own.under_way.is_some() {
             return None;
         }
@@ -165,14 +166,9 @@ impl<D: Disk> Node<D> {
             let since = own.spoken_to.filter(|_| own.asks)?;
             at = at.max(Millis(since.0 + limits::DESKTOP_WORDS_MS));
         }
-        for other in self.peers.lines().filter(|other| *other != line) {
-            let under_way = self
-                .peers
-                .desktop_at(other)
-                .and_then(|other| other.under_way);
-            let Some(((_, since), other)) =
-                under_way.zip(self.peers.desktop_id(self.cx.now.mono, other))
-            else {
+        for other in peers.lines().filter(|other| *other != line) {
+            let under_way = peers.desktop_at(other).and_then(|other| other.under_way);
+            let Some(((_, since), other)) = under_way.zip(peers.desktop_id(now, other)) else {
                 continue;
             };
             if other == id {
@@ -186,14 +182,21 @@ impl<D: Disk> Node<D> {
     }
 
     /// When something is told to a desktop node, if there is something for it.
-    fn look_at(&self, line: usize) -> Option<Millis> {
-        let (now, ours) = (self.cx.now.mono, self.cx.chain.tip().length);
-        let desktop = self.peers.desktop_at(line)?;
+    fn look_at<D: Disk>(
+        &self,
+        cx: &Cx<D>,
+        peers: &Peers,
+        mempool: &Mempool,
+        free: bool,
+        line: usize,
+    ) -> Option<Millis> {
+        let (now, ours) = (cx.now.mono, cx.chain.tip().length);
+        let desktop = peers.desktop_at(line)?;
         let need = match desktop.need(ours, now) {
-            Need::Block(height) => self.friend_tells(line, height).or(Some(now)),
+            Need::Block(height) => self.friend_tells(now, peers, line, height).or(Some(now)),
             Need::Chain => Some(desktop.chain_at),
             // Until what is being made is there.
-            Need::Longer if self.mempool.queue.lengthen || !self.is_calm() => None,
+            Need::Longer if mempool.queue.lengthen || !is_calm(cx, mempool, free) => None,
             Need::Longer => {
                 let may = self.remembered.allowance.due(now);
                 Some(desktop.tie.unwrap_or(now).max(may))
@@ -206,14 +209,21 @@ impl<D: Disk> Node<D> {
         };
         let answer = Some(answer).filter(|_| desktop.asks);
         let what = need.into_iter().chain(answer).min()?;
-        Some(what.max(self.tell_at(line)?))
+        Some(what.max(self.tell_at(now, peers, line)?))
     }
 
     /// Tells one thing that a desktop node lacks, or has asked for.
-    fn tell_desktop(&mut self, line: usize) {
-        let (now, ours) = (self.cx.now.mono, self.cx.chain.tip().length);
-        self.tend_tie(line);
-        let Some(peer) = self.peers.get_mut(line) else {
+    fn tell_desktop<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        mempool: &mut Mempool,
+        free: bool,
+        line: usize,
+    ) {
+        let (now, ours) = (cx.now.mono, cx.chain.tip().length);
+        self.tend_tie(cx, peers, mempool, free, line);
+        let Some(peer) = peers.get_mut(line) else {
             return;
         };
         let Some(desktop) = peer.desktop() else {
@@ -224,29 +234,36 @@ impl<D: Disk> Node<D> {
         let asks = (may_all || has_all) && core::mem::take(&mut desktop.asks);
         match need {
             Need::Nothing if asks && has_all => peer.push(Intent::NoChain(ours)),
-            Need::Chain if may_all => self.tell_all(line),
-            _ if asks => self.tell_all(line),
-            Need::Block(height) => self.tell_block(line, height),
+            Need::Chain if may_all => self.tell_all(cx, peers, line),
+            _ if asks => self.tell_all(cx, peers, line),
+            Need::Block(height) => self.tell_block(cx, peers, line, height),
             Need::Chain | Need::Nothing | Need::Longer => {}
         }
     }
 
     /// Makes our chain longer than that of a desktop node which would keep its own.
-    fn tend_tie(&mut self, line: usize) {
-        let (now, ours) = (self.cx.now.mono, self.cx.chain.tip().length);
-        let Some(desktop) = self.peers.desktop_at(line) else {
+    fn tend_tie<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        mempool: &mut Mempool,
+        free: bool,
+        line: usize,
+    ) {
+        let (now, ours) = (cx.now.mono, cx.chain.tip().length);
+        let Some(desktop) = peers.desktop_at(line) else {
             return;
         };
         let tie = match (desktop.need(ours, now), desktop.tie) {
             (Need::Longer, Some(at)) => Some(at),
             // Its monitor had its time.
             (Need::Longer, None) if desktop.is_spoiled() => Some(now),
-            (Need::Longer, None) => Some(self.cx.jitter.delayed(self.cx.now.mono)),
+            (Need::Longer, None) => Some(cx.delayed()),
             _ => None,
         };
-        let due = tie.is_some_and(|at| at <= now) && self.is_calm();
+        let due = tie.is_some_and(|at| at <= now) && is_calm(cx, mempool, free);
         let fires = due && self.remembered.allowance.take(now);
-        if let Some(desktop) = self.peers.desktop_of(line) {
+        if let Some(desktop) = peers.desktop_of(line) {
             desktop.tie = tie;
             if fires {
                 // It may take some more blocks, which nobody has to wait for.
@@ -254,27 +271,27 @@ impl<D: Disk> Node<D> {
             }
         }
         if fires {
-            self.mempool.queue.lengthen();
-            self.cx.effects.busy = true;
+            mempool.queue.lengthen();
+            cx.effects.busy = true;
         }
     }
 
     /// Tells the next block, unless that is on its way from another desktop node.
-    fn tell_block(&mut self, line: usize, height: u64) {
-        let now = self.cx.now.mono;
+    fn tell_block<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize, height: u64) {
+        let now = cx.now.mono;
         if self
-            .friend_tells(line, height)
+            .friend_tells(now, peers, line, height)
             .is_some_and(|until| now < until)
         {
             return;
         }
-        if self.cx.chain.read(height).is_ok_and(|read| read.has_void()) {
+        if cx.chain.read(height).is_ok_and(|read| read.has_void()) {
             // It is taken by nobody but as part of a chain.
-            return self.tell_void(line);
+            return self.tell_void(cx, peers, line);
         }
         let own = self.own_block == Some(height);
         let intent = if own { Intent::OwnBlock } else { Intent::Block };
-        if let Some(peer) = self.peers.get_mut(line) {
+        if let Some(peer) = peers.get_mut(line) {
             peer.push(intent(height));
             let ping = peer.probe();
             if let Some(desktop) = peer.desktop() {
@@ -284,21 +301,21 @@ impl<D: Disk> Node<D> {
     }
 
     /// Tells the whole chain for a block that is taken by nobody alone, as soon as that may be.
-    fn tell_void(&mut self, line: usize) {
-        let now = self.cx.now.mono;
-        let Some(desktop) = self.peers.desktop_of(line) else {
+    fn tell_void<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
+        let now = cx.now.mono;
+        let Some(desktop) = peers.desktop_of(line) else {
             return;
         };
         match desktop.chain_at <= now {
-            true => self.tell_all(line),
+            true => self.tell_all(cx, peers, line),
             false => desktop.quiet = desktop.quiet.max(desktop.chain_at),
         }
     }
 
     /// Tells the whole chain; what came of it shows when it tells its own.
-    fn tell_all(&mut self, line: usize) {
-        let (now, ours) = (self.cx.now.mono, self.cx.chain.tip().length);
-        if let Some(peer) = self.peers.get_mut(line) {
+    fn tell_all<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
+        let (now, ours) = (cx.now.mono, cx.chain.tip().length);
+        if let Some(peer) = peers.get_mut(line) {
             peer.push(Intent::Chain);
             let ping = peer.probe();
             if let Some(desktop) = peer.desktop() {
@@ -310,26 +327,22 @@ impl<D: Disk> Node<D> {
 
     /// Until when a block may be under way from the desktop node that made it, if this one is
     /// connected to that.
-    fn friend_tells(&self, line: usize, height: u64) -> Option<Millis> {
-        let (own, id) = self
-            .peers
-            .desktop_at(line)
-            .zip(self.peers.desktop_id(self.cx.now.mono, line))?;
+    fn friend_tells(&self, now: Millis, peers: &Peers, line: usize, height: u64) -> Option<Millis> {
+        let (own, id) = peers.desktop_at(line).zip(peers.desktop_id(now, line))?;
         let mut followed = self.remembered.followed.iter();
         let (_, maker, since) = followed.find(|(at, ..)| *at == height)?;
-        let mut makers = self.peers.lines_to(self.cx.now.mono, *maker);
+        let mut makers = peers.lines_to(now, *maker);
         let knows = |at: usize| {
-            self.peers
+            peers
                 .desktop_at(at)
                 .is_some_and(|it| it.friends.contains(&id))
         };
         let friends = own.friends.contains(maker) || makers.any(knows);
         friends.then_some(Millis(since.0 + limits::DESKTOP_FRIEND_MS))
     }
+}
 
-    /// Our chain can be made longer, and nothing is on its way that could do that by itself.
-    fn is_calm(&self) -> bool {
-        let free = self.sync.is_free() && self.cx.chain.fault().is_none();
-        free && self.mempool.is_empty()
-    }
+/// Whether our chain can be made longer, and nothing is on its way that could do that by itself.
+fn is_calm<D: Disk>(cx: &Cx<D>, mempool: &Mempool, free: bool) -> bool {
+    free && cx.chain.fault().is_none() && mempool.is_empty()
 }

@@ -11,15 +11,11 @@
 
 use core::net::SocketAddr;
 
-use super::addresses::{common, heard_from};
-use super::peer::{Kind, Peer};
-use super::sync::Sync;
-use super::{Millis, Node};
 use crate::ledger::PublicKey;
 use crate::limits;
-use crate::store::disk::Disk;
+use crate::node::addresses::common;
+use crate::node::event::Millis;
 use crate::wire::extension::Voice;
-use crate::wire::write::Intent;
 
 /// What is known of another one.
 struct Other {
@@ -79,7 +75,7 @@ struct Stall {
 
 /// Who is connected to which desktop nodes.
 pub struct Voices {
-    own: Voice,
+    pub own: Voice,
     /// When our own count went up.
     beat: Millis,
     /// This node is not healthy, since then.
@@ -333,140 +329,12 @@ impl Voices {
     }
 }
 
-fn in_order(desktops: Vec<SocketAddr>) -> Vec<SocketAddr> {
+pub fn in_order(desktops: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let mut desktops: Vec<_> = desktops.into_iter().map(common).collect();
     desktops.sort_unstable();
     desktops.dedup();
     desktops.truncate(limits::VOICE_DESKTOPS);
     desktops
-}
-
-/// What one of ours was told of the voices last.
-#[derive(Clone, Copy, Default)]
-pub struct Told {
-    /// The news that were in it, by their number.
-    pub news: u64,
-    /// When.
-    pub at: Option<Millis>,
-}
-
-impl Told {
-    /// When more is to be told.
-    fn due(&self, news: u64) -> Millis {
-        let wait = match self.news < news {
-            true => limits::VOICE_APART_MS,
-            false => limits::VOICE_TELL_MS,
-        };
-        Millis(self.at.map_or(0, |at| at.0 + wait))
-    }
-}
-
-impl<D: Disk> Node<D> {
-    /// Notes what this node is connected to, and tells the others of ours what changed, or that
-    /// it is still there.
-    pub(super) fn tend_voices(&mut self) {
-        let now = self.cx.now.mono;
-        let desktops = self.desktops();
-        let writes = self.cx.chain.fault().is_none() && self.cx.chain.gap().is_none();
-        let settled = matches!(self.sync, Sync::Free | Sync::Gleaning(_));
-        self.voices.set_own(now, desktops, writes && settled);
-        self.voices.own.made = self.peers.marks(self.cx.now.mono);
-        if self.cx.ending.is_some() {
-            return;
-        }
-        let news = self.voices.news();
-        for (_, peer) in self.peers.iter_mut() {
-            if peer.voices_due(news).is_some_and(|due| due <= now) {
-                peer.told.at = Some(now);
-                match peer.pinged {
-                    // It is given up when it is silent for too long, however often it is asked.
-                    Some(_) => peer.push(Intent::Ping),
-                    None => peer.ping(now),
-                }
-            }
-        }
-    }
-
-    /// The desktop nodes that this node is connected to.
-    fn desktops(&self) -> Vec<SocketAddr> {
-        let known = |line: &usize| {
-            self.peers
-                .desktop_at(*line)
-                .is_some_and(|it| !it.is_device())
-        };
-        let lines = self.peers.lines().filter(known);
-        in_order(
-            lines
-                .filter_map(|line| self.peers.desktop_id(self.cx.now.mono, line))
-                .collect(),
-        )
-    }
-
-    /// One of ours has told who is connected to whom.
-    pub(super) fn hear_voices(&mut self, line: usize, mut told: Vec<Voice>) {
-        let (now, before) = (self.cx.now.mono, self.voices.news());
-        let Some(peer) = self.peers.get_mut(line) else {
-            return;
-        };
-        let Kind::Ours(id) = peer.kind else { return };
-        heard_from(peer.remote.ip(), &mut told);
-        let made = told.iter().flat_map(|voice| &voice.made);
-        for (by, mark) in made {
-            self.peers.note_mark(self.cx.now.mono, *by, mark);
-        }
-        let Some(peer) = self.peers.get_mut(line) else {
-            return;
-        };
-        let count = self.voices.own.count;
-        let news = self.voices.hear(now, id, &told);
-        if news && peer.told.news == before && self.voices.own.count == count {
-            // It knows what it has told.
-            peer.told.news = self.voices.news();
-        }
-    }
-
-    /// A connection has ended.
-    pub(super) fn lose_voice(&mut self, peer: &Peer) {
-        let Kind::Ours(id) = peer.kind else { return };
-        let mut others = self.peers.iter();
-        if !others.any(|(_, other)| other.id() == Some(id)) {
-            self.voices.lost(self.cx.now.mono, id);
-        }
-    }
-
-    /// This node was stopped for so many milliseconds.
-    pub(super) fn note_stall(&mut self, ms: u64) {
-        self.peers.excuse(self.cx.now.mono, ms);
-        if ms >= limits::VOICE_STALL_MS {
-            self.voices.stalled(self.cx.now.mono);
-        }
-    }
-
-    pub(super) fn voices_deadline(&self) -> Option<Millis> {
-        let (news, now) = (self.voices.news(), self.cx.now.mono);
-        if self.desktops() != self.voices.own.desktops {
-            return Some(now);
-        }
-        let lines = self
-            .peers
-            .lines()
-            .filter_map(|line| self.peers.desktop_at(line));
-        let aliases = lines.filter_map(|desktop| desktop.alias_ends());
-        let on = self.cx.ending.is_none();
-        let due = self.peers.iter();
-        let due = due.filter_map(|(_, peer)| peer.voices_due(news).filter(|_| on));
-        due.chain(self.voices.deadline(now))
-            .chain(aliases.filter(|at| *at > now))
-            .min()
-    }
-}
-
-impl Peer {
-    /// When one of ours is to hear of the voices again, unless that is on its way.
-    fn voices_due(&self, news: u64) -> Option<Millis> {
-        let may = self.is_ours() && self.gone.is_none() && !self.writer.will_tell();
-        may.then(|| self.told.due(news))
-    }
 }
 
 #[cfg(test)]

@@ -1,0 +1,165 @@
+//! Which of ours speaks to a desktop node, and on which of its connections; who else may be connected
+//! to it.
+
+use core::net::{IpAddr, SocketAddr};
+use std::collections::BTreeSet;
+
+use super::Desktops;
+use crate::limits;
+use crate::node::addresses::friend;
+use crate::node::desktop::{Desktop, Unsure};
+use crate::node::effects::Cx;
+use crate::node::event::Millis;
+use crate::node::links::Links;
+use crate::node::peer::Kind;
+use crate::node::peers::Peers;
+use crate::node::twins::known_as;
+use crate::store::disk::Disk;
+
+impl Desktops {
+    /// Whether of all of ours this node speaks to the desktop node of a line, and on this line.
+    pub fn speaks_to(&self, now: Millis, peers: &Peers, line: usize) -> bool {
+        let id = peers.desktop_id(now, line);
+        let speaks = id.is_some_and(|id| self.voices.speaks(now, id));
+        speaks && peers.voice_of(now, line) == line
+    }
+
+    /// Whether what the desktop node of a line said is this node's to make: it speaks to it, or knows
+    /// its chain and nobody else of ours can have heard it, or it has hung up.
+    pub fn makes_for(&self, now: Millis, peers: &Peers, line: usize) -> bool {
+        let voice = peers.voice_of(now, line);
+        let Some((desktop, id)) = peers.desktop_at(voice).zip(peers.desktop_id(now, voice)) else {
+            return true;
+        };
+        let alone = || self.voices.is_alone_beside(now, id);
+        self.speaks_to(now, peers, voice) || (desktop.said.is_some() && alone())
+    }
+
+    /// When the desktop node of a line on which it is not spoken to is asked for its chain all the
+    /// same: where two of them are behind a router they show one address. Right behind the one on
+    /// which it is spoken to, as long as what both told proves neither.
+    pub fn twin_asks_at(&self, now: Millis, peers: &Peers, line: usize) -> Option<Millis> {
+        let voice = peers.voice_of(now, line);
+        let alike = peers.shows(voice) == peers.shows(line);
+        if voice == line || !alike || !self.speaks_to(now, peers, voice) {
+            return None;
+        }
+        let (own, spoken) = peers.desktop_at(line).zip(peers.desktop_at(voice))?;
+        let (_, told) = spoken.answer?;
+        let compared = own.answer.is_some_and(|(_, at)| at >= told);
+        let known = own.is_twin || own.alias(now).is_some() || compared;
+        (!known && spoken.is_unchanged(told)).then_some(own.ask_at)
+    }
+
+    /// A desktop node has told its chain on a line on which it is not spoken to.
+    pub fn compare_twin<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
+        let now = cx.now.mono;
+        let voice = peers.voice_of(now, line);
+        let Some((own, spoken)) = peers.desktop_at(line).zip(peers.desktop_at(voice)) else {
+            return;
+        };
+        let Some(((chain, at), (other, since))) = own.answer.zip(spoken.answer) else {
+            return;
+        };
+        if voice == line || at < now || !own.is_unchanged(since) || !spoken.is_unchanged(since) {
+            return;
+        }
+        let same = chain.is_as(&other);
+        let last = chain.length.saturating_sub(1);
+        let ours = last < cx.chain.tip().length && cx.chain.hash(last) == Ok(chain.hash);
+        if let Some(desktop) = peers.desktop_of(line) {
+            desktop.is_twin = same && !ours;
+            desktop.apart = if same { 0 } else { desktop.apart + 1 };
+        }
+    }
+
+    /// The connections that we dialed to a desktop node which has another one, each with that one: they
+    /// are closed. One that it dialed never is: it knows its peers by their names, and would forget us
+    /// (PROTOCOL.md section 5).
+    pub fn next_twin(&self, now: Millis, peers: &Peers, from: usize) -> Option<[usize; 2]> {
+        let mut twins = (from..peers.lines().end).filter_map(|line| {
+            let (voice, peer) = (peers.voice_of(now, line), peers.get(line)?);
+            (voice != line && peer.outbound).then_some([line, voice])
+        });
+        twins.next()
+    }
+
+    /// A line ends. What its desktop node was told last may be handled later than what the next one
+    /// brings: by a thread of its own (PROTOCOL.md section 5).
+    pub fn leaves_under_way(&mut self, now: Millis, peers: &mut Peers, line: usize) {
+        let Some(peer) = peers.get(line) else {
+            return;
+        };
+        let Kind::Desktop(desktop) = &peer.kind else {
+            return;
+        };
+        if desktop.under_way.is_none() {
+            return;
+        }
+        let id = known_as(peer, desktop, now);
+        self.remembered.left.write((id, now));
+        let others = peers.lines_to(now, id).filter(|at| *at != line);
+        for at in others.collect::<Vec<_>>() {
+            if let Some(desktop) = peers.desktop_of(at) {
+                desktop.unsure = Some(Unsure::default());
+                desktop.doubt(now);
+            }
+        }
+    }
+
+    /// A desktop node has said whom it is connected to. If that is somebody this node is not connected
+    /// to, it may be one of ours that speaks to it: he is called at once, and has some time to tell.
+    pub fn hear_friends(
+        now: Millis,
+        peers: &mut Peers,
+        links: &mut Links,
+        line: usize,
+        told: &[String],
+    ) {
+        let Some(peer) = peers.get(line) else {
+            return;
+        };
+        let there = peer.remote.ip().to_canonical();
+        let friends = told.iter().filter_map(|text| friend(text, there));
+        let friends: Vec<SocketAddr> = friends.collect();
+        let connected = |host: IpAddr| {
+            let open = peers.iter();
+            let mut open = open.map(|(_, peer)| peer.remote.ip().to_canonical());
+            host.is_loopback() || open.any(|there| there == host)
+        };
+        let hosts = friends.iter().map(|friend| friend.ip().to_canonical());
+        let strangers: BTreeSet<IpAddr> = hosts.filter(|host| !connected(*host)).collect();
+        let Some(desktop) = peers.desktop_of(line) else {
+            return;
+        };
+        desktop.friends = friends;
+        if core::mem::replace(&mut desktop.is_met, true) || strangers.is_empty() {
+            return;
+        }
+        let until = Millis(now.0 + limits::DESKTOP_QUIET_MS);
+        desktop.quiet = desktop.quiet.max(until);
+        let is_there = |place: SocketAddr| strangers.contains(&place.ip().to_canonical());
+        links.call(now, is_there);
+    }
+
+    /// Dials those desktop nodes that know no connection to us any more.
+    pub fn dial_deaf(now: Millis, peers: &mut Peers, links: &mut Links) {
+        for line in peers.lines() {
+            if !peers.is_deaf(now, line) || peers.voice_of(now, line) != line {
+                continue;
+            }
+            let Some(peer) = peers.get_mut(line) else {
+                continue;
+            };
+            let there = peer.listening();
+            let due = |desktop: &&mut Desktop| desktop.dial_at <= now;
+            let Some(desktop) = peer.desktop().filter(due) else {
+                continue;
+            };
+            desktop.dial_at = Millis(now.0 + limits::DESKTOP_DEAF_MS);
+            if let Some(there) = there {
+                links.dial_once(now, there);
+            }
+        }
+    }
+}
