@@ -7,7 +7,7 @@
 use core::net::SocketAddr;
 
 use super::Millis;
-use super::candidate::End;
+use super::sync::End;
 use crate::ledger::Hash;
 use crate::limits;
 use crate::wire::extension::BlockMark;

@@ -5,10 +5,11 @@ use std::collections::VecDeque;
 
 use super::answer::{Answer, SessionId};
 use super::event::{Action, Clock, Millis};
-use crate::ledger::Verifier;
+use crate::ledger::{RuleError, Verifier};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError};
 use crate::store::log::Log;
+use crate::wire::InvalidBlock;
 
 /// What every organ may see and use.
 pub struct Cx<D> {
@@ -50,11 +51,34 @@ impl<D> Cx<D> {
     }
 }
 
-/// What a peer did is held against it.
-#[derive(Clone, Debug, PartialEq, Eq)]
+/// Why something that a peer said comes to nothing.
+#[derive(Clone, Debug, PartialEq)]
 pub enum Fault {
     /// It broke a rule, which is counted: a clause.
     Rule(String),
+    /// Its chain breaks a rule: a clause.
+    ChainRule(String),
+    /// Its chain is beyond what this node follows, through no fault of its own.
+    Limit(RuleError),
+    /// Its chain could not be looked at, through no fault of its own.
+    Disk(DiskError),
+}
+
+impl Fault {
+    /// A block on its own breaks a rule.
+    pub fn block(index: u64, error: RuleError) -> Fault {
+        Fault::Rule(invalid(index, error))
+    }
+
+    /// A block of a chain does.
+    pub fn chain(index: u64, error: RuleError) -> Fault {
+        Fault::ChainRule(invalid(index, error))
+    }
+}
+
+fn invalid(index: u64, error: RuleError) -> String {
+    let index = Some(index);
+    InvalidBlock { index, error }.to_string()
 }
 
 /// A generator of numbers for jitter, xorshift64. Whoever sees enough of them can tell the others: no

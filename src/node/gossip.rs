@@ -14,7 +14,7 @@ use crate::wire::extension::{Greeting, Locator};
 use crate::wire::frame::{Frame, FrameError};
 use crate::wire::message;
 use crate::wire::write::Intent;
-use crate::wire::{BlockError, Envelope, InvalidBlock, LineError, Message, read_block};
+use crate::wire::{BlockError, Envelope, LineError, Message, read_block};
 
 /// A frame, understood.
 enum Heard {
@@ -79,13 +79,15 @@ impl<D: Disk> Node<D> {
                 if let Some(peer) = self.peers.get_mut(line) {
                     peer.blocks_in += 1;
                 }
-                self.chain_block(line, Box::new(block));
+                let (sync, cx) = (&mut self.sync, &mut self.cx);
+                let taken = sync.chain_block(cx, &mut self.peers, line, Box::new(block));
+                self.act_on(line, taken);
             }
-            Heard::ChainBlock(Err(error)) if self.has_credits(line, &error) => {
+            Heard::ChainBlock(Err(error)) if self.peers.has_credits(line, &error) => {
                 self.pass_over_credits(line);
             }
             Heard::ChainBlock(Err(BlockError::Rule(invalid))) => {
-                self.chain_invalid(line, &invalid.to_string());
+                self.act_on(line, Err(Fault::ChainRule(invalid.to_string())));
             }
             Heard::Line(Err(LineError::Shape(reason)))
             | Heard::ChainEnd(Err(LineError::Shape(reason)))
@@ -133,10 +135,10 @@ impl<D: Disk> Node<D> {
         {
             desktop.is_node();
         }
-        let Some(message) = self.sieve(line, envelope.message) else {
+        let (effects, now) = (&mut self.cx.effects, self.cx.now.mono);
+        let Some(message) = self.peers.sieve(effects, now, line, envelope.message) else {
             return;
         };
-        let now = self.cx.now.mono;
         let Some(peer) = self.peers.get_mut(line) else {
             return;
         };
@@ -171,12 +173,11 @@ impl<D: Disk> Node<D> {
             Message::NewTransaction(Ok(transaction)) => {
                 let from = (peer.remote.ip(), line);
                 let received = self.mempool.receive(&mut self.cx, from, transaction);
-                match received {
-                    Ok(Received::Fine) => {}
+                if received == Ok(Received::Impossible) {
                     // What a desktop node takes and we do not is behind something that we lack.
-                    Ok(Received::Impossible) => self.peers.doubt(self.cx.now.mono, line),
-                    Err(Fault::Rule(reason)) => self.strike(line, &reason),
+                    self.peers.doubt(now, line);
                 }
+                self.act_on(line, received.map(|_| ()));
             }
             Message::NewTransaction(Err(error)) => {
                 self.strike(line, &format!("a transaction: {error}"));
@@ -343,7 +344,7 @@ impl<D: Disk> Node<D> {
         }
         let origin = match links {
             true => Origin::NewBlock,
-            false if whole && self.is_rival(&block) => Origin::Rival,
+            false if whole && self.sync.is_rival(&mut self.cx, &block) => Origin::Rival,
             false => return self.ask_for_block(line, &block),
         };
         if let Some(peer) = self.peers.get_mut(line) {
@@ -354,9 +355,8 @@ impl<D: Disk> Node<D> {
     /// A desktop node has made a block.
     pub(super) fn desktop_block(&mut self, line: usize, block: Box<Block>) {
         let (cx, peers) = (&mut self.cx, &mut self.peers);
-        if let Err(Fault::Rule(reason)) = Desktops::block(cx, peers, line, block) {
-            self.strike(line, &reason);
-        }
+        let taken = Desktops::block(cx, peers, line, block);
+        self.act_on(line, taken);
     }
 
     /// When a block is made of what the desktop node of a line said and no block of ours has.
@@ -388,7 +388,7 @@ impl<D: Disk> Node<D> {
         self.cx.checked += end - next;
         let in_chain = matches!(origin, Origin::Chain | Origin::Hole);
         if in_chain {
-            self.sync.progress(end - next);
+            self.sync.comes_on(end - next);
         }
         let due = (origin == Origin::Salvage).then(|| self.salvage_due(line));
         for position in next..end {
@@ -402,11 +402,12 @@ impl<D: Disk> Node<D> {
                 continue;
             }
             if !good {
-                let text = invalid(&block, RuleError::WrongSignature(position));
-                return match in_chain {
-                    true => self.chain_invalid(line, &text),
-                    false => self.strike(line, &text),
+                let error = RuleError::WrongSignature(position);
+                let fault = match in_chain {
+                    true => Fault::chain(block.index, error),
+                    false => Fault::block(block.index, error),
                 };
+                return self.act_on(line, Err(fault));
             }
         }
         if end < block.transactions.len() {
@@ -416,10 +417,18 @@ impl<D: Disk> Node<D> {
             return;
         }
         match origin {
-            Origin::Chain => self.stage(line, block),
+            Origin::Chain => {
+                let (sync, cx) = (&mut self.sync, &mut self.cx);
+                let staged = sync.stage(cx, &mut self.peers, line, block);
+                self.act_on(line, staged);
+            }
             Origin::Hole => self.mend(line, &block),
             Origin::NewBlock => self.take_block(line, block),
-            Origin::Rival => self.take_rival(line, &block),
+            Origin::Rival => match self.sync.take_rival(&mut self.cx, line, &block) {
+                Ok(true) => {}
+                Ok(false) => self.ask_for_block(line, &block),
+                Err(error) => self.refuse_block(line, &block, &error),
+            },
             Origin::Desktop => {
                 let (desktops, cx) = (&mut self.desktops, &mut self.cx);
                 desktops.follow(cx, &mut self.peers, &mut self.mempool, line, &block);
@@ -460,8 +469,8 @@ impl<D: Disk> Node<D> {
             return self.ask_for_block(line, block);
         }
         match error.is_limit() {
-            true => self.not_followed(line, error),
-            false => self.strike(line, &invalid(block, error.clone())),
+            true => self.act_on(line, Err(Fault::Limit(error.clone()))),
+            false => self.act_on(line, Err(Fault::block(block.index, error.clone()))),
         }
     }
 
@@ -480,13 +489,4 @@ impl<D: Disk> Node<D> {
             );
         }
     }
-}
-
-/// What is wrong with which block.
-pub(super) fn invalid(block: &Block, error: RuleError) -> String {
-    InvalidBlock {
-        index: Some(block.index),
-        error,
-    }
-    .to_string()
 }

@@ -3,9 +3,13 @@
 use core::net::SocketAddr;
 
 use super::desktops::Desktops;
+use super::effects::Fault;
 use super::links::{LEFT_ALONE, Met};
+use super::newer;
+use super::peer::Peer;
 use super::sync::Sync;
 use super::{Action, Line, Millis, Node};
+use crate::ledger::Block;
 use crate::limits;
 use crate::store::disk::Disk;
 
@@ -75,6 +79,19 @@ impl<D: Disk> Node<D> {
         banned
     }
 
+    /// Looks at a block that came before the chain of its node.
+    pub(super) fn take_early(&mut self, line: usize) {
+        if let Some(block) = self.peers.take_early(line) {
+            self.desktop_block(line, block);
+        }
+    }
+
+    /// Forgets the candidate of a line, if it has one. `why` is told to a user who asked for it.
+    pub(super) fn drop_candidate(&mut self, line: usize, why: Option<&str>) {
+        let (sync, cx) = (&mut self.sync, &mut self.cx);
+        sync.drop(cx, &mut self.peers, line, why);
+    }
+
     fn drop_line(&mut self, line: usize, reason: &str) {
         if self.peers.get(line).is_none() {
             return;
@@ -111,10 +128,10 @@ impl<D: Disk> Node<D> {
 
     /// Speaks to desktop nodes, and to the others of ours about them.
     pub(super) fn tend_desktops(&mut self) {
-        let settled = matches!(self.sync, Sync::Free | Sync::Gleaning(_));
+        let settled = self.sync.is_free() || self.sync.is_salvage();
         self.desktops
             .tend_voices(&mut self.cx, &mut self.peers, settled);
-        if self.cx.ending.is_some() || self.sync.is_settling() {
+        if self.cx.ending.is_some() || self.sync.is_reorg() {
             return;
         }
         let now = self.cx.now.mono;
@@ -157,9 +174,16 @@ impl<D: Disk> Node<D> {
             }
             self.tend_question(line);
         }
-        self.tend_newer();
+        for line in self.peers.lines() {
+            if let Some(block) = self.peers.take_late(now, line) {
+                self.desktop_block(line, block);
+            }
+            self.peers.tend_newer(now, line);
+        }
         self.peers.tend_quiet(now);
-        self.tend_sync();
+        if let Some(line) = self.sync.tend(&self.cx, &mut self.peers) {
+            self.hang_up(line, "its chain comes too slowly", None);
+        }
         if self.mempool.making.is_none() {
             self.mempool.queue.expire(now);
         }
@@ -176,6 +200,79 @@ impl<D: Disk> Node<D> {
         if peer.tend_question(now) {
             peer.tip = None;
             self.drop_candidate(line, Some("it does not answer"));
+        }
+    }
+
+    /// What a peer said came to nothing, if it did: what it deserves for that.
+    pub(super) fn act_on(&mut self, line: usize, taken: Result<(), Fault>) {
+        let Err(fault) = taken else { return };
+        let (sync, cx) = (&mut self.sync, &mut self.cx);
+        match fault {
+            Fault::Rule(reason) => self.strike(line, &reason),
+            Fault::ChainRule(_) if self.peers.get(line).is_some_and(Peer::is_newer) => {
+                self.pass_over_credits(line);
+            }
+            Fault::ChainRule(reason) => {
+                sync.invalid(cx, &mut self.peers, line, &reason);
+                self.strike(line, &reason);
+            }
+            Fault::Limit(limit) => sync.not_followed(cx, &mut self.peers, line, &limit),
+            Fault::Disk(error) => sync.failed(cx, &mut self.peers, line, &error),
+        }
+    }
+
+    /// A peer's chain is one with credits, or of one who has them and nothing else: no more of it is
+    /// read.
+    pub(super) fn pass_over_credits(&mut self, line: usize) {
+        self.drop_candidate(line, Some(&format!("it {}", newer::WHAT)));
+        if let Some(peer) = self.peers.get_mut(line) {
+            peer.blocks_in += 1;
+            peer.skip();
+        }
+        self.meet(line, None, true);
+        let (effects, now) = (&mut self.cx.effects, self.cx.now.mono);
+        self.peers.meet_newer(effects, now, line);
+    }
+
+    /// A block that may fill the hole in our chain.
+    pub(super) fn mend(&mut self, line: usize, block: &Block) {
+        let (sync, cx) = (&mut self.sync, &mut self.cx);
+        let mended = sync.mend(cx, &mut self.peers, line, block);
+        if mended == Ok(true) {
+            self.repaired();
+            self.cx.chain.begin_mending();
+            self.tip_changed();
+        }
+        self.act_on(line, mended.map(|_| ()));
+    }
+
+    /// A peer's chain, or a part of it, is complete. `told` is the length that it says its chain
+    /// has, if this was a part.
+    pub(super) fn chain_end(&mut self, line: usize, told: Option<u64>) {
+        if told.is_none() {
+            let (now, is_empty) = (self.cx.now.mono, self.sync.end_of(line).is_none());
+            self.peers.has_no_credits(now, line, is_empty);
+            self.take_early(line);
+        }
+        let (sync, cx, drops) = (&mut self.sync, &mut self.cx, self.mempool.drops());
+        let Some(winner) = sync.chain_end(cx, &mut self.peers, line, told, drops) else {
+            return;
+        };
+        match self.give_up_hole() {
+            true => self.sync.win(&mut self.cx, &mut self.peers, line, winner),
+            false => self
+                .sync
+                .lose(&mut self.cx, &mut self.peers, line, told, drops),
+        }
+    }
+
+    /// Goes on with a reorg, or with a chain that lost.
+    pub(super) fn step(&mut self) {
+        let due = self.sync.salvages_of().map(|line| self.salvage_due(line));
+        let (cx, peers) = (&mut self.cx, &mut self.peers);
+        if let Some(source) = self.sync.step(cx, peers, &mut self.mempool, due) {
+            self.tip_changed();
+            Sync::announce(&mut self.cx, &mut self.peers, source);
         }
     }
 }

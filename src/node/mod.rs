@@ -17,7 +17,6 @@
 
 mod addresses;
 mod answer;
-mod candidate;
 mod chronicle;
 mod clock;
 mod console;
@@ -39,8 +38,6 @@ mod progress;
 mod report;
 mod roster;
 mod seats;
-mod settle;
-mod sorting;
 mod sync;
 mod twins;
 mod typing;
@@ -66,7 +63,6 @@ use links::Links;
 use mempool::{Admitted, Mempool};
 use monitor::Monitor;
 use peers::Peers;
-use progress::Progress;
 use seats::Seats;
 use sync::Sync;
 
@@ -81,9 +77,6 @@ pub struct Node<D> {
     peers: Peers,
     links: Links,
     sync: Sync,
-    /// When the user was told last that a chain is not followed.
-    unfollowed: Option<Millis>,
-    progress: Progress,
     desktops: Desktops,
     mempool: Mempool,
     seats: Seats,
@@ -151,8 +144,6 @@ impl<D: Disk> Node<D> {
             peers: Peers::default(),
             links,
             sync,
-            unfollowed: None,
-            progress: Progress::default(),
             desktops: Desktops::new(id),
             mempool,
             seats: Seats::default(),
@@ -268,20 +259,20 @@ impl<D: Disk> Node<D> {
         }
         let lines = self.peers.iter().map(|(_, peer)| peer.deadline());
         let free = self.sync.is_free();
-        let looks = [free, self.sync.is_settling()];
+        let looks = [free, self.sync.is_reorg()];
         let chains = self.peers.iter();
         let chains = chains.filter_map(|(_, peer)| peer.deferred.filter(|_| free));
         let menus = self.seats.iter().filter_map(|seat| seat.menu.deadline());
         lines
             .chain(chains)
-            .chain(self.sync.deadline())
+            .chain(self.sync.due())
             .chain(
                 self.desktops
                     .due(&self.cx, &self.peers, &self.mempool, looks),
             )
             .chain(self.mempool.due(&self.cx, self.catching_up()))
             .chain(self.links.due(&self.cx, &self.peers))
-            .chain(self.progress.deadline())
+            .chain(self.sync.progress.deadline())
             .chain(self.monitor_deadline())
             .chain(menus)
             .chain(self.cx.ending)
@@ -316,20 +307,20 @@ impl<D: Disk> Node<D> {
     /// One turn of everything that can be waiting.
     fn work(&mut self) {
         self.cx.effects.busy = false;
-        if self.sync.is_settling() {
-            self.settle();
+        if self.sync.is_reorg() {
+            self.step();
             self.cx.effects.busy = true;
         } else {
             let mines = self.wants_block();
-            let gleans = self.sync.gleans(mines);
+            let gleans = self.sync.salvages(mines);
             if gleans {
-                self.settle();
+                self.step();
             }
-            self.cx.effects.busy |= self.sync.is_gleaning() || gleans;
+            self.cx.effects.busy |= self.sync.is_salvage() || gleans;
             self.look_up();
             self.cx.effects.busy |= self.mempool.restore_some(&mut self.cx);
             self.cx.effects.busy |= self.read_some();
-            if !self.sync.is_settling() && !gleans {
+            if !self.sync.is_reorg() && !gleans {
                 self.make_block();
             }
         }
@@ -340,6 +331,11 @@ impl<D: Disk> Node<D> {
         if !self.cx.effects.busy && self.cx.ending.is_none() {
             self.cx.effects.busy = self.upkeep();
         }
+    }
+
+    /// Until when a longer chain of one of ours comes in, if one does.
+    fn catching_up(&self) -> Option<Millis> {
+        self.sync.catching_up(&self.cx, &self.peers)
     }
 
     fn wants_block(&self) -> bool {
@@ -405,7 +401,7 @@ impl<D: Disk> Node<D> {
             if self.cx.checked >= limits::SIGNATURES_PER_TURN
                 || self.read_bytes >= limits::TEXT_PER_TURN
                 || self.cx.chain.is_over(budget)
-                || self.sync.is_settling()
+                || self.sync.is_reorg()
             {
                 break;
             }
@@ -438,7 +434,7 @@ impl<D: Disk> Node<D> {
     fn end(&mut self) {
         let Some(latest) = self.cx.ending else { return };
         let told = self.seats.are_idle() && self.peers.iter().all(|(_, peer)| peer.is_told());
-        let done = !self.mempool.has_own() && !self.sync.is_settling();
+        let done = !self.mempool.has_own() && !self.sync.is_reorg();
         let over = self.cx.now.mono >= latest;
         if over && !done && !core::mem::replace(&mut self.gave_up, true) {
             self.mempool.queue.keep_wishes();

@@ -3,11 +3,12 @@
 //! they may have taken one that we can follow.
 
 use super::desktop::Desktop;
+use super::effects::Effects;
+use super::event::Millis;
 use super::peer::{Kind, Peer};
-use super::{Millis, Node};
+use super::peers::Peers;
 use crate::ledger::{Block, RuleError};
 use crate::limits;
-use crate::store::disk::Disk;
 use crate::wire::write::Intent;
 use crate::wire::{BlockError, InvalidBlock, Message};
 
@@ -63,12 +64,17 @@ impl Peer {
     }
 }
 
-impl<D: Disk> Node<D> {
+impl Peers {
     /// What a peer says, unless it is of no concern to our chain: of a ledger with credits, from a
     /// node that has one, or a question that has to wait.
-    pub(super) fn sieve(&mut self, line: usize, message: Message) -> Option<Message> {
-        let now = self.cx.now.mono;
-        let peer = self.peers.get_mut(line)?;
+    pub fn sieve(
+        &mut self,
+        effects: &mut Effects,
+        now: Millis,
+        line: usize,
+        message: Message,
+    ) -> Option<Message> {
+        let peer = self.get_mut(line)?;
         let newer = peer.is_newer();
         match &message {
             _ if peer.is_ours() => return Some(message),
@@ -76,7 +82,7 @@ impl<D: Disk> Node<D> {
             | Message::NewTransaction(Err(error))
                 if *error == RuleError::Newer =>
             {
-                self.meet_newer(line);
+                self.meet_newer(effects, now, line);
             }
             Message::NewBlock(_) | Message::NewTransaction(_) if newer => {}
             Message::RequestChain(_) if newer => peer.push(Intent::NoChain(0)),
@@ -94,7 +100,7 @@ impl<D: Disk> Node<D> {
             _ => return Some(message),
         }
         if let Message::NewBlock(_) = message
-            && let Some(peer) = self.peers.get_mut(line)
+            && let Some(peer) = self.get_mut(line)
         {
             peer.blocks_in += 1;
         }
@@ -102,8 +108,8 @@ impl<D: Disk> Node<D> {
     }
 
     /// Whether a block of a chain is none here because its node has another ledger.
-    pub(super) fn has_credits(&mut self, line: usize, error: &BlockError) -> bool {
-        let Some(peer) = self.peers.get_mut(line) else {
+    pub fn has_credits(&self, line: usize, error: &BlockError) -> bool {
+        let Some(peer) = self.get(line) else {
             return false;
         };
         match error {
@@ -113,22 +119,9 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// A peer's chain is one with credits, or of one who has them and nothing else: no more of it is
-    /// read.
-    pub(super) fn pass_over_credits(&mut self, line: usize) {
-        self.drop_candidate(line, Some(&format!("it {WHAT}")));
-        if let Some(peer) = self.peers.get_mut(line) {
-            peer.blocks_in += 1;
-            peer.skip();
-        }
-        self.meet(line, None, true);
-        self.meet_newer(line);
-    }
-
     /// A peer has shown that its ledger has credits.
-    fn meet_newer(&mut self, line: usize) {
-        let now = self.cx.now.mono;
-        let Some(peer) = self.peers.get_mut(line) else {
+    pub fn meet_newer(&mut self, effects: &mut Effects, now: Millis, line: usize) {
+        let Some(peer) = self.get_mut(line) else {
             return;
         };
         if !peer.is_newer() {
@@ -142,16 +135,13 @@ impl<D: Disk> Node<D> {
             return;
         }
         let name = peer.remote;
-        self.cx
-            .effects
-            .alert(format!("[network ⚠️] {name} {WHAT}."));
+        effects.alert(format!("[network ⚠️] {name} {WHAT}."));
     }
 
     /// A peer that is not one of ours has told all of its chain, and there are no credits in it. If
     /// there were before, it has taken another one, and is a desktop node like others.
-    pub(super) fn has_no_credits(&mut self, line: usize, is_empty: bool) {
-        let now = self.cx.now.mono;
-        let Some(peer) = self.peers.get_mut(line) else {
+    pub fn has_no_credits(&mut self, now: Millis, line: usize, is_empty: bool) {
+        let Some(peer) = self.get_mut(line) else {
             return;
         };
         if peer.is_newer() && !is_empty {
@@ -159,44 +149,37 @@ impl<D: Disk> Node<D> {
             log::info!("{}: its chain has no credits any more", peer.remote);
         }
         peer.answer_question();
-        self.take_early(line);
     }
 
-    /// Looks at a block that came before the chain of its node: that is known now, or will not come.
-    pub(super) fn take_early(&mut self, line: usize) {
-        let peer = self.peers.get_mut(line).filter(|peer| peer.held.is_none());
-        let early = peer.and_then(|peer| peer.ledger.early.take());
-        if let Some((block, _)) = early {
-            self.desktop_block(line, block);
+    /// The block that came before the chain of its node: that is known now, or will not come.
+    pub fn take_early(&mut self, line: usize) -> Option<Box<Block>> {
+        let peer = self.get_mut(line).filter(|peer| peer.held.is_none())?;
+        peer.ledger.early.take().map(|(block, _)| block)
+    }
+
+    /// The same, if it has waited long enough.
+    pub fn take_late(&mut self, now: Millis, line: usize) -> Option<Box<Block>> {
+        let early = self.get(line)?.ledger.early.as_ref();
+        early.filter(|(_, latest)| *latest <= now)?;
+        self.take_early(line)
+    }
+
+    /// Answers one who waited long enough, and asks one with credits for its chain that was not asked
+    /// for long.
+    pub fn tend_newer(&mut self, now: Millis, line: usize) {
+        let Some(peer) = self.get_mut(line) else {
+            return;
+        };
+        if peer.ledger.question.is_some_and(|latest| latest <= now) {
+            peer.answer_question();
         }
-    }
-
-    /// Answers those who waited long enough, and asks those with credits for their chain that were
-    /// not asked for long.
-    pub(super) fn tend_newer(&mut self) {
-        let now = self.cx.now.mono;
-        for line in self.peers.lines() {
-            let Some(peer) = self.peers.get_mut(line) else {
-                continue;
-            };
-            let early = peer.ledger.early.as_ref();
-            if early.is_some_and(|(_, latest)| *latest <= now) {
-                self.take_early(line);
-            }
-            let Some(peer) = self.peers.get_mut(line) else {
-                continue;
-            };
-            if peer.ledger.question.is_some_and(|latest| latest <= now) {
-                peer.answer_question();
-            }
-            let Kind::Newer(ask) = &mut peer.kind else {
-                continue;
-            };
-            if *ask <= now {
-                *ask = Millis(now.0 + limits::NEWER_POLL_MS);
-                if !peer.reader.is_skipping() && peer.asked.is_none() {
-                    peer.question(now);
-                }
+        let Kind::Newer(ask) = &mut peer.kind else {
+            return;
+        };
+        if *ask <= now {
+            *ask = Millis(now.0 + limits::NEWER_POLL_MS);
+            if !peer.reader.is_skipping() && peer.asked.is_none() {
+                peer.question(now);
             }
         }
     }

@@ -110,6 +110,14 @@ impl Peers {
         }
     }
 
+    /// Another chain may be looked at now: the first that was skipped is asked for at once.
+    pub fn freed(&mut self, now: Millis) {
+        let mut peers = self.iter_mut();
+        if let Some((_, peer)) = peers.find(|(_, peer)| peer.deferred.is_some()) {
+            peer.deferred = Some(now);
+        }
+    }
+
     /// Pings who has been quiet for long; with the first of them also who will have been soon.
     pub fn tend_quiet(&mut self, now: Millis) {
         let quiet = |(_, peer): (usize, &Peer)| peer.is_quiet(now, limits::IDLE_MS);

@@ -77,15 +77,15 @@ impl<D: Disk> Node<D> {
     /// Shows how far a long transfer is, and forgets one that has ended.
     pub(super) fn tend_progress(&mut self) {
         let now = self.cx.now.mono;
-        let Some(mut transfer) = self.progress.0 else {
+        let Some(mut transfer) = self.sync.progress.0 else {
             return;
         };
         let tip = self.cx.chain.tip();
         let peer = self.peers.get(transfer.line);
         let more = peer.is_some_and(|peer| peer.asked.is_some() && peer.is_ahead_of(&tip));
-        let here = self.sync.line() == Some(transfer.line) || self.sync.is_settling();
+        let here = self.sync.line() == Some(transfer.line) || self.sync.is_reorg();
         if !more && !here {
-            self.progress.0 = None;
+            self.sync.progress.0 = None;
             self.seats
                 .menus()
                 .for_each(|seat| seat.console.end_progress());
@@ -111,7 +111,7 @@ impl<D: Disk> Node<D> {
             true => Millis(now.0 + limits::PROGRESS_APART_TERMINAL_MS),
             false => transfer.next_line,
         };
-        self.progress.0 = Some(transfer);
+        self.sync.progress.0 = Some(transfer);
         if lines && !shown {
             log::info!("{text}");
         }

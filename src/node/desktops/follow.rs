@@ -16,7 +16,6 @@ use crate::node::peer::Origin;
 use crate::node::peers::Peers;
 use crate::node::twins::Heard;
 use crate::store::disk::Disk;
-use crate::wire::InvalidBlock;
 use crate::wire::text;
 
 impl Desktops {
@@ -30,8 +29,7 @@ impl Desktops {
         let now = cx.now.mono;
         // Before its hash counts for anything: who claims another one's must not be taken for its maker.
         if let Err(error) = block.check_alone(cx.chain.difficulty()) {
-            let index = Some(block.index);
-            return Err(Fault::Rule(InvalidBlock { index, error }.to_string()));
+            return Err(Fault::block(block.index, error));
         }
         let length = cx.chain.tip().length;
         if block.index < length && cx.chain.hash(block.index) == Ok(block.hash) {

@@ -52,7 +52,7 @@ impl Desktops {
     }
 
     /// A desktop node has told its chain on a line on which it is not spoken to.
-    pub fn compare_twin<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
+    pub fn compare_twin<D: Disk>(cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
         let now = cx.now.mono;
         let voice = peers.voice_of(now, line);
         let Some((own, spoken)) = peers.desktop_at(line).zip(peers.desktop_at(voice)) else {

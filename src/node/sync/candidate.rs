@@ -6,41 +6,41 @@
 //! its node's threads have raced (PROTOCOL.md section 5): what is behind that is read for its
 //! transactions.
 
-use super::gossip::invalid;
-use super::peer::Origin;
-use super::sync::Sync;
-use super::{Millis, Node};
+use super::{State, Sync};
 use crate::ledger::{Block, Hash, RuleError, Timestamp, Work};
 use crate::limits;
+use crate::node::effects::{Cx, Fault};
+use crate::node::event::Millis;
+use crate::node::peer::Origin;
+use crate::node::peers::Peers;
 use crate::store::disk::{Disk, DiskError};
 use crate::store::log::Log;
 use crate::store::repair::Mended;
 use crate::store::state::AppendError;
-use crate::wire::InvalidBlock;
 use crate::wire::text;
 
 /// A chain that is being looked at.
 pub struct Candidate {
-    pub(super) line: usize,
+    pub line: usize,
     /// The height and the previous hash that its next block must have.
-    pub(super) next: u64,
-    pub(super) prev_hash: Hash,
+    pub next: u64,
+    pub prev_hash: Hash,
     /// Its last block is not one of ours.
-    pub(super) forked: bool,
+    pub forked: bool,
     /// Its blocks have the same transactions as ours, as far as ours go.
-    pub(super) same: bool,
+    pub same: bool,
     /// It is a desktop node's.
     desktop: bool,
     /// Its blocks behind the first one that does not link, and the transactions taken of these.
-    pub(super) loose: u64,
-    pub(super) salvaged: usize,
+    pub loose: u64,
+    pub salvaged: usize,
     /// The block of ours that is being made of its last one.
     making: Option<Work>,
     /// It was asked to go on where its last answer ended.
-    pub(super) continued: bool,
+    pub continued: bool,
     /// Blocks and signatures since then: a chain that trickles must not keep the others waiting.
-    pub(super) progress: usize,
-    pub(super) since: Millis,
+    pub progress: usize,
+    pub since: Millis,
 }
 
 /// How a chain ended.
@@ -130,164 +130,184 @@ impl Candidate {
     }
 }
 
-impl<D: Disk> Node<D> {
+impl Sync {
     /// The next block of the chain that a peer sends.
-    pub(super) fn chain_block(&mut self, line: usize, block: Box<Block>) {
-        if self.begin_candidate(line, &block) {
-            self.candidate_block(line, block);
+    pub fn chain_block<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        block: Box<Block>,
+    ) -> Result<(), Fault> {
+        match self.begin_candidate(cx, peers, line, &block)? {
+            true => self.candidate_block(cx, peers, line, block),
+            false => Ok(()),
         }
     }
 
     /// Whether a block belongs to the candidate, which begins with it if there is none. If it does
     /// not, the rest of its line is passed over.
-    fn begin_candidate(&mut self, line: usize, block: &Block) -> bool {
-        let now = self.cx.now.mono;
-        if let Sync::Candidate(candidate) = &mut self.sync
+    fn begin_candidate<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        block: &Block,
+    ) -> Result<bool, Fault> {
+        let now = cx.now.mono;
+        if let State::Candidate(candidate) = &mut self.state
             && candidate.line == line
         {
             let again = core::mem::take(&mut candidate.continued);
             let goes_on = (candidate.next, candidate.prev_hash) == (block.index, block.prev_hash);
             if goes_on || !again {
-                return true;
+                return Ok(true);
             }
             // Its chain is another one than when its last answer began.
-            self.cx.chain.abandon();
-            self.sync = Sync::Free;
+            self.abandon(cx);
         }
-        let busy = !self.sync.is_free();
-        let Some(peer) = self.peers.get_mut(line) else {
-            return false;
+        let busy = !self.is_free();
+        let Some(peer) = peers.get_mut(line) else {
+            return Ok(false);
         };
         if peer.unfollowed.is_some() {
             peer.skip();
-            return false;
+            return Ok(false);
         }
         if busy {
             // It is not kept waiting: while it is not read it cannot answer, nor be answered.
             peer.skip();
             peer.deferred = Some(Millis(now.0 + limits::DEFERRED_MS));
-            return false;
+            return Ok(false);
         }
-        if self.cx.chain.fault().is_some() {
+        if cx.chain.fault().is_some() {
             peer.skip();
-            return false;
+            return Ok(false);
         }
         let ours = peer.is_ours();
-        let prev_hash = match self.cx.chain.tip().length {
-            length if (1..=length).contains(&block.index) => self.cx.chain.hash(block.index - 1),
+        let prev_hash = match cx.chain.tip().length {
+            length if (1..=length).contains(&block.index) => cx.chain.hash(block.index - 1),
             _ => Ok(Hash::ZERO),
         };
         let links = match prev_hash {
             Ok(hash) => hash == block.prev_hash && (block.index > 0) == (hash != Hash::ZERO),
-            Err(error) => {
-                self.candidate_failed(line, &error);
-                return false;
-            }
+            Err(error) => return Err(Fault::Disk(error)),
         };
         if !links && ours {
             // A part of a chain that is no longer the same, there or here.
-            if let Some(peer) = self.peers.get_mut(line) {
+            if let Some(peer) = peers.get_mut(line) {
                 peer.skip();
                 peer.deferred = Some(Millis(now.0 + limits::LOOK_AGAIN_MS));
             }
-            return false;
+            return Ok(false);
         }
         let (next, prev_hash) = match links {
             true => (block.index, block.prev_hash),
             false => (0, Hash::ZERO),
         };
-        self.sync = Sync::Candidate(Candidate::new(now, line, !ours, (next, prev_hash)));
-        self.cx.chain.begin_mending();
-        true
+        self.look_at(Candidate::new(now, line, !ours, (next, prev_hash)));
+        cx.chain.begin_mending();
+        Ok(true)
     }
 
-    fn candidate_block(&mut self, line: usize, block: Box<Block>) {
-        let goal = self.peers.get_mut(line).and_then(|peer| peer.goal());
-        let Sync::Candidate(candidate) = &mut self.sync else {
-            return;
+    fn candidate_block<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        block: Box<Block>,
+    ) -> Result<(), Fault> {
+        let goal = peers.get_mut(line).and_then(|peer| peer.goal());
+        let State::Candidate(candidate) = &mut self.state else {
+            return Ok(());
         };
-        self.progress
-            .at(self.cx.now.mono, line, candidate.next, goal);
+        self.progress.at(cx.now.mono, line, candidate.next, goal);
         if !candidate.forked && block.index == candidate.next {
-            match candidate.share(&mut self.cx.chain, &block) {
-                Ok(true) => return,
+            match candidate.share(&mut cx.chain, &block) {
+                Ok(true) => return Ok(()),
                 Ok(false) => {}
-                Err(error) => return self.candidate_failed(line, &error),
+                Err(error) => return Err(Fault::Disk(error)),
             }
         }
         let link = block.check_link(candidate.next, &candidate.prev_hash);
         if candidate.desktop && (candidate.loose > 0 || link.is_err()) {
             candidate.loose += 1;
-            return self.salvage_block(line, block);
+            self.salvage_block(cx, peers, line, block);
+            return Ok(());
         }
-        match candidate.has_content(&mut self.cx.chain, &block) {
-            Ok(true) if link.is_ok() => return candidate.advance(&block),
-            Ok(_) => {}
-            Err(error) => return self.candidate_failed(line, &error),
-        }
-        let alone = link.and_then(|()| block.check_alone(self.cx.chain.difficulty()));
-        if let Err(error) = alone {
-            let text = InvalidBlock {
-                index: Some(candidate.next),
-                error,
+        match candidate.has_content(&mut cx.chain, &block) {
+            Ok(true) if link.is_ok() => {
+                candidate.advance(&block);
+                return Ok(());
             }
-            .to_string();
-            return self.chain_invalid(line, &text);
+            Ok(_) => {}
+            Err(error) => return Err(Fault::Disk(error)),
         }
-        if let Err(error) = candidate.measure(&mut self.cx.chain, &block) {
-            return self.candidate_failed(line, &error);
+        let alone = link.and_then(|()| block.check_alone(cx.chain.difficulty()));
+        if let Err(error) = alone {
+            return Err(Fault::chain(candidate.next, error));
         }
-        let Some(peer) = self.peers.get_mut(line) else {
-            return;
+        if let Err(error) = candidate.measure(&mut cx.chain, &block) {
+            return Err(Fault::Disk(error));
+        }
+        let Some(peer) = peers.get_mut(line) else {
+            return Ok(());
         };
         let place = Some((candidate.next, candidate.prev_hash));
-        let helps = !candidate.forked && !peer.no_help && self.cx.chain.mending_tip() == place;
+        let helps = !candidate.forked && !peer.no_help && cx.chain.mending_tip() == place;
         if !helps && !candidate.forked {
             candidate.forked = true;
-            if let Err(error) = self.cx.chain.begin(block.index) {
-                return self.candidate_failed(line, &error);
+            if let Err(error) = cx.chain.begin(block.index) {
+                return Err(Fault::Disk(error));
             }
         }
         let origin = if helps { Origin::Hole } else { Origin::Chain };
         peer.hold(block, origin, 0);
+        Ok(())
     }
 
     /// A block of a desktop node's chain that does not link: its transactions are a person's acts all
     /// the same, where ours does not have them at about the same height.
-    fn salvage_block(&mut self, line: usize, block: Box<Block>) {
-        let Sync::Candidate(candidate) = &mut self.sync else {
+    fn salvage_block<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        block: Box<Block>,
+    ) {
+        let State::Candidate(candidate) = &mut self.state else {
             return;
         };
         candidate.progress += 1;
         // Behind one too many or one too few it is off by one.
         let near = block.index.saturating_sub(1)..=block.index.saturating_add(1);
-        let length = self.cx.chain.tip().length;
+        let length = cx.chain.tip().length;
         let mut ours = near.filter(|height| *height < length);
         let has = ours.any(|height| {
-            let stored = self.cx.chain.read(height);
+            let stored = cx.chain.read(height);
             stored.is_ok_and(|ours| ours.block.has_content_of(&block))
         });
         if has || candidate.salvaged >= limits::SALVAGED_MAX {
             return;
         }
-        if let Some(peer) = self.peers.get_mut(line) {
+        if let Some(peer) = peers.get_mut(line) {
             peer.hold(block, Origin::Salvage, 0);
         }
     }
 
     /// A desktop node's block as it is staged: as it is, if it links; else a block of ours of the same
     /// content, which takes some calls. `None` while it is being made.
-    fn remake(&mut self, block: &Block) -> Option<Block> {
-        let branch = self.cx.chain.branch_tip()?;
-        let now = Timestamp::from_micros(self.cx.now.wall);
-        let time = now.max(self.cx.chain.branch_time());
-        let Sync::Candidate(candidate) = &mut self.sync else {
+    fn remake<D: Disk>(&mut self, cx: &mut Cx<D>, block: &Block) -> Option<Block> {
+        let branch = cx.chain.branch_tip()?;
+        let now = Timestamp::from_micros(cx.now.wall);
+        let time = now.max(cx.chain.branch_time());
+        let State::Candidate(candidate) = &mut self.state else {
             return Some(block.clone());
         };
         if !candidate.desktop || branch.hash == block.prev_hash || branch.length == 0 {
             return Some(block.clone());
         }
-        let difficulty = self.cx.chain.difficulty();
+        let difficulty = cx.chain.difficulty();
         let making = candidate.making.get_or_insert_with(|| {
             let mut own = Block::behind(&branch, time);
             own.transactions.clone_from(&block.transactions);
@@ -302,74 +322,79 @@ impl<D: Disk> Node<D> {
     }
 
     /// A block of the candidate whose signatures are good.
-    pub(super) fn stage(&mut self, line: usize, block: Box<Block>) {
-        let staged = match self.cx.chain.unwind(limits::BLOCKS_PER_TURN) {
+    pub fn stage<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        block: Box<Block>,
+    ) -> Result<(), Fault> {
+        let staged = match cx.chain.unwind(limits::BLOCKS_PER_TURN) {
             Ok(false) => {
-                self.sync.progress(limits::BLOCKS_PER_TURN);
+                self.comes_on(limits::BLOCKS_PER_TURN);
                 None
             }
-            Ok(true) => self.remake(&block).map(|own| {
+            Ok(true) => self.remake(cx, &block).map(|own| {
                 if text::block_bytes(&own) > limits::BLOCK_TEXT_MAX {
                     return Err(AppendError::Rule(RuleError::TooLong));
                 }
-                self.cx.chain.stage(&own)
+                cx.chain.stage(&own)
             }),
             Err(error) => Some(Err(AppendError::Disk(error))),
         };
         let Some(staged) = staged else {
             // There is more to do before.
             let next = block.transactions.len();
-            if let Some(peer) = self.peers.get_mut(line) {
+            if let Some(peer) = peers.get_mut(line) {
                 peer.hold(block, Origin::Chain, next);
             }
-            return;
+            return Ok(());
         };
-        match (staged, &mut self.sync) {
-            (Ok(()), Sync::Candidate(candidate)) => {
+        match (staged, &mut self.state) {
+            (Ok(()), State::Candidate(candidate)) => {
                 candidate.advance(&block);
+                Ok(())
             }
             (Ok(()), _) => unreachable!("a staged block belongs to a candidate"),
-            (Err(AppendError::Rule(error)), _) if error.is_limit() => {
-                self.not_followed(line, &error);
-            }
-            (Err(AppendError::Rule(error)), _) => {
-                self.chain_invalid(line, &invalid(&block, error));
-            }
-            (Err(AppendError::Disk(error)), _) => self.candidate_failed(line, &error),
+            (Err(AppendError::Rule(error)), _) if error.is_limit() => Err(Fault::Limit(error)),
+            (Err(AppendError::Rule(error)), _) => Err(Fault::chain(block.index, error)),
+            (Err(AppendError::Disk(error)), _) => Err(Fault::Disk(error)),
         }
     }
 
-    /// A block of the candidate that may fill the hole in our chain, and whose signatures are good.
-    pub(super) fn mend(&mut self, line: usize, block: &Block) {
-        let mended = self.cx.chain.mend(block);
-        if let (Ok(Mended::More | Mended::Done), Sync::Candidate(candidate)) =
-            (&mended, &mut self.sync)
+    /// A block of the candidate that may fill the hole in our chain, and whose signatures are good. True
+    /// if the hole is filled.
+    pub fn mend<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        block: &Block,
+    ) -> Result<bool, Fault> {
+        let mended = cx.chain.mend(block);
+        if let (Ok(Mended::More | Mended::Done), State::Candidate(candidate)) =
+            (&mended, &mut self.state)
         {
             candidate.advance(block);
         }
         match mended {
             Ok(Mended::More) => {}
-            Ok(Mended::Done) => {
-                self.repaired();
-                self.cx.chain.begin_mending();
-                self.tip_changed();
-            }
+            Ok(Mended::Done) => return Ok(true),
             Ok(Mended::Unfit) => {
-                self.drop_candidate(line, None);
-                if let Some(peer) = self.peers.get_mut(line) {
+                self.drop(cx, peers, line, None);
+                if let Some(peer) = peers.get_mut(line) {
                     // It is told anew, and then looked at like any other chain.
                     peer.no_help = true;
                     peer.skip();
-                    peer.ask(self.cx.now.mono);
+                    peer.ask(cx.now.mono);
                 }
             }
-            Err(AppendError::Rule(error)) => {
-                self.chain_invalid(line, &invalid(block, error));
-            }
+            Err(AppendError::Rule(error)) => return Err(Fault::chain(block.index, error)),
             Err(AppendError::Disk(error)) => {
-                self.drop_candidate(line, Some("its chain was not looked at"));
-                self.cx.disk_failed(&error);
+                self.drop(cx, peers, line, Some("its chain was not looked at"));
+                cx.disk_failed(&error);
             }
         }
+        Ok(false)
     }
 }

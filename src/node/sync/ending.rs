@@ -1,0 +1,285 @@
+//! How a candidate ends: it wins, it loses, or it was none.
+
+use super::reorg::Reorg;
+use super::salvage::Salvage;
+use super::{State, Sync};
+use crate::ledger::{Hash, RuleError, Tip};
+use crate::limits;
+use crate::node::desktop::Stand;
+use crate::node::desktops::Desktops;
+use crate::node::effects::Cx;
+use crate::node::event::Millis;
+use crate::node::peers::Peers;
+use crate::store::disk::{Disk, DiskError};
+
+/// A chain that was complete and won.
+pub struct Winner {
+    /// It is as long as ours.
+    equal: bool,
+    /// There is more of it behind this.
+    more: Option<Tip>,
+    /// What its desktop node never said, if that shows.
+    unsaid: Option<Hash>,
+}
+
+impl Sync {
+    /// A peer's chain, or a part of it, is complete. `told` is the length that it says its chain
+    /// has, if this was a part. If it won, it is to be put in place.
+    pub fn chain_end<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        told: Option<u64>,
+        drops: bool,
+    ) -> Option<Winner> {
+        let (now, ours) = (cx.now.mono, cx.chain.tip());
+        let end = self.end_of(line);
+        let length = end.map(|end| end.length);
+        let peer = peers.get_mut(line)?;
+        let asked = peer.asked.take();
+        let is_desktop = peer.desktop().is_some();
+        let told_before = peer
+            .desktop()
+            .is_some_and(|desktop| desktop.has_told(now, asked, end));
+        Desktops::compare_twin(cx, peers, line);
+        let branch = length.and_then(|_| cx.chain.branch_tip());
+        // While there is a hole, what is behind it counts too.
+        let whole = cx.chain.gap().unwrap_or(0);
+        // Equally long, a desktop node's chain made again would win by chance, and so would ours in
+        // the next turn.
+        let beats = |tip: &Tip| match is_desktop {
+            true => tip.length > ours.length || (tip.beats(&ours) && ours.length == 1),
+            false => tip.beats(&ours),
+        };
+        let wins = branch.is_some_and(|tip| beats(&tip) && tip.length > whole);
+        let extends = cx.chain.branch_fork() == Some(ours.length);
+        if let (Some(length), Some(told)) = (length, told)
+            && length < told
+            && told >= ours.length
+            && !(wins && extends)
+        {
+            self.go_on(cx, peers, line);
+            return None;
+        }
+        if wins {
+            let more = told.is_some_and(|told| length.is_some_and(|length| length < told));
+            let unsaid = told_before && (extends || ours.length == 1);
+            return Some(Winner {
+                equal: branch.is_some_and(|tip| tip.length == ours.length),
+                more: branch.filter(|_| more),
+                unsaid: end.filter(|_| unsaid).map(|end| end.hash),
+            });
+        }
+        self.lose(cx, peers, line, told, drops);
+        None
+    }
+
+    /// A chain that won is put in place.
+    pub fn win<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize, winner: Winner) {
+        let Winner {
+            equal,
+            more,
+            unsaid,
+        } = winner;
+        let goes_on = more.map(|tip| (tip.length, tip.hash));
+        self.adopt(Reorg::new(line, equal, goes_on));
+        step_in(cx, peers, line);
+        if more.is_some()
+            && let Some(peer) = peers.get_mut(line)
+        {
+            // It can send while we write.
+            peer.ask(cx.now.mono);
+        }
+        if let Some(hash) = unsaid {
+            peers.note_unsaid(cx.now.mono, line, &hash);
+        }
+    }
+
+    /// A chain, or a part of one, is complete and does not win.
+    pub fn lose<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        told: Option<u64>,
+        drops: bool,
+    ) {
+        let (now, ours, end) = (cx.now.mono, cx.chain.tip(), self.end_of(line));
+        let Some(peer) = peers.get_mut(line) else {
+            return;
+        };
+        if let Some(told) = told
+            && end.is_none()
+            && told <= ours.length
+        {
+            // It has nothing for us, whatever it said before.
+            peer.tip = peer.tip.filter(|tip| !tip.beats(&ours));
+        }
+        let ask_again = peer.seen >= ours.length && peer.desktop().is_none();
+        self.kept(cx, peers, line, end.map(|end| end.length), told);
+        let differs = end.is_some_and(|end| end.forked && !end.same);
+        self.leave(cx, peers, line, differs && !drops);
+        if let Some(peer) = peers.get_mut(line).filter(|_| ask_again) {
+            peer.ask(now);
+        }
+    }
+
+    /// The rest of a chain is asked for.
+    fn go_on<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
+        if let State::Candidate(candidate) = &mut self.state {
+            candidate.continued = true;
+        }
+        if let Some(peer) = peers.get_mut(line) {
+            peer.ask(cx.now.mono);
+        }
+    }
+
+    /// Does with a chain that does not win what is left to do: if its content is another than that
+    /// of ours, it is read for what ours lacks.
+    fn leave<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize, salvages: bool) {
+        if salvages && cx.chain.gap().is_none() {
+            let salvage = peers.desktop_at(line).map(|_| line);
+            self.read_on(Salvage::new(cx.chain.staged(), salvage));
+            cx.effects.busy = true;
+        } else {
+            self.forget(cx, peers, line);
+        }
+    }
+
+    /// Tells the user who asked that our chain stays.
+    fn kept<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        length: Option<u64>,
+        told: Option<u64>,
+    ) {
+        let (ours, length) = (cx.chain.tip(), told.or(length).unwrap_or(0));
+        let shared = !matches!(&self.state, State::Candidate(candidate) if candidate.forked);
+        let Some(peer) = peers.get_mut(line) else {
+            return;
+        };
+        peer.from = None;
+        if peer.asked_by.is_empty() {
+            return;
+        }
+        cx.effects.notify(format!(
+            "[consensus 📡] received chain (length {length}) vs ours (length {})",
+            ours.length
+        ));
+        cx.effects
+            .notify("[consensus ℹ️] kept current chain (already longest)");
+        let outcome = match shared && length == ours.length {
+            true => "it has the same chain".into(),
+            false => format!("ours is kept, its chain has {length} blocks"),
+        };
+        peers.tell_outcome(&mut cx.effects, line, &outcome);
+    }
+
+    /// Forgets the candidate of a line, if it has one. `why` is told to a user who asked for it.
+    pub fn drop<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        why: Option<&str>,
+    ) {
+        self.forget(cx, peers, line);
+        if let Some(peer) = peers.get_mut(line) {
+            (peer.asked, peer.from) = (None, None);
+        }
+        if let Some(why) = why {
+            peers.tell_outcome(&mut cx.effects, line, why);
+        }
+    }
+
+    /// A chain, or a block, is beyond what this node follows, through no fault of the peer.
+    pub fn not_followed<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        limit: &RuleError,
+    ) {
+        let now = cx.now.mono;
+        let whole = self.line() == Some(line);
+        self.drop(
+            cx,
+            peers,
+            line,
+            Some(&format!("its chain is not followed: {limit}")),
+        );
+        let until = Some(Millis(now.0 + limits::UNFOLLOWED_MS));
+        if let Some(peer) = peers.get_mut(line) {
+            if whole {
+                peer.skip();
+            }
+            (peer.deferred, peer.unfollowed) = (None, until);
+        }
+        if self.unfollowed.is_none_or(|told| now >= told) {
+            self.unfollowed = until;
+            let option = match limit {
+                RuleError::TooManyItems(_) => "--items-max",
+                _ => "--staging-max",
+            };
+            cx.effects.alert(format!(
+                "[consensus ⚠️] a peer's chain is not followed: {limit} (see {option})."
+            ));
+        }
+    }
+
+    /// A chain could not be looked at, through no fault of the peer.
+    pub fn failed<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        error: &DiskError,
+    ) {
+        self.drop(cx, peers, line, Some("its chain was not looked at"));
+        if let Some(peer) = peers.get_mut(line) {
+            peer.skip();
+        }
+        cx.effects.alert(format!(
+            "[store ❌] a peer's chain was not looked at: {error}."
+        ));
+    }
+
+    /// A chain breaks a rule.
+    pub fn invalid<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        line: usize,
+        reason: &str,
+    ) {
+        self.drop(
+            cx,
+            peers,
+            line,
+            Some(&format!("its chain is invalid, {reason}")),
+        );
+        if let Some(peer) = peers.get_mut(line) {
+            peer.skip();
+            // What it says of its chain is not worth asking for.
+            peer.tip = None;
+        }
+        cx.effects.notify(format!(
+            "[consensus ❌] peer chain failed validation: {reason}"
+        ));
+    }
+}
+
+/// A desktop node whose chain we take has the same blocks as we do. If it has more that do not link,
+/// its monitor has to cut these first, which only its next chain proves.
+fn step_in<D: Disk>(cx: &Cx<D>, peers: &mut Peers, line: usize) {
+    let length = cx.chain.branch_tip().map(|tip| tip.length);
+    if let Some(length) = length
+        && let Some(desktop) = peers.desktop_of(line)
+    {
+        desktop.proven &= !matches!(desktop.stand, Stand::Spoiled(..));
+        desktop.stand = Stand::Same(length);
+    }
+}

@@ -1,0 +1,289 @@
+//! Taking another chain: `candidate` compares it with ours while it streams in, `reorg` puts it in
+//! place when it wins, and `salvage` reads it for what ours lacks when it does not.
+//!
+//! A desktop node tells all of its chain in one message. One of ours tells what is missing, in
+//! answers of a bounded size: each that goes on where our chain ends is taken at once, as its
+//! blocks would be if they came one by one; what leaves our chain further back is staged until it
+//! is complete.
+
+mod candidate;
+mod ending;
+mod reorg;
+mod salvage;
+
+use super::effects::Cx;
+use super::event::Millis;
+use super::mempool::{Due, Mempool};
+use super::peers::Peers;
+use super::progress::Progress;
+use crate::ledger::{Block, Hash, RuleError};
+use crate::limits;
+use crate::store::branch::Fallen;
+use crate::store::disk::Disk;
+use crate::store::state::AppendError;
+use candidate::Candidate;
+pub use candidate::End;
+use reorg::Reorg;
+use salvage::Salvage;
+
+/// What is going on. There is one candidate at a time; other chains are skipped and asked for again.
+enum State {
+    /// Nothing.
+    Free,
+    /// A peer's chain streams in.
+    Candidate(Candidate),
+    /// It won. Until it is in place nothing else may touch the chain.
+    Reorg(Reorg),
+    /// It lost, and is read for what ours lacks.
+    Salvage(Salvage),
+}
+
+/// The other chain, if there is one.
+pub struct Sync {
+    state: State,
+    /// When the user was told last that a chain is not followed.
+    unfollowed: Option<Millis>,
+    /// How far it is.
+    pub progress: Progress,
+}
+
+impl Sync {
+    /// Goes on where a reorg was cut off by the end of the process.
+    pub fn resume(last_switch: Option<Fallen>) -> Sync {
+        let reorg = last_switch.map(Reorg::resume);
+        Sync {
+            state: reorg.map_or(State::Free, State::Reorg),
+            unfollowed: None,
+            progress: Progress::default(),
+        }
+    }
+
+    /// Whether a new candidate may begin.
+    pub fn is_free(&self) -> bool {
+        matches!(self.state, State::Free)
+    }
+
+    /// Whether nothing else may touch the chain.
+    pub fn is_reorg(&self) -> bool {
+        matches!(self.state, State::Reorg(_))
+    }
+
+    /// Whether a chain is being read that lost.
+    pub fn is_salvage(&self) -> bool {
+        matches!(self.state, State::Salvage(_))
+    }
+
+    /// The candidate has come so many blocks or signatures further.
+    pub fn comes_on(&mut self, count: usize) {
+        if let State::Candidate(candidate) = &mut self.state {
+            candidate.progress += count;
+        }
+    }
+
+    /// A transaction of the candidate was taken, which does not link there.
+    pub fn salvaged(&mut self) {
+        if let State::Candidate(candidate) = &mut self.state {
+            candidate.salvaged += 1;
+        }
+    }
+
+    /// When it has to be looked at again.
+    pub fn due(&self) -> Option<Millis> {
+        match &self.state {
+            State::Candidate(candidate) => Some(Millis(candidate.since.0 + limits::STALL_MS)),
+            State::Free | State::Reorg(_) | State::Salvage(_) => None,
+        }
+    }
+
+    /// Whether a chain that lost is read on now. Each may take as long as a call should: while a block
+    /// is to be made too, they take turns.
+    pub fn salvages(&mut self, makes: bool) -> bool {
+        let State::Salvage(salvage) = &mut self.state else {
+            return false;
+        };
+        salvage.rests = makes && !salvage.rests;
+        !salvage.rests
+    }
+
+    /// The line of the desktop node whose losing chain is being read.
+    pub fn salvages_of(&self) -> Option<usize> {
+        match &self.state {
+            State::Salvage(salvage) => salvage.line,
+            State::Free | State::Candidate(_) | State::Reorg(_) => None,
+        }
+    }
+
+    /// The length and last hash of what a line has told of its chain, if it is to go on there.
+    pub fn continues(&self, line: usize) -> Option<(u64, Hash)> {
+        match &self.state {
+            State::Candidate(candidate) if candidate.line == line && candidate.continued => {
+                Some((candidate.next, candidate.prev_hash))
+            }
+            State::Reorg(reorg) if reorg.source == Some(line) => reorg.goes_on,
+            _ => None,
+        }
+    }
+
+    /// The line whose chain is being looked at.
+    pub fn line(&self) -> Option<usize> {
+        match &self.state {
+            State::Candidate(candidate) => Some(candidate.line),
+            State::Free | State::Reorg(_) | State::Salvage(_) => None,
+        }
+    }
+
+    /// How what has come of a line's chain ended, if it was looked at.
+    pub fn end_of(&self, line: usize) -> Option<End> {
+        match &self.state {
+            State::Candidate(candidate) if candidate.line == line => Some(candidate.end()),
+            _ => None,
+        }
+    }
+
+    /// Looks after the time: asks for a chain that was skipped; returns the line of a candidate that
+    /// trickles.
+    pub fn tend<D>(&mut self, cx: &Cx<D>, peers: &mut Peers) -> Option<usize> {
+        let now = cx.now.mono;
+        for (_, peer) in peers.iter_mut() {
+            peer.unfollowed = peer.unfollowed.filter(|until| now < *until);
+        }
+        match &mut self.state {
+            State::Reorg(_) => peers.excuse(now, u64::from(u32::MAX)),
+            State::Candidate(candidate) if now.0 >= candidate.since.0 + limits::STALL_MS => {
+                let enough = candidate.progress >= limits::PROGRESS_MIN;
+                (candidate.progress, candidate.since) = (0, now);
+                return Some(candidate.line).filter(|_| !enough);
+            }
+            State::Candidate(_) | State::Salvage(_) => {}
+            State::Free => {
+                let mut peers = peers.iter_mut();
+                let due = peers.find(|(_, peer)| peer.deferred.is_some_and(|at| at <= now));
+                if let Some((_, peer)) = due {
+                    peer.deferred = None;
+                    peer.ask(now);
+                }
+            }
+        }
+        None
+    }
+
+    /// Whether a longer chain of one of ours is coming in, or was just asked for: what would be
+    /// put on top of our chain now would fall out again at once. If so, until when at most, or
+    /// when that chain is looked at again.
+    pub fn catching_up<D: Disk>(&self, cx: &Cx<D>, peers: &Peers) -> Option<Millis> {
+        let (tip, now) = (cx.chain.tip(), cx.now.mono);
+        let candidate = self.line();
+        let ahead = peers.iter().filter_map(|(line, peer)| {
+            if candidate == Some(line) {
+                return self.due().filter(|_| peer.is_ahead_of(&tip));
+            }
+            let until = Millis(peer.asked?.0 + limits::LOOK_AHEAD_MS);
+            (now < until && peer.is_ahead_of(&tip)).then_some(until)
+        });
+        ahead.max()
+    }
+
+    /// Goes on with a reorg, or a chain that lost, which is salvaged at `due` if a desktop node told it.
+    /// The line that it came from when a reorg is over: the chain has a new end.
+    pub fn step<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        mempool: &mut Mempool,
+        due: Option<Due>,
+    ) -> Option<Option<usize>> {
+        match core::mem::replace(&mut self.state, State::Free) {
+            State::Reorg(reorg) => match reorg.step(cx, peers, mempool) {
+                Ok(reorg) => self.state = State::Reorg(reorg),
+                Err(source) => {
+                    peers.freed(cx.now.mono);
+                    return Some(source);
+                }
+            },
+            State::Salvage(salvage) => match salvage.step(cx, mempool, due) {
+                Some(salvage) => self.state = State::Salvage(salvage),
+                None => {
+                    cx.chain.abandon();
+                    peers.freed(cx.now.mono);
+                }
+            },
+            other => self.state = other,
+        }
+        None
+    }
+
+    /// What a reorg has put in place is told to the others, unless more of it comes.
+    pub fn announce<D: Disk>(cx: &mut Cx<D>, peers: &mut Peers, source: Option<usize>) {
+        reorg::announce(cx, peers, source);
+    }
+
+    /// Whether a block could stand in the place of our last one, now.
+    pub fn is_rival<D: Disk>(&self, cx: &mut Cx<D>, block: &Block) -> bool {
+        let tip = cx.chain.tip();
+        let before = tip.length.checked_sub(2);
+        block.index.checked_add(1) == Some(tip.length)
+            && self.is_free()
+            && cx.may_append()
+            && before.is_some_and(|at| cx.chain.hash(at) == Ok(block.prev_hash))
+    }
+
+    /// Puts a checked block in the place of our last one; false if it cannot stand there any more.
+    pub fn take_rival<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        line: usize,
+        block: &Block,
+    ) -> Result<bool, RuleError> {
+        let tip = cx.chain.tip();
+        if !self.is_rival(cx, block) || block.hash >= tip.hash || cx.chain.fault().is_some() {
+            return Ok(false);
+        }
+        let begun = cx.chain.begin(block.index).and_then(|()| {
+            while !cx.chain.unwind(1)? {}
+            Ok(())
+        });
+        let staged = begun.map_err(AppendError::Disk);
+        match staged.and_then(|()| cx.chain.stage(block)) {
+            Ok(()) => self.adopt(Reorg::new(line, true, None)),
+            Err(AppendError::Rule(error)) => {
+                cx.chain.abandon();
+                return Err(error);
+            }
+            Err(AppendError::Disk(error)) => {
+                cx.chain.abandon();
+                cx.effects
+                    .alert(format!("[store ❌] a peer's block was not taken: {error}."));
+            }
+        }
+        Ok(true)
+    }
+
+    /// The staged branch takes its place.
+    fn adopt(&mut self, reorg: Reorg) {
+        self.state = State::Reorg(reorg);
+    }
+
+    /// A chain that lost is read for what ours lacks.
+    fn read_on(&mut self, salvage: Salvage) {
+        self.state = State::Salvage(salvage);
+    }
+
+    /// A chain begins to come in.
+    fn look_at(&mut self, candidate: Candidate) {
+        self.state = State::Candidate(candidate);
+    }
+
+    /// The candidate is none any more.
+    fn abandon<D: Disk>(&mut self, cx: &mut Cx<D>) {
+        cx.chain.abandon();
+        self.state = State::Free;
+    }
+
+    /// Forgets the candidate of a line, if it has one: another one may begin.
+    fn forget<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
+        if self.line() == Some(line) {
+            self.abandon(cx);
+            peers.freed(cx.now.mono);
+        }
+    }
+}

@@ -1,0 +1,154 @@
+//! A chain that lost, read for what ours lacks.
+
+use std::collections::BTreeMap;
+
+use crate::ledger::changes::Before;
+use crate::ledger::{Kind, Transaction, Uid};
+use crate::limits;
+use crate::node::effects::Cx;
+use crate::node::mempool::{Due, Looked, Mempool};
+use crate::store::branch::Staged;
+use crate::store::disk::Disk;
+use crate::store::record::StoredBlock;
+
+/// A chain that lost, while it is read.
+pub struct Salvage {
+    staged: Staged,
+    /// The line of the desktop node whose chain it is.
+    pub line: Option<usize>,
+    /// The block that is being read, and the next of its transactions.
+    block: Option<StoredBlock>,
+    position: usize,
+    /// The requests that are open at the end of what was read, and the bytes of their names.
+    open: BTreeMap<Uid, Transaction>,
+    open_bytes: usize,
+    /// The block of our chain in which what a release ended was looked up last.
+    looked: Option<Looked>,
+    /// Transactions that were taken.
+    taken: usize,
+    /// It waits for a turn.
+    pub rests: bool,
+}
+
+impl Salvage {
+    /// Begins at its first block that is not ours.
+    pub fn new(staged: Staged, line: Option<usize>) -> Salvage {
+        Salvage {
+            staged,
+            line,
+            block: None,
+            position: 0,
+            open: BTreeMap::new(),
+            open_bytes: 0,
+            looked: None,
+            taken: 0,
+            rests: false,
+        }
+    }
+
+    /// Whether no more of it is read.
+    fn is_enough(&self) -> bool {
+        self.taken >= limits::GLEANED_MAX || self.open_bytes >= limits::RESTORED_BYTES
+    }
+
+    /// Notes a request, which a release further on may end.
+    fn note(&mut self, request: &Transaction) {
+        self.open_bytes += size_of::<Transaction>() + 2 * request.uid.as_wtf8().len();
+        self.open.insert(request.uid.clone(), request.clone());
+    }
+
+    /// Reads on in a chain that lost, for what ours lacks. What there is no room for is left: whoever
+    /// has that chain makes it again when it takes ours.
+    pub fn step<D: Disk>(
+        mut self,
+        cx: &mut Cx<D>,
+        mempool: &mut Mempool,
+        due: Option<Due>,
+    ) -> Option<Salvage> {
+        let budget = cx.chain.budget();
+        for _ in 0..limits::BLOCKS_PER_TURN {
+            if mempool.is_half_full() || cx.chain.is_over(budget) {
+                break;
+            }
+            let stored = match self.block.take() {
+                Some(stored) => stored,
+                None if self.is_enough() => return None,
+                None => match cx.chain.next_staged(&mut self.staged) {
+                    Ok(Some(stored)) => stored,
+                    Ok(None) => return None,
+                    Err(error) => {
+                        cx.effects
+                            .alert(format!("[store ❌] a losing chain was not read: {error}."));
+                        return None;
+                    }
+                },
+            };
+            self.take_some(cx, mempool, due, &stored);
+            match self.position < stored.block.transactions.len() {
+                true => self.block = Some(stored),
+                false => self.position = 0,
+            }
+        }
+        Some(self)
+    }
+
+    /// Takes some of the transactions of a block of a chain that lost.
+    fn take_some<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        mempool: &mut Mempool,
+        due: Option<Due>,
+        stored: &StoredBlock,
+    ) {
+        let budget = cx.chain.budget();
+        let all = stored.block.transactions.iter().zip(&stored.befores);
+        let some = all.skip(self.position).take(limits::ITEMS_PER_TURN);
+        for (transaction, before) in some {
+            self.position += 1;
+            if before.is_void() {
+                continue;
+            }
+            let ended = match transaction.kind {
+                Kind::Request => {
+                    self.note(transaction);
+                    None
+                }
+                Kind::Release => {
+                    let ended = self.open.remove(&transaction.uid);
+                    let ended = ended
+                        .or_else(|| shared_request(cx, &mut self.looked, transaction, *before));
+                    if ended.is_none() {
+                        // A release of a reservation that nobody can tell is no use.
+                        continue;
+                    }
+                    ended
+                }
+            };
+            let ended = ended.as_ref();
+            let taken = match due {
+                Some(due) => mempool.salvage(cx, due, transaction, ended),
+                None => mempool.glean(cx, transaction, ended),
+            };
+            self.taken += usize::from(taken);
+            if cx.chain.is_over(budget) {
+                return;
+            }
+        }
+    }
+}
+
+/// The request that a release of a losing chain ended, if that stands in what the two chains
+/// share.
+fn shared_request<D: Disk>(
+    cx: &mut Cx<D>,
+    looked: &mut Option<Looked>,
+    release: &Transaction,
+    before: Before,
+) -> Option<Transaction> {
+    let height = before.height()?;
+    if height >= cx.chain.tip().length {
+        return None;
+    }
+    let read = || cx.chain.read(height);
+    Looked::last(looked, height, &release.uid, read).ok()?
+}
