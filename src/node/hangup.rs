@@ -28,7 +28,7 @@ impl<D: Disk> Node<D> {
     /// A line is free: its other end has closed, or failed for this reason.
     pub(super) fn closed(&mut self, line: Line, reason: Option<&str>) {
         if let Some(at) = line.console() {
-            return self.console_closed(at, reason);
+            return self.sessions.closed(at, reason);
         }
         let line = usize::from(line.0);
         let reason = reason.unwrap_or("the other end closed");

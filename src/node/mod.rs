@@ -17,30 +17,24 @@
 
 mod addresses;
 mod answer;
-mod chronicle;
 mod clock;
+mod command;
 mod console;
-mod control;
 mod desktop;
 mod desktops;
 mod effects;
 mod event;
+mod event_log;
 mod gossip;
 mod hangup;
 mod links;
 mod mempool;
-mod menu;
 mod monitor;
 mod newer;
 mod peer;
 mod peers;
-mod progress;
-mod report;
-mod roster;
-mod seats;
 mod sync;
 mod twins;
-mod typing;
 mod view;
 
 use core::net::SocketAddr;
@@ -53,17 +47,17 @@ use crate::store::disk::Disk;
 use crate::store::keys;
 use crate::store::log::Log;
 use crate::wire::write::Intent;
-use chronicle::Chronicle;
+use console::Sessions;
 use desktops::Desktops;
 use effects::{Cx, Effects, Jitter};
 pub use event::{
     Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
 };
+use event_log::EventLog;
 use links::Links;
 use mempool::{Admitted, Mempool};
 use monitor::Monitor;
 use peers::Peers;
-use seats::Seats;
 use sync::Sync;
 
 /// The node.
@@ -79,7 +73,7 @@ pub struct Node<D> {
     sync: Sync,
     desktops: Desktops,
     mempool: Mempool,
-    seats: Seats,
+    sessions: Sessions,
 
     /// Events from before the first console, until all are open that open at the start.
     early: Vec<String>,
@@ -95,7 +89,7 @@ pub struct Node<D> {
     gave_up: bool,
     monitor: Monitor,
     unclean_stops: u32,
-    chronicle: Chronicle,
+    events: EventLog,
     built: u64,
     /// What the last call of `handle` did.
     tally: Tally,
@@ -123,7 +117,7 @@ impl<D: Disk> Node<D> {
         let of = (identity.public(), config.drop_orphans);
         let mempool = Mempool::open(log.disk(), clock.mono, of, &mut early);
         let monitor = Monitor::new(clock.mono, config.scrub_every);
-        let chronicle = Chronicle::new(clock, log.tip().length, config.unclean_stop);
+        let events = EventLog::new(clock, log.tip().length, config.unclean_stop);
         let sync = Sync::resume(log.take_last_switch());
         let mut effects = Effects::default();
         effects.busy = true;
@@ -146,7 +140,7 @@ impl<D: Disk> Node<D> {
             sync,
             desktops: Desktops::new(id),
             mempool,
-            seats: Seats::default(),
+            sessions: Sessions::default(),
             early,
             turn: 0,
             filled: 0,
@@ -155,7 +149,7 @@ impl<D: Disk> Node<D> {
             gave_up: false,
             monitor,
             unclean_stops: config.unclean_stops,
-            chronicle,
+            events,
             built: config.built,
             tally: Tally::default(),
         })
@@ -226,8 +220,8 @@ impl<D: Disk> Node<D> {
     /// Where the line's next bytes go. Empty: do not read this line now.
     pub fn rx_space(&mut self, line: Line) -> &mut [u8] {
         if let Some(at) = line.console() {
-            let seat = self.seats.at_mut(at);
-            return seat.map_or(&mut [], |seat| seat.console.typing.space());
+            let session = self.sessions.at_mut(at);
+            return session.map_or(&mut [], |session| session.console.typing.space());
         }
         match self.peers.get_mut(usize::from(line.0)) {
             Some(peer) if peer.held.is_none() && peer.gone.is_none() => peer.reader.space(),
@@ -238,8 +232,8 @@ impl<D: Disk> Node<D> {
     /// The bytes to send. Empty: nothing to send now.
     pub fn tx_pending(&self, line: Line) -> &[u8] {
         if let Some(at) = line.console() {
-            let seat = self.seats.at(at);
-            return seat.map_or(&[], |seat| seat.console.pending());
+            let session = self.sessions.at(at);
+            return session.map_or(&[], |session| session.console.pending());
         }
         match self.peers.get(usize::from(line.0)) {
             Some(peer) if peer.gone.is_none() => peer.writer.pending(),
@@ -262,7 +256,6 @@ impl<D: Disk> Node<D> {
         let looks = [free, self.sync.is_reorg()];
         let chains = self.peers.iter();
         let chains = chains.filter_map(|(_, peer)| peer.deferred.filter(|_| free));
-        let menus = self.seats.iter().filter_map(|seat| seat.menu.deadline());
         lines
             .chain(chains)
             .chain(self.sync.due())
@@ -272,17 +265,17 @@ impl<D: Disk> Node<D> {
             )
             .chain(self.mempool.due(&self.cx, self.catching_up()))
             .chain(self.links.due(&self.cx, &self.peers))
-            .chain(self.sync.progress.deadline())
+            .chain(self.sync.progress.due())
             .chain(self.monitor_deadline())
-            .chain(menus)
+            .chain(self.sessions.due())
             .chain(self.cx.ending)
             .min()
     }
 
     fn received(&mut self, line: Line, count: usize) {
         if let Some(at) = line.console() {
-            if let Some(seat) = self.seats.at_mut(at) {
-                seat.console.typing.received(count);
+            if let Some(session) = self.sessions.at_mut(at) {
+                session.console.typing.received(count);
             }
         } else if let Some(peer) = self.peers.get_mut(usize::from(line.0)) {
             if !peer.reader.mid_line() {
@@ -295,8 +288,8 @@ impl<D: Disk> Node<D> {
 
     fn sent(&mut self, line: Line, count: usize) {
         if let Some(at) = line.console() {
-            if let Some(seat) = self.seats.at_mut(at) {
-                seat.console.advance(count);
+            if let Some(session) = self.sessions.at_mut(at) {
+                session.console.advance(count);
             }
         } else if let Some(peer) = self.peers.get_mut(usize::from(line.0)) {
             peer.writer.advance(count);
@@ -416,6 +409,14 @@ impl<D: Disk> Node<D> {
         self.mempool.tip_changed(&mut self.cx);
     }
 
+    /// Writes what came in this turn.
+    fn write_events(&mut self) {
+        let now = self.cx.now.mono;
+        if let Err(error) = self.events.write(self.cx.chain.disk(), now) {
+            log::warn!("{error}: no events are kept for an hour");
+        }
+    }
+
     fn stop(&mut self) {
         match self.cx.ending {
             None => self.begin_end(),
@@ -433,7 +434,7 @@ impl<D: Disk> Node<D> {
 
     fn end(&mut self) {
         let Some(latest) = self.cx.ending else { return };
-        let told = self.seats.are_idle() && self.peers.iter().all(|(_, peer)| peer.is_told());
+        let told = self.sessions.are_idle() && self.peers.iter().all(|(_, peer)| peer.is_told());
         let done = !self.mempool.has_own() && !self.sync.is_reorg();
         let over = self.cx.now.mono >= latest;
         if over && !done && !core::mem::replace(&mut self.gave_up, true) {
@@ -446,7 +447,8 @@ impl<D: Disk> Node<D> {
         } else if over || ((done || self.gave_up) && told) {
             self.mempool.save(&mut self.cx);
             self.links.save_book(&mut self.cx);
-            self.keep_stop();
+            let blocks = self.cx.chain.tip().length;
+            self.events.keep_stop(self.cx.now, blocks);
             self.cx.effects.act(Action::Exit);
         }
     }

@@ -8,6 +8,7 @@
 
 mod candidate;
 mod ending;
+mod progress;
 mod reorg;
 mod salvage;
 
@@ -15,7 +16,6 @@ use super::effects::Cx;
 use super::event::Millis;
 use super::mempool::{Due, Mempool};
 use super::peers::Peers;
-use super::progress::Progress;
 use crate::ledger::{Block, Hash, RuleError};
 use crate::limits;
 use crate::store::branch::Fallen;
@@ -23,6 +23,7 @@ use crate::store::disk::Disk;
 use crate::store::state::AppendError;
 use candidate::Candidate;
 pub use candidate::End;
+use progress::Progress;
 use reorg::Reorg;
 use salvage::Salvage;
 

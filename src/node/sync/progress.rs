@@ -1,8 +1,7 @@
 //! How far a chain has come in that takes long.
 
-use super::{Millis, Node};
 use crate::limits;
-use crate::store::disk::Disk;
+use crate::node::event::Millis;
 
 /// A chain that comes in.
 #[derive(Clone, Copy)]
@@ -46,7 +45,7 @@ impl Progress {
     }
 
     /// When it is to be shown.
-    pub fn deadline(&self) -> Option<Millis> {
+    pub fn due(&self) -> Option<Millis> {
         self.0.map(|transfer| transfer.next)
     }
 }
@@ -73,37 +72,26 @@ impl Transfer {
     }
 }
 
-impl<D: Disk> Node<D> {
-    /// Shows how far a long transfer is, and forgets one that has ended.
-    pub(super) fn tend_progress(&mut self) {
-        let now = self.cx.now.mono;
-        let Some(mut transfer) = self.sync.progress.0 else {
-            return;
-        };
-        let tip = self.cx.chain.tip();
-        let peer = self.peers.get(transfer.line);
-        let more = peer.is_some_and(|peer| peer.asked.is_some() && peer.is_ahead_of(&tip));
-        let here = self.sync.line() == Some(transfer.line) || self.sync.is_reorg();
-        if !more && !here {
-            self.sync.progress.0 = None;
-            self.seats
-                .menus()
-                .for_each(|seat| seat.console.end_progress());
-            return;
-        }
-        if now < transfer.next {
-            return;
-        }
-        let text = transfer.text(now);
-        let lines = now >= transfer.next_line;
-        let (mut terminal, mut shown) = (false, false);
-        for seat in self.seats.menus() {
-            shown = true;
-            terminal |= seat.console.is_terminal();
-            if seat.console.is_terminal() || lines {
-                seat.console.progress(&text);
-            }
-        }
+impl Progress {
+    /// The line whose chain comes in.
+    pub fn line(&self) -> Option<usize> {
+        self.0.map(|transfer| transfer.line)
+    }
+
+    /// It has ended.
+    pub fn end(&mut self) {
+        self.0 = None;
+    }
+
+    /// What is to be shown now, and whether on lines of its own too.
+    pub fn text(&self, now: Millis) -> Option<(String, bool)> {
+        let transfer = self.0.filter(|transfer| transfer.next <= now)?;
+        Some((transfer.text(now), transfer.next_line <= now))
+    }
+
+    /// It was shown: `lines` on lines of its own too, and perhaps on a terminal.
+    pub fn shown(&mut self, now: Millis, lines: bool, terminal: bool) {
+        let Some(transfer) = &mut self.0 else { return };
         if lines {
             transfer.next_line = Millis(now.0 + limits::PROGRESS_APART_MS);
         }
@@ -111,10 +99,6 @@ impl<D: Disk> Node<D> {
             true => Millis(now.0 + limits::PROGRESS_APART_TERMINAL_MS),
             false => transfer.next_line,
         };
-        self.sync.progress.0 = Some(transfer);
-        if lines && !shown {
-            log::info!("{text}");
-        }
     }
 }
 
@@ -128,7 +112,7 @@ mod tests {
         progress.at(Millis(1_000), 3, 100, Some(1_100));
         progress.at(Millis(3_000), 3, 600, Some(1_100));
         let transfer = progress.0.expect("it began");
-        assert_eq!(progress.deadline(), Some(Millis(3_000)));
+        assert_eq!(progress.due(), Some(Millis(3_000)));
         assert_eq!(
             transfer.text(Millis(3_000)),
             "[consensus] 600 of 1100 blocks have come, 250 a second, 2 s left"

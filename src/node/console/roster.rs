@@ -4,11 +4,14 @@ use core::fmt;
 
 use serde::Serialize;
 
-use super::Node;
-use super::desktop::Stand;
-use super::links::{Contact, Target};
-use super::peer::{Kind, Peer};
 use super::report::duration;
+use crate::node::desktop::Stand;
+use crate::node::desktops::Desktops;
+use crate::node::effects::Cx;
+use crate::node::event::Millis;
+use crate::node::links::{Contact, Target};
+use crate::node::peer::{Kind, Peer};
+use crate::node::peers::Peers;
 use crate::store::disk::Disk;
 
 /// What is told of a desktop node whose ledger has credits.
@@ -17,7 +20,7 @@ const CREDITS: &str =
 
 /// A connection. Of several to the same desktop node the one is told on which it is spoken to.
 #[derive(Serialize)]
-struct PeerReport {
+pub struct PeerReport {
     address: String,
     /// Whether we dialed.
     outbound: bool,
@@ -98,7 +101,7 @@ impl fmt::Display for PeerReport {
 
 /// A peer that is to be dialed.
 #[derive(Serialize)]
-struct TargetReport {
+pub struct TargetReport {
     address: String,
     /// Nothing while it is being dialed.
     dialing_in_s: Option<u64>,
@@ -117,38 +120,13 @@ impl fmt::Display for TargetReport {
     }
 }
 
-impl<D: Disk> Node<D> {
-    /// Key 7.
-    pub(super) fn list_peers(&mut self, at: usize) {
-        let mut peers = Vec::new();
-        for line in self.peers.lines() {
-            let agrees = self.agrees(line);
-            if let Some(peer) = self.peers.get(line)
-                && (self.peers.desktop_at(line).is_none()
-                    || self.peers.voice_of(self.cx.now.mono, line) == line)
-            {
-                peers.push(self.describe_peer(line, peer, agrees));
-            }
-        }
-        let targets = self.links.targets.iter();
-        let targets: Vec<TargetReport> = targets.filter_map(|t| self.describe_target(t)).collect();
-        let Some(seat) = self.seats.at_mut(at) else {
-            return;
-        };
-        if peers.is_empty() && targets.is_empty() && !seat.wants_json() {
-            seat.say(&"no peers are connected.");
-        }
-        peers.iter().for_each(|peer| seat.say(peer));
-        targets.iter().for_each(|target| seat.say(target));
-    }
-
-    fn describe_target(&self, target: &Target) -> Option<TargetReport> {
+impl TargetReport {
+    /// What is told of a target; nothing while it is connected.
+    pub fn of(now: Millis, target: &Target) -> Option<TargetReport> {
         let dialing_in_s = match target.contact {
             Contact::Open(..) => return None,
             Contact::Dialing(_) => None,
-            Contact::Waiting(until) => {
-                Some(until.0.saturating_sub(self.cx.now.mono.0).div_ceil(1000))
-            }
+            Contact::Waiting(until) => Some(until.0.saturating_sub(now.0).div_ceil(1000)),
         };
         Some(TargetReport {
             address: target.name(),
@@ -156,31 +134,17 @@ impl<D: Disk> Node<D> {
             last_error: target.error.clone(),
         })
     }
+}
 
-    /// Whether a peer's chain is ours, as far as its words prove that or the contrary. One
-    /// that is behind has not heard of the rest yet, or not said so.
-    fn agrees(&mut self, line: usize) -> Option<bool> {
-        let tip = self.cx.chain.tip();
-        let peer = self.peers.get(line)?;
-        match &peer.kind {
-            Kind::Ours(_) => {
-                let theirs = peer.tip?;
-                if theirs.length > tip.length {
-                    return None;
-                }
-                let ours = self.cx.chain.hash(theirs.length.checked_sub(1)?).ok()?;
-                (ours != theirs.hash || theirs == tip).then_some(theirs == tip)
-            }
-            Kind::Desktop(desktop) if desktop.proven => match desktop.stand {
-                Stand::Same(length) if length < tip.length => None,
-                stand => Some(stand == Stand::Same(tip.length)),
-            },
-            Kind::Unknown | Kind::Desktop(_) | Kind::Newer(_) => None,
-        }
-    }
-
-    fn describe_peer(&self, line: usize, peer: &Peer, agrees: Option<bool>) -> PeerReport {
-        let (now, sent) = (self.cx.now.mono, peer.writer.sent());
+impl PeerReport {
+    /// What is told of the connection of a line.
+    pub fn of<D: Disk>(
+        cx: &mut Cx<D>,
+        peers: &Peers,
+        desktops: &Desktops,
+        (line, peer): (usize, &Peer),
+    ) -> PeerReport {
+        let (now, sent, agrees) = (cx.now.mono, peer.writer.sent(), agrees(cx, peer));
         let said = match &peer.kind {
             Kind::Desktop(desktop) => desktop.said,
             _ => None,
@@ -189,7 +153,7 @@ impl<D: Disk> Node<D> {
             Kind::Ours(_) => peer.tip.map(|tip| tip.length),
             _ => said.map(|(length, _)| length),
         };
-        let id = self.peers.desktop_id(self.cx.now.mono, line);
+        let id = peers.desktop_id(now, line);
         PeerReport {
             credits: peer.is_newer(),
             address: peer.remote.to_string(),
@@ -209,8 +173,29 @@ impl<D: Disk> Node<D> {
             blocks_out: sent.blocks,
             messages_in: peer.messages_in,
             messages_out: sent.messages,
-            speaks: id.map(|_| self.desktops.speaks_to(now, &self.peers, line)),
-            connections: id.map_or(1, |id| self.peers.lines_to(self.cx.now.mono, id).count()),
+            speaks: id.map(|_| desktops.speaks_to(now, peers, line)),
+            connections: id.map_or(1, |id| peers.lines_to(now, id).count()),
         }
+    }
+}
+
+/// Whether a peer's chain is ours, as far as its words prove that or the contrary. One
+/// that is behind has not heard of the rest yet, or not said so.
+fn agrees<D: Disk>(cx: &mut Cx<D>, peer: &Peer) -> Option<bool> {
+    let tip = cx.chain.tip();
+    match &peer.kind {
+        Kind::Ours(_) => {
+            let theirs = peer.tip?;
+            if theirs.length > tip.length {
+                return None;
+            }
+            let ours = cx.chain.hash(theirs.length.checked_sub(1)?).ok()?;
+            (ours != theirs.hash || theirs == tip).then_some(theirs == tip)
+        }
+        Kind::Desktop(desktop) if desktop.proven => match desktop.stand {
+            Stand::Same(length) if length < tip.length => None,
+            stand => Some(stand == Stand::Same(tip.length)),
+        },
+        Kind::Unknown | Kind::Desktop(_) | Kind::Newer(_) => None,
     }
 }

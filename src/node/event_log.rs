@@ -5,30 +5,14 @@
 //! hour and then counted. Faults of the disk and damage are counted apart from all else, which so
 //! cannot push them out. Not even the first failure to write the ring concerns the node.
 
-use core::fmt;
-
-use serde::Serialize;
-
 use super::clock::stamp;
-use super::{Clock, Millis, Node};
+use super::event::{Clock, Millis};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError};
 use crate::store::events;
 
-/// An event that was kept.
-#[derive(Serialize)]
-struct Kept<'a> {
-    event: &'a str,
-}
-
-impl fmt::Display for Kept<'_> {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(self.event)
-    }
-}
-
 /// What is to be kept.
-pub struct Chronicle {
+pub struct EventLog {
     /// Lines that are written at the end of this turn.
     lines: Vec<String>,
     /// How many events they tell of, those that they only count included.
@@ -43,10 +27,10 @@ pub struct Chronicle {
     silent_until: Millis,
 }
 
-impl Chronicle {
+impl EventLog {
     /// One that begins with the start of a node with so many blocks.
-    pub fn new(now: Clock, blocks: u64, unclean_stop: bool) -> Chronicle {
-        let mut chronicle = Chronicle {
+    pub fn new(now: Clock, blocks: u64, unclean_stop: bool) -> EventLog {
+        let mut log = EventLog {
             lines: Vec::new(),
             told: 0,
             hour: now.mono,
@@ -59,11 +43,26 @@ impl Chronicle {
             false => "",
         };
         let version = env!("CARGO_PKG_VERSION");
-        chronicle.put(
+        log.put(
             now,
             &format!("start blx {version}, block count {blocks}{after}"),
         );
-        chronicle
+        log
+    }
+
+    /// Keeps an event, with the first word of its tag, as a file of plain lines has it.
+    pub fn keep_event(&mut self, now: Clock, event: &str) {
+        let tagged = event.strip_prefix('[');
+        let plain = match tagged.and_then(|rest| rest.split_once("] ")) {
+            Some((tag, text)) => &format!("{}: {text}", tag.split(' ').next().unwrap_or(tag)),
+            None => event,
+        };
+        self.keep(now, is_fault(event), plain);
+    }
+
+    /// The node is about to end as it should.
+    pub fn keep_stop(&mut self, now: Clock, blocks: u64) {
+        self.put(now, &format!("stop, block count {blocks}"));
     }
 
     /// Keeps an event, if this hour had not too many.
@@ -93,7 +92,7 @@ impl Chronicle {
 
     /// Writes what came in this turn. After an error, what comes is counted for a while: a disk
     /// that fails is not to be worn out by it, nor the journal filled.
-    fn write(&mut self, disk: &mut impl Disk, now: Millis) -> Result<(), DiskError> {
+    pub fn write(&mut self, disk: &mut impl Disk, now: Millis) -> Result<(), DiskError> {
         let lines = core::mem::take(&mut self.lines);
         let told = core::mem::take(&mut self.told);
         if lines.is_empty() || now < self.silent_until {
@@ -106,62 +105,22 @@ impl Chronicle {
     }
 }
 
+/// The last events of the ring, the oldest first, as `blx events` prints them.
+pub fn recent(disk: &mut impl Disk) -> Vec<String> {
+    let bytes = match events::read(disk) {
+        Ok(bytes) => bytes,
+        Err(error) => return vec![format!("{error}.")],
+    };
+    let newest = events::lines(&bytes).rev().take(limits::EVENTS_LISTED);
+    let mut newest: Vec<String> = newest.map(str::to_owned).collect();
+    newest.reverse();
+    newest
+}
+
 /// Whether an event is a fault of the disk or damage, by its tag.
 fn is_fault(event: &str) -> bool {
     let tags = ["[store", "[monitor"];
     tags.iter().any(|tag| event.starts_with(tag))
-}
-
-impl<D: Disk> Node<D> {
-    /// Keeps an event in the ring, with the first word of its tag, as a file of plain lines has it.
-    pub(super) fn keep_event(&mut self, event: &str) {
-        let tagged = event.strip_prefix('[');
-        let plain = match tagged.and_then(|rest| rest.split_once("] ")) {
-            Some((tag, text)) => &format!("{}: {text}", tag.split(' ').next().unwrap_or(tag)),
-            None => event,
-        };
-        self.chronicle.keep(self.cx.now, is_fault(event), plain);
-    }
-
-    /// The node is about to end as it should.
-    pub(super) fn keep_stop(&mut self) {
-        let text = format!("stop, block count {}", self.cx.chain.tip().length);
-        self.chronicle.put(self.cx.now, &text);
-    }
-
-    /// Writes what came in this turn.
-    pub(super) fn write_events(&mut self) {
-        let written = self.chronicle.write(self.cx.chain.disk(), self.cx.now.mono);
-        if let Err(error) = written {
-            log::warn!("{error}: no events are kept for an hour");
-        }
-    }
-
-    /// The last events of the ring, the oldest first, as `blx events` prints them.
-    fn recent_events(&mut self) -> Vec<String> {
-        let bytes = match events::read(self.cx.chain.disk()) {
-            Ok(bytes) => bytes,
-            Err(error) => return vec![format!("{error}.")],
-        };
-        let newest = events::lines(&bytes).rev().take(limits::EVENTS_LISTED);
-        let mut newest: Vec<String> = newest.map(str::to_owned).collect();
-        newest.reverse();
-        newest
-    }
-
-    /// Key 11: what happened lately, also to earlier runs.
-    pub(super) fn list_events(&mut self, at: usize) {
-        let events = self.recent_events();
-        let Some(seat) = self.seats.at_mut(at) else {
-            return;
-        };
-        if events.is_empty() && !seat.wants_json() {
-            seat.say(&"no events are kept.");
-        }
-        for event in &events {
-            seat.say(&Kept { event });
-        }
-    }
 }
 
 #[cfg(test)]
@@ -175,8 +134,8 @@ mod tests {
         Clock { mono, wall }
     }
 
-    fn told(chronicle: &mut Chronicle) -> Vec<String> {
-        let lines = core::mem::take(&mut chronicle.lines);
+    fn told(log: &mut EventLog) -> Vec<String> {
+        let lines = core::mem::take(&mut log.lines);
         let event = |line: &String| line.split_once("Z ").expect("a time").1.to_owned();
         lines.iter().map(event).collect()
     }
@@ -184,22 +143,22 @@ mod tests {
     #[test]
     fn what_goes_on_without_end_is_kept_some_times_an_hour_and_counted() {
         for is_fault in [false, true] {
-            let mut chronicle = Chronicle::new(at(0), 3, false);
-            assert_eq!(told(&mut chronicle).len(), 1, "the start");
+            let mut log = EventLog::new(at(0), 3, false);
+            assert_eq!(told(&mut log).len(), 1, "the start");
             let most = limits::EVENTS_PER_HOUR as usize;
             for second in 0..3_600 {
-                chronicle.keep(at(second * 1_000), is_fault, "again");
+                log.keep(at(second * 1_000), is_fault, "again");
             }
-            assert_eq!(told(&mut chronicle), vec!["again"; most]);
-            chronicle.keep(at(limits::EVENTS_HOUR_MS), is_fault, "again");
+            assert_eq!(told(&mut log), vec!["again"; most]);
+            log.keep(at(limits::EVENTS_HOUR_MS), is_fault, "again");
             let missed = format!("{} events before could not be kept", 3_600 - most);
-            assert_eq!(told(&mut chronicle), [&missed, "again"]);
+            assert_eq!(told(&mut log), [&missed, "again"]);
             // A stop is always kept, and so is the count.
             for _ in 0..most + 5 {
-                chronicle.keep(at(limits::EVENTS_HOUR_MS + 1), is_fault, "again");
+                log.keep(at(limits::EVENTS_HOUR_MS + 1), is_fault, "again");
             }
-            chronicle.put(at(limits::EVENTS_HOUR_MS + 2), "stop, block count 3");
-            let last = told(&mut chronicle).split_off(most - 1);
+            log.put(at(limits::EVENTS_HOUR_MS + 2), "stop, block count 3");
+            let last = told(&mut log).split_off(most - 1);
             let missed = "6 events before could not be kept";
             assert_eq!(last, [missed, "stop, block count 3"]);
         }
@@ -207,64 +166,64 @@ mod tests {
 
     #[test]
     fn what_matters_less_does_not_push_out_a_fault_of_the_disk() {
-        let mut chronicle = Chronicle::new(at(0), 3, false);
+        let mut log = EventLog::new(at(0), 3, false);
         let most = limits::EVENTS_PER_HOUR as usize;
         let lost = "[consensus] your request of drill lost to 04d5 at block 7";
         for _ in 0..most + 2 {
-            chronicle.keep(at(1), is_fault(lost), lost);
+            log.keep(at(1), is_fault(lost), lost);
         }
-        assert_eq!(told(&mut chronicle).len(), 1 + most);
+        assert_eq!(told(&mut log).len(), 1 + most);
         for fault in ["[store ❌] full", "[monitor ⚠️] corruption"] {
-            chronicle.keep(at(2), is_fault(fault), fault);
+            log.keep(at(2), is_fault(fault), fault);
         }
         let kept = [
             "2 events before could not be kept",
             "[store ❌] full",
             "[monitor ⚠️] corruption",
         ];
-        assert_eq!(told(&mut chronicle), kept);
+        assert_eq!(told(&mut log), kept);
         // Nor the other way round.
-        let mut chronicle = Chronicle::new(at(0), 3, false);
+        let mut log = EventLog::new(at(0), 3, false);
         for _ in 0..most + 2 {
-            chronicle.keep(at(1), true, "store: again");
+            log.keep(at(1), true, "store: again");
         }
-        chronicle.keep(at(2), false, lost);
-        assert_eq!(told(&mut chronicle).last().map(String::as_str), Some(lost));
+        log.keep(at(2), false, lost);
+        assert_eq!(told(&mut log).last().map(String::as_str), Some(lost));
     }
 
     #[test]
     fn a_ring_that_could_not_be_written_is_tried_again_after_an_hour() {
         let mut disk = MemoryDisk::default();
-        let mut chronicle = Chronicle::new(at(0), 3, false);
-        let write = |chronicle: &mut Chronicle, disk: &mut MemoryDisk, ms| {
-            let failed = chronicle.write(disk, at(ms).mono).is_err();
+        let mut log = EventLog::new(at(0), 3, false);
+        let write = |log: &mut EventLog, disk: &mut MemoryDisk, ms| {
+            let failed = log.write(disk, at(ms).mono).is_err();
             let bytes = events::read(disk).expect("reads");
             let event = |line: &str| line.split_once("Z ").expect("a time").1.to_owned();
             let kept: Vec<String> = events::lines(&bytes).skip(1).map(event).collect();
             (failed, kept)
         };
-        assert_eq!(write(&mut chronicle, &mut disk, 0), (false, vec![]));
+        assert_eq!(write(&mut log, &mut disk, 0), (false, vec![]));
         disk.room = Some(0);
         let hour = limits::EVENTS_RETRY_MS;
         for _ in 0..2 {
-            chronicle.keep(at(1_000), false, "one");
+            log.keep(at(1_000), false, "one");
         }
-        assert!(write(&mut chronicle, &mut disk, 1_000).0);
+        assert!(write(&mut log, &mut disk, 1_000).0);
         // Meanwhile it is let be, even if all is well again.
         for second in 2..1_000 {
-            chronicle.keep(at(second * 1_000), true, "two");
-            let written = write(&mut chronicle, &mut disk, second * 1_000);
+            log.keep(at(second * 1_000), true, "two");
+            let written = write(&mut log, &mut disk, second * 1_000);
             assert_eq!(written, (false, vec![]));
         }
-        chronicle.keep(at(1_000 + hour), true, "three");
-        assert!(write(&mut chronicle, &mut disk, 1_000 + hour).0, "again");
+        log.keep(at(1_000 + hour), true, "three");
+        assert!(write(&mut log, &mut disk, 1_000 + hour).0, "again");
         disk.room = None;
-        chronicle.keep(at(1_000 + 2 * hour), true, "four");
+        log.keep(at(1_000 + 2 * hour), true, "four");
         let kept = vec![
             "1001 events before could not be kept".to_owned(),
             "four".to_owned(),
         ];
-        let written = write(&mut chronicle, &mut disk, 1_000 + 2 * hour);
+        let written = write(&mut log, &mut disk, 1_000 + 2 * hour);
         assert_eq!(written, (false, kept));
     }
 }

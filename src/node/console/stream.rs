@@ -3,10 +3,10 @@
 
 use std::collections::VecDeque;
 
-use super::event::ConsoleKind;
 pub use super::typing::Input;
 use super::typing::Typing;
 use crate::limits;
+use crate::node::event::ConsoleKind;
 
 /// The stream.
 pub struct Console {

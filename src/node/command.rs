@@ -1,0 +1,384 @@
+//! What users ask for, in the menu or by a program, and what they are told.
+
+use super::answer::Answer;
+use super::console::{
+    Command, Input, ItemReport, Kept, Listing, Mode, PeerReport, Question, Session, Status,
+    TargetReport, micros,
+};
+use super::effects::Notice;
+use super::event::{Action, ConsoleKind, Line, Millis, Summary};
+use super::{Node, event_log, newer};
+use crate::ledger::{ItemKey, Kind, Uid};
+use crate::limits;
+use crate::store::disk::Disk;
+
+impl<D: Disk> Node<D> {
+    /// Somebody can sit down.
+    pub(super) fn open_console(&mut self, line: Line, kind: ConsoleKind) {
+        let port = self.listen.port();
+        self.sessions.open(line, kind, port, &self.early);
+    }
+
+    /// What there was to say before the first console opened is for the log and the ring as well.
+    pub(super) fn log_early(&mut self) {
+        for notice in core::mem::take(&mut self.early) {
+            let event = format!("[store ⚠️] {notice}");
+            self.events.keep_event(self.cx.now, &event);
+            self.sessions.log(log::Level::Warn, &event);
+        }
+    }
+
+    /// Carries out what the organs have to say, in its order.
+    pub(super) fn deliver(&mut self) {
+        while let Some(notice) = self.cx.effects.next_notice() {
+            match notice {
+                Notice::Event(event) => self.sessions.tell_all(log::Level::Info, &event),
+                Notice::Alert(event) => {
+                    self.events.keep_event(self.cx.now, &event);
+                    self.sessions.tell_all(log::Level::Warn, &event);
+                }
+                Notice::Answer(session, answer) => self.sessions.answer(session, &answer),
+                Notice::AnswerProgram(session, answer) => {
+                    self.sessions.answer_program(session, &answer);
+                }
+            }
+        }
+    }
+
+    /// Takes at most one line of input of each console; true if there are others.
+    pub(super) fn take_input(&mut self) -> bool {
+        let mut more = false;
+        for at in 0..limits::CONSOLES {
+            more |= self.take_input_of(at);
+        }
+        more
+    }
+
+    fn take_input_of(&mut self, at: usize) -> bool {
+        self.deliver();
+        if !self.is_ready(at) {
+            return false;
+        }
+        let Some(session) = self.sessions.at_mut(at) else {
+            return false;
+        };
+        if session.console.typing.is_at_end() {
+            let standard = matches!(session.kind, ConsoleKind::Standard { .. });
+            if standard && self.sessions.at(at).is_some_and(|it| !self.owes(it)) {
+                self.begin_end();
+            }
+            return false;
+        }
+        let Some(input) = session.next_input() else {
+            return false;
+        };
+        let command = match input {
+            Input::Unusable(why) => {
+                session.menu.question = Question::Select;
+                session.refuse(why);
+                None
+            }
+            Input::Cancelled => {
+                session.menu.question = Question::Select;
+                None
+            }
+            Input::Line(line) => session.understand(&line, self.listen.port()),
+        };
+        if let Some(command) = command {
+            self.execute(at, command);
+        }
+        let control = self.sessions.at(at).is_some_and(Session::is_control);
+        self.cx.effects.busy |= control;
+        self.deliver();
+        // Behind an answer that is complete the next line can be taken, and its end be told.
+        self.is_ready(at) && self.sessions.at(at).is_some_and(Session::has_input)
+    }
+
+    /// Whether the next line may be taken; ends an answer that is complete.
+    fn is_ready(&mut self, at: usize) -> bool {
+        let Some(session) = self.sessions.at(at) else {
+            return false;
+        };
+        let (now, owes) = (self.cx.now.mono, self.owes(session));
+        let ending = self.cx.ending.is_some();
+        let session = self.sessions.at_mut(at);
+        session.is_some_and(|session| session.is_ready(now, owes)) && !ending
+    }
+
+    /// Whether something that was asked for at this console is not done yet. A menu's user need not
+    /// wait for the chains of the peers.
+    fn owes(&self, session: &Session) -> bool {
+        let mut peers = self.peers.iter();
+        self.mempool.queue.owes(session.id)
+            || self.links.owes(session.id)
+            || (session.is_control() && peers.any(|(_, peer)| peer.asked_by.contains(&session.id)))
+    }
+
+    /// Does what somebody wants.
+    fn execute(&mut self, at: usize, command: Command) {
+        match command {
+            Command::Change(kind, items) => self.change(at, kind, items),
+            Command::List { reserved } => self.list(at, reserved),
+            Command::Connect(host, port) => self.connect(at, host, port),
+            Command::Peers => self.list_peers(at),
+            Command::Sync => self.ask_all(at),
+            Command::Status => self.report(at),
+            Command::Events => self.list_events(at),
+            Command::Exit => self.begin_end(),
+        }
+    }
+
+    fn connect(&mut self, at: usize, host: String, port: u16) {
+        let now = self.cx.now.mono;
+        if let Some(session) = self.sessions.at_mut(at) {
+            session.menu.wait(now);
+            self.links.dial(&mut self.cx, session.id, host, port);
+        }
+    }
+
+    /// Makes the user's wish a block, if the items allow it.
+    fn change(&mut self, at: usize, kind: Kind, items: Vec<Uid>) {
+        let time = self.cx.wish_time();
+        let sign = |item| self.identity.sign(kind, item, time);
+        let wish: Vec<_> = items.into_iter().map(sign).collect();
+        let now = self.cx.now.mono;
+        let Some(session) = self.sessions.at_mut(at) else {
+            return;
+        };
+        session.menu.wait(now);
+        let id = Some(session.id);
+        if let Some(fault) = self.cx.chain.fault() {
+            let text =
+                format!("nothing was changed: {fault}; start blx again when that is mended.");
+            self.cx.effects.answer(id, Answer::Refused(text));
+        } else if let Err(error) = self.mempool.check(&self.cx, &wish) {
+            self.mempool.refuse(&mut self.cx, id, &error, &wish);
+        } else {
+            self.mempool.wish(now, id, wish);
+        }
+    }
+
+    /// Every peer is asked, whatever it has told; how that ends is said of each.
+    fn ask_all(&mut self, at: usize) {
+        let now = self.cx.now.mono;
+        let Some(session) = self.sessions.at_mut(at) else {
+            return;
+        };
+        let (mut names, mut newer) = (Vec::new(), Vec::new());
+        for (line, peer) in self.peers.iter_mut() {
+            peer.unfollowed = None;
+            if !peer.asked_by.contains(&session.id) {
+                peer.asked_by.push(session.id);
+            }
+            match peer.is_newer() {
+                true => newer.push(line),
+                false => names.push(peer.remote.to_string()),
+            }
+            peer.ask(now);
+        }
+        if names.is_empty() && newer.is_empty() {
+            return session.refuse("no peers are connected.");
+        }
+        if !names.is_empty() {
+            session.say(&Answer::Asked(names));
+        }
+        if session.is_control() {
+            let until = Millis(now.0 + 2 * limits::ANSWER_MAX_MS);
+            session.menu.wait_until(Some(until));
+        }
+        for line in newer {
+            // What it would tell is known.
+            let (effects, outcome) = (&mut self.cx.effects, format!("it {}", newer::WHAT));
+            self.peers.tell_outcome(effects, line, &outcome);
+        }
+    }
+
+    /// How the node is, in short.
+    pub fn summary(&self) -> Summary {
+        Summary {
+            height: self.cx.chain.tip().length.saturating_sub(1),
+            peers: self.peers.count(),
+            ending: self.cx.ending.is_some(),
+            ok: self.is_ok(),
+        }
+    }
+
+    /// Whether blocks are written, and all of them can be read.
+    fn is_ok(&self) -> bool {
+        self.cx.chain.fault().is_none() && self.damage().is_none()
+    }
+
+    fn report(&mut self, at: usize) {
+        let chain = &self.cx.chain;
+        let (tip, items, syncs) = (chain.tip(), chain.items(), chain.syncs());
+        let status = Status {
+            ok: self.is_ok(),
+            writing_stopped: chain.fault().map(ToString::to_string),
+            damage: self.damage(),
+            blocks: tip.length,
+            reserved: items.reserved(),
+            available: items.available(),
+            peers: self.peers.count(),
+            tip: tip.hash.to_string(),
+            file_bytes: chain.bytes(),
+            garbage_bytes: chain.garbage(),
+            last_sync_us: micros(syncs.last),
+            slowest_sync_us: micros(syncs.slowest),
+            verified: self.scrub_report(),
+            clock_not_set: self.cx.clock_doubt(self.built),
+            unclean_stops: self.unclean_stops,
+            key: self.identity.public().to_string(),
+        };
+        if let Some(session) = self.sessions.at_mut(at) {
+            session.say(&status);
+            if let Mode::Control(asked) = &mut session.menu.mode {
+                asked.not_ok = !status.ok;
+            }
+        }
+    }
+
+    fn list(&mut self, at: usize, reserved: bool) {
+        let items = self.cx.chain.items();
+        let (count, what) = match reserved {
+            true => (items.reserved(), "reserved"),
+            false => (items.available(), "available"),
+        };
+        let Some(session) = self.sessions.at_mut(at) else {
+            return;
+        };
+        if !session.wants_json() {
+            session.say(&format!("{what} items: {count}"));
+        }
+        let last = None;
+        session.menu.listing = Some(Listing { reserved, last });
+    }
+
+    /// Writes the next items of a list.
+    fn go_on_listing(&mut self, at: usize, listing: Listing) {
+        let Listing { reserved, mut last } = listing;
+        let before = last;
+        let mut found = Vec::new();
+        let items = self.cx.chain.items().after(before.as_ref());
+        for (key, state) in items.take(limits::BLOCKS_PER_TURN) {
+            last = Some(*key);
+            if state.reserved == reserved {
+                found.push((*key, state.since));
+            }
+            if found.len() == limits::ITEMS_PER_TURN {
+                break;
+            }
+        }
+        let mut found = found.into_iter().peekable();
+        while let Some((key, since)) = found.next() {
+            let item = self.describe(&key, reserved, since);
+            let Some(session) = self.sessions.at_mut(at) else {
+                return;
+            };
+            session.say(&item);
+            if !session.console.has_room() && found.peek().is_some() {
+                // A name can be as long as a block: the others wait until this one is written.
+                last = Some(key);
+                break;
+            }
+        }
+        if let Some(session) = self.sessions.at_mut(at).filter(|_| last != before) {
+            session.menu.listing = Some(Listing { reserved, last });
+        }
+    }
+
+    /// A long name is read from the block that changed the item last.
+    fn describe(&mut self, key: &ItemKey, reserved: bool, since: u64) -> ItemReport {
+        let ours = self.identity.public();
+        let last = self.cx.chain.read(since).map(|stored| {
+            let last = stored.last_change(|uid| ItemKey::of(uid) == *key);
+            last.cloned()
+        });
+        ItemReport::of(key, (reserved, since), last, ours)
+    }
+
+    fn list_peers(&mut self, at: usize) {
+        let now = self.cx.now.mono;
+        let peers: Vec<PeerReport> = self
+            .peers
+            .iter()
+            .filter(|(line, _)| {
+                let desktop = self.peers.desktop_at(*line).is_some();
+                !desktop || self.peers.voice_of(now, *line) == *line
+            })
+            .map(|peer| PeerReport::of(&mut self.cx, &self.peers, &self.desktops, peer))
+            .collect();
+        let targets = self.links.targets.iter();
+        let targets = targets.filter_map(|target| TargetReport::of(now, target));
+        let targets: Vec<TargetReport> = targets.collect();
+        let Some(session) = self.sessions.at_mut(at) else {
+            return;
+        };
+        if peers.is_empty() && targets.is_empty() && !session.wants_json() {
+            session.say(&"no peers are connected.");
+        }
+        peers.iter().for_each(|peer| session.say(peer));
+        targets.iter().for_each(|target| session.say(target));
+    }
+
+    /// What happened lately, also to earlier runs.
+    fn list_events(&mut self, at: usize) {
+        let events = event_log::recent(self.cx.chain.disk());
+        let Some(session) = self.sessions.at_mut(at) else {
+            return;
+        };
+        if events.is_empty() && !session.wants_json() {
+            session.say(&"no events are kept.");
+        }
+        for event in &events {
+            session.say(&Kept { event });
+        }
+    }
+
+    /// Shows how far a long transfer is, and forgets one that has ended.
+    pub(super) fn tend_progress(&mut self) {
+        let (now, tip) = (self.cx.now.mono, self.cx.chain.tip());
+        let Some(line) = self.sync.progress.line() else {
+            return;
+        };
+        let peer = self.peers.get(line);
+        let more = peer.is_some_and(|peer| peer.asked.is_some() && peer.is_ahead_of(&tip));
+        let here = self.sync.line() == Some(line) || self.sync.is_reorg();
+        if !more && !here {
+            self.sync.progress.end();
+            return self.sessions.end_progress();
+        }
+        if let Some((text, lines)) = self.sync.progress.text(now) {
+            let [shown, terminal] = self.sessions.show_progress(&text, lines);
+            self.sync.progress.shown(now, lines, terminal);
+            if lines && !shown {
+                log::info!("{text}");
+            }
+        }
+    }
+
+    /// Writes what waits for each console: an answer, else events, and the question behind them.
+    pub(super) fn fill_consoles(&mut self) {
+        for at in 0..limits::CONSOLES {
+            while let Some(session) = self.sessions.at_mut(at)
+                && session.console.has_room()
+                && let Some(listing) = session.menu.listing.take()
+            {
+                self.go_on_listing(at, listing);
+                // Behind the list's end the next line can be taken.
+                let session = self.sessions.at(at);
+                self.cx.effects.busy |= session.is_some_and(|it| it.menu.listing.is_none());
+            }
+            let ending = self.cx.ending.is_some();
+            if let Some(session) = self.sessions.at_mut(at) {
+                session.fill(ending);
+            }
+        }
+    }
+
+    /// Closes the sockets of those who have left and were told everything.
+    pub(super) fn let_go(&mut self) {
+        for line in self.sessions.let_go() {
+            self.cx.effects.act(Action::Hangup { line });
+        }
+    }
+}

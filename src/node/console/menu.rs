@@ -1,0 +1,282 @@
+//! The numbered menu (PROTOCOL.md section 7): what is shown, and how a line is understood. The table below
+//! is both.
+
+use super::Command;
+use super::control::Asked;
+use super::report::Listing;
+use super::stream::Console;
+use crate::ledger::{Kind, Uid};
+use crate::limits;
+use crate::node::answer::done;
+use crate::node::event::Millis;
+use crate::wire::address::{parse_host, parse_port};
+
+/// What a number of the menu stands for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Choice {
+    Request,
+    Release,
+    ListReserved,
+    ListAvailable,
+    RequestMany,
+    Connect,
+    ListPeers,
+    Sync,
+    Status,
+    Exit,
+    ListEvents,
+}
+
+const MENU: [(Choice, &str); 11] = [
+    (Choice::Request, "request (single)"),
+    (Choice::Release, "release (single)"),
+    (Choice::ListReserved, "list reserved items"),
+    (Choice::ListAvailable, "list available items"),
+    (Choice::RequestMany, "request (multiple)"),
+    (Choice::Connect, "connect to peer"),
+    (Choice::ListPeers, "list connected peers"),
+    (Choice::Sync, "sync chain from network (consensus)"),
+    (Choice::Status, "report blockchain status"),
+    (Choice::Exit, "exit"),
+    (Choice::ListEvents, "list recent events"),
+];
+
+/// What the next line of input means.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub enum Question {
+    #[default]
+    Select,
+    Item(Kind),
+    Items,
+    Host,
+    Port(String),
+}
+
+impl Question {
+    /// Its words.
+    pub fn text(&self) -> &'static str {
+        match self {
+            Question::Select => "select > ",
+            Question::Item(_) => "item ID: ",
+            Question::Items => "item IDs: ",
+            Question::Host => "peer host: ",
+            Question::Port(_) => "peer port: ",
+        }
+    }
+
+    /// Whether a tab ends the answer: some scanners send one behind what they read.
+    pub fn ends_with_tab(&self) -> bool {
+        matches!(self, Question::Item(_))
+    }
+}
+
+/// Whom a console serves.
+#[derive(Default)]
+pub enum Mode {
+    /// Somebody on a socket who has not said what he wants.
+    #[default]
+    Fresh,
+    /// A person.
+    Menu,
+    /// A program, most likely `blx ctl`.
+    Control(Asked),
+}
+
+/// A console's menu.
+#[derive(Default)]
+pub struct Menu {
+    pub mode: Mode,
+    pub question: Question,
+    /// What was asked for last is being done; the next line is taken when that is done,
+    pub waiting: bool,
+    /// or from this time on.
+    pub until: Option<Millis>,
+    pub listing: Option<Listing>,
+}
+
+impl Menu {
+    /// When it has to be looked at again.
+    pub fn due(&self) -> Option<Millis> {
+        self.until.filter(|_| self.waiting)
+    }
+
+    /// The next line is not taken before the outcome of this one is known; in a menu not much
+    /// longer than a person waits.
+    pub fn wait(&mut self, now: Millis) {
+        let until = Millis(now.0 + limits::ANSWER_MS);
+        self.wait_until(matches!(self.mode, Mode::Menu).then_some(until));
+    }
+
+    /// The same, until this time at the latest.
+    pub fn wait_until(&mut self, until: Option<Millis>) {
+        (self.waiting, self.until) = (true, until);
+    }
+
+    /// Whether nothing is left to be said of what was asked for.
+    pub fn is_at_rest(&self) -> bool {
+        let open = matches!(&self.mode, Mode::Control(asked) if asked.open);
+        !self.waiting && self.listing.is_none() && !open
+    }
+}
+
+/// What a line means.
+pub enum Parsed {
+    /// Something to do.
+    Command(Command),
+    /// What a program asks for, if that can be.
+    Asked(Asked, Result<Command, String>),
+    /// Somebody on a socket wants the menu, on what shows UTF-8 or echoes what is typed.
+    Menu { utf8: bool, echoes: bool },
+    /// The menu has another question.
+    Question,
+    /// An empty line.
+    Nothing,
+    /// No number of the menu.
+    Unknown,
+    /// It cannot be: a sentence.
+    Refused(String),
+}
+
+impl Menu {
+    /// A line that is the answer to the menu's question.
+    pub fn answer(&mut self, line: &str) -> Parsed {
+        let change = |kind, items: Result<Vec<Uid>, String>| match items {
+            Ok(items) => Parsed::Command(Command::Change(kind, items)),
+            Err(why) => Parsed::Refused(why),
+        };
+        match core::mem::take(&mut self.question) {
+            Question::Select => self.select(line.trim()),
+            Question::Item(kind) => change(kind, parse_item(line).map(|item| vec![item])),
+            Question::Items => change(Kind::Request, parse_list(line)),
+            Question::Host => match parse_host(line.trim()) {
+                Some(host) => self.ask(Question::Port(host.to_owned())),
+                None => Parsed::Refused("that is neither a host name nor an address.".into()),
+            },
+            Question::Port(host) => match parse_port(line.trim()) {
+                Ok(port) => Parsed::Command(Command::Connect(host, port)),
+                Err(why) => Parsed::Refused(format!("{why}.")),
+            },
+        }
+    }
+
+    fn ask(&mut self, question: Question) -> Parsed {
+        self.question = question;
+        Parsed::Question
+    }
+
+    fn select(&mut self, line: &str) -> Parsed {
+        if line.is_empty() {
+            return Parsed::Nothing;
+        }
+        let mut numbered = MENU.iter().zip(1..);
+        let chosen = numbered.find(|(_, number)| line == format!("{number}"));
+        let Some(((choice, _), _)) = chosen else {
+            return Parsed::Unknown;
+        };
+        let command = match choice {
+            Choice::Request => return self.ask(Question::Item(Kind::Request)),
+            Choice::Release => return self.ask(Question::Item(Kind::Release)),
+            Choice::RequestMany => return self.ask(Question::Items),
+            Choice::Connect => return self.ask(Question::Host),
+            Choice::ListReserved => Command::List { reserved: true },
+            Choice::ListAvailable => Command::List { reserved: false },
+            Choice::ListPeers => Command::Peers,
+            Choice::Sync => Command::Sync,
+            Choice::Status => Command::Status,
+            Choice::Exit => Command::Exit,
+            Choice::ListEvents => Command::Events,
+        };
+        Parsed::Command(command)
+    }
+}
+
+/// Shows the whole menu.
+pub fn show(console: &mut Console, port: u16) {
+    console.say(&format!("=== Blockchain Node (Port {port}) ==="));
+    for (number, (_, label)) in MENU.iter().enumerate() {
+        console.say(&format!("{}. {label}", number + 1));
+    }
+    console.say("");
+}
+
+/// An item's name as a user may give it.
+fn parse_item(text: &str) -> Result<Uid, String> {
+    let name = text.trim();
+    if name.is_empty() {
+        return Err("the item ID is empty.".into());
+    }
+    if name.len() > limits::ITEM_BYTES_MAX {
+        let (is, max) = (name.len(), limits::ITEM_BYTES_MAX);
+        return Err(format!("the item ID has {is} bytes, {max} are allowed."));
+    }
+    if name.chars().any(char::is_control) {
+        return Err("the item ID contains control characters.".into());
+    }
+    Ok(name.into())
+}
+
+/// Names between commas, or the tabs of a scanner; what is empty between two is passed over.
+fn parse_list(text: &str) -> Result<Vec<Uid>, String> {
+    let names = text.split([',', '\t']);
+    parse_items(Kind::Request, names.filter(|name| !name.trim().is_empty()))
+}
+
+pub fn parse_items<'a>(
+    kind: Kind,
+    names: impl Iterator<Item = &'a str>,
+) -> Result<Vec<Uid>, String> {
+    let items: Vec<Uid> = names.map(parse_item).collect::<Result<_, _>>()?;
+    if items.is_empty() {
+        return Err("there is no item ID in that list.".into());
+    }
+    if items.len() > limits::TRANSACTIONS_PER_BLOCK {
+        let (are, max) = (items.len(), limits::TRANSACTIONS_PER_BLOCK);
+        return Err(format!(
+            "{are} items are too many, {max} are allowed at once."
+        ));
+    }
+    let mut sorted: Vec<&Uid> = items.iter().collect();
+    sorted.sort_unstable();
+    match sorted.windows(2).find(|pair| pair[0] == pair[1]) {
+        Some(pair) => Err(format!(
+            "item {} is in the list twice: nothing was {}.",
+            pair[0],
+            done(kind)
+        )),
+        None => Ok(items),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn items_are_named_in_words_of_a_kibibyte() {
+        assert_eq!(parse_item("  cam 1 "), Ok("cam 1".into()));
+        assert!(parse_item(" ").is_err());
+        assert!(parse_item(&"x".repeat(1024)).is_ok());
+        assert!(parse_item(&"x".repeat(1025)).is_err());
+        assert!(parse_item("a\u{7}b").is_err());
+        assert!(parse_item("a\u{9b}b").is_err());
+    }
+
+    #[test]
+    fn lists_are_whole_or_refused() {
+        let uids = |names: &[&str]| {
+            names
+                .iter()
+                .map(|name| Uid::from(*name))
+                .collect::<Vec<_>>()
+        };
+        assert_eq!(parse_list("a, b ,,c,"), Ok(uids(&["a", "b", "c"])));
+        assert!(parse_list(" , ,").is_err());
+        assert!(parse_list("").is_err());
+        assert_eq!(parse_list("a\tb\t"), Ok(uids(&["a", "b"])));
+        let twice = parse_list("cam-1,drill,cam-1").expect_err("twice");
+        assert!(twice.contains("cam-1"), "{twice}");
+        let many: Vec<String> = (0..201).map(|number| number.to_string()).collect();
+        assert!(parse_list(&many.join(",")).is_err());
+        assert_eq!(parse_list(&many[1..].join(",")).expect("200").len(), 200);
+    }
+}

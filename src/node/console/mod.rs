@@ -1,0 +1,39 @@
+//! What a user sees and says: `sessions` are the consoles, `typing` and `stream` what comes in and goes
+//! out, `menu` understands a person's lines and `control` a program's, `report` and `roster` are what they
+//! are told.
+
+mod control;
+mod menu;
+mod report;
+mod roster;
+mod sessions;
+mod stream;
+mod typing;
+
+use crate::ledger::{Kind, Uid};
+pub use menu::{Mode, Question};
+pub use report::{ItemReport, Kept, Listing, Status, micros};
+pub use roster::{PeerReport, TargetReport};
+pub use sessions::{Session, Sessions};
+pub use typing::Input;
+
+/// What somebody wants, in the menu or by a program.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Command {
+    /// Take items or give them back: all or none.
+    Change(Kind, Vec<Uid>),
+    /// The items that somebody has, or those that nobody has.
+    List { reserved: bool },
+    /// Dial a host at a port.
+    Connect(String, u16),
+    /// The connections.
+    Peers,
+    /// Ask every peer for its chain.
+    Sync,
+    /// The node's state.
+    Status,
+    /// What happened lately, also to earlier runs.
+    Events,
+    /// End the node.
+    Exit,
+}
