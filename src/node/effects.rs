@@ -180,6 +180,98 @@ impl Effects {
 }
 
 #[cfg(test)]
+pub mod testing {
+    //! What an organ sees, without a node around it.
+    #![allow(missing_docs)]
+
+    use super::*;
+    use crate::ledger::{Block, Identity, Kind, PublicKey, Timestamp, Transaction, Work};
+    use crate::store::branch::Fallen;
+    use crate::store::disk::memory::MemoryDisk;
+
+    /// When the clock begins: milliseconds, of the wall's clock as well.
+    const START_MS: u64 = 1_000_000;
+
+    pub fn identity(author: u8) -> Identity {
+        Identity::from_secret(&[author; 32]).expect("a key")
+    }
+
+    pub fn key(author: u8) -> PublicKey {
+        identity(author).public()
+    }
+
+    pub fn sign(author: u8, kind: Kind, name: &str, seconds: i128) -> Transaction {
+        identity(author).sign(kind, name.into(), Timestamp::Integer(seconds))
+    }
+
+    impl Cx<MemoryDisk> {
+        /// On what this disk has; a new chain asks for so many zeros.
+        pub fn on(disk: MemoryDisk, difficulty: u8) -> Cx<MemoryDisk> {
+            let now = Clock {
+                mono: Millis(START_MS),
+                wall: START_MS * 1_000,
+            };
+            let time = Timestamp::from_micros(now.wall);
+            let (chain, _) = Log::open(disk, Some(difficulty), time).expect("opens");
+            Cx {
+                now,
+                chain,
+                verifier: Verifier::default(),
+                jitter: Jitter::new(1),
+                effects: Effects::default(),
+                checked: 0,
+                ending: None,
+            }
+        }
+
+        pub fn pass(&mut self, millis: u64) {
+            self.now.mono.0 += millis;
+            self.now.wall += millis * 1_000;
+        }
+
+        /// The words to users since this was asked last.
+        pub fn words(&mut self) -> Vec<Notice> {
+            core::iter::from_fn(|| self.effects.next_notice()).collect()
+        }
+
+        /// Somebody's block comes to the end of the chain.
+        pub fn append(&mut self, transactions: Vec<Transaction>) -> Block {
+            let mut block = Block::behind(&self.chain.tip(), self.block_time());
+            block.transactions = transactions;
+            let block = found(block, self.chain.difficulty());
+            self.chain.append(&block).expect("appended");
+            block
+        }
+
+        /// From this height on the chain consists of other blocks.
+        pub fn switch(&mut self, fork: u64, blocks: Vec<Vec<Transaction>>) -> Fallen {
+            self.chain.begin(fork).expect("begins");
+            while !self.chain.unwind(64).expect("unwinds") {}
+            for transactions in blocks {
+                let tip = self.chain.branch_tip().expect("open");
+                // Later than any block of the same content that it takes the place of.
+                let time = Timestamp::from_micros(self.now.wall + 1);
+                let mut block = Block::behind(&tip, time);
+                block.transactions = transactions;
+                let block = found(block, self.chain.difficulty());
+                self.chain.stage(&block).expect("stages");
+            }
+            loop {
+                if let Some(fallen) = self.chain.adopt(64).expect("adopts") {
+                    return fallen;
+                }
+            }
+        }
+    }
+
+    fn found(block: Block, difficulty: u8) -> Block {
+        let mut work = Work::new(block, difficulty);
+        while !work.turn() {}
+        work.into_block()
+    }
+}
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

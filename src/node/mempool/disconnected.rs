@@ -21,7 +21,7 @@ pub struct Disconnected {
     own: Vec<(u64, Batch)>,
     lost: Lost,
     /// The next block of the chain that is compared with `lost`; none while that is gathered.
-    compared: Option<u64>,
+    pub(super) compared: Option<u64>,
 }
 
 impl Disconnected {

@@ -186,3 +186,10 @@ impl Mempool {
         }
     }
 }
+
+#[cfg(test)]
+mod admission_tests;
+#[cfg(test)]
+mod restoring_tests;
+#[cfg(test)]
+mod tests;
