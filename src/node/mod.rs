@@ -342,8 +342,13 @@ impl<D: Disk> Node<D> {
             return;
         }
         self.cx.effects.busy = true;
-        if let Some(Admitted { number, from }) = self.mempool.look_up(&mut self.cx) {
-            self.peers.relay(Intent::Transaction(number), Some(from));
+        match self.mempool.look_up(&mut self.cx) {
+            Some(Admitted::Waits { number, from }) => {
+                self.peers.relay(Intent::Transaction(number), Some(from));
+            }
+            // What a desktop node takes and we do not is behind something that we lack.
+            Some(Admitted::Impossible { from }) => self.peers.doubt(self.cx.now.mono, from),
+            None => {}
         }
     }
 
@@ -438,8 +443,7 @@ impl<D: Disk> Node<D> {
         let done = !self.mempool.has_own() && !self.sync.is_reorg();
         let over = self.cx.now.mono >= latest;
         if over && !done && !core::mem::replace(&mut self.gave_up, true) {
-            self.mempool.queue.keep_wishes();
-            self.mempool.save(&mut self.cx);
+            self.mempool.save_undone(&mut self.cx);
             self.mempool.report_unfinished(&mut self.cx);
             // Those who wait for it are to hear that.
             self.cx.ending = Some(Millis(self.cx.now.mono.0 + limits::LAST_WORDS_MS));

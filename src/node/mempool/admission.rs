@@ -31,13 +31,13 @@ pub enum Received {
     Impossible,
 }
 
-/// A batch that came from a peer waits now.
+/// What has come of a batch that a peer sent over the line `from`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Admitted {
-    /// Its number.
-    pub number: u64,
-    /// The line on which it came.
-    pub from: usize,
+pub enum Admitted {
+    /// It waits under this number, and the others are to hear of it.
+    Waits { number: u64, from: usize },
+    /// The items do not allow it.
+    Impossible { from: usize },
 }
 
 impl Mempool {
@@ -95,11 +95,13 @@ impl Mempool {
         waiting.has_room_beside(asked, batch)
     }
 
-    /// Whether the items allow a batch behind everything that came before.
+    /// Whether the items may allow a batch when its turn comes: behind everything that came before, or
+    /// if nothing comes of what is only looked for.
     fn allows<D: Disk>(&mut self, cx: &Cx<D>, batch: &Batch) -> bool {
         let (items, tip) = (cx.chain.items(), cx.chain.tip());
         let changes = self.lookups.changes(&mut self.queue, items, tip);
-        changes.check(items, &batch.transactions).is_ok()
+        let behind_all = changes.check(items, &batch.transactions).is_ok();
+        behind_all || self.check(cx, &batch.transactions).is_ok()
     }
 
     /// Looks for a batch in the chain; if it is not there, takes it into the mempool.
@@ -129,6 +131,7 @@ impl Mempool {
         if self.drops || self.is_waiting(&batch) || !self.has_room_for(&batch) {
             // It may wait for somebody else to make it again, and nobody does that for its maker.
             self.queue.hasten(&batch.ids, due);
+            self.lookups.hasten(&batch.ids, due);
             return false;
         }
         self.lookups.push(LookUp {
@@ -159,8 +162,8 @@ impl Mempool {
         taken
     }
 
-    /// Goes on looking for what came; returns what a peer sent and waits now, which the others are to
-    /// hear of.
+    /// Goes on looking for what came; returns what has come of something that a peer sent, if that is
+    /// known now.
     pub fn look_up<D: Disk>(&mut self, cx: &mut Cx<D>) -> Option<Admitted> {
         match self.lookups.look_back(&mut cx.chain) {
             Found::Unknown(next) => self.lookups.goes_on(next),
@@ -209,7 +212,7 @@ impl Mempool {
             if salvaged {
                 self.tell_late(cx, &batch);
             }
-            return None;
+            return relay.map(|from| Admitted::Impossible { from });
         }
         let version = self.queue.version();
         let Some(number) = self.queue.add(batch) else {
@@ -217,7 +220,7 @@ impl Mempool {
             return None;
         };
         self.lookups.admitted(version, &self.queue);
-        relay.map(|from| Admitted { number, from })
+        relay.map(|from| Admitted::Waits { number, from })
     }
 
     /// Tells of a request that a desktop node's user made, and somebody else was first.

@@ -127,7 +127,8 @@ impl Mempool {
         let nothing = format!("nothing was changed: {fault}.");
         let later = format!("not done yet: {fault}; it is tried again at the next start.");
         for wish in self.queue.wishes() {
-            let text = if wish.kept { &later } else { &nothing };
+            let kept = wish.kept && !self.unkept;
+            let text = if kept { &later } else { &nothing };
             let answer = Answer::Refused(text.clone());
             cx.effects.answer(wish.asker, answer);
         }

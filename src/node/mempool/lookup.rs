@@ -12,6 +12,7 @@ use super::queue::Queue;
 use super::usage::Usage;
 use crate::ledger::{Changes, Hash, Items, Kind, Tip, Transaction, TransactionId};
 use crate::limits;
+use crate::node::event::Millis;
 use crate::store::disk::Disk;
 use crate::store::log::Log;
 use crate::store::record::StoredBlock;
@@ -83,6 +84,19 @@ impl LookUps {
         self.ids.extend(&lookup.batch.ids);
         self.usage.add(&lookup.batch);
         self.list.push_back(lookup);
+    }
+
+    /// A block is made for what is known by one of these at this time at the latest, if it is not in the
+    /// chain.
+    pub fn hasten(&mut self, ids: &[TransactionId], due: Millis) {
+        if !ids.iter().any(|id| self.knows(id)) {
+            return;
+        }
+        for LookUp { batch, .. } in &mut self.list {
+            if batch.ids.iter().any(|id| ids.contains(id)) {
+                batch.due = batch.due.min(due);
+            }
+        }
     }
 
     /// Takes out the first one.

@@ -45,6 +45,8 @@ pub struct Mempool {
     own: PublicKey,
     /// By the user's wish, nothing that falls out of the chain is made again.
     drops: bool,
+    /// What waits of our own could not be kept on disk.
+    unkept: bool,
     /// What desktop nodes said too late, of which the user was told.
     late: heapless::HistoryBuf<TransactionId, { limits::LOST_REMEMBERED }>,
 }
@@ -87,6 +89,7 @@ impl Mempool {
             making: None,
             own,
             drops,
+            unkept: false,
             late: heapless::HistoryBuf::new(),
         }
     }
@@ -161,11 +164,25 @@ impl Mempool {
     /// Something that fell out waits outside.
     pub fn keep_outside(&mut self, rest: Disconnected) {
         self.disconnected.push_back(rest);
+        // What is ours of it was saved with none of this.
+        self.queue.save_anew();
+    }
+
+    /// What is not done at the end of the node is to survive that: it is kept now, whatever was kept
+    /// before.
+    pub fn save_undone<D: Disk>(&mut self, cx: &mut Cx<D>) {
+        self.queue.keep_wishes();
+        self.queue.save_anew();
+        self.save(cx);
     }
 
     /// Keeps on disk what waits of our own, if that has changed: it must survive a restart.
     pub fn save<D: Disk>(&mut self, cx: &mut Cx<D>) {
-        if !self.queue.take_unsaved() || cx.chain.fault().is_some() {
+        if !self.queue.take_unsaved() {
+            return;
+        }
+        if cx.chain.fault().is_some() {
+            self.unkept = true;
             return;
         }
         let asked = self.lookups.iter().map(|lookup| &lookup.batch);
@@ -179,7 +196,9 @@ impl Mempool {
                 ended: batch.ended.clone(),
             })
             .collect();
-        if let Err(error) = waiting::write(cx.chain.disk(), &list) {
+        let written = waiting::write(cx.chain.disk(), &list);
+        self.unkept = written.is_err();
+        if let Err(error) = written {
             cx.effects.alert(format!(
                 "[store ⚠️] {error}: what waits for a block would be lost in a restart."
             ));

@@ -181,10 +181,14 @@ impl Mempool {
     pub fn report_unfinished<D>(&mut self, cx: &mut Cx<D>) {
         let later = self.disconnected.iter().flat_map(|rest| rest.own());
         let own = self.queue.iter().chain(later).filter(|b| b.is_own());
+        let then = match self.unkept {
+            true => "and it could not be kept for the next start",
+            false => "it is tried again at the next start",
+        };
         let told = |batch: &Batch| {
             let texts = batch.transactions.iter().map(|transaction| {
                 let (verb, uid) = (verb(transaction), &transaction.uid);
-                format!("not done yet: {verb} of {uid}; it is tried again at the next start")
+                format!("not done yet: {verb} of {uid}; {then}")
             });
             (batch.asker, texts.collect::<Vec<_>>())
         };

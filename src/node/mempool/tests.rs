@@ -482,8 +482,11 @@ fn what_could_not_be_kept_is_not_promised_for_the_next_start() {
     world.pool.save(&mut world.cx);
     assert!(world.turn().made.is_none());
     world.pool.give_up(&mut world.cx);
+    world.own(sign(OWN, Request, "b", 2));
+    world.pool.save_undone(&mut world.cx);
+    world.pool.report_unfinished(&mut world.cx);
     let told = world.cx.words();
-    let promised = |notice: &Notice| format!("{notice:?}").contains("next start");
+    let promised = |notice: &Notice| format!("{notice:?}").contains("at the next start");
     assert!(!told.iter().any(promised), "{told:?}");
     let disk = world.cx.chain.disk().after_power_cut(0);
     let mut world = World::on(disk, 0, false);
