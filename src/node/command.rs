@@ -205,7 +205,7 @@ impl<D: Disk> Node<D> {
 
     /// Whether blocks are written, and all of them can be read.
     fn is_ok(&self) -> bool {
-        self.cx.chain.fault().is_none() && self.damage().is_none()
+        self.cx.chain.fault().is_none() && self.monitor.damage(&self.cx).is_none()
     }
 
     fn report(&mut self, at: usize) {
@@ -214,7 +214,7 @@ impl<D: Disk> Node<D> {
         let status = Status {
             ok: self.is_ok(),
             writing_stopped: chain.fault().map(ToString::to_string),
-            damage: self.damage(),
+            damage: self.monitor.damage(&self.cx),
             blocks: tip.length,
             reserved: items.reserved(),
             available: items.available(),
@@ -224,7 +224,7 @@ impl<D: Disk> Node<D> {
             garbage_bytes: chain.garbage(),
             last_sync_us: micros(syncs.last),
             slowest_sync_us: micros(syncs.slowest),
-            verified: self.scrub_report(),
+            verified: self.monitor.scrub_report(&self.cx),
             clock_not_set: self.cx.clock_doubt(self.built),
             unclean_stops: self.unclean_stops,
             key: self.identity.public().to_string(),

@@ -187,7 +187,12 @@ impl<D: Disk> Node<D> {
         if self.mempool.making.is_none() {
             self.mempool.queue.expire(now);
         }
-        self.tend_damage();
+        let own = self.mempool.has_own();
+        let (free, calls) = (self.sync.is_free(), !self.links.targets.is_empty());
+        let (monitor, cx) = (&mut self.monitor, &mut self.cx);
+        if monitor.tend(cx, &mut self.peers, [own, free, calls]) {
+            self.tip_changed();
+        }
         self.links.tend(&mut self.cx, &mut self.peers);
     }
 
@@ -239,7 +244,7 @@ impl<D: Disk> Node<D> {
         let (sync, cx) = (&mut self.sync, &mut self.cx);
         let mended = sync.mend(cx, &mut self.peers, line, block);
         if mended == Ok(true) {
-            self.repaired();
+            self.monitor.repaired(&mut self.cx);
             self.cx.chain.begin_mending();
             self.tip_changed();
         }
@@ -258,12 +263,14 @@ impl<D: Disk> Node<D> {
         let Some(winner) = sync.chain_end(cx, &mut self.peers, line, told, drops) else {
             return;
         };
-        match self.give_up_hole() {
-            true => self.sync.win(&mut self.cx, &mut self.peers, line, winner),
-            false => self
-                .sync
-                .lose(&mut self.cx, &mut self.peers, line, told, drops),
+        let (sync, monitor) = (&mut self.sync, &mut self.monitor);
+        let Some(changed) = monitor.give_up_hole(&mut self.cx) else {
+            return sync.lose(&mut self.cx, &mut self.peers, line, told, drops);
+        };
+        if changed {
+            self.tip_changed();
         }
+        self.sync.win(&mut self.cx, &mut self.peers, line, winner);
     }
 
     /// Goes on with a reorg, or with a chain that lost.

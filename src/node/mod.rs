@@ -266,7 +266,7 @@ impl<D: Disk> Node<D> {
             .chain(self.mempool.due(&self.cx, self.catching_up()))
             .chain(self.links.due(&self.cx, &self.peers))
             .chain(self.sync.progress.due())
-            .chain(self.monitor_deadline())
+            .chain(self.monitor.due(&self.cx, self.mempool.has_own()))
             .chain(self.sessions.due())
             .chain(self.cx.ending)
             .min()
@@ -322,7 +322,8 @@ impl<D: Disk> Node<D> {
         // The line just taken may have been a wish.
         self.cx.effects.busy |= self.wants_block();
         if !self.cx.effects.busy && self.cx.ending.is_none() {
-            self.cx.effects.busy = self.upkeep();
+            let outside = self.mempool.waits_outside();
+            self.cx.effects.busy = self.monitor.upkeep(&mut self.cx, outside);
         }
     }
 
