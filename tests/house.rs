@@ -25,6 +25,32 @@ const ROOMS: [(&str, &[&str]); 9] = [
     ("lib", &[]),
 ];
 
+/// The organs of the node, from the ground up: each may import those before it.
+const ORGANS: [&str; 18] = [
+    "event",
+    "answer",
+    "addresses",
+    "effects",
+    "clock",
+    "event_log",
+    "desktop",
+    "peer",
+    "peers",
+    "twins",
+    "newer",
+    "mempool",
+    "links",
+    "desktops",
+    "sync",
+    "monitor",
+    "console",
+    "outbox",
+];
+
+/// The files that see the whole node: the law of driving, what peers say, what users ask for, and what
+/// concerns several organs at once.
+const NODE_SEEN: [&str; 4] = ["mod", "gossip", "command", "between"];
+
 /// What only the shell, and the commands around it, may name.
 const SYSTEM: [&str; 9] = [
     "std::net",
@@ -206,6 +232,101 @@ fn no_file_of_these_rooms_stands_in_a_circle() {
             .collect();
         let tied = circle(&imports);
         assert_eq!(tied, None, "of {room}: {imports:#?}");
+    }
+}
+
+/// The organs that a file of the node names, and whether it names the node itself.
+fn organs(source: &Source, is_top: bool) -> (BTreeSet<String>, bool) {
+    let mut words = BTreeSet::new();
+    let lines = source.code.lines().filter(|line| !is_comment(line));
+    for line in lines {
+        for prefix in ["crate::node::", "super::"] {
+            if prefix == "super::" && !is_top {
+                continue;
+            }
+            for (at, _) in line.match_indices(prefix) {
+                let rest = &line[at + prefix.len()..];
+                let list = rest.strip_prefix('{').map(|list| list.split('}').next());
+                let named = match list {
+                    Some(list) => list.unwrap_or_default().split(',').collect(),
+                    None => vec![rest],
+                };
+                words.extend(named.into_iter().map(|word| {
+                    let word = word.trim();
+                    let end = word.find(|c: char| !c.is_alphanumeric() && c != '_');
+                    word[..end.unwrap_or(word.len())].to_owned()
+                }));
+            }
+        }
+    }
+    let node = words.contains("Node") || source.code.contains("Node<");
+    words.retain(|word| ORGANS.contains(&word.as_str()) || NODE_SEEN.contains(&word.as_str()));
+    (words, node)
+}
+
+/// The organ, or file, of the node that a file belongs to, and whether it is all of it.
+fn organ_of(source: &Source) -> (String, bool) {
+    let node = Path::new(env!("CARGO_MANIFEST_DIR")).join("src/node");
+    let inside = source.path.strip_prefix(node).expect("in the node");
+    let first = inside.components().next().expect("a name");
+    let name = Path::new(first.as_os_str()).with_extension("");
+    (
+        name.to_string_lossy().into_owned(),
+        inside.components().count() == 1,
+    )
+}
+
+#[test]
+fn organs_see_no_node_and_only_what_lies_below() {
+    let place = |name: &str| ORGANS.iter().position(|organ| *organ == name);
+    let mut seen = BTreeSet::new();
+    for source in sources().iter().filter(|source| source.room == "node") {
+        let (name, is_top) = organ_of(source);
+        if NODE_SEEN.contains(&name.as_str()) {
+            continue;
+        }
+        let path = source.path.display();
+        let own = place(&name).unwrap_or_else(|| panic!("{path} is of no organ"));
+        let (names, node) = organs(source, is_top);
+        assert!(!node, "{path} names the node");
+        for import in names.iter().filter(|import| **import != name) {
+            let below = place(import).is_some_and(|import| import < own);
+            assert!(below, "{path} imports {import}");
+        }
+        seen.extend(names);
+    }
+    assert!(seen.len() > ORGANS.len() / 2, "imports are found at all");
+}
+
+#[test]
+fn no_file_of_an_organ_stands_in_a_circle() {
+    let sources = sources();
+    let node = sources.iter().filter(|source| source.room == "node");
+    let mut files: BTreeMap<String, Vec<&Source>> = BTreeMap::new();
+    for source in node {
+        let (organ, is_top) = organ_of(source);
+        if !is_top && source.path.file_stem().is_some_and(|stem| stem != "mod") {
+            files.entry(organ).or_default().push(source);
+        }
+    }
+    assert!(files.len() >= 5, "{:?}", files.keys());
+    for (organ, files) in files {
+        let stem = |source: &&Source| {
+            let stem = source.path.file_stem().expect("a name");
+            stem.to_string_lossy().into_owned()
+        };
+        let names: BTreeSet<String> = files.iter().map(stem).collect();
+        let imports = files.iter().map(|source| {
+            let code = source.code.lines().filter(|line| !is_comment(line));
+            let code: String = code.collect::<Vec<_>>().join("\n");
+            let named = |name: &&String| {
+                code.contains(&format!("super::{name}::"))
+                    || code.contains(&format!("node::{organ}::{name}::"))
+            };
+            (stem(source), names.iter().filter(named).cloned().collect())
+        });
+        let imports: BTreeMap<String, BTreeSet<String>> = imports.collect();
+        assert_eq!(circle(&imports), None, "of {organ}: {imports:#?}");
     }
 }
 

@@ -5,6 +5,9 @@ use core::net::{IpAddr, Ipv4Addr, SocketAddr};
 use crate::limits;
 use crate::wire::extension::Voice;
 
+/// Where a node is: without a port, if it has not said one.
+pub type Place = (IpAddr, Option<u16>);
+
 /// An address as it is kept: an IPv4 address is one however it was spelled, and what an IPv6
 /// address says beside its host and port is nobody else's matter.
 pub fn plain(address: SocketAddr) -> SocketAddr {

@@ -7,10 +7,31 @@
 use core::net::SocketAddr;
 
 use super::Millis;
-use super::sync::End;
 use crate::ledger::Hash;
 use crate::limits;
 use crate::wire::extension::BlockMark;
+
+/// How a chain ended.
+#[derive(Clone, Copy)]
+pub struct End {
+    /// The length of what links in it, and the hash of its last block.
+    pub length: u64,
+    pub hash: Hash,
+    /// That block is not one of ours.
+    pub forked: bool,
+    /// What links has the content of ours, as far as that goes.
+    pub same: bool,
+    /// The blocks behind it that do not link.
+    pub loose: u64,
+}
+
+impl End {
+    /// Whether a chain that ends so is the same.
+    pub fn is_as(&self, other: &End) -> bool {
+        let tell = |end: &End| (end.length, end.hash, end.loose);
+        tell(self) == tell(other)
+    }
+}
 
 /// How the chain of a desktop node stands to ours, as far as it said and was told since.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

@@ -17,6 +17,7 @@
 
 mod addresses;
 mod answer;
+mod between;
 mod clock;
 mod command;
 mod console;
@@ -26,21 +27,19 @@ mod effects;
 mod event;
 mod event_log;
 mod gossip;
-mod hangup;
 mod links;
 mod mempool;
 mod monitor;
 mod newer;
+mod outbox;
 mod peer;
 mod peers;
 mod sync;
 mod twins;
-mod view;
 
 use core::net::SocketAddr;
-use std::rc::Rc;
 
-use crate::ledger::{Block, Identity, Tally, Timestamp, Verifier, tally};
+use crate::ledger::{Identity, Tally, Timestamp, Verifier, tally};
 use crate::limits;
 use crate::store::bounds::Bounds;
 use crate::store::disk::Disk;
@@ -57,6 +56,7 @@ use event_log::EventLog;
 use links::Links;
 use mempool::{Admitted, Mempool};
 use monitor::Monitor;
+use outbox::Outbox;
 use peers::Peers;
 use sync::Sync;
 
@@ -65,8 +65,6 @@ pub struct Node<D> {
     cx: Cx<D>,
     identity: Identity,
     listen: SocketAddr,
-    sender: String,
-    id: u64,
 
     peers: Peers,
     links: Links,
@@ -79,10 +77,7 @@ pub struct Node<D> {
     early: Vec<String>,
     /// The line that is read next.
     turn: usize,
-    /// The line for which bytes are made first.
-    filled: usize,
-    /// The block that was sent last, and whether something in it is void.
-    recent: Option<(Rc<Block>, bool)>,
+    outbox: Outbox,
     /// Bytes of text that were understood in this call.
     read_bytes: usize,
     /// It ends although something is not done.
@@ -133,8 +128,6 @@ impl<D: Disk> Node<D> {
             },
             identity,
             listen: config.listen,
-            sender: config.listen.to_string(),
-            id,
             peers: Peers::default(),
             links,
             sync,
@@ -143,8 +136,7 @@ impl<D: Disk> Node<D> {
             sessions: Sessions::default(),
             early,
             turn: 0,
-            filled: 0,
-            recent: None,
+            outbox: Outbox::new(id, config.listen),
             read_bytes: 0,
             gave_up: false,
             monitor,
@@ -210,7 +202,9 @@ impl<D: Disk> Node<D> {
         self.tend_progress();
         self.mempool.save(&mut self.cx);
         self.deliver();
-        self.fill();
+        let seen = (&self.mempool, &self.desktops.voices, &self.sync);
+        self.outbox.fill(&mut self.cx, &mut self.peers, seen);
+        self.fill_consoles();
         self.let_go();
         self.end();
         self.deliver();

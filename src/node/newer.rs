@@ -17,19 +17,6 @@ pub const WHAT: &str = "is a desktop node of release 0.0.2 or newer: its chain h
                         which this node and release 0.0.1 cannot follow, and what is taken there \
                         is not seen here";
 
-/// Whether a peer's ledger is known, and what waits until it is.
-#[derive(Default)]
-pub struct Ledger {
-    /// It has told its chain, or was waited for long enough: its questions are answered at once.
-    known: bool,
-    /// It has asked for our chain, and hears it at this time at the latest.
-    question: Option<Millis>,
-    /// A block came before that, and is looked at by this time.
-    early: Option<(Box<Block>, Millis)>,
-    /// The user was told that it has credits.
-    told: bool,
-}
-
 impl Peer {
     /// Whether it is a desktop node whose ledger has credits.
     pub fn is_newer(&self) -> bool {

@@ -3,10 +3,9 @@
 use core::net::SocketAddr;
 
 use super::Millis;
+use super::addresses::Place;
 use super::answer::SessionId;
 use super::desktop::Desktop;
-use super::links::Place;
-use super::newer::Ledger;
 use crate::ledger::{Block, Tip};
 use crate::limits;
 use crate::wire::frame::Reader;
@@ -49,6 +48,19 @@ pub enum Kind {
     Desktop(Box<Desktop>),
     /// A desktop node whose ledger has credits, which is asked for its chain at this time.
     Newer(Millis),
+}
+
+/// Whether a peer's ledger is known, and what waits until it is.
+#[derive(Default)]
+pub struct Ledger {
+    /// It has told its chain, or was waited for long enough: its questions are answered at once.
+    pub known: bool,
+    /// It has asked for our chain, and hears it at this time at the latest.
+    pub question: Option<Millis>,
+    /// A block came before that, and is looked at by this time.
+    pub early: Option<(Box<Block>, Millis)>,
+    /// The user was told that it has credits.
+    pub told: bool,
 }
 
 /// What one of ours was told of the voices last.

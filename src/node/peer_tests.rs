@@ -1,6 +1,6 @@
 use super::*;
 use crate::ledger::Hash;
-use crate::node::sync::End;
+use crate::node::desktop::End;
 
 const REMOTE: ([u8; 4], u16) = ([10, 0, 0, 1], 6000);
 

@@ -2,27 +2,10 @@
 //! an answer that says where it ends (`wire::control`).
 
 use super::Command;
-use super::menu::{Parsed, parse_items};
+use super::menu::{Asked, Parsed, parse_items};
 use crate::ledger::Kind;
 use crate::wire::address::parse_host;
 use crate::wire::control::{self, Ask};
-
-/// What a program asked for last.
-#[derive(Default)]
-pub struct Asked {
-    /// It wants JSON.
-    pub json: bool,
-    /// Else text that may be more than ASCII.
-    pub utf8: bool,
-    /// Something of it is impossible.
-    pub refused: bool,
-    /// The answer is that the node is not OK.
-    pub not_ok: bool,
-    /// It is done only if somebody says so.
-    pub needs_answer: bool,
-    /// The end of the answer has not been told.
-    pub open: bool,
-}
 
 /// What a line of a program means.
 pub fn read(line: &str) -> Parsed {

@@ -2,7 +2,6 @@
 //! is both.
 
 use super::Command;
-use super::control::Asked;
 use super::report::Listing;
 use super::stream::Console;
 use crate::ledger::{Kind, Uid};
@@ -68,6 +67,23 @@ impl Question {
     pub fn ends_with_tab(&self) -> bool {
         matches!(self, Question::Item(_))
     }
+}
+
+/// What a program asked for last.
+#[derive(Default)]
+pub struct Asked {
+    /// It wants JSON.
+    pub json: bool,
+    /// Else text that may be more than ASCII.
+    pub utf8: bool,
+    /// Something of it is impossible.
+    pub refused: bool,
+    /// The answer is that the node is not OK.
+    pub not_ok: bool,
+    /// It is done only if somebody says so.
+    pub needs_answer: bool,
+    /// The end of the answer has not been told.
+    pub open: bool,
 }
 
 /// Whom a console serves.

@@ -1,8 +1,8 @@
 //! The consoles, each with a menu of its own: who sits there, what they are told, and how they leave.
 
 use super::Command;
-use super::control::{self, Asked};
-use super::menu::{self, Menu, Mode, Parsed};
+use super::control;
+use super::menu::{self, Asked, Menu, Mode, Parsed};
 use super::report::Report;
 use super::stream::{Console, printable};
 use super::typing::Input;

@@ -8,13 +8,11 @@
 //! apart, and are banned together. The id that one of ours tells is not looked at: whoever breaks the
 //! rules in the name of another node would get that one banned.
 
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 
 use crate::limits;
+use crate::node::addresses::Place;
 use crate::node::event::Millis;
-
-/// Where a node is: without a port, if it has not said one.
-pub type Place = (IpAddr, Option<u16>);
 
 /// The places that are left alone, each until a time.
 #[derive(Default)]
@@ -61,6 +59,8 @@ fn plain((ip, port): Place) -> Place {
 
 #[cfg(test)]
 mod tests {
+    use core::net::IpAddr;
+
     use super::*;
 
     fn place(host: u8, port: Option<u16>) -> Place {

@@ -16,7 +16,6 @@ use super::peer::Peer;
 use super::peers::Peers;
 use crate::limits;
 use crate::store::disk::Disk;
-pub use bans::Place;
 use book::Book;
 pub use targets::{Contact, LEFT_ALONE, Target};
 

@@ -2,7 +2,7 @@
 //! where all places are taken a newcomer may have that of the connection that is worth least.
 
 use core::cmp::Reverse;
-use core::net::{IpAddr, SocketAddr};
+use core::net::SocketAddr;
 use std::collections::BTreeSet;
 
 use super::Links;
@@ -173,10 +173,4 @@ impl Links {
             .max_by_key(|(_, peer)| (matches!(peer.kind, Kind::Unknown), peer.opened))
             .map(|(line, _)| *line)
     }
-}
-
-/// An address as a target spells it.
-pub fn address(host: &str, port: u16) -> Option<SocketAddr> {
-    let ip: IpAddr = host.parse().ok()?;
-    Some(SocketAddr::new(ip, port))
 }

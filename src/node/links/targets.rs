@@ -1,8 +1,8 @@
 //! Whom this node dials: the peers it was told to keep, and when it tries again.
 
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
-use super::{Links, slots};
+use super::Links;
 use crate::limits;
 use crate::node::addresses::plain;
 use crate::node::answer::{Answer, SessionId};
@@ -78,7 +78,7 @@ impl Target {
 
     /// Its address, if it is not named by a name.
     pub fn address(&self) -> Option<SocketAddr> {
-        slots::address(&self.host, self.port)
+        address(&self.host, self.port)
     }
 
     /// The address at which it is, as far as that is known.
@@ -319,6 +319,12 @@ impl Links {
             self.targets.push(target);
         }
     }
+}
+
+/// An address as a target spells it.
+fn address(host: &str, port: u16) -> Option<SocketAddr> {
+    let ip: IpAddr = host.parse().ok()?;
+    Some(SocketAddr::new(ip, port))
 }
 
 #[cfg(test)]

@@ -9,6 +9,7 @@
 use super::{State, Sync};
 use crate::ledger::{Block, Hash, RuleError, Timestamp, Work};
 use crate::limits;
+use crate::node::desktop::End;
 use crate::node::effects::{Cx, Fault};
 use crate::node::event::Millis;
 use crate::node::peer::Origin;
@@ -41,28 +42,6 @@ pub struct Candidate {
     /// Blocks and signatures since then: a chain that trickles must not keep the others waiting.
     pub progress: usize,
     pub since: Millis,
-}
-
-/// How a chain ended.
-#[derive(Clone, Copy)]
-pub struct End {
-    /// The length of what links in it, and the hash of its last block.
-    pub length: u64,
-    pub hash: Hash,
-    /// That block is not one of ours.
-    pub forked: bool,
-    /// What links has the content of ours, as far as that goes.
-    pub same: bool,
-    /// The blocks behind it that do not link.
-    pub loose: u64,
-}
-
-impl End {
-    /// Whether a chain that ends so is the same.
-    pub fn is_as(&self, other: &End) -> bool {
-        let tell = |end: &End| (end.length, end.hash, end.loose);
-        tell(self) == tell(other)
-    }
 }
 
 impl Candidate {

@@ -12,6 +12,7 @@ mod progress;
 mod reorg;
 mod salvage;
 
+use super::desktop::End;
 use super::effects::Cx;
 use super::event::Millis;
 use super::mempool::{Due, Mempool};
@@ -22,7 +23,6 @@ use crate::store::branch::Fallen;
 use crate::store::disk::Disk;
 use crate::store::state::AppendError;
 use candidate::Candidate;
-pub use candidate::End;
 use progress::Progress;
 use reorg::Reorg;
 use salvage::Salvage;

@@ -6,9 +6,12 @@ use std::rc::Rc;
 
 use super::addresses::told_to;
 use super::desktops::Voices;
+use super::effects::Cx;
+use super::event::Millis;
 use super::mempool::Mempool;
 use super::peer::Told;
-use super::{Millis, Node};
+use super::peers::Peers;
+use super::sync::Sync;
 use crate::ledger::{Block, Hash, Tip, Transaction};
 use crate::limits;
 use crate::store::disk::Disk;
@@ -16,24 +19,50 @@ use crate::store::log::Log;
 use crate::wire::extension::{Greeting, Locator, Voice};
 use crate::wire::write::Source;
 
-impl<D: Disk> Node<D> {
+/// What this node sends, and for whom it is made next.
+pub struct Outbox {
+    id: u64,
+    /// What it says of itself in each message: where it listens.
+    sender: String,
+    /// The line for which bytes are made first.
+    next: usize,
+    /// The block that was sent last, and whether something in it is void.
+    recent: Option<(Rc<Block>, bool)>,
+}
+
+impl Outbox {
+    /// That of a node that has drawn this number and listens here.
+    pub fn new(id: u64, listen: SocketAddr) -> Outbox {
+        Outbox {
+            id,
+            sender: listen.to_string(),
+            next: 0,
+            recent: None,
+        }
+    }
+
     /// Makes bytes for every line that has room.
-    pub(super) fn fill(&mut self) {
-        let known = self.peers.iter();
+    pub fn fill<D: Disk>(
+        &mut self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        (mempool, voices, sync): (&Mempool, &Voices, &Sync),
+    ) {
+        let known = peers.iter();
         let known: Vec<SocketAddr> = known.filter_map(|(_, peer)| peer.listening()).collect();
-        let (mut made, budget) = (0, self.cx.chain.budget());
+        let (mut made, budget) = (0, cx.chain.budget());
         for step in 0..limits::PEERS {
-            let line = (self.filled + step) % limits::PEERS;
-            let Some(peer) = self.peers.get_mut(line) else {
+            let line = (self.next + step) % limits::PEERS;
+            let Some(peer) = peers.get_mut(line) else {
                 continue;
             };
-            if made >= limits::TEXT_PER_TURN || self.cx.chain.is_over(budget) {
+            if made >= limits::TEXT_PER_TURN || cx.chain.is_over(budget) {
                 // The others have their turn in the next call.
-                (self.filled, self.cx.effects.busy) = (line, true);
+                (self.next, cx.effects.busy) = (line, true);
                 break;
             }
             if peer.writer.pending().is_empty() {
-                peer.flowed = self.cx.now.mono;
+                peer.flowed = cx.now.mono;
             }
             if peer.gone.is_some() {
                 continue;
@@ -41,44 +70,43 @@ impl<D: Disk> Node<D> {
             let asking = peer.listening().unwrap_or(peer.remote);
             let told = Cell::new(peer.told);
             made += peer.writer.fill(&mut View {
-                log: &mut self.cx.chain,
+                log: &mut cx.chain,
                 recent: &mut self.recent,
-                mempool: &self.mempool,
+                mempool,
                 id: self.id,
-                candidate: self.sync.continues(line),
+                candidate: sync.continues(line),
                 known: &known,
                 asking,
                 sender: &self.sender,
-                now: self.cx.now.mono,
-                voices: &self.desktops.voices,
+                now: cx.now.mono,
+                voices,
                 ours: peer.is_ours().then(|| peer.remote.ip()),
                 told: &told,
             });
             peer.told = told.get();
         }
-        self.fill_consoles();
     }
 }
 
 /// What the sending half of a line sees of the node.
-pub struct View<'a, D> {
-    pub log: &'a mut Log<D>,
+struct View<'a, D> {
+    log: &'a mut Log<D>,
     /// The block that was sent last, and whether something in it is void: it mostly goes to
     /// everybody.
-    pub recent: &'a mut Option<(Rc<Block>, bool)>,
-    pub mempool: &'a Mempool,
-    pub id: u64,
+    recent: &'a mut Option<(Rc<Block>, bool)>,
+    mempool: &'a Mempool,
+    id: u64,
     /// The length and last hash of what the peer has told of its chain, if the rest is wanted.
-    pub candidate: Option<(u64, Hash)>,
-    pub known: &'a [SocketAddr],
-    pub asking: SocketAddr,
-    pub sender: &'a str,
-    pub now: Millis,
-    pub voices: &'a Voices,
+    candidate: Option<(u64, Hash)>,
+    known: &'a [SocketAddr],
+    asking: SocketAddr,
+    sender: &'a str,
+    now: Millis,
+    voices: &'a Voices,
     /// Where the peer is, if it is one of ours.
-    pub ours: Option<IpAddr>,
+    ours: Option<IpAddr>,
     /// What it was told of the voices.
-    pub told: &'a Cell<Told>,
+    told: &'a Cell<Told>,
 }
 
 impl<D: Disk> View<'_, D> {
