@@ -41,7 +41,7 @@
 //! store   log: one record, one write ───────> one sync: it is durable
 //! ```
 //!
-//! What this node's user does becomes a block in `node::mine` and goes the same way from the ledger
+//! What this node's user does becomes a block in `node::mempool` and goes the same way from the ledger
 //! on. [`files`] shows what is on disk then, [`protocol`] what goes over the wire.
 //!
 //! # The law of driving
@@ -80,11 +80,11 @@
 //! - A record holds its block's hash, though it could be computed: a peer's chain is compared with
 //!   ours, and any block read back, without hashing everything before it. A block of one
 //!   transaction still takes less than 150 bytes.
-//! - `node` has many rooms: of what another chain is about, the candidate that streams in, the switch
-//!   that settles, and what falls out by it; of what waits for a block, what may wait, what waits, and
-//!   the making of blocks. Each is a page or two, and none knows the inside of another.
-//! - What a switch takes out is read from the file a part at a time, as the pool has room for it; of
-//!   that only this node's own is held in memory beside, since it has to survive a restart.
+//! - `node` is a machine of organs that do not see each other's inside, nor the machine: the mempool, the
+//!   links, the other chain, the consoles can each be tested without the rest. What one of them has to
+//!   say to users or wants done is a value, carried out in one place.
+//! - What a switch takes out is read from the file a part at a time, as the mempool has room for it;
+//!   of that only this node's own is held in memory beside, since it has to survive a restart.
 //! - A console is a line like a peer's, and there are several, each with a menu of its own. The line
 //!   discipline of a serial one is in `node`, not in the shell: it is about what bytes mean, and is
 //!   tested there without a device. The shell only opens devices and sockets, and says who is in the

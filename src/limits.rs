@@ -210,7 +210,7 @@ pub const LOOK_AGAIN_MS: u64 = 100;
 /// before blocks are made of what is not urgent.
 pub const LOOK_AHEAD_MS: u64 = 2_000;
 
-/// Transactions of one losing chain that are taken at once; the rest, and what the pool has no room
+/// Transactions of one losing chain that are taken at once; the rest, and what the mempool has no room
 /// for, when it comes again.
 pub const GLEANED_MAX: usize = 4_096;
 

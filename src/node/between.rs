@@ -1,4 +1,5 @@
-//! Connections that end, and what ends with them.
+//! What concerns several organs at once: a connection that ends and what ends with it, a new end of the
+//! chain and who has to know, what becomes of a fault.
 
 use core::net::SocketAddr;
 

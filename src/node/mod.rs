@@ -1,19 +1,27 @@
 //! The machine: it is told what happened and when, and answers with bytes to send and a few
 //! actions. It reads no clock, no random source and no socket of its own.
 //!
-//! Here is the law of driving, `event` has its words. `effects` is the machine as its organs see it,
-//! and what they want done; `answer` how something ended.
+//! Four files see all of it: this one has the law of driving, `gossip` what peers say, `command` what
+//! users ask for, `between` what concerns several organs at once. Every other one is an organ: it owns
+//! its state, gets what else it needs as arguments, and leaves what it wants done in `effects`. From the
+//! ground up, each may know those above it in this table (`tests/house.rs`):
 //!
-//! `lines` is a connection's state, `links` makes and ends them, `peers` is whom to dial, `places` who
-//! is let in, by what `book` remembers and `bans` forbids, `addresses` how they spell it; `view` is what
-//! sending halves see. `gossip` understands what peers say; `sync` is another chain, `candidate` its
-//! blocks, `settle` takes it, `sorting` what ours loses by it; `desktop` is what is known of a desktop
-//! node, `telling` what its user need not do, `twins` its connections, `voices` which of ours speaks to
-//! it, `follow` what becomes of what its user did, `newer` those with credits. `mempool` is what is in no
-//! block yet. `monitor` finds damage in the chain file and sees to its repair. `seats` are the consoles:
-//! `typing` and `console` a user's stream in and out, `menu` his lines, `control` a program's, `report`
-//! answers them, `roster` about peers, `progress` tells what takes long. `chronicle` keeps what happened,
-//! `clock` knows the time of day.
+//! | organ | is |
+//! | --- | --- |
+//! | `event` | the words between the machine and whoever drives it |
+//! | `answer` | how something ended that a user asked for |
+//! | `addresses` | how others spell addresses |
+//! | `effects` | the machine as its organs see it, and what they want done |
+//! | `clock`, `event_log` | the time of day; what happened, over restarts |
+//! | `desktop`, `peer` | what is known of a desktop node; one connection |
+//! | `peers`, `twins`, `newer` | all connections: which lead to one desktop node, which to one with credits |
+//! | `mempool` | what is in no block yet, and the blocks that are made of it |
+//! | `links` | whom to dial, who has a place, who is left alone |
+//! | `desktops` | which of ours speaks to a desktop node, and what it is told |
+//! | `sync` | another chain: a candidate, a reorg, what is salvaged of one that lost |
+//! | `monitor` | damage in the chain file, its repair and upkeep |
+//! | `console` | sessions: what is typed, understood and shown |
+//! | `outbox` | what is sent |
 
 mod addresses;
 mod answer;

@@ -163,8 +163,8 @@ impl Peers {
             peer: peer.remote.to_string(),
             outcome: outcome.to_owned(),
         };
-        for asker in core::mem::take(&mut peer.asked_by) {
-            effects.answer(Some(asker), answer.clone());
+        for session in core::mem::take(&mut peer.asked_by) {
+            effects.answer(Some(session), answer.clone());
         }
     }
 }

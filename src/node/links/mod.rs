@@ -164,11 +164,11 @@ impl Links {
         target.kept = true;
         let again = target.error.take().is_some();
         let name = target.name();
-        let askers = core::mem::take(&mut target.asked);
-        let unasked = askers.is_empty();
-        for asker in askers {
+        let sessions = core::mem::take(&mut target.asked);
+        let unasked = sessions.is_empty();
+        for session in sessions {
             cx.effects
-                .answer(Some(asker), Answer::Connected(name.clone()));
+                .answer(Some(session), Answer::Connected(name.clone()));
         }
         if unasked && again {
             cx.effects

@@ -189,8 +189,8 @@ impl Links {
         let id = peer.and_then(|peer| peer.id());
         let target = &mut self.targets[at];
         let name = target.name();
-        let askers = core::mem::take(&mut target.asked);
-        let again = target.error.take().is_some() && askers.is_empty();
+        let sessions = core::mem::take(&mut target.asked);
+        let again = target.error.take().is_some() && sessions.is_empty();
         (target.kept, target.id) = (true, id);
         target.contact = Contact::Open(there, cx.now.mono);
         if known {
@@ -199,9 +199,9 @@ impl Links {
             cx.effects
                 .notify(format!("[network 🔗] connected to {name} again"));
         }
-        for asker in askers {
+        for session in sessions {
             cx.effects
-                .answer(Some(asker), Answer::ConnectedAlready(name.clone()));
+                .answer(Some(session), Answer::ConnectedAlready(name.clone()));
         }
     }
 
@@ -238,7 +238,7 @@ impl Links {
         }
         let target = &mut self.targets[at];
         let (name, kept) = (target.name(), target.kept);
-        let askers = core::mem::take(&mut target.asked);
+        let sessions = core::mem::take(&mut target.asked);
         let then = if kept { "; it is dialed again" } else { "" };
         let answer = Answer::Refused(format!("cannot connect to {name}: {reason}{then}."));
         if kept {
@@ -246,11 +246,11 @@ impl Links {
         } else {
             self.targets.remove(at);
         }
-        if askers.is_empty() && !kept {
+        if sessions.is_empty() && !kept {
             cx.effects.notify(answer.to_string());
         }
-        for asker in askers {
-            cx.effects.answer(Some(asker), answer.clone());
+        for session in sessions {
+            cx.effects.answer(Some(session), answer.clone());
         }
     }
 
@@ -293,7 +293,7 @@ impl Links {
     }
 
     /// A user wants a connection; the outcome is told when it is known.
-    pub fn dial<D: Disk>(&mut self, cx: &mut Cx<D>, asker: SessionId, host: String, port: u16) {
+    pub fn dial<D: Disk>(&mut self, cx: &mut Cx<D>, session: SessionId, host: String, port: u16) {
         let mut targets = self.targets.iter_mut();
         let known = targets.find(|t| t.host == host && t.port == port);
         if let Some(target) = known {
@@ -302,20 +302,20 @@ impl Links {
             match target.contact {
                 Contact::Open(..) => {
                     let answer = Answer::ConnectedAlready(target.name());
-                    return cx.effects.answer(Some(asker), answer);
+                    return cx.effects.answer(Some(session), answer);
                 }
                 Contact::Waiting(_) => target.contact = Contact::Waiting(cx.now.mono),
                 Contact::Dialing(_) => {}
             }
-            if !target.asked.contains(&asker) {
-                target.asked.push(asker);
+            if !target.asked.contains(&session) {
+                target.asked.push(session);
             }
         } else if self.targets.iter().filter(|t| !t.learned).count() >= limits::PEERS {
             let text = format!("{} peers are enough.", limits::PEERS);
-            cx.effects.answer(Some(asker), Answer::Refused(text));
+            cx.effects.answer(Some(session), Answer::Refused(text));
         } else {
             let mut target = Target::new(host, port, cx.now.mono);
-            target.asked.push(asker);
+            target.asked.push(session);
             self.targets.push(target);
         }
     }

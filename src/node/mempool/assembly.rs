@@ -130,7 +130,7 @@ impl Mempool {
             let kept = wish.kept && !self.unkept;
             let text = if kept { &later } else { &nothing };
             let answer = Answer::Refused(text.clone());
-            cx.effects.answer(wish.asker, answer);
+            cx.effects.answer(wish.session, answer);
         }
         self.queue.clear();
     }

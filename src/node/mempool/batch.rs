@@ -30,7 +30,7 @@ pub struct Batch {
     /// Whose.
     pub origin: Origin,
     /// Who waits for the outcome, if that is known.
-    pub asker: Option<SessionId>,
+    pub session: Option<SessionId>,
     /// For a release that fell out, the request that it ended.
     pub ended: Option<Transaction>,
     /// A block is made for it at this time.
@@ -50,7 +50,7 @@ impl Batch {
             ids: transactions.iter().map(Transaction::id).collect(),
             transactions,
             origin,
-            asker: None,
+            session: None,
             ended: None,
             due,
             expires: None,

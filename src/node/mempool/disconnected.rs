@@ -11,7 +11,7 @@ use crate::node::effects::Cx;
 use crate::store::branch::Fallen;
 use crate::store::disk::Disk;
 
-/// What fell out of the chain and is not in the pool yet, because that has no room for more.
+/// What fell out of the chain and is not in the mempool yet, because that has no room for more.
 pub struct Disconnected {
     fallen: Fallen,
     /// From this height on the chain of today is another one.
@@ -55,7 +55,7 @@ impl Disconnected {
 }
 
 impl Mempool {
-    /// Goes on with what fell out and had no room in the pool; true if there is more to do now.
+    /// Goes on with what fell out and had no room in the mempool; true if there is more to do now.
     pub fn restore_some<D: Disk>(&mut self, cx: &mut Cx<D>) -> bool {
         let room = self.queue.usage().restored() <= limits::RESTORED_BYTES / 2;
         if !cx.may_append() {
@@ -83,7 +83,7 @@ impl Mempool {
         true
     }
 
-    /// Puts what was gathered and is not in the chain into the pool.
+    /// Puts what was gathered and is not in the chain into the mempool.
     fn restore(&mut self, rest: &mut Disconnected) {
         let lost = core::mem::take(&mut rest.lost);
         self.forget_gathered(&lost);
@@ -150,7 +150,7 @@ impl Mempool {
         }
     }
 
-    /// Puts what fell out and the new chain lacks back into the pool, in its order, as far as there is
+    /// Puts what fell out and the new chain lacks back into the mempool, in its order, as far as there is
     /// room: the rest, as what stood there, goes into `rest`. Whether its item allows it shows when
     /// its turn comes.
     pub fn make_again<D>(
@@ -181,7 +181,7 @@ impl Mempool {
     /// What was gathered and is not in the new chain is not looked for in it any more.
     fn forget_gathered(&mut self, lost: &Lost) {
         if lost.own_found {
-            // Not before all that is left is in the pool: the file must never say less than that.
+            // Not before all that is left is in the mempool: the file must never say less than that.
             self.queue.save_anew();
         }
         // After a start it may be looked for in the chain as well, as what waited in the last run.

@@ -40,7 +40,7 @@ impl LookUp {
     }
 }
 
-/// What is looked for in the chain before it may wait in the pool, in its order.
+/// What is looked for in the chain before it may wait in the mempool, in its order.
 #[derive(Default)]
 pub struct LookUps {
     list: VecDeque<LookUp>,
@@ -49,9 +49,9 @@ pub struct LookUps {
     news: Option<News>,
 }
 
-/// What the pool, and behind it the first of these, do to the items.
+/// What the mempool, and behind it the first of these, do to the items.
 struct News {
-    /// The chain's last hash, and the pool's version.
+    /// The chain's last hash, and the mempool's version.
     behind: (Hash, u64),
     /// How many of the list are in it.
     count: usize,
@@ -122,7 +122,7 @@ impl LookUps {
         }
     }
 
-    /// What everything in the pool, and then everything here, does to the items, as far as it is
+    /// What everything in the mempool, and then everything here, does to the items, as far as it is
     /// possible.
     pub fn changes(&mut self, queue: &mut Queue, items: &Items, tip: Tip) -> &Changes {
         let behind = (tip.hash, queue.version());
@@ -141,8 +141,8 @@ impl LookUps {
         &self.news.insert(news).changes
     }
 
-    /// The first of them went into the pool behind all that was there: together they still do the
-    /// same, if that was known when the pool had this version.
+    /// The first of them went into the mempool behind all that was there: together they still do the
+    /// same, if that was known when the mempool had this version.
     pub fn admitted(&mut self, version: u64, queue: &Queue) {
         let known = |news: &News| news.behind.1 == version && news.count > 0;
         self.news = self.news.take().filter(known);
@@ -166,7 +166,7 @@ impl LookUps {
         }
     }
 
-    /// The first one comes to its end without going into the pool.
+    /// The first one comes to its end without going into the mempool.
     pub fn take(&mut self) -> Option<LookUp> {
         self.forget_changes();
         self.pop()

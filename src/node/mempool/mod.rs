@@ -103,7 +103,7 @@ impl Mempool {
     /// What a user wishes waits from now on.
     pub fn wish(&mut self, now: Millis, session: Option<SessionId>, wish: Vec<Transaction>) {
         let mut batch = Batch::new(wish, Origin::User, now);
-        batch.asker = session;
+        batch.session = session;
         self.queue.add(batch);
     }
 

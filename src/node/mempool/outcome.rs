@@ -26,7 +26,7 @@ impl Mempool {
     ) {
         match (batch.origin, error) {
             (Origin::User, Some(error)) if !batch.kept => {
-                self.refuse(cx, batch.asker, &error, &batch.transactions);
+                self.refuse(cx, batch.session, &error, &batch.transactions);
             }
             (Origin::Own | Origin::User, error) => {
                 let Some(first) = batch.transactions.first() else {
@@ -42,7 +42,7 @@ impl Mempool {
                 self.lost_to(cx, transaction, winner, error.as_ref());
                 let text = format!("somebody else was first with {}.", transaction.uid);
                 cx.effects
-                    .answer_program(batch.asker, Answer::Refused(text));
+                    .answer_program(batch.session, Answer::Refused(text));
             }
             (Origin::Other | Origin::Peer(_), _) => {}
         }
@@ -119,7 +119,7 @@ impl Mempool {
     pub fn refuse<D>(
         &mut self,
         cx: &mut Cx<D>,
-        asker: Option<SessionId>,
+        session: Option<SessionId>,
         error: &RuleError,
         wish: &[Transaction],
     ) {
@@ -133,7 +133,7 @@ impl Mempool {
             _ => String::new(),
         };
         cx.effects
-            .answer(asker, Answer::Refused(format!("{text}{rest}")));
+            .answer(session, Answer::Refused(format!("{text}{rest}")));
     }
 
     /// A block that was made is none: what it was made of cannot be tried for ever.
@@ -143,7 +143,7 @@ impl Mempool {
             for transaction in batch.transactions.iter().filter(|_| batch.is_own()) {
                 self.lost(cx, transaction, &error.to_string());
                 cx.effects
-                    .answer_program(batch.asker, Answer::Refused(format!("{error}.")));
+                    .answer_program(batch.session, Answer::Refused(format!("{error}.")));
             }
         }
     }
@@ -165,7 +165,7 @@ impl Mempool {
                         Kind::Request => Answer::Requested(uid),
                         Kind::Release => Answer::Released(uid),
                     };
-                    cx.effects.answer(batch.asker, answer);
+                    cx.effects.answer(batch.session, answer);
                 } else {
                     let (verb, index) = (verb(transaction), block.index);
                     cx.effects.notify(format!(
@@ -190,15 +190,15 @@ impl Mempool {
                 let (verb, uid) = (verb(transaction), &transaction.uid);
                 format!("not done yet: {verb} of {uid}; {then}")
             });
-            (batch.asker, texts.collect::<Vec<_>>())
+            (batch.session, texts.collect::<Vec<_>>())
         };
-        for (asker, texts) in own.map(told).collect::<Vec<_>>() {
+        for (session, texts) in own.map(told).collect::<Vec<_>>() {
             for text in texts {
                 log::warn!("{text}");
                 cx.effects
-                    .answer_program(asker, Answer::Refused(format!("{text}.")));
+                    .answer_program(session, Answer::Refused(format!("{text}.")));
             }
         }
-        self.queue.forget_askers();
+        self.queue.forget_sessions();
     }
 }

@@ -131,9 +131,9 @@ impl Queue {
     }
 
     /// Whether this user waits for something.
-    pub fn owes(&self, asker: SessionId) -> bool {
+    pub fn owes(&self, session: SessionId) -> bool {
         let mut wishes = self.wishes();
-        wishes.any(|wish| wish.asker == Some(asker))
+        wishes.any(|wish| wish.session == Some(session))
     }
 
     /// What our user waits for.
@@ -156,9 +156,9 @@ impl Queue {
     }
 
     /// Nobody waits for an outcome any more.
-    pub fn forget_askers(&mut self) {
+    pub fn forget_sessions(&mut self) {
         for batch in self.batches.values_mut() {
-            batch.asker = None;
+            batch.session = None;
         }
     }
 

@@ -90,7 +90,7 @@ mod tests {
         Origin::Peer(IpAddr::V4(Ipv4Addr::new(10, 0, 0, number)))
     }
 
-    /// Adds batches in turn to what is in the pool and what is looked for, while there is room;
+    /// Adds batches in turn to what is in the mempool and what is looked for, while there is room;
     /// returns their bytes.
     fn fill(both: &mut [Usage; 2], batch: &Batch) -> usize {
         let mut count = 0;

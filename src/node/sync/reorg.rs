@@ -43,9 +43,9 @@ pub struct Sorting {
     from: u64,
     gathered: Gathered,
     lost: Lost,
-    /// What waited in the pool when the switch came.
+    /// What waited in the mempool when the reorg came.
     waited: Vec<Batch>,
-    /// What the pool has no room for.
+    /// What the mempool has no room for.
     rest: Option<Disconnected>,
     alarming: bool,
 }
@@ -225,7 +225,7 @@ fn begin_sorting(mempool: &mut Mempool, fallen: Fallen, from: u64) -> Stage {
 }
 
 /// Gathers the transactions of the next blocks that fell out; behind the last one, what waited
-/// in the pool.
+/// in the mempool.
 fn collect<D: Disk>(cx: &mut Cx<D>, mempool: &mut Mempool, mut sorting: Box<Sorting>) -> Stage {
     let Sorting {
         fallen,
