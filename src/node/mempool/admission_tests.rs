@@ -396,3 +396,23 @@ fn what_is_old_and_looked_for_is_in_nobodys_way() {
     world.rest();
     assert_eq!(world.blocks(2), [[wanted]]);
 }
+
+/// What a desktop node said in one block is looked for one by one, which takes a small machine a while.
+#[test]
+fn what_is_looked_for_slowly_becomes_few_blocks() {
+    const TURN_MS: u64 = 20;
+    let mut world = World::new();
+    let count = limits::TRANSACTIONS_PER_BLOCK;
+    for number in 0..count {
+        let wanted = sign(2, Request, &format!("item-{number}"), 1);
+        assert!(world.salvage(Due::Now, &wanted));
+    }
+    while world.cx.chain.items().reserved() < count {
+        world.turn();
+        world.cx.pass(TURN_MS);
+    }
+    let looked = TURN_MS * count as u64;
+    let most = looked / limits::LOOK_AGAIN_MS + 2;
+    let blocks = world.cx.chain.tip().length - 1;
+    assert!(blocks <= most, "{blocks} blocks");
+}

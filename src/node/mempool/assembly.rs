@@ -136,18 +136,19 @@ impl Mempool {
     }
 
     /// Whether a block is to be made now. While a chain comes in that will be ours, only for our
-    /// user; while more is looked for that may go into it, for the others a moment later.
+    /// user; while more is looked for that may go into it, for the others a moment after the last one,
+    /// or what came together would be a block each on a machine that looks slowly.
     pub fn wants_block<D>(&self, cx: &Cx<D>, ahead: Option<Millis>) -> bool {
         let now = cx.now.mono;
         let wished = || self.queue.wishes().any(|wish| wish.due <= now);
-        let wait = match self.lookups.is_empty() {
-            true => 0,
-            false => limits::LOOK_AGAIN_MS,
+        let ripe = |due: Millis| match self.lookups.is_empty() {
+            true => due <= now,
+            false => due.max(self.made).0 + limits::LOOK_AGAIN_MS <= now.0,
         };
         match ahead {
             _ if self.making.is_some() => true,
             Some(_) => wished(),
-            None => wished() || self.queue.due().is_some_and(|due| due.0 + wait <= now.0),
+            None => wished() || self.queue.due().is_some_and(ripe),
         }
     }
 
@@ -314,6 +315,7 @@ impl Mempool {
                 return None;
             }
         }
+        self.made = cx.now.mono;
         let (count, height) = (block.transactions.len(), block.index);
         let others = block.transactions.iter();
         let others = others.filter(|t| t.requester != self.own);

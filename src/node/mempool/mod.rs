@@ -41,6 +41,8 @@ pub struct Mempool {
     disconnected: VecDeque<Disconnected>,
     /// The block that is being made.
     pub making: Option<Making>,
+    /// When the last one was made.
+    made: Millis,
     /// Our user's key.
     own: PublicKey,
     /// By the user's wish, nothing that falls out of the chain is made again.
@@ -87,6 +89,7 @@ impl Mempool {
             lookups,
             disconnected: VecDeque::new(),
             making: None,
+            made: Millis(0),
             own,
             drops,
             unkept: false,
