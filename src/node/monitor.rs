@@ -336,3 +336,7 @@ fn scrub_block<D: Disk>(cx: &mut Cx<D>, block: &Block, some: Range<usize>) -> Re
         None => Ok(()),
     }
 }
+
+#[cfg(test)]
+#[path = "monitor_tests.rs"]
+mod tests;

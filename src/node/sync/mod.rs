@@ -288,3 +288,10 @@ impl Sync {
         }
     }
 }
+
+#[cfg(test)]
+mod candidate_tests;
+#[cfg(test)]
+mod reorg_tests;
+#[cfg(test)]
+mod tests;

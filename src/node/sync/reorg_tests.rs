@@ -1,0 +1,276 @@
+//! A reorg on its way, and a block that takes the place of our last one.
+
+use super::tests::{DESKTOP, OTHER, OURS, OWN, World, end_of, event, grow, told};
+use super::*;
+use crate::ledger::{Kind, Tip, Transaction};
+use crate::node::effects::Notice;
+use crate::node::effects::testing::sign;
+use crate::node::peer;
+use crate::store::disk::File;
+use Kind::Request;
+
+/// A fork that is complete and won, at the first block of ours.
+fn won(world: &mut World, contents: &[&[Transaction]]) -> Vec<Block> {
+    let blocks = world.fork(1, contents);
+    world.ask(OURS);
+    world.send(OURS, &blocks).expect("good");
+    assert!(world.end(OURS, None) && world.sync.is_reorg());
+    blocks
+}
+
+#[test]
+fn what_a_reorg_takes_out_waits_to_be_made_again_behind_what_waited() {
+    let mut world = World::new();
+    let [own, other, shared] =
+        [(OWN, "a"), (2, "b"), (3, "c")].map(|(author, name)| sign(author, Request, name, 1));
+    world.comes(&[other.clone(), shared.clone()]);
+    world.comes(core::slice::from_ref(&own));
+    let last = sign(2, Kind::Release, "b", 2);
+    let (pool, cx) = (&mut world.pool, &mut world.cx);
+    assert!(pool.salvage(cx, Due::Later, &last, Some(&other)));
+    assert_eq!(world.waiting(), core::slice::from_ref(&last));
+    won(&mut world, &[&[shared], &[], &[]]);
+    world.rest();
+    let waiting = world.waiting();
+    assert_eq!(waiting.len(), 3, "{waiting:?}");
+    assert_eq!(waiting[2], last);
+    assert!(waiting.contains(&own) && waiting.contains(&other));
+    assert!(world.pool.has_own());
+}
+
+#[test]
+fn a_reorg_takes_its_time_in_steps_and_no_other_chain_is_looked_at_meanwhile() {
+    let mut world = World::new();
+    let blocks = won(&mut world, &vec![&[][..]; limits::BLOCKS_PER_TURN + 1]);
+    let before = world.cx.chain.tip();
+    world.step();
+    assert_eq!(world.cx.chain.tip(), before, "not all of it is copied");
+    let now = world.cx.now.mono;
+    world
+        .send(OTHER, &blocks[..1])
+        .expect("no fault of its own");
+    assert_eq!(
+        world.peer(OTHER).deferred,
+        Some(Millis(now.0 + limits::DEFERRED_MS))
+    );
+    assert_eq!((world.sync.line(), world.sync.due()), (None, None));
+    world.rest();
+    world.is_as_before(end_of(blocks.last().expect("many")));
+}
+
+#[test]
+fn a_reorg_that_loses_something_deep_keeps_the_branch_and_warns() {
+    for (depth, alarms) in [
+        (limits::ALARM_DEPTH, true),
+        (limits::ALARM_DEPTH - 1, false),
+    ] {
+        let mut world = World::new();
+        world.comes(&[sign(2, Request, "a", 1)]);
+        let depth = usize::try_from(depth).expect("small");
+        let mut old = world.cx.chain.tip();
+        for _ in 0..depth {
+            old = end_of(&world.comes(&[]));
+        }
+        let blocks = won(&mut world, &vec![&[][..]; depth + 2]);
+        world.rest();
+        let tip = end_of(&blocks[depth + 1]);
+        world.is_as_before(tip);
+        let kept = world.cx.chain.disk().live(File::Fallen).len();
+        assert_eq!(kept > 0, alarms);
+        let words = world.cx.words();
+        let named = |word: &Notice| {
+            matches!(word, Notice::Alert(text)
+                if text.contains(&old.hash.to_string())
+                && text.contains(&tip.hash.to_string())
+                && text.contains("from block 1 on"))
+        };
+        assert_eq!(words.iter().any(named), alarms, "{words:?}");
+    }
+}
+
+#[test]
+fn a_branch_that_cannot_be_kept_is_told_and_the_reorg_stands() {
+    let mut world = World::new();
+    let depth = usize::try_from(limits::ALARM_DEPTH).expect("small");
+    world.comes(&[sign(2, Request, "a", 1)]);
+    (0..depth).for_each(|_| drop(world.comes(&[])));
+    let blocks = won(&mut world, &vec![&[][..]; depth + 2]);
+    while world.cx.chain.branch_tip().is_some() {
+        world.step();
+    }
+    world.cx.chain.disk().room = Some(0);
+    world.rest();
+    world.is_as_before(end_of(&blocks[depth + 1]));
+    let words = world.cx.words();
+    let told = |word: &Notice| matches!(word, Notice::Alert(text) if text.contains("the branch that was left cannot be kept"));
+    assert!(words.iter().any(told), "{words:?}");
+}
+
+#[test]
+fn a_full_disk_leaves_the_old_chain_and_whoever_asked_hears_so() {
+    let mut world = World::new();
+    world.comes(&[sign(OWN, Request, "a", 1)]);
+    let tip = world.cx.chain.tip();
+    won(&mut world, &[&[], &[]]);
+    world.cx.chain.disk().room = Some(10);
+    world.rest();
+    assert!(world.sync.is_free());
+    assert_eq!(world.cx.chain.tip(), tip);
+    assert!(world.waiting().is_empty(), "nothing fell out");
+    let words = world.cx.words();
+    let full = matches!(&words[0], Notice::Alert(text)
+        if text.contains("no space left") && text.contains("no new blocks are taken"));
+    assert!(full, "{words:?}");
+    assert_eq!(words[1..], [told(OURS, "its chain was not taken")]);
+    let block = world.cx.chain.read(1).expect("it is still there").block;
+    assert_eq!(end_of(&block), tip);
+}
+
+#[test]
+fn a_branch_that_cannot_be_read_back_is_not_asked_for_again_at_once_and_ours_goes_on() {
+    let mut world = World::new();
+    world.comes(&[]);
+    let tip = world.cx.chain.tip();
+    let blocks = won(&mut world, &[&[], &[]]);
+    world.peer(OURS).tip = Some(end_of(&blocks[1]));
+    world.cx.chain.disk().live(File::Candidate).clear();
+    world.rest();
+    world.is_as_before(tip);
+    assert_eq!(
+        world.peer(OURS).asked,
+        None,
+        "it could fail like this for ever"
+    );
+    let words = world.cx.words();
+    let not_taken = matches!(&words[0], Notice::Alert(text)
+        if text.starts_with("[store ❌] a peer's chain was not taken: "));
+    assert!(not_taken, "{words:?}");
+    assert_eq!(words[1..], [told(OURS, "its chain was not taken")]);
+    world.comes(&[]);
+}
+
+#[test]
+fn a_disk_that_fails_leaves_the_old_chain_and_nothing_is_looked_at_any_more() {
+    let mut world = World::new();
+    world.comes(&[]);
+    let tip = world.cx.chain.tip();
+    let blocks = won(&mut world, &[&[], &[]]);
+    world.cx.chain.disk().sync_fails = true;
+    world.rest();
+    assert!(world.sync.is_free());
+    assert_eq!(
+        (world.cx.chain.tip(), world.cx.chain.branch_tip()),
+        (tip, None)
+    );
+    assert!(world.cx.chain.fault().is_some());
+    let words = world.cx.words();
+    let stops =
+        matches!(&words[0], Notice::Alert(text) if text.contains("no new blocks are taken"));
+    assert!(stops, "{words:?}");
+    assert_eq!(words[1..], [told(OURS, "its chain was not taken")]);
+    world.send(OURS, &blocks).expect("it is passed over");
+    assert!(world.sync.is_free());
+    let rival = world.rival(true, &[]);
+    let (sync, cx) = (&mut world.sync, &mut world.cx);
+    assert_eq!(sync.take_rival(cx, OURS, &rival), Ok(false));
+}
+
+#[test]
+fn a_reorg_that_a_restart_cut_off_still_makes_again_what_fell_out() {
+    let mut world = World::new();
+    let own = sign(OWN, Request, "a", 1);
+    world.comes(core::slice::from_ref(&own));
+    let blocks = won(&mut world, &[&[], &[]]);
+    while world.cx.chain.branch_tip().is_some() {
+        world.step();
+    }
+    assert!(world.sync.is_reorg() && !world.pool.has_own());
+    let disk = world.cx.chain.disk().clone();
+    let mut world = World::on(disk, false);
+    assert!(world.sync.is_reorg());
+    world.rest();
+    world.is_as_before(end_of(&blocks[1]));
+    assert_eq!(world.waiting(), [own]);
+}
+
+#[test]
+fn a_reorg_is_told_to_all_but_whom_it_came_from_who_is_asked_on_if_he_has_more() {
+    for more in [false, true] {
+        let mut world = World::new();
+        for line in [OURS, OTHER, DESKTOP] {
+            world.peer(line).kind = peer::Kind::Unknown;
+        }
+        // Who has not spoken yet remembers that there was something to be told.
+        world.comes(&[]);
+        let blocks = won(&mut world, &[&[], &[]]);
+        world.peer(OURS).asked = None;
+        let last = &blocks[1];
+        let further = grow(end_of(last), world.cx.now.wall, &[&[]]).remove(0);
+        world.peer(OURS).tip = more.then(|| end_of(&further));
+        world.rest();
+        let missed = [OURS, OTHER, DESKTOP].map(|line| world.peer(line).missed);
+        assert_eq!(missed, [false, !more, !more]);
+        assert_eq!(world.peer(OURS).asked.is_some(), more);
+    }
+}
+
+#[test]
+fn a_block_with_a_lower_hash_takes_the_place_of_our_last_one() {
+    let mut world = World::new();
+    let own = sign(OWN, Request, "a", 1);
+    world.comes(core::slice::from_ref(&own));
+    let before = world.cx.chain.tip();
+    let higher = world.rival(false, &[]);
+    let (sync, cx) = (&mut world.sync, &mut world.cx);
+    assert_eq!(sync.take_rival(cx, OURS, &higher), Ok(false));
+    world.is_as_before(before);
+    let lower = world.rival(true, &[]);
+    let (sync, cx) = (&mut world.sync, &mut world.cx);
+    assert!(sync.is_rival(cx, &lower));
+    assert_eq!(sync.take_rival(cx, OURS, &lower), Ok(true));
+    assert!(world.sync.is_reorg() && !world.sync.is_rival(&mut world.cx, &lower));
+    world.rest();
+    world.is_as_before(end_of(&lower));
+    assert_eq!(world.waiting(), [own]);
+    let words = [
+        event("[consensus 📡] received chain (length 2) vs ours (length 2)"),
+        event("[consensus ✅] adopted equally long chain, its last hash is lower (2 blocks)"),
+    ];
+    assert_eq!(world.cx.words(), words);
+}
+
+#[test]
+fn a_block_elsewhere_or_beside_another_chain_is_no_rival() {
+    let mut world = World::new();
+    world.comes(&[]);
+    let lower = world.rival(true, &[]);
+    let tip = world.cx.chain.tip();
+    let behind = grow(tip, world.cx.now.wall, &[&[]]).remove(0);
+    let nowhere = grow(Tip { length: 1, ..tip }, world.cx.now.wall, &[&[]]).remove(0);
+    for block in [&behind, &nowhere] {
+        assert!(!world.sync.is_rival(&mut world.cx, block));
+    }
+    let blocks = world.fork(1, &[&[], &[]]);
+    world.send(OURS, &blocks[..1]).expect("good");
+    let (sync, cx) = (&mut world.sync, &mut world.cx);
+    assert_eq!(sync.take_rival(cx, OTHER, &lower), Ok(false));
+    assert_eq!(world.sync.line(), Some(OURS), "the candidate goes on");
+}
+
+#[test]
+fn a_rival_for_which_there_is_no_room_is_told_and_ours_stays() {
+    let mut world = World::new();
+    world.comes(&[]);
+    let tip = world.cx.chain.tip();
+    let lower = world.rival(true, &[sign(2, Request, "a", 1)]);
+    world.cx.chain.disk().room = Some(10);
+    let (sync, cx) = (&mut world.sync, &mut world.cx);
+    assert_eq!(sync.take_rival(cx, OURS, &lower), Ok(true));
+    world.is_as_before(tip);
+    let words = world.cx.words();
+    let [Notice::Alert(text)] = &words[..] else {
+        panic!("{words:?}");
+    };
+    let begin = "[store ❌] a peer's block was not taken: ";
+    assert!(text.starts_with(begin), "{text}");
+}
