@@ -171,3 +171,7 @@ impl Peers {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "newer_tests.rs"]
+mod tests;

@@ -208,3 +208,55 @@ impl<D: Disk> Source for View<'_, D> {
         self.sender
     }
 }
+
+#[cfg(test)]
+pub mod testing {
+    //! What is sent, as tests of the organs look at it.
+    #![allow(missing_docs)]
+
+    use super::*;
+    use serde_json::Value;
+
+    impl Outbox {
+        /// Sends all that waits: on which line, and what, in a word or two.
+        pub fn send<D: Disk>(
+            &mut self,
+            cx: &mut Cx<D>,
+            peers: &mut Peers,
+            seen: (&Mempool, &Voices, &Sync),
+        ) -> Vec<(usize, String)> {
+            let mut texts = vec![String::new(); peers.lines().end];
+            loop {
+                self.fill(cx, peers, seen);
+                let mut any = false;
+                for (line, peer) in peers.iter_mut() {
+                    let count = peer.writer.pending().len();
+                    texts[line] += str::from_utf8(peer.writer.pending()).expect("ASCII");
+                    peer.writer.advance(count);
+                    any |= count > 0;
+                }
+                if !any {
+                    break;
+                }
+            }
+            let texts = texts.iter().enumerate();
+            let lines = texts.flat_map(|(line, text)| text.lines().map(move |text| (line, text)));
+            lines.map(|(line, text)| (line, word(text))).collect()
+        }
+    }
+
+    fn word(text: &str) -> String {
+        let Ok(line) = serde_json::from_str::<Value>(text) else {
+            return "broken".into();
+        };
+        let (kind, payload) = (line["type"].as_str().expect("a word"), &line["payload"]);
+        match kind {
+            "new_block" => format!("block {}", payload["index"]),
+            "chain_response" => {
+                let blocks = payload["chain"].as_array().expect("blocks");
+                format!("chain {} of {}", blocks.len(), payload["length"])
+            }
+            _ => kind.to_owned(),
+        }
+    }
+}

@@ -37,3 +37,8 @@ pub enum Command {
     /// End the node.
     Exit,
 }
+
+#[cfg(test)]
+mod program_tests;
+#[cfg(test)]
+mod tests;

@@ -157,3 +157,12 @@ fn connected(now: Millis, peers: &Peers) -> Vec<SocketAddr> {
             .collect(),
     )
 }
+
+#[cfg(test)]
+mod follow_tests;
+#[cfg(test)]
+mod speaking_tests;
+#[cfg(test)]
+mod telling_tests;
+#[cfg(test)]
+mod tests;

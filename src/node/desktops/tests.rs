@@ -1,0 +1,369 @@
+//! Desktop nodes beside this one, without a node: who speaks to which, on which connection, and when.
+
+use super::*;
+use crate::ledger::{Block, Transaction, Work};
+use crate::node::desktop::{Desktop, End};
+use crate::node::effects::testing::key;
+use crate::node::links::Links;
+use crate::node::outbox::Outbox;
+use crate::node::sync::Sync;
+use crate::store::disk::memory::MemoryDisk;
+
+/// Where a desktop node is.
+pub(super) const D: &str = "10.0.0.9:6000";
+pub(super) const E: &str = "10.0.0.8:6001";
+/// This node's number.
+const ID: u64 = 9;
+
+pub(super) fn at(text: &str) -> SocketAddr {
+    text.parse().expect("an address")
+}
+
+/// The organ, and as much of a node as drives it.
+pub(super) struct World {
+    pub cx: Cx<MemoryDisk>,
+    pub peers: Peers,
+    pub pool: Mempool,
+    pub links: Links,
+    pub desktops: Desktops,
+    outbox: Outbox,
+    sync: Sync,
+    /// Another chain could be looked at, and one is put in place.
+    pub free: bool,
+    pub settling: bool,
+    /// What was sent on each line and was not looked at yet.
+    sent: Vec<(usize, String)>,
+}
+
+impl World {
+    /// With so many blocks behind the first.
+    pub fn new(blocks: u64) -> World {
+        let mut cx = Cx::on(MemoryDisk::default(), 0);
+        let (now, of) = (cx.now.mono, (key(1), false));
+        let mut notices = Vec::new();
+        let pool = Mempool::open(cx.chain.disk(), now, of, &mut notices);
+        let listen = at("0.0.0.0:6000");
+        let links = Links::open(cx.chain.disk(), now, (listen, ID), vec![], &mut notices);
+        assert!(notices.is_empty(), "{notices:?}");
+        let mut world = World {
+            cx,
+            peers: Peers::default(),
+            pool,
+            links,
+            desktops: Desktops::new(ID),
+            outbox: Outbox::new(ID, listen),
+            sync: Sync::resume(None),
+            free: true,
+            settling: false,
+            sent: Vec::new(),
+        };
+        world.grow(blocks);
+        world
+    }
+
+    /// So many blocks come to the end of our chain.
+    pub fn grow(&mut self, blocks: u64) {
+        for _ in 0..blocks {
+            self.cx.append(vec![]);
+        }
+        self.pool.tip_changed(&mut self.cx);
+    }
+
+    pub fn now(&self) -> Millis {
+        self.cx.now.mono
+    }
+
+    fn opens(&mut self, remote: &str, outbound: bool) -> usize {
+        let line = self.peers.free_line().expect("a free line");
+        let peer = Peer::new(self.now(), at(remote), outbound);
+        self.peers.open(line, peer);
+        let line = usize::from(line.0);
+        let peer = self.peers.get_mut(line).expect("it is open");
+        peer.announce();
+        line
+    }
+
+    /// A desktop node that has dialed us and says that it listens at this address; the port that the
+    /// connection shows is `line`'s own.
+    pub fn meets(&mut self, address: &str) -> usize {
+        let host = at(address).ip();
+        let line = self.opens(&format!("{host}:40000"), false);
+        let (port, now) = (at(address).port(), self.now());
+        let peer = self.peers.get_mut(line).expect("it is open");
+        peer.remote.set_port(40_000 + line as u16);
+        peer.port = Some(port);
+        peer.kind = Kind::Desktop(Box::new(Desktop::new(now, true)));
+        peer.ask(now);
+        line
+    }
+
+    /// One that we have dialed.
+    pub fn reaches(&mut self, address: &str) -> usize {
+        let line = self.meets(address);
+        let peer = self.peers.get_mut(line).expect("it is open");
+        (peer.remote, peer.outbound) = (at(address), true);
+        line
+    }
+
+    /// Something that sends signed lines, and no more.
+    pub fn device(&mut self) -> usize {
+        let line = self.meets("10.0.0.7:6000");
+        let now = self.now();
+        let peer = self.peers.get_mut(line).expect("it is open");
+        peer.kind = Kind::Desktop(Box::new(Desktop::new(now, false)));
+        peer.asked = None;
+        line
+    }
+
+    /// One of ours of this number, which tells that it is connected to these.
+    pub fn ours(&mut self, id: u64, desktops: &[&str]) -> usize {
+        let line = self.opens(&format!("10.0.1.{id}:6000"), true);
+        let peer = self.peers.get_mut(line).expect("it is open");
+        peer.kind = Kind::Ours(id);
+        self.tells_voice(line, id, 0, desktops);
+        line
+    }
+
+    pub fn tells_voice(&mut self, line: usize, id: u64, count: u64, desktops: &[&str]) {
+        let voice = Voice {
+            id,
+            age: 0,
+            count,
+            healthy: true,
+            desktops: desktops.iter().map(|text| at(text)).collect(),
+            made: Vec::new(),
+        };
+        let now = self.now();
+        self.desktops
+            .hear_voices(now, &mut self.peers, line, vec![voice]);
+    }
+
+    /// Its connection ends.
+    pub fn leaves(&mut self, line: usize) {
+        let now = self.now();
+        self.desktops.leaves_under_way(now, &mut self.peers, line);
+        let peer = self.peers.free(line).expect("it was there");
+        self.desktops.lose_voice(now, &self.peers, &peer);
+    }
+
+    pub fn desktop(&self, line: usize) -> &Desktop {
+        self.peers.desktop_at(line).expect("a desktop node")
+    }
+
+    pub fn desktop_mut(&mut self, line: usize) -> &mut Desktop {
+        self.peers.desktop_of(line).expect("a desktop node")
+    }
+
+    /// A desktop node tells its whole chain, which ends so.
+    pub fn answers(&mut self, line: usize, end: End) {
+        let now = self.now();
+        let peer = self.peers.get_mut(line).expect("it is there");
+        let asked = peer.asked.take();
+        self.desktop_mut(line).has_told(now, asked, Some(end));
+        Desktops::compare_twin(&mut self.cx, &mut self.peers, line);
+    }
+
+    pub fn pongs(&mut self, line: usize) {
+        let now = self.now();
+        self.peers.get_mut(line).expect("it is there").ponged(now);
+    }
+
+    /// One call of a node.
+    fn turn(&mut self) {
+        self.cx.effects.busy = false;
+        let (cx, peers) = (&mut self.cx, &mut self.peers);
+        self.desktops.tend_voices(cx, peers, self.free);
+        if !self.settling {
+            self.desktops.tell(cx, peers, &mut self.pool, self.free);
+        }
+        let (cx, peers) = (&mut self.cx, &mut self.peers);
+        let seen = (&self.pool, &self.desktops.voices, &self.sync);
+        self.sent.append(&mut self.outbox.send(cx, peers, seen));
+    }
+
+    pub fn due(&self) -> Option<Millis> {
+        let how = [self.free, self.settling];
+        self.desktops.due(&self.cx, &self.peers, &self.pool, how)
+    }
+
+    /// Calls until what is left to do lies in the future: nothing is due for which nothing is done.
+    pub fn rest(&mut self) {
+        for _ in 0..100 {
+            self.turn();
+            let (now, due) = (self.now(), self.due());
+            if due.is_none_or(|due| due > now) {
+                return;
+            }
+        }
+        panic!("it never rests: {:?}", self.sent);
+    }
+
+    /// Lets so many milliseconds go by and wakes only when something is due, which is not more often
+    /// than a node could bear.
+    pub fn live(&mut self, millis: u64) {
+        let end = Millis(self.now().0 + millis);
+        for _ in 0..(100 + millis / 100) {
+            self.rest();
+            let next = self.due().filter(|due| *due < end).unwrap_or(end);
+            self.cx.pass(next.0 - self.now().0);
+            if next == end {
+                return self.rest();
+            }
+        }
+        panic!("it wakes all the time: {:?}", self.sent);
+    }
+
+    /// What a line was told since this was asked last, after all that is to be done now.
+    pub fn told(&mut self, line: usize) -> Vec<String> {
+        self.rest();
+        let all = core::mem::take(&mut self.sent);
+        let (told, rest) = all.into_iter().partition(|(at, _)| *at == line);
+        self.sent = rest;
+        let told: Vec<(usize, String)> = told;
+        told.into_iter().map(|(_, word)| word).collect()
+    }
+
+    /// A desktop node that has what we have, and was told so.
+    pub fn in_step(&mut self, address: &str) -> usize {
+        let line = self.meets(address);
+        assert_eq!(self.told(line), ["peer_announce", "request_chain"]);
+        let length = self.cx.chain.tip().length;
+        self.answers(line, same(length));
+        assert_eq!(self.told(line), [""; 0]);
+        line
+    }
+}
+
+/// A chain of so many blocks with the content of ours.
+pub(super) fn same(length: u64) -> End {
+    End {
+        length,
+        hash: block_of(length, vec![]).hash,
+        forked: true,
+        same: true,
+        loose: 0,
+    }
+}
+
+/// One of another content.
+pub(super) fn apart(length: u64) -> End {
+    End {
+        same: false,
+        ..same(length)
+    }
+}
+
+/// A desktop node's block.
+pub(super) fn block_of(index: u64, transactions: Vec<Transaction>) -> Block {
+    let tip = crate::ledger::Tip {
+        length: index,
+        hash: crate::ledger::Hash::ZERO,
+    };
+    let mut block = Block::behind(&tip, crate::ledger::Timestamp::Integer(7));
+    block.transactions = transactions;
+    let mut work = Work::new(block, 0);
+    while !work.turn() {}
+    work.into_block()
+}
+
+#[test]
+fn of_ours_the_one_with_the_lowest_number_speaks_and_the_others_listen() {
+    let mut world = World::new(3);
+    let line = world.in_step(D);
+    let other = world.ours(3, &[D]);
+    assert_eq!(world.told(line), [""; 0]);
+    assert!(!world.desktops.speaks_to(world.now(), &world.peers, line));
+    world.grow(1);
+    world.desktop_mut(line).asks = true;
+    assert_eq!(world.told(line), ["chain 0 of 0"]);
+    world.live(30_000);
+    assert_eq!(world.told(line), [""; 0], "it is another one's to ask");
+    // What goes round tells the others of it.
+    assert!(world.told(other).contains(&"ping".to_owned()));
+    world.leaves(other);
+    world.live(limits::VOICE_SETTLE_MS - 1);
+    assert_eq!(world.told(line), [""; 0]);
+    world.live(1);
+    assert_eq!(world.told(line), ["request_chain"]);
+    world.answers(line, same(4));
+    world.live(limits::DESKTOP_QUIET_MS - 1);
+    assert_eq!(world.told(line), [""; 0], "something may be under way");
+}
+
+#[test]
+fn whoever_has_a_greater_number_changes_nothing() {
+    let mut world = World::new(3);
+    let line = world.in_step(D);
+    world.ours(12, &[D]);
+    world.grow(1);
+    assert_eq!(world.told(line), ["block 4", "ping"]);
+}
+
+#[test]
+fn what_is_under_way_on_a_connection_that_ended_makes_the_next_one_wait() {
+    for under_way in [true, false] {
+        let mut world = World::new(3);
+        let line = world.in_step(D);
+        world.grow(1);
+        assert_eq!(world.told(line), ["block 4", "ping"]);
+        if !under_way {
+            world.pongs(line);
+        }
+        world.cx.pass(100);
+        world.leaves(line);
+        let next = world.meets(D);
+        assert_eq!(world.told(next), ["peer_announce", "request_chain"]);
+        world.answers(next, same(4));
+        if !under_way {
+            assert_eq!(world.told(next), ["block 4", "ping"]);
+            continue;
+        }
+        assert_eq!(world.told(next), [""; 0]);
+        world.live(limits::DESKTOP_QUIET_MS - 1);
+        assert_eq!(world.told(next), [""; 0]);
+        world.live(1);
+        assert_eq!(world.told(next), ["request_chain"]);
+        // It is known when it says the same twice.
+        world.answers(next, same(4));
+        world.live(limits::DESKTOP_QUIET_MS);
+        assert_eq!(world.told(next), ["block 4", "ping"]);
+    }
+}
+
+#[test]
+fn beside_what_is_under_way_on_one_connection_the_other_one_is_told_nothing() {
+    let mut world = World::new(3);
+    let first = world.in_step(D);
+    world.cx.pass(10);
+    let second = world.meets(D);
+    assert_eq!(world.told(second), ["peer_announce", "request_chain"]);
+    world.answers(second, same(4));
+    world.grow(1);
+    assert_eq!(world.told(first), ["block 4", "ping"]);
+    world.grow(1);
+    world.cx.pass(2_000);
+    // It has forgotten the first one.
+    let now = world.now();
+    world.desktop_mut(first).deaf = Some(now);
+    assert_eq!(world.told(first), [""; 0]);
+    assert_eq!(world.told(second), ["request_chain"]);
+    world.answers(second, same(5));
+    assert_eq!(world.told(second), [""; 0]);
+    world.pongs(first);
+    assert_eq!(world.told(second), ["block 5", "ping"]);
+}
+
+#[test]
+fn two_addresses_with_the_same_port_may_be_one_desktop_node_and_are_told_apart() {
+    let mut world = World::new(3);
+    let first = world.in_step(D);
+    let second = world.in_step("10.0.0.8:6000");
+    let elsewhere = world.in_step(E);
+    world.grow(1);
+    assert_eq!(world.told(first), ["block 4", "ping"]);
+    assert_eq!(world.told(elsewhere), ["block 4", "ping"]);
+    world.live(limits::DESKTOP_TURN_MS - 1);
+    assert_eq!(world.told(second), [""; 0]);
+    world.live(1);
+    assert_eq!(world.told(second), ["block 4", "ping"]);
+}
