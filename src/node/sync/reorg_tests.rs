@@ -54,6 +54,15 @@ fn a_reorg_takes_its_time_in_steps_and_no_other_chain_is_looked_at_meanwhile() {
         Some(Millis(now.0 + limits::DEFERRED_MS))
     );
     assert_eq!((world.sync.line(), world.sync.due()), (None, None));
+    world.ask(OTHER);
+    world.cx.pass(limits::ANSWER_MAX_MS);
+    let now = world.cx.now.mono;
+    assert_eq!(world.sync.tend(&world.cx, &mut world.peers), None);
+    assert_eq!(
+        world.peer(OTHER).asked,
+        Some(now),
+        "that time is ours, not theirs"
+    );
     world.rest();
     world.is_as_before(end_of(blocks.last().expect("many")));
 }
