@@ -35,6 +35,10 @@ pub struct Monitor {
     told: bool,
     /// Until then a wish waits for the repair.
     patience: Option<Millis>,
+    /// That is because the hole could not be given up: not even somebody who is alone tries before.
+    failed: bool,
+    /// A block of this pass is invalid.
+    found: bool,
 }
 
 impl Monitor {
@@ -52,6 +56,8 @@ impl Monitor {
             invalid: None,
             told: false,
             patience: None,
+            failed: false,
+            found: false,
         }
     }
 }

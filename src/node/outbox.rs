@@ -260,3 +260,7 @@ pub mod testing {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "outbox_tests.rs"]
+mod tests;

@@ -168,3 +168,7 @@ impl Peers {
         }
     }
 }
+
+#[cfg(test)]
+#[path = "peers_tests.rs"]
+mod tests;

@@ -1,6 +1,13 @@
 use super::*;
 use crate::ledger::{Hash, Identity, Kind, Timestamp};
 
+impl Writer {
+    /// What waits to be sent, for the tests of those who queue it.
+    pub fn queued(&self) -> Vec<Intent> {
+        self.queue.iter().copied().collect()
+    }
+}
+
 struct Chain(Vec<Block>);
 
 impl Source for Chain {

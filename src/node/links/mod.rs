@@ -379,3 +379,8 @@ impl Links {
         Met::Twice { closed, kept }
     }
 }
+
+#[cfg(test)]
+mod slots_tests;
+#[cfg(test)]
+mod tests;
