@@ -204,10 +204,17 @@ impl World {
         let end = Millis(self.now().0 + millis);
         for _ in 0..(100 + millis / 100) {
             self.rest();
-            let next = self.due().filter(|due| *due < end).unwrap_or(end);
+            // Asked when it is time, it would say so however late that is.
+            let due = self.due();
+            let next = due.filter(|due| *due < end).unwrap_or(end);
             self.cx.pass(next.0 - self.now().0);
             if next == end {
-                return self.rest();
+                let lengthen = self.pool.queue.lengthen;
+                let before = self.sent.len();
+                self.rest();
+                let done = self.sent.len() > before || self.pool.queue.lengthen != lengthen;
+                assert!(!done || due.is_some_and(|due| due <= end), "{due:?}");
+                return;
             }
         }
         panic!("it wakes all the time: {:?}", self.sent);
