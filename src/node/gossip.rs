@@ -396,7 +396,7 @@ impl<D: Disk> Node<D> {
             let good = self.cx.verifier.verify(transaction);
             if let Some(due) = due {
                 let (mempool, cx) = (&mut self.mempool, &mut self.cx);
-                if good && mempool.salvage(cx, due, transaction, None) {
+                if good && self.sync.may_salvage() && mempool.salvage(cx, due, transaction, None) {
                     self.sync.salvaged();
                 }
                 continue;

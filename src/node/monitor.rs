@@ -106,7 +106,7 @@ impl Monitor {
             return None;
         }
         let unrepaired = cx.chain.damaged().is_some() && !self.told;
-        let waits = cx.chain.gap().is_some() && waits;
+        let waits = cx.chain.gap().is_some() && waits && cx.chain.fault().is_none();
         let impatient = waits && self.patience.is_none();
         let now = (unrepaired || impatient).then_some(cx.now.mono);
         let patience = self.patience;
@@ -169,18 +169,22 @@ impl Monitor {
 
     /// A wish waits some time for the repair; if nobody is there who could help, not at all.
     fn lose_patience<D: Disk>(&mut self, cx: &mut Cx<D>, waits: bool, alone: bool) -> bool {
-        if cx.chain.gap().is_none() || !waits {
-            self.patience = None;
+        if cx.chain.gap().is_none() || !waits || cx.chain.fault().is_some() {
+            (self.patience, self.failed) = (None, false);
             return false;
         }
         let now = cx.now.mono;
         let until = Millis(now.0 + limits::HOLE_WAIT_MS);
         let until = *self.patience.get_or_insert(until);
-        if now < until && !alone {
+        if now < until && (!alone || self.failed) {
             return false;
         }
-        self.patience = None;
-        self.give_up_hole(cx) == Some(true)
+        let given_up = self.give_up_hole(cx);
+        self.failed = given_up.is_none();
+        // What failed is tried again after as long.
+        let again = Millis(now.0 + limits::HOLE_WAIT_MS);
+        self.patience = self.failed.then_some(again);
+        given_up == Some(true)
     }
 
     /// The last resort: what is behind a hole is kept in a file beside. `None` if the chain cannot grow;
@@ -292,7 +296,7 @@ impl Monitor {
                 let text = format!("block {height} is invalid: {why}");
                 cx.effects
                     .alert(format!("[monitor ⚠️] corruption detected: {text}."));
-                self.invalid = Some(text);
+                (self.invalid, self.found) = (Some(text), true);
             } else if end < block.transactions.len() {
                 self.position = end;
                 return;
@@ -304,15 +308,19 @@ impl Monitor {
     }
 
     fn begin_pass(&mut self) {
-        self.position = 0;
+        (self.position, self.found) = (0, false);
         (self.next, self.prev_hash) = (0, Hash::ZERO);
     }
 
     fn end_pass<D: Disk>(&mut self, cx: &mut Cx<D>) {
-        cx.chain.note_verified(Verified {
-            seconds: cx.now.wall as f64 / 1e6,
-            length: self.next,
-        });
+        if !self.found {
+            // What was wrong is in the chain no more.
+            self.invalid = None;
+            cx.chain.note_verified(Verified {
+                seconds: cx.now.wall as f64 / 1e6,
+                length: self.next,
+            });
+        }
         self.begin_pass();
         let next = |every: Millis| Millis(self.pass.0 + every.0.max(1_000));
         self.due = self.every.map(next);

@@ -402,3 +402,35 @@ fn a_file_that_cannot_be_compacted_is_told_once_and_left_as_it_is() {
     assert!(words[0].ends_with("the chain file is not compacted in this run."));
     assert_eq!(world.cx.chain.bytes(), before);
 }
+
+#[test]
+fn a_hole_that_cannot_be_given_up_is_told_once_and_the_node_rests() {
+    let (mut world, blocks) = World::with_hole();
+    world.cx.chain.begin_mending();
+    world.cx.chain.disk().sync_fails = true;
+    world.cx.chain.mend(&blocks[1]).expect_err("the disk fails");
+    world.waits = true;
+    for _ in 0..5 {
+        world.turn();
+    }
+    let now = world.cx.now.mono;
+    assert!(world.words().len() <= 1);
+    assert!(world.due().is_none_or(|due| due > now));
+}
+
+#[test]
+fn what_was_wrong_with_a_block_is_forgotten_when_it_is_in_the_chain_no_more() {
+    let mut world = World::new();
+    let forged = Transaction {
+        signature: Signature::from_halves([1; 32], [1; 32]),
+        ..sign(2, Request, "a", 1)
+    };
+    world.cx.append(vec![forged]);
+    world.live(EVERY.0);
+    assert!(world.monitor.damage(&world.cx).is_some());
+    assert!(world.cx.chain.verified().is_none());
+    world.cx.switch(1, vec![vec![]; 2]);
+    world.live(2 * EVERY.0);
+    assert_eq!(world.cx.chain.verified().map(|it| it.length), Some(3));
+    assert_eq!(world.monitor.damage(&world.cx), None);
+}

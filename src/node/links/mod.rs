@@ -241,8 +241,12 @@ impl Links {
         }
     }
 
-    /// Dials an address now; if it is not reached, not again.
+    /// Dials an address now; if it is not reached, not again. Who is left alone is not, and would keep
+    /// others from being dialed.
     pub fn dial_once(&mut self, now: Millis, there: SocketAddr) {
+        if self.book.bans.until_dialed(there, now).is_some() {
+            return;
+        }
         let mut target = Target::new(there.ip().to_string(), there.port(), now);
         target.learned = true;
         self.targets.push(target);

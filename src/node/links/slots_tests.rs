@@ -293,3 +293,13 @@ fn who_is_dialed_once_and_not_reached_is_left_at_that() {
     assert!(world.links.targets.is_empty() && world.cx.words().is_empty());
     assert_eq!(world.due(), None);
 }
+
+#[test]
+fn who_is_dialed_once_and_banned_keeps_nobody_else_from_being_dialed() {
+    let mut world = knowing(1);
+    let banned = Peer::new(world.now(), at("10.0.0.8:6000"), true);
+    world.links.ban(world.now(), &banned, 600_000);
+    world.links.dial_once(world.now(), banned.remote);
+    let (slept, dialed) = world.sleep();
+    assert_eq!((slept < 2_000, dialed), (true, vec![dial(0, &host(1))]));
+}

@@ -88,6 +88,14 @@ impl Sync {
         }
     }
 
+    /// Whether more of it is taken.
+    pub fn may_salvage(&self) -> bool {
+        match &self.state {
+            State::Candidate(candidate) => candidate.salvaged < limits::SALVAGED_MAX,
+            State::Free | State::Reorg(_) | State::Salvage(_) => true,
+        }
+    }
+
     /// When it has to be looked at again.
     pub fn due(&self) -> Option<Millis> {
         match &self.state {
