@@ -148,25 +148,53 @@ fn imports(source: &Source) -> BTreeSet<String> {
     named(source, "crate::")
 }
 
-/// The words that stand behind `prefix` in a file.
+/// The words that stand behind `prefix` in a file, one at a time.
 fn named(source: &Source, prefix: &str) -> BTreeSet<String> {
+    let list = format!("{prefix}{{");
+    let mut lines = source.code.lines().filter(|line| !is_comment(line));
+    assert!(
+        !lines.any(|line| line.contains(&list)),
+        "{}: one room or file a line",
+        source.path.display()
+    );
+    words_behind(source, prefix)
+}
+
+/// The words that stand behind `prefix` in a file, those of a list in braces too.
+fn words_behind(source: &Source, prefix: &str) -> BTreeSet<String> {
     let lines = source.code.lines().filter(|line| !is_comment(line));
+    let code = lines.collect::<Vec<_>>().join("\n");
     let mut words = BTreeSet::new();
-    for line in lines {
-        for (at, _) in line.match_indices(prefix) {
-            let rest = &line[at + prefix.len()..];
-            assert!(
-                !rest.starts_with('{'),
-                "{}: one room or file a line",
-                source.path.display()
-            );
-            let end = rest
-                .find(|c: char| !c.is_alphanumeric() && c != '_')
-                .unwrap_or(rest.len());
-            words.insert(rest[..end].to_owned());
+    for (at, _) in code.match_indices(prefix) {
+        let rest = &code[at + prefix.len()..];
+        let Some(list) = rest.strip_prefix('{') else {
+            words.insert(first_word(rest));
+            continue;
+        };
+        let (mut depth, mut item) = (0, String::new());
+        for c in list.chars() {
+            match c {
+                '}' if depth == 0 => break,
+                ',' if depth == 0 => {
+                    words.insert(first_word(&item));
+                    item.clear();
+                    continue;
+                }
+                '{' => depth += 1,
+                '}' => depth -= 1,
+                _ => {}
+            }
+            item.push(c);
         }
+        words.insert(first_word(&item));
     }
     words
+}
+
+fn first_word(text: &str) -> String {
+    let text = text.trim_start();
+    let end = text.find(|c: char| !c.is_alphanumeric() && c != '_');
+    text[..end.unwrap_or(text.len())].to_owned()
 }
 
 #[test]
@@ -182,17 +210,6 @@ fn rooms_import_only_what_they_may() {
         }
     }
     assert!(seen > 40, "imports are found at all");
-}
-
-/// The files of the same room that a file names: `super::file` and `crate::room::file`.
-fn neighbours(source: &Source, files: &BTreeSet<String>) -> BTreeSet<String> {
-    let inside = named(source, "super::");
-    let outside = named(source, &format!("crate::{}::", source.room));
-    inside
-        .union(&outside)
-        .filter(|name| files.contains(*name))
-        .cloned()
-        .collect()
 }
 
 /// The files that stand in a circle, or name one that does; each of `imports` is a file and what it
@@ -211,53 +228,46 @@ fn circle(imports: &BTreeMap<String, BTreeSet<String>>) -> Option<Vec<String>> {
     (!tied.is_empty()).then_some(tied)
 }
 
+fn stem(source: &Source) -> String {
+    let stem = source.path.file_stem().expect("a name");
+    stem.to_string_lossy().into_owned()
+}
+
+/// None of these files, which lie in `folder`, stands in a circle; each names what `names` says.
+fn hold_no_circle(
+    folder: &str,
+    sources: &[&Source],
+    names: impl Fn(&Source, &str) -> BTreeSet<String>,
+) {
+    let sources = sources.iter().filter(|source| stem(source) != "mod");
+    let files: BTreeSet<String> = sources.clone().map(|source| stem(source)).collect();
+    let neighbours = |source: &&&Source| {
+        let mut found = names(source, "super::");
+        found.extend(names(source, &format!("crate::{folder}::")));
+        found.retain(|name| files.contains(name));
+        (stem(source), found)
+    };
+    let imports: BTreeMap<String, BTreeSet<String>> =
+        sources.map(|source| neighbours(&source)).collect();
+    assert!(imports.len() > 2, "of {folder}: {files:?}");
+    assert_eq!(circle(&imports), None, "of {folder}: {imports:#?}");
+}
+
 #[test]
 fn no_file_of_these_rooms_stands_in_a_circle() {
+    let sources = sources();
     for room in ["ledger", "wire", "store"] {
-        let sources = sources();
-        let sources = sources.iter().filter(|source| source.room == room);
-        let stem = |source: &Source| {
-            let stem = source.path.file_stem().expect("a name");
-            stem.to_str().expect("UTF-8").to_owned()
-        };
-        let sources: Vec<(String, &Source)> = sources
-            .map(|source| (stem(source), source))
-            .filter(|(name, _)| name != "mod")
-            .collect();
-        let files: BTreeSet<String> = sources.iter().map(|(name, _)| name.clone()).collect();
-        assert!(files.len() > 8, "{files:?}");
-        let imports: BTreeMap<String, BTreeSet<String>> = sources
-            .iter()
-            .map(|(name, source)| (name.clone(), neighbours(source, &files)))
-            .collect();
-        let tied = circle(&imports);
-        assert_eq!(tied, None, "of {room}: {imports:#?}");
+        let files: Vec<&Source> = sources.iter().filter(|it| it.room == room).collect();
+        assert!(files.len() > 9, "{room}");
+        hold_no_circle(room, &files, named);
     }
 }
 
 /// The organs that a file of the node names, and whether it names the node itself.
 fn organs(source: &Source, is_top: bool) -> (BTreeSet<String>, bool) {
-    let mut words = BTreeSet::new();
-    let lines = source.code.lines().filter(|line| !is_comment(line));
-    for line in lines {
-        for prefix in ["crate::node::", "super::"] {
-            if prefix == "super::" && !is_top {
-                continue;
-            }
-            for (at, _) in line.match_indices(prefix) {
-                let rest = &line[at + prefix.len()..];
-                let list = rest.strip_prefix('{').map(|list| list.split('}').next());
-                let named = match list {
-                    Some(list) => list.unwrap_or_default().split(',').collect(),
-                    None => vec![rest],
-                };
-                words.extend(named.into_iter().map(|word| {
-                    let word = word.trim();
-                    let end = word.find(|c: char| !c.is_alphanumeric() && c != '_');
-                    word[..end.unwrap_or(word.len())].to_owned()
-                }));
-            }
-        }
+    let mut words = words_behind(source, "crate::node::");
+    if is_top {
+        words.extend(words_behind(source, "super::"));
     }
     let node = words.contains("Node") || source.code.contains("Node<");
     words.retain(|word| ORGANS.contains(&word.as_str()) || NODE_SEEN.contains(&word.as_str()));
@@ -301,32 +311,16 @@ fn organs_see_no_node_and_only_what_lies_below() {
 #[test]
 fn no_file_of_an_organ_stands_in_a_circle() {
     let sources = sources();
-    let node = sources.iter().filter(|source| source.room == "node");
-    let mut files: BTreeMap<String, Vec<&Source>> = BTreeMap::new();
-    for source in node {
+    let mut organs: BTreeMap<String, Vec<&Source>> = BTreeMap::new();
+    for source in sources.iter().filter(|source| source.room == "node") {
         let (organ, is_top) = organ_of(source);
-        if !is_top && source.path.file_stem().is_some_and(|stem| stem != "mod") {
-            files.entry(organ).or_default().push(source);
+        if !is_top {
+            organs.entry(organ).or_default().push(source);
         }
     }
-    assert!(files.len() >= 5, "{:?}", files.keys());
-    for (organ, files) in files {
-        let stem = |source: &&Source| {
-            let stem = source.path.file_stem().expect("a name");
-            stem.to_string_lossy().into_owned()
-        };
-        let names: BTreeSet<String> = files.iter().map(stem).collect();
-        let imports = files.iter().map(|source| {
-            let code = source.code.lines().filter(|line| !is_comment(line));
-            let code: String = code.collect::<Vec<_>>().join("\n");
-            let named = |name: &&String| {
-                code.contains(&format!("super::{name}::"))
-                    || code.contains(&format!("node::{organ}::{name}::"))
-            };
-            (stem(source), names.iter().filter(named).cloned().collect())
-        });
-        let imports: BTreeMap<String, BTreeSet<String>> = imports.collect();
-        assert_eq!(circle(&imports), None, "of {organ}: {imports:#?}");
+    assert!(organs.len() >= 5, "{:?}", organs.keys());
+    for (organ, files) in organs {
+        hold_no_circle(&format!("node::{organ}"), &files, words_behind);
     }
 }
 

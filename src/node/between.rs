@@ -8,7 +8,7 @@ use super::effects::Fault;
 use super::links::{LEFT_ALONE, Met};
 use super::newer;
 use super::peer::Peer;
-use super::sync::Sync;
+use super::sync::announce;
 use super::{Action, Line, Millis, Node};
 use crate::ledger::Block;
 use crate::limits;
@@ -138,7 +138,7 @@ impl<D: Disk> Node<D> {
         let now = self.cx.now.mono;
         if self.cx.chain.fault().is_none() {
             let mut from = 0;
-            while let Some([line, voice]) = self.desktops.next_twin(now, &self.peers, from) {
+            while let Some([line, voice]) = self.peers.next_twin(now, from) {
                 let busy = self.peers.is_busy(line);
                 self.retire(line, voice);
                 if let Some(desktop) = self.peers.desktop_of(voice).filter(|_| busy) {
@@ -280,7 +280,7 @@ impl<D: Disk> Node<D> {
         let (cx, peers) = (&mut self.cx, &mut self.peers);
         if let Some(source) = self.sync.step(cx, peers, &mut self.mempool, due) {
             self.tip_changed();
-            Sync::announce(&mut self.cx, &mut self.peers, source);
+            announce(&mut self.cx, &mut self.peers, source);
         }
     }
 }

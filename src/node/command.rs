@@ -2,8 +2,7 @@
 
 use super::answer::Answer;
 use super::console::{
-    Command, Input, ItemReport, Kept, Listing, Mode, PeerReport, Question, Session, Status,
-    TargetReport, micros,
+    Command, ItemReport, Kept, Listing, Mode, PeerReport, Session, Status, TargetReport, micros,
 };
 use super::effects::Notice;
 use super::event::{Action, ConsoleKind, Line, Millis, Summary};
@@ -69,20 +68,8 @@ impl<D: Disk> Node<D> {
             }
             return false;
         }
-        let Some(input) = session.next_input() else {
+        let Some(command) = session.next_command(self.listen.port()) else {
             return false;
-        };
-        let command = match input {
-            Input::Unusable(why) => {
-                session.menu.question = Question::Select;
-                session.refuse(why);
-                None
-            }
-            Input::Cancelled => {
-                session.menu.question = Question::Select;
-                None
-            }
-            Input::Line(line) => session.understand(&line, self.listen.port()),
         };
         if let Some(command) = command {
             self.execute(at, command);

@@ -76,6 +76,12 @@ impl Fault {
     }
 }
 
+impl From<DiskError> for Fault {
+    fn from(error: DiskError) -> Fault {
+        Fault::Disk(error)
+    }
+}
+
 fn invalid(index: u64, error: RuleError) -> String {
     let index = Some(index);
     InvalidBlock { index, error }.to_string()

@@ -306,7 +306,7 @@ impl<D: Disk> Node<D> {
             self.step();
             self.cx.effects.busy = true;
         } else {
-            let mines = self.wants_block();
+            let mines = self.wants_block(self.catching_up());
             let gleans = self.sync.salvages(mines);
             if gleans {
                 self.step();
@@ -322,7 +322,7 @@ impl<D: Disk> Node<D> {
         self.drop_gone();
         self.cx.effects.busy |= self.take_input();
         // The line just taken may have been a wish.
-        self.cx.effects.busy |= self.wants_block();
+        self.cx.effects.busy |= self.wants_block(self.catching_up());
         if !self.cx.effects.busy && self.cx.ending.is_none() {
             let outside = self.mempool.waits_outside();
             self.cx.effects.busy = self.monitor.upkeep(&mut self.cx, outside);
@@ -334,8 +334,7 @@ impl<D: Disk> Node<D> {
         self.sync.catching_up(&self.cx, &self.peers)
     }
 
-    fn wants_block(&self) -> bool {
-        let ahead = self.catching_up();
+    fn wants_block(&self, ahead: Option<Millis>) -> bool {
         self.cx.may_append() && self.mempool.wants_block(&self.cx, ahead)
     }
 
@@ -357,7 +356,8 @@ impl<D: Disk> Node<D> {
 
     /// Goes on making a block of what waits, if that is wanted.
     fn make_block(&mut self) {
-        if !self.wants_block() {
+        let ahead = self.catching_up();
+        if !self.wants_block(ahead) {
             return;
         }
         if self.cx.chain.fault().is_some() {
@@ -367,7 +367,6 @@ impl<D: Disk> Node<D> {
         if self.mempool.is_stale(&self.cx) {
             self.drop_making();
         }
-        let ahead = self.catching_up();
         let Some(made) = self.mempool.make(&mut self.cx, ahead) else {
             return;
         };

@@ -82,6 +82,17 @@ impl Peers {
         self.lines_to(now, id).min_by_key(rank).unwrap_or(line)
     }
 
+    /// The next connection, from this line on, that we dialed to a desktop node which has another one, and
+    /// that one: it is closed. One that it dialed never is: it knows its peers by their names, and would
+    /// forget us (PROTOCOL.md section 5).
+    pub fn next_twin(&self, now: Millis, from: usize) -> Option<[usize; 2]> {
+        let mut twins = (from..self.lines().end).filter_map(|line| {
+            let (voice, peer) = (self.voice_of(now, line), self.get(line)?);
+            (voice != line && peer.outbound).then_some([line, voice])
+        });
+        twins.next()
+    }
+
     /// A desktop node has announced a block of this hash. It passes none on, so two connections over
     /// which the same ones came lead to the same node: two of them, as its threads may announce one
     /// that another node made (PROTOCOL.md section 5).

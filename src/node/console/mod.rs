@@ -11,11 +11,10 @@ mod stream;
 mod typing;
 
 use crate::ledger::{Kind, Uid};
-pub use menu::{Mode, Question};
+pub use menu::Mode;
 pub use report::{ItemReport, Kept, Listing, Status, micros};
 pub use roster::{PeerReport, TargetReport};
 pub use sessions::{Session, Sessions};
-pub use typing::Input;
 
 /// What somebody wants, in the menu or by a program.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -74,10 +74,8 @@ fn what_is_told_ends_with_done_and_the_next_question_may_follow() {
         typing.received(text.len());
         let (now, owes) = (world.now, world.owes);
         assert!(world.at(0).is_ready(now, owes));
-        let Some(Input::Line(line)) = world.at(0).next_input() else {
-            panic!("a line was typed");
-        };
-        assert_eq!(world.at(0).understand(&line, 6000), Some(Command::Peers));
+        let command = world.at(0).next_command(6000);
+        assert_eq!(command, Some(Some(Command::Peers)));
         world.at(0).say(&format!("peer\n{number}"));
         let expected = ["\"peer\"".to_owned(), format!("\"{number}\"")];
         assert_eq!(answer(&mut world), (expected.to_vec(), Some(control::DONE)));
@@ -160,11 +158,8 @@ fn waits() -> World {
     let typing = &mut world.at(0).console.typing;
     typing.space()[..text.len()].copy_from_slice(text.as_bytes());
     typing.received(text.len());
-    let input = world.at(0).next_input();
-    let Some(Input::Line(line)) = input else {
-        panic!("a line was typed");
-    };
-    assert!(world.at(0).understand(&line, 6000).is_some());
+    let command = world.at(0).next_command(6000);
+    assert!(command.is_some_and(|command| command.is_some()));
     let now = world.now;
     world.at(0).menu.wait(now);
     world

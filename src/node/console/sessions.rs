@@ -2,7 +2,7 @@
 
 use super::Command;
 use super::control;
-use super::menu::{self, Asked, Menu, Mode, Parsed};
+use super::menu::{self, Asked, Menu, Mode, Parsed, Question};
 use super::report::Report;
 use super::stream::{Console, printable};
 use super::typing::Input;
@@ -113,7 +113,7 @@ impl Session {
     }
 
     /// The next line, if one was typed.
-    pub fn next_input(&mut self) -> Option<Input> {
+    fn next_input(&mut self) -> Option<Input> {
         if !self.console.has_room() {
             // Whoever does not read what he is told is not asked for more.
             return None;
@@ -123,6 +123,22 @@ impl Session {
             self.console.prompt(self.menu.question.text());
         }
         self.console.take_line(tab_ends)
+    }
+
+    /// What is wanted by the next line, if one was typed: something to do, or nothing more.
+    pub fn next_command(&mut self, port: u16) -> Option<Option<Command>> {
+        Some(match self.next_input()? {
+            Input::Unusable(why) => {
+                self.menu.question = Question::Select;
+                self.refuse(why);
+                None
+            }
+            Input::Cancelled => {
+                self.menu.question = Question::Select;
+                None
+            }
+            Input::Line(line) => self.understand(&line, port),
+        })
     }
 
     /// Whether there is another one.
@@ -145,7 +161,7 @@ impl Session {
     }
 
     /// What a line means that was typed or asked here: something to do, or nothing more.
-    pub fn understand(&mut self, line: &str, port: u16) -> Option<Command> {
+    fn understand(&mut self, line: &str, port: u16) -> Option<Command> {
         let parsed = match self.menu.mode {
             Mode::Fresh if !line.starts_with('{') => {
                 self.menu.mode = Mode::Menu;

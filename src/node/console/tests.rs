@@ -65,18 +65,7 @@ impl World {
         if !session.is_ready(now, owes) || session.console.typing.is_at_end() {
             return None;
         }
-        let command = match session.next_input()? {
-            Input::Unusable(why) => {
-                session.menu.question = Question::Select;
-                session.refuse(why);
-                None
-            }
-            Input::Cancelled => {
-                session.menu.question = Question::Select;
-                None
-            }
-            Input::Line(line) => session.understand(&line, PORT),
-        };
+        let command = session.next_command(PORT)?;
         session.is_ready(now, owes);
         Some(command)
     }

@@ -72,7 +72,6 @@ impl Desktops {
         let (voice, mine) = (peers.voice_of(now, line), self.makes_for(now, peers, line));
         let possible = block.index == tip.length
             && !block.transactions.is_empty()
-            && cx.chain.gap().is_none()
             && cx.may_append()
             && Changes::default()
                 .check(cx.chain.items(), &block.transactions)

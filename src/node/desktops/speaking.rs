@@ -73,17 +73,6 @@ impl Desktops {
         }
     }
 
-    /// The connections that we dialed to a desktop node which has another one, each with that one: they
-    /// are closed. One that it dialed never is: it knows its peers by their names, and would forget us
-    /// (PROTOCOL.md section 5).
-    pub fn next_twin(&self, now: Millis, peers: &Peers, from: usize) -> Option<[usize; 2]> {
-        let mut twins = (from..peers.lines().end).filter_map(|line| {
-            let (voice, peer) = (peers.voice_of(now, line), peers.get(line)?);
-            (voice != line && peer.outbound).then_some([line, voice])
-        });
-        twins.next()
-    }
-
     /// A line ends. What its desktop node was told last may be handled later than what the next one
     /// brings: by a thread of its own (PROTOCOL.md section 5).
     pub fn leaves_under_way(&mut self, now: Millis, peers: &mut Peers, line: usize) {

@@ -11,7 +11,7 @@ fn of_two_connections_to_a_desktop_node_the_one_that_we_dialed_is_too_many() {
     let [dialed, came, again] = [world.reaches(D), world.meets(D), world.meets(D)];
     let other = world.reaches(E);
     let (now, peers) = (world.now(), &world.peers);
-    let twin = |from| world.desktops.next_twin(now, peers, from);
+    let twin = |from| peers.next_twin(now, from);
     assert_eq!(twin(0), Some([dialed, came]));
     assert_eq!(
         twin(dialed + 1),
@@ -20,7 +20,7 @@ fn of_two_connections_to_a_desktop_node_the_one_that_we_dialed_is_too_many() {
     );
     world.peers.free(came);
     world.peers.free(again);
-    let twin = world.desktops.next_twin(now, &world.peers, 0);
+    let twin = world.peers.next_twin(now, 0);
     assert_eq!(twin, None);
 }
 

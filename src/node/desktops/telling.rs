@@ -132,7 +132,7 @@ impl Desktops {
         if desktop.ask_at <= now && may_ask {
             peer.ask(now);
         }
-        if self.tell_at(now, peers, line).is_some_and(|at| at <= now) {
+        if Desktops::tell_at(now, peers, line).is_some_and(|at| at <= now) {
             self.tell_desktop(cx, peers, mempool, free, line);
         }
     }
@@ -155,7 +155,7 @@ impl Desktops {
     /// When a desktop node may be told what changes its chain: all that went before was handled, also
     /// what went over another connection that may lead to the same node. `None` while that is not
     /// known.
-    fn tell_at(&self, now: Millis, peers: &Peers, line: usize) -> Option<Millis> {
+    fn tell_at(now: Millis, peers: &Peers, line: usize) -> Option<Millis> {
         let (own, id) = peers.desktop_at(line).zip(peers.desktop_id(now, line))?;
         if own.under_way.is_some() {
             return None;
@@ -209,7 +209,7 @@ impl Desktops {
         };
         let answer = Some(answer).filter(|_| desktop.asks);
         let what = need.into_iter().chain(answer).min()?;
-        Some(what.max(self.tell_at(now, peers, line)?))
+        Some(what.max(Desktops::tell_at(now, peers, line)?))
     }
 
     /// Tells one thing that a desktop node lacks, or has asked for.

@@ -1,5 +1,6 @@
 //! Desktop nodes beside this one, without a node: who speaks to which, on which connection, and when.
 
+use super::voices::tests::voice;
 use super::*;
 use crate::ledger::{Block, Transaction, Work};
 use crate::node::desktop::{Desktop, End};
@@ -125,14 +126,7 @@ impl World {
     }
 
     pub fn tells_voice(&mut self, line: usize, id: u64, count: u64, desktops: &[&str]) {
-        let voice = Voice {
-            id,
-            age: 0,
-            count,
-            healthy: true,
-            desktops: desktops.iter().map(|text| at(text)).collect(),
-            made: Vec::new(),
-        };
+        let voice = voice(id, count, desktops);
         let now = self.now();
         self.desktops
             .hear_voices(now, &mut self.peers, line, vec![voice]);

@@ -339,4 +339,4 @@ pub fn in_order(desktops: Vec<SocketAddr>) -> Vec<SocketAddr> {
 
 #[cfg(test)]
 #[path = "voices_tests.rs"]
-mod tests;
+pub(super) mod tests;

@@ -7,7 +7,7 @@ fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address")
 }
 
-fn voice(id: u64, count: u64, desktops: &[&str]) -> Voice {
+pub fn voice(id: u64, count: u64, desktops: &[&str]) -> Voice {
     Voice {
         id,
         age: 0,

@@ -194,8 +194,7 @@ impl Links {
         there: Line,
     ) {
         cx.effects.act(Action::Hangup { line });
-        peers.free(usize::from(line.0));
-        if let Some(at) = self.target_at(line) {
+        if let Some(at) = self.ended(peers, line) {
             self.attach(cx, peers, at, there);
         }
     }
@@ -208,12 +207,17 @@ impl Links {
         line: Line,
         reason: &str,
     ) {
-        peers.free(usize::from(line.0));
-        if let Some(at) = self.target_at(line)
+        if let Some(at) = self.ended(peers, line)
             && !self.need_not_dial(cx, peers, at)
         {
             self.missed(cx, at, reason);
         }
+    }
+
+    /// A dial has ended without a connection that stays: its line is free. The target that it was for.
+    fn ended(&self, peers: &mut Peers, line: Line) -> Option<usize> {
+        peers.free(usize::from(line.0));
+        self.target_at(line)
     }
 
     /// A connection that was made is of no use, now or later.
@@ -224,8 +228,7 @@ impl Links {
         line: Line,
         reason: &str,
     ) {
-        peers.free(usize::from(line.0));
-        if let Some(at) = self.target_at(line) {
+        if let Some(at) = self.ended(peers, line) {
             self.targets[at].kept = false;
             self.missed(cx, at, reason);
         }

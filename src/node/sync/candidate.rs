@@ -164,14 +164,11 @@ impl Sync {
             return Ok(false);
         }
         let ours = peer.is_ours();
-        let prev_hash = match cx.chain.tip().length {
-            length if (1..=length).contains(&block.index) => cx.chain.hash(block.index - 1),
-            _ => Ok(Hash::ZERO),
+        let before = match cx.chain.tip().length {
+            length if (1..=length).contains(&block.index) => cx.chain.hash(block.index - 1)?,
+            _ => Hash::ZERO,
         };
-        let links = match prev_hash {
-            Ok(hash) => hash == block.prev_hash && (block.index > 0) == (hash != Hash::ZERO),
-            Err(error) => return Err(Fault::Disk(error)),
-        };
+        let links = before == block.prev_hash && (block.index > 0) == (before != Hash::ZERO);
         if !links && ours {
             // A part of a chain that is no longer the same, there or here.
             if let Some(peer) = peers.get_mut(line) {
@@ -201,12 +198,11 @@ impl Sync {
             return Ok(());
         };
         self.progress.at(cx.now.mono, line, candidate.next, goal);
-        if !candidate.forked && block.index == candidate.next {
-            match candidate.share(&mut cx.chain, &block) {
-                Ok(true) => return Ok(()),
-                Ok(false) => {}
-                Err(error) => return Err(Fault::Disk(error)),
-            }
+        if !candidate.forked
+            && block.index == candidate.next
+            && candidate.share(&mut cx.chain, &block)?
+        {
+            return Ok(());
         }
         let link = block.check_link(candidate.next, &candidate.prev_hash);
         if candidate.desktop && (candidate.loose > 0 || link.is_err()) {
@@ -214,21 +210,15 @@ impl Sync {
             self.salvage_block(cx, peers, line, block);
             return Ok(());
         }
-        match candidate.has_content(&mut cx.chain, &block) {
-            Ok(true) if link.is_ok() => {
-                candidate.advance(&block);
-                return Ok(());
-            }
-            Ok(_) => {}
-            Err(error) => return Err(Fault::Disk(error)),
+        if candidate.has_content(&mut cx.chain, &block)? && link.is_ok() {
+            candidate.advance(&block);
+            return Ok(());
         }
         let alone = link.and_then(|()| block.check_alone(cx.chain.difficulty()));
         if let Err(error) = alone {
             return Err(Fault::chain(candidate.next, error));
         }
-        if let Err(error) = candidate.measure(&mut cx.chain, &block) {
-            return Err(Fault::Disk(error));
-        }
+        candidate.measure(&mut cx.chain, &block)?;
         let Some(peer) = peers.get_mut(line) else {
             return Ok(());
         };
@@ -236,9 +226,7 @@ impl Sync {
         let helps = !candidate.forked && !peer.no_help && cx.chain.mending_tip() == place;
         if !helps && !candidate.forked {
             candidate.forked = true;
-            if let Err(error) = cx.chain.begin(block.index) {
-                return Err(Fault::Disk(error));
-            }
+            cx.chain.begin(block.index)?;
         }
         let origin = if helps { Origin::Hole } else { Origin::Chain };
         peer.hold(block, origin, 0);
@@ -266,7 +254,7 @@ impl Sync {
             let stored = cx.chain.read(height);
             stored.is_ok_and(|ours| ours.block.has_content_of(&block))
         });
-        if has || candidate.salvaged >= limits::SALVAGED_MAX {
+        if has || !self.may_salvage() {
             return;
         }
         if let Some(peer) = peers.get_mut(line) {

@@ -195,6 +195,14 @@ impl Sync {
         }
     }
 
+    /// The same, and what is still to come of its chain is passed over.
+    fn drop_rest<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize, why: &str) {
+        self.drop(cx, peers, line, Some(why));
+        if let Some(peer) = peers.get_mut(line) {
+            peer.skip();
+        }
+    }
+
     /// A chain, or a block, is beyond what this node follows, through no fault of the peer.
     pub fn not_followed<D: Disk>(
         &mut self,
@@ -238,10 +246,7 @@ impl Sync {
         line: usize,
         error: &DiskError,
     ) {
-        self.drop(cx, peers, line, Some("its chain was not looked at"));
-        if let Some(peer) = peers.get_mut(line) {
-            peer.skip();
-        }
+        self.drop_rest(cx, peers, line, "its chain was not looked at");
         cx.effects.alert(format!(
             "[store ❌] a peer's chain was not looked at: {error}."
         ));
@@ -255,14 +260,8 @@ impl Sync {
         line: usize,
         reason: &str,
     ) {
-        self.drop(
-            cx,
-            peers,
-            line,
-            Some(&format!("its chain is invalid, {reason}")),
-        );
+        self.drop_rest(cx, peers, line, &format!("its chain is invalid, {reason}"));
         if let Some(peer) = peers.get_mut(line) {
-            peer.skip();
             // What it says of its chain is not worth asking for.
             peer.tip = None;
         }

@@ -25,6 +25,7 @@ use crate::store::state::AppendError;
 use candidate::Candidate;
 use progress::Progress;
 use reorg::Reorg;
+pub use reorg::announce;
 use salvage::Salvage;
 
 /// What is going on. There is one candidate at a time; other chains are skipped and asked for again.
@@ -219,11 +220,6 @@ impl Sync {
             other => self.state = other,
         }
         None
-    }
-
-    /// What a reorg has put in place is told to the others, unless more of it comes.
-    pub fn announce<D: Disk>(cx: &mut Cx<D>, peers: &mut Peers, source: Option<usize>) {
-        reorg::announce(cx, peers, source);
     }
 
     /// Whether a block could stand in the place of our last one, now.

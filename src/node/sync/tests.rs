@@ -182,7 +182,7 @@ impl World {
         let (cx, peers, pool) = (&mut self.cx, &mut self.peers, &mut self.pool);
         if let Some(source) = self.sync.step(cx, peers, pool, due) {
             pool.tip_changed(cx);
-            Sync::announce(cx, peers, source);
+            announce(cx, peers, source);
         }
     }
 
