@@ -324,8 +324,13 @@ pub const LOST_REMEMBERED: usize = 64;
 /// many milliseconds at the latest.
 pub const DEFERRED_MS: u64 = 10_000;
 
-/// A chain that comes to fewer blocks and signatures than this in [`STALL_MS`] is given up.
+/// A chain that comes to fewer blocks, signatures and times [`PROGRESS_TEXT`] than this in
+/// [`STALL_MS`] is given up.
 pub const PROGRESS_MIN: usize = 32;
+
+/// So many bytes of a chain's text count as much as a block: a slow machine, or a slow link, may take
+/// seconds for one block of [`MESSAGE_TEXT_MAX`].
+pub const PROGRESS_TEXT: usize = 32 << 10;
 
 /// Where a turn comes this many milliseconds too late or more, the time is not counted against
 /// the peers.

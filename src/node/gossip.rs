@@ -46,6 +46,9 @@ impl<D: Disk> Node<D> {
             }
             Some(Ok(Frame::ChainElement(text))) => {
                 self.read_bytes += text.len();
+                if self.sync.line() == Some(line) {
+                    self.sync.comes_on(text.len() / limits::PROGRESS_TEXT);
+                }
                 Heard::ChainBlock(read_block(text))
             }
             Some(Ok(Frame::ChainEnd(text))) => Heard::ChainEnd(message::read(text)),

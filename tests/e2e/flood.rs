@@ -94,7 +94,7 @@ fn a_block_counts_whose_sender_hangs_up_while_it_is_checked() {
         let items = (0..2_000).map(|number| person.requests(&format!("item-{number}")));
         let block = after(&chain[0], items.collect());
         peer.say(&block_message(&block));
-        drop(peer);
+        peer.hang_up();
         node.expect("received and added block #1");
         let status = node.status();
         assert_eq!((status.blocks, status.reserved), (2, 2_000));

@@ -1,7 +1,7 @@
 //! A peer that says exactly what a test wants, and the blocks it speaks of.
 
 use std::io::{BufRead, BufReader, Write};
-use std::net::{IpAddr, Ipv4Addr, SocketAddr, TcpListener, TcpStream};
+use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 
 use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction};
@@ -138,6 +138,14 @@ impl Peer {
             said += &line;
         }
         said
+    }
+
+    /// Hangs up behind all that it has said. Merely closed, with something of the node's unread, a
+    /// connection ends with a reset, which takes along what is still on its way to a slow node.
+    pub fn hang_up(mut self) {
+        let done = self.stream.get_mut().shutdown(Shutdown::Write);
+        done.expect("a connection");
+        self.expect_close();
     }
 
     /// All it has said, once it has understood everything that was sent to it, but for what it asks

@@ -46,6 +46,27 @@ fn a_switch_while_another_candidate_streams_in() {
 }
 
 #[test]
+fn a_chain_of_large_blocks_may_come_slowly() {
+    let mut world = star(1, 1);
+    let mut chain = longer(&world, Vec::new(), 1);
+    for number in 0..10 {
+        let name = "x".repeat(limits::MESSAGE_TEXT_MAX / 2) + &number.to_string();
+        grow_by(&world, &mut chain, &[name]);
+    }
+    let call = world.call(0);
+    let line = chain_response(&chain);
+    // 64 kB a second: a block in 8 seconds.
+    for second in line.chunks(64_000) {
+        world.say(call, second);
+        world.run(1_000);
+    }
+    world.run(5_000);
+    assert!(!world.is_over(call));
+    assert_eq!(Chain::of(&mut world, 0).length(), 11);
+    oracle::check(&mut world);
+}
+
+#[test]
 fn a_peer_that_stops_in_the_middle_of_its_chain_gives_its_place_to_the_others() {
     let mut world = star(3, 2);
     let chain = longer(&world, Vec::new(), 50);

@@ -39,7 +39,8 @@ pub struct Candidate {
     making: Option<Work>,
     /// It was asked to go on where its last answer ended.
     pub continued: bool,
-    /// Blocks and signatures since then: a chain that trickles must not keep the others waiting.
+    /// Blocks, signatures and [`limits::PROGRESS_TEXT`]s since then: a chain that trickles must not
+    /// keep the others waiting.
     pub progress: usize,
     pub since: Millis,
 }

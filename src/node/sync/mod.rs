@@ -75,7 +75,7 @@ impl Sync {
         matches!(self.state, State::Salvage(_))
     }
 
-    /// The candidate has come so many blocks or signatures further.
+    /// The candidate has come so many blocks or signatures further, or as much of their text.
     pub fn comes_on(&mut self, count: usize) {
         if let State::Candidate(candidate) = &mut self.state {
             candidate.progress += count;

@@ -60,13 +60,19 @@ impl Transfer {
             ..
         } = *self;
         let (done, ms) = (height.saturating_sub(first), (now.0 - self.began.0).max(1));
-        let rate = done * 1000 / ms;
+        let rate = match done * 1000 / ms {
+            0 => "less than one".into(),
+            rate => rate.to_string(),
+        };
         let Some(goal) = goal.filter(|goal| *goal >= height) else {
             return format!("[consensus] {height} blocks have come, {rate} a second");
         };
-        let left = match rate {
+        let left = match done {
             0 => "no end in sight".into(),
-            _ => format!("{} s left", (goal - height).div_ceil(rate)),
+            _ => {
+                let left = (goal - height).saturating_mul(ms) / done;
+                format!("{} s left", left.div_ceil(1000))
+            }
         };
         format!("[consensus] {height} of {goal} blocks have come, {rate} a second, {left}")
     }
@@ -122,6 +128,14 @@ mod tests {
         assert_eq!(
             transfer.text(Millis(5_000)),
             "[consensus] 700 blocks have come, 150 a second"
+        );
+        // Large blocks over a slow link.
+        progress.at(Millis(5_000), 4, 0, Some(10));
+        progress.at(Millis(25_000), 4, 8, Some(10));
+        let transfer = progress.0.expect("another one");
+        assert_eq!(
+            transfer.text(Millis(25_000)),
+            "[consensus] 8 of 10 blocks have come, less than one a second, 5 s left"
         );
     }
 }
