@@ -47,9 +47,8 @@ const ORGANS: [&str; 18] = [
     "outbox",
 ];
 
-/// The files that see the whole node: the law of driving, what peers say, what users ask for, and what
-/// concerns several organs at once.
-const NODE_SEEN: [&str; 4] = ["mod", "gossip", "command", "between"];
+/// The files that see the whole node: the law of driving, what peers say, what users ask for.
+const NODE_SEEN: [&str; 3] = ["mod", "gossip", "command"];
 
 /// What only the shell, and the commands around it, may name.
 const SYSTEM: [&str; 9] = [

@@ -368,4 +368,39 @@ impl<D: Disk> Node<D> {
             self.cx.effects.act(Action::Hangup { line });
         }
     }
+
+    pub(super) fn stop(&mut self) {
+        match self.cx.ending {
+            None => self.begin_end(),
+            // Whoever asks twice does not want to wait.
+            Some(_) => self.cx.ending = Some(self.cx.now.mono),
+        }
+    }
+
+    /// Ends the node when everything that was promised is done and told.
+    fn begin_end(&mut self) {
+        if self.cx.ending.is_none() {
+            self.cx.ending = Some(Millis(self.cx.now.mono.0 + limits::FAREWELL_MS));
+        }
+    }
+
+    pub(super) fn end(&mut self) {
+        let Some(latest) = self.cx.ending else { return };
+        let told = self.sessions.are_idle() && self.peers.iter().all(|(_, peer)| peer.is_told());
+        let done = !self.mempool.has_own() && !self.sync.is_reorg();
+        let over = self.cx.now.mono >= latest;
+        if over && !done && !core::mem::replace(&mut self.gave_up, true) {
+            self.mempool.save_undone(&mut self.cx);
+            self.mempool.report_unfinished(&mut self.cx);
+            // Those who wait for it are to hear that.
+            self.cx.ending = Some(Millis(self.cx.now.mono.0 + limits::LAST_WORDS_MS));
+            self.cx.effects.busy = true;
+        } else if over || ((done || self.gave_up) && told) {
+            self.mempool.save(&mut self.cx);
+            self.links.save_book(&mut self.cx);
+            let blocks = self.cx.chain.tip().length;
+            self.events.keep_stop(self.cx.now, blocks);
+            self.cx.effects.act(Action::Exit);
+        }
+    }
 }

@@ -1,16 +1,20 @@
-//! What peers say, and what becomes of it.
+//! What peers say and what becomes of it, and how they come and go.
+
+use core::net::SocketAddr;
 
 use super::desktop::Desktop;
 use super::desktops::Desktops;
 use super::effects::Fault;
+use super::links::{LEFT_ALONE, Links, Met};
 use super::mempool::{Due, Received};
-use super::peer::{Held, Kind, Origin};
-use super::{Millis, Node};
-use crate::ledger::{Block, Changes, RuleError, Tip};
+use super::newer;
+use super::peer::{Held, Kind, Origin, Peer};
+use super::sync::tell_chain;
+use super::{Action, Line, Node};
+use crate::ledger::{Block, RuleError, Tip};
 use crate::limits;
 use crate::store::disk::Disk;
-use crate::store::state::AppendError;
-use crate::wire::extension::{Greeting, Locator};
+use crate::wire::extension::{Greeting, Voice};
 use crate::wire::frame::{Frame, FrameError};
 use crate::wire::message;
 use crate::wire::write::Intent;
@@ -98,24 +102,18 @@ impl<D: Disk> Node<D> {
                 self.hang_up(line, &reason, None);
             }
             Heard::Unreadable(error) => self.hang_up(line, &error.to_string(), None),
-            Heard::Line(Err(LineError::NotJson)) => self.skipped(line),
+            Heard::Line(Err(LineError::NotJson)) => self.peers.skipped(line),
             Heard::ChainEnd(Err(LineError::NotJson)) | Heard::ChainBroken => {
                 self.drop_candidate(line, Some("its chain broke off"));
-                self.skipped(line);
+                self.peers.skipped(line);
             }
             Heard::ChainBlock(Err(BlockError::NotJson)) => {
                 self.drop_candidate(line, Some("its chain broke off"));
                 if let Some(peer) = self.peers.get_mut(line) {
                     peer.skip();
                 }
-                self.skipped(line);
+                self.peers.skipped(line);
             }
-        }
-    }
-
-    fn skipped(&mut self, line: usize) {
-        if let Some(peer) = self.peers.get_mut(line) {
-            log::info!("{}: a line that is not JSON is skipped", peer.remote);
         }
     }
 
@@ -153,23 +151,25 @@ impl<D: Disk> Node<D> {
                     self.links.learn(now, peer, &peers);
                 }
             }
-            Message::RequestChain(locator) => self.tell_chain(line, locator),
+            Message::RequestChain(locator) => {
+                tell_chain(&mut self.cx, &mut self.peers, line, locator);
+            }
             Message::Ping(tip, voices) => {
                 peer.push(Intent::Pong);
-                self.desktops
-                    .hear_voices(now, &mut self.peers, line, voices);
-                self.hear_tip(line, tip);
+                self.hear_life(line, tip, voices);
             }
             Message::Pong(tip, voices) => {
                 peer.ponged(now);
-                self.desktops
-                    .hear_voices(now, &mut self.peers, line, voices);
-                self.hear_tip(line, tip);
+                self.hear_life(line, tip, voices);
             }
             Message::NewBlock(read) => {
                 peer.blocks_in += 1;
                 match read {
-                    Ok(block) => self.new_block(line, Box::new(block)),
+                    Ok(block) => {
+                        let (sync, cx) = (&self.sync, &mut self.cx);
+                        let taken = sync.new_block(cx, &mut self.peers, line, Box::new(block));
+                        self.act_on(line, taken);
+                    }
                     Err(invalid) => self.strike(line, &invalid.to_string()),
                 }
             }
@@ -203,30 +203,26 @@ impl<D: Disk> Node<D> {
                 peer.push(Intent::Transaction(number));
             }
         }
-        let [told, _] = &mut peer.listed;
-        if told.is_none_or(|at| now.0 >= at.0 + limits::PEER_LIST_MS) {
-            *told = Some(now);
-            peer.push(Intent::PeerList);
-        }
-        self.desktops
-            .hear_voices(now, &mut self.peers, line, greeting.voices);
-        self.hear_tip(line, greeting.tip);
+        Links::list(now, peer);
+        self.hear_life(line, greeting.tip, greeting.voices);
+    }
+
+    /// One of ours says where its chain ends, and which desktop nodes it and others speak to.
+    fn hear_life(&mut self, line: usize, tip: Option<Tip>, voices: Vec<Voice>) {
+        let (now, peers) = (self.cx.now.mono, &mut self.peers);
+        self.desktops.hear_voices(now, peers, line, voices);
+        self.sync.hear_tip(&self.cx, peers, line, tip);
     }
 
     /// The other end has spoken: from its first word it is known whether it is one of ours, or else
     /// whether it is a node at all. One of ours may have had something else to say before it knew of
     /// us; then it is known from its greeting. False if the connection has ended by that.
-    pub(super) fn meet(&mut self, line: usize, id: Option<u64>, is_node: bool) -> bool {
+    fn meet(&mut self, line: usize, id: Option<u64>, is_node: bool) -> bool {
         let now = self.cx.now.mono;
         let Some(peer) = self.peers.get_mut(line) else {
             return false;
         };
-        let known = match peer.kind {
-            Kind::Unknown => false,
-            Kind::Desktop(_) => id.is_none(),
-            Kind::Ours(_) | Kind::Newer(_) => true,
-        };
-        if known {
+        if peer.is_known(id) {
             return true;
         }
         match id {
@@ -237,7 +233,15 @@ impl<D: Disk> Node<D> {
                     // Blocks were kept from it: it hears how far we are.
                     peer.ping(now);
                 }
-                self.meet_again(line, id)
+                let (links, cx) = (&mut self.links, &mut self.cx);
+                match links.meet(cx, &mut self.peers, line, id) {
+                    Met::Itself => false,
+                    Met::Alone | Met::Theirs => true,
+                    Met::Twice { closed, kept } => {
+                        self.retire(closed, kept);
+                        closed != line
+                    }
+                }
             }
             None => {
                 peer.announce();
@@ -248,131 +252,6 @@ impl<D: Disk> Node<D> {
                 links.reached(cx, &mut self.peers, line);
                 true
             }
-        }
-    }
-
-    /// One of ours says where its chain ends: if it would win, it is asked for what we lack.
-    fn hear_tip(&mut self, line: usize, tip: Option<Tip>) {
-        let ours = self.cx.chain.tip();
-        let Some(peer) = self.peers.get_mut(line) else {
-            return;
-        };
-        if let Some(end) = tip
-            && peer.is_ours()
-            && peer.unfollowed.is_none()
-        {
-            peer.tip = Some(end);
-            if peer.is_ahead_of(&ours) {
-                self.ask_chain(line);
-            }
-        }
-    }
-
-    /// Asks a peer for its chain. One of ours is not asked while another chain is being looked at:
-    /// its answer would only be thrown away.
-    fn ask_chain(&mut self, line: usize) {
-        let now = self.cx.now.mono;
-        let busy = self.sync.line().is_some_and(|other| other != line);
-        let Some(peer) = self.peers.get_mut(line) else {
-            return;
-        };
-        if busy && peer.is_ours() {
-            let at = Millis(now.0 + limits::DEFERRED_MS);
-            peer.deferred.get_or_insert(at);
-        } else {
-            peer.ask(now);
-        }
-    }
-
-    /// Tells what somebody lacks who says where he stands, or the whole chain: to a desktop node when
-    /// that is its turn.
-    fn tell_chain(&mut self, line: usize, locator: Option<Locator>) {
-        let fork = locator.map(|locator| self.fork_of(&locator));
-        let Some(peer) = self.peers.get_mut(line) else {
-            return;
-        };
-        match (fork, peer.desktop()) {
-            (Some(fork), _) => peer.push(Intent::Part(fork)),
-            (None, Some(desktop)) => desktop.asks = true,
-            (None, None) => peer.push(Intent::Chain),
-        }
-    }
-
-    /// The height of the first block that somebody lacks.
-    fn fork_of(&mut self, locator: &Locator) -> u64 {
-        let length = self.cx.chain.tip().length;
-        let heights = Locator::heights(locator.length).zip(&locator.hashes);
-        for (height, hash) in heights.filter(|(height, _)| *height < length) {
-            match self.cx.chain.hash(height) {
-                Ok(ours) if ours == *hash => return height + 1,
-                Ok(_) => {}
-                Err(error) => log::warn!("{error}"),
-            }
-        }
-        0
-    }
-
-    /// A block on its own (PROTOCOL.md section 4). Cheapest test first.
-    fn new_block(&mut self, line: usize, block: Box<Block>) {
-        let tip = self.cx.chain.tip();
-        let whole = self.cx.chain.gap().is_none();
-        let links = block.index == tip.length && block.prev_hash == tip.hash && whole;
-        // What its chain would be: only one that would win is worth a look.
-        let claim = Tip {
-            length: block.index.saturating_add(1),
-            hash: block.hash,
-        };
-        if self.cx.chain.fault().is_some() {
-            return;
-        }
-        let Some(peer) = self.peers.get_mut(line) else {
-            return;
-        };
-        if !peer.is_ours() {
-            return self.desktop_block(line, block);
-        }
-        if !peer.is_ahead_of(&claim) {
-            peer.tip = Some(claim);
-        }
-        if !claim.beats(&tip) {
-            return;
-        }
-        let mut verdict = block.check_alone(self.cx.chain.difficulty());
-        if links && verdict.is_ok() {
-            let all = &block.transactions;
-            verdict = Changes::default().check(self.cx.chain.items(), all);
-        }
-        if let Err(error) = verdict {
-            return self.refuse_block(line, &block, &error);
-        }
-        let origin = match links {
-            true => Origin::NewBlock,
-            false if whole && self.sync.is_rival(&mut self.cx, &block) => Origin::Rival,
-            false => return self.ask_for_block(line, &block),
-        };
-        if let Some(peer) = self.peers.get_mut(line) {
-            peer.hold(block, origin, 0);
-        }
-    }
-
-    /// A desktop node has made a block.
-    pub(super) fn desktop_block(&mut self, line: usize, block: Box<Block>) {
-        let (cx, peers) = (&mut self.cx, &mut self.peers);
-        let taken = Desktops::block(cx, peers, line, block);
-        self.act_on(line, taken);
-    }
-
-    /// When a block is made of what the desktop node of a line said and no block of ours has.
-    pub(super) fn salvage_due(&self, line: usize) -> Due {
-        self.desktops
-            .salvage_due(self.cx.now.mono, &self.peers, line)
-    }
-
-    /// A block belongs to a chain that would win.
-    pub(super) fn ask_for_block(&mut self, line: usize, block: &Block) {
-        self.ask_chain(line);
-        if let Some(peer) = self.peers.get_mut(line) {
-            peer.seen = peer.seen.max(block.index);
         }
     }
 
@@ -419,77 +298,200 @@ impl<D: Disk> Node<D> {
             }
             return;
         }
-        match origin {
-            Origin::Chain => {
-                let (sync, cx) = (&mut self.sync, &mut self.cx);
-                let staged = sync.stage(cx, &mut self.peers, line, block);
-                self.act_on(line, staged);
-            }
-            Origin::Hole => self.mend(line, &block),
-            Origin::NewBlock => self.take_block(line, block),
-            Origin::Rival => match self.sync.take_rival(&mut self.cx, line, &block) {
-                Ok(true) => {}
-                Ok(false) => self.ask_for_block(line, &block),
-                Err(error) => self.refuse_block(line, &block, &error),
-            },
+        let (sync, cx, peers) = (&mut self.sync, &mut self.cx, &mut self.peers);
+        let mempool = &mut self.mempool;
+        let grown = match origin {
+            Origin::Chain => sync.stage(cx, peers, line, block).map(|()| false),
+            Origin::Hole => sync.mend(cx, peers, line, &block),
+            Origin::NewBlock => sync.take_block(cx, peers, mempool, line, block),
+            Origin::Rival => sync.take_rival(cx, peers, line, &block).map(|()| false),
             Origin::Desktop => {
-                let (desktops, cx) = (&mut self.desktops, &mut self.cx);
-                desktops.follow(cx, &mut self.peers, &mut self.mempool, line, &block);
+                self.desktops.follow(cx, peers, mempool, line, &block);
+                Ok(false)
             }
-            Origin::Salvage => {}
-        }
-    }
-
-    /// Takes a checked block, if it still extends the chain.
-    fn take_block(&mut self, line: usize, block: Box<Block>) {
-        let tip = self.cx.chain.tip();
-        let hole = self.cx.chain.gap().is_some();
-        if hole || block.index != tip.length || block.prev_hash != tip.hash {
-            return self.new_block(line, block);
-        }
-        match self.cx.chain.append(&block) {
-            Ok(()) => {
-                self.cx.effects.notify(format!(
-                    "[network 📦] received and added block #{}",
-                    block.index
-                ));
-                if let Some(peer) = self.peers.get_mut(line) {
-                    peer.brought = Some(self.cx.now.mono);
-                }
-                self.mempool.confirmed(&mut self.cx, &block);
-                self.peers.relay(Intent::Block(block.index), Some(line));
-                self.tip_changed();
+            Origin::Salvage => Ok(false),
+        };
+        if grown == Ok(true) {
+            if origin == Origin::Hole {
+                self.monitor.repaired(&mut self.cx);
+                self.cx.chain.begin_mending();
             }
-            Err(AppendError::Rule(error)) => self.refuse_block(line, &block, &error),
-            Err(AppendError::Disk(error)) => self.cx.disk_failed(&error),
+            self.tip_changed();
         }
-    }
-
-    /// A block breaks a rule, or is beyond what this node follows. One with something void may stand
-    /// in a chain that would win.
-    pub(super) fn refuse_block(&mut self, line: usize, block: &Block, error: &RuleError) {
-        if error.is_void() {
-            return self.ask_for_block(line, block);
-        }
-        match error.is_limit() {
-            true => self.act_on(line, Err(Fault::Limit(error.clone()))),
-            false => self.act_on(line, Err(Fault::block(block.index, error.clone()))),
-        }
+        self.act_on(line, grown.map(|_| ()));
     }
 
     /// A rule was broken: the third time ends the connection.
-    pub(super) fn strike(&mut self, line: usize, reason: &str) {
+    fn strike(&mut self, line: usize, reason: &str) {
         let Some(peer) = self.peers.get_mut(line).filter(|peer| !peer.is_newer()) else {
             return;
         };
         peer.strikes += 1;
         log::info!("{}: dropped: {reason}", peer.remote);
         if peer.strikes >= limits::STRIKES {
-            self.hang_up(
-                line,
-                "it broke the rules three times",
-                Some(limits::BANISHED_MS),
-            );
+            let rest = Some(limits::BANISHED_MS);
+            self.hang_up(line, "it broke the rules three times", rest);
         }
+    }
+
+    /// What a peer said came to nothing, if it did: what it deserves for that.
+    fn act_on(&mut self, line: usize, taken: Result<(), Fault>) {
+        let Err(fault) = taken else { return };
+        let newer = self.peers.get(line).is_some_and(Peer::is_newer);
+        if newer && matches!(fault, Fault::ChainRule(_)) {
+            return self.pass_over_credits(line);
+        }
+        let (sync, cx) = (&mut self.sync, &mut self.cx);
+        if let Some(rule) = sync.fails(cx, &mut self.peers, line, fault) {
+            self.strike(line, &rule);
+        }
+    }
+
+    /// A peer's chain is one with credits, or of one who has them and nothing else: no more of it is
+    /// read.
+    fn pass_over_credits(&mut self, line: usize) {
+        self.drop_candidate(line, Some(&format!("it {}", newer::WHAT)));
+        if let Some(peer) = self.peers.get_mut(line) {
+            peer.blocks_in += 1;
+            peer.skip();
+        }
+        self.meet(line, None, true);
+        let (effects, now) = (&mut self.cx.effects, self.cx.now.mono);
+        self.peers.meet_newer(effects, now, line);
+    }
+
+    /// A peer's chain, or a part of it, is complete; `told` is the length that it says its chain has,
+    /// if this was a part.
+    fn chain_end(&mut self, line: usize, told: Option<u64>) {
+        if told.is_none() {
+            let (now, is_empty) = (self.cx.now.mono, self.sync.end_of(line).is_none());
+            self.peers.has_no_credits(now, line, is_empty);
+            self.take_early(line);
+        }
+        let (sync, cx, drops) = (&mut self.sync, &mut self.cx, self.mempool.drops());
+        let Some(winner) = sync.chain_end(cx, &mut self.peers, line, told, drops) else {
+            return;
+        };
+        let (sync, monitor) = (&mut self.sync, &mut self.monitor);
+        let Some(changed) = monitor.give_up_hole(&mut self.cx) else {
+            return sync.lose(&mut self.cx, &mut self.peers, line, told, drops);
+        };
+        if changed {
+            self.tip_changed();
+        }
+        self.sync.win(&mut self.cx, &mut self.peers, line, winner);
+    }
+
+    /// Somebody has come: where all places are taken, they may have that of somebody who is worth less.
+    pub(super) fn incoming(&mut self, from: SocketAddr) {
+        let (now, syncing) = (self.cx.now.mono, self.sync.line());
+        if self.peers.free_line().is_none()
+            && let Some(line) = self.links.eviction_candidate(now, &self.peers, syncing)
+        {
+            self.hang_up(line, "its place was given to a newcomer", None);
+        }
+        self.links.incoming(&mut self.cx, &mut self.peers, from);
+    }
+
+    /// A line is free: its other end has closed, or failed for this reason.
+    pub(super) fn closed(&mut self, line: Line, reason: Option<&str>) {
+        if let Some(at) = line.console() {
+            return self.sessions.closed(at, reason);
+        }
+        let line = usize::from(line.0);
+        let reason = reason.unwrap_or("the other end closed");
+        self.take_early(line);
+        match self.peers.get_mut(line) {
+            // What somebody said before they hung up still counts: a device may send a line and go.
+            Some(peer) if peer.is_unread() => {
+                peer.gone = Some(reason.to_owned());
+                self.cx.effects.busy = true;
+            }
+            _ => self.drop_line(line, reason),
+        }
+    }
+
+    /// Ends the connections of those who hung up and whose last words were looked at.
+    pub(super) fn drop_gone(&mut self) {
+        while let Some((line, reason)) = self.peers.next_gone() {
+            self.drop_line(line, &reason);
+        }
+    }
+
+    /// Ends a connection that deserves it. If it deserves to `rest`, the other end is left alone
+    /// for so many milliseconds.
+    pub(super) fn hang_up(&mut self, line: usize, reason: &str, rest: Option<u64>) {
+        let now = self.cx.now.mono;
+        if let Some(ms) = rest
+            && let Some(peer) = self.peers.get(line)
+        {
+            self.links.ban(now, peer, ms);
+        }
+        let own = Line::of_peer(line);
+        self.cx.effects.act(Action::Hangup { line: own });
+        self.drop_line(line, reason);
+    }
+
+    /// Hangs up on somebody who is left alone and has come by himself.
+    fn is_sent_away(&mut self, line: usize) -> bool {
+        let (now, peer) = (self.cx.now.mono, self.peers.get(line));
+        let banned = peer.is_some_and(|peer| self.links.is_banned(now, peer));
+        if banned {
+            self.hang_up(line, LEFT_ALONE, None);
+        }
+        banned
+    }
+
+    /// When a block is made of what the desktop node of a line said and no block of ours has.
+    pub(super) fn salvage_due(&self, line: usize) -> Due {
+        self.desktops
+            .salvage_due(self.cx.now.mono, &self.peers, line)
+    }
+
+    /// A desktop node has made a block.
+    pub(super) fn desktop_block(&mut self, line: usize, block: Box<Block>) {
+        let taken = Desktops::block(&mut self.cx, &mut self.peers, line, block);
+        self.act_on(line, taken);
+    }
+
+    /// Looks at a block that came before the chain of its node.
+    fn take_early(&mut self, line: usize) {
+        if let Some(block) = self.peers.take_early(line) {
+            self.desktop_block(line, block);
+        }
+    }
+
+    /// Forgets the candidate of a line, if it has one. `why` is told to a user who asked for it.
+    fn drop_candidate(&mut self, line: usize, why: Option<&str>) {
+        let (sync, cx) = (&mut self.sync, &mut self.cx);
+        sync.drop(cx, &mut self.peers, line, why);
+    }
+
+    fn drop_line(&mut self, line: usize, reason: &str) {
+        if self.peers.get(line).is_none() {
+            return;
+        }
+        self.drop_candidate(line, Some(reason));
+        self.mempool.ends_making_of(line);
+        let now = self.cx.now.mono;
+        self.desktops.leaves_under_way(now, &mut self.peers, line);
+        let Some(peer) = self.peers.free(line) else {
+            return;
+        };
+        log::info!("{}: connection closed: {reason}", peer.remote);
+        let (links, cx) = (&mut self.links, &mut self.cx);
+        links.lost(cx, &self.peers, (line, &peer), reason);
+        self.desktops.lose_voice(now, &self.peers, &peer);
+    }
+
+    /// Closes a connection in favour of another one to the same node.
+    pub(super) fn retire(&mut self, line: usize, kept: usize) {
+        self.drop_candidate(
+            line,
+            Some("it is connected twice; one connection is closed"),
+        );
+        self.mempool.ends_making_of(line);
+        let (links, cx) = (&mut self.links, &mut self.cx);
+        links.retire(cx, &mut self.peers, (line, kept));
     }
 }

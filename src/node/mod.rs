@@ -1,10 +1,10 @@
 //! The machine: it is told what happened and when, and answers with bytes to send and a few
 //! actions. It reads no clock, no random source and no socket of its own.
 //!
-//! Four files see all of it: this one has the law of driving, `gossip` what peers say, `command` what
-//! users ask for, `between` what concerns several organs at once. Every other one is an organ: it owns
-//! its state, gets what else it needs as arguments, and leaves what it wants done in `effects`. From the
-//! ground up, each may know those above it in this table (`tests/house.rs`):
+//! Three files see all of it: this one has the law of driving, `gossip` what peers say and how they come
+//! and go, `command` what users ask for. Every other one is an organ: it owns its state, gets what else
+//! it needs as arguments, and leaves what it wants done in `effects`. From the ground up, each may know
+//! those above it in this table (`tests/house.rs`):
 //!
 //! | organ | is |
 //! | --- | --- |
@@ -25,7 +25,6 @@
 
 mod addresses;
 mod answer;
-mod between;
 mod clock;
 mod command;
 mod console;
@@ -62,11 +61,11 @@ pub use event::{
 };
 use event_log::EventLog;
 use links::Links;
-use mempool::{Admitted, Mempool};
+use mempool::Mempool;
 use monitor::Monitor;
 use outbox::Outbox;
 use peers::Peers;
-use sync::Sync;
+use sync::{Sync, announce};
 
 /// The node.
 pub struct Node<D> {
@@ -312,7 +311,7 @@ impl<D: Disk> Node<D> {
                 self.step();
             }
             self.cx.effects.busy |= self.sync.is_salvage() || gleans;
-            self.look_up();
+            self.mempool.look_up_some(&mut self.cx, &mut self.peers);
             self.cx.effects.busy |= self.mempool.restore_some(&mut self.cx);
             self.cx.effects.busy |= self.read_some();
             if !self.sync.is_reorg() && !gleans {
@@ -336,22 +335,6 @@ impl<D: Disk> Node<D> {
 
     fn wants_block(&self, ahead: Option<Millis>) -> bool {
         self.cx.may_append() && self.mempool.wants_block(&self.cx, ahead)
-    }
-
-    /// Goes on looking for what came in the chain.
-    fn look_up(&mut self) {
-        if !self.mempool.looks_up() {
-            return;
-        }
-        self.cx.effects.busy = true;
-        match self.mempool.look_up(&mut self.cx) {
-            Some(Admitted::Waits { number, from }) => {
-                self.peers.relay(Intent::Transaction(number), Some(from));
-            }
-            // What a desktop node takes and we do not is behind something that we lack.
-            Some(Admitted::Impossible { from }) => self.peers.doubt(self.cx.now.mono, from),
-            None => {}
-        }
     }
 
     /// Goes on making a block of what waits, if that is wanted.
@@ -424,38 +407,76 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    fn stop(&mut self) {
-        match self.cx.ending {
-            None => self.begin_end(),
-            // Whoever asks twice does not want to wait.
-            Some(_) => self.cx.ending = Some(self.cx.now.mono),
+    /// Looks after everything that waits for a time.
+    pub(super) fn tend(&mut self) {
+        let now = self.cx.now.mono;
+        for line in self.peers.lines() {
+            let verdict = self.peers.get_mut(line).and_then(|peer| peer.tend(now));
+            if let Some(reason) = verdict {
+                self.hang_up(line, reason, None);
+            }
+            self.sync.tend_question(&mut self.cx, &mut self.peers, line);
         }
+        for line in self.peers.lines() {
+            if let Some(block) = self.peers.take_late(now, line) {
+                self.desktop_block(line, block);
+            }
+            self.peers.tend_newer(now, line);
+        }
+        self.peers.tend_quiet(now);
+        if let Some(line) = self.sync.tend(&self.cx, &mut self.peers) {
+            self.hang_up(line, "its chain comes too slowly", None);
+        }
+        if self.mempool.making.is_none() {
+            self.mempool.queue.expire(now);
+        }
+        let own = self.mempool.has_own();
+        let (free, calls) = (self.sync.is_free(), !self.links.targets.is_empty());
+        let (monitor, cx) = (&mut self.monitor, &mut self.cx);
+        if monitor.tend(cx, &mut self.peers, [own, free, calls]) {
+            self.tip_changed();
+        }
+        self.links.tend(&mut self.cx, &mut self.peers);
     }
 
-    /// Ends the node when everything that was promised is done and told.
-    fn begin_end(&mut self) {
-        if self.cx.ending.is_none() {
-            self.cx.ending = Some(Millis(self.cx.now.mono.0 + limits::FAREWELL_MS));
-        }
+    /// The block that was being made will not be.
+    pub(super) fn drop_making(&mut self) {
+        let (desktops, cx) = (&mut self.desktops, &mut self.cx);
+        desktops.drop_making(cx, &mut self.peers, &mut self.mempool);
     }
 
-    fn end(&mut self) {
-        let Some(latest) = self.cx.ending else { return };
-        let told = self.sessions.are_idle() && self.peers.iter().all(|(_, peer)| peer.is_told());
-        let done = !self.mempool.has_own() && !self.sync.is_reorg();
-        let over = self.cx.now.mono >= latest;
-        if over && !done && !core::mem::replace(&mut self.gave_up, true) {
-            self.mempool.save_undone(&mut self.cx);
-            self.mempool.report_unfinished(&mut self.cx);
-            // Those who wait for it are to hear that.
-            self.cx.ending = Some(Millis(self.cx.now.mono.0 + limits::LAST_WORDS_MS));
-            self.cx.effects.busy = true;
-        } else if over || ((done || self.gave_up) && told) {
-            self.mempool.save(&mut self.cx);
-            self.links.save_book(&mut self.cx);
-            let blocks = self.cx.chain.tip().length;
-            self.events.keep_stop(self.cx.now, blocks);
-            self.cx.effects.act(Action::Exit);
+    /// Speaks to desktop nodes, and to the others of ours about them.
+    pub(super) fn tend_desktops(&mut self) {
+        let settled = self.sync.is_free() || self.sync.is_salvage();
+        self.desktops
+            .tend_voices(&mut self.cx, &mut self.peers, settled);
+        if self.cx.ending.is_some() || self.sync.is_reorg() {
+            return;
+        }
+        let now = self.cx.now.mono;
+        if self.cx.chain.fault().is_none() {
+            let mut from = 0;
+            while let Some([line, voice]) = self.peers.next_twin(now, from) {
+                let busy = self.peers.is_busy(line);
+                self.retire(line, voice);
+                if let Some(desktop) = self.peers.desktop_of(voice).filter(|_| busy) {
+                    desktop.quiet = Millis(now.0 + limits::DESKTOP_QUIET_MS);
+                }
+                from = line + 1;
+            }
+            Desktops::dial_deaf(now, &mut self.peers, &mut self.links);
+        }
+        let (desktops, cx, free) = (&mut self.desktops, &mut self.cx, self.sync.is_free());
+        desktops.tell(cx, &mut self.peers, &mut self.mempool, free);
+    }
+
+    /// Goes on with a reorg, or with a chain that lost.
+    pub(super) fn step(&mut self) {
+        let due = self.sync.salvages_of().map(|line| self.salvage_due(line));
+        let (cx, peers) = (&mut self.cx, &mut self.peers);
+        if let Some(source) = self.sync.step(cx, peers, &mut self.mempool, due) {
+            self.tip_changed();
+            announce(&mut self.cx, &mut self.peers, source);
         }
     }
 }

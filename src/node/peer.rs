@@ -390,6 +390,15 @@ impl Peer {
         others.fold(Millis(deadline), Millis::min)
     }
 
+    /// Whether its kind is known, even if it now says that it has this id.
+    pub fn is_known(&self, id: Option<u64>) -> bool {
+        match self.kind {
+            Kind::Unknown => false,
+            Kind::Desktop(_) => id.is_none(),
+            Kind::Ours(_) | Kind::Newer(_) => true,
+        }
+    }
+
     /// Whether something that it said is still to be looked at.
     pub fn is_unread(&self) -> bool {
         self.reader.waiting() || self.held.is_some()

@@ -130,6 +130,19 @@ impl Peers {
         }
     }
 
+    /// What somebody said is nothing.
+    pub fn skipped(&self, line: usize) {
+        if let Some(peer) = self.get(line) {
+            log::info!("{}: a line that is not JSON is skipped", peer.remote);
+        }
+    }
+
+    /// One that has hung up and whose last words were looked at, and why it did: each once.
+    pub fn next_gone(&mut self) -> Option<(usize, String)> {
+        let mut read = self.iter_mut().filter(|(_, peer)| !peer.is_unread());
+        read.find_map(|(line, peer)| peer.gone.take().map(|reason| (line, reason)))
+    }
+
     /// Tells every peer but one. One of ours need not hear the transactions of a block before it; who
     /// has not spoken yet may be a desktop node, which hears what it lacks when it is known what that
     /// is.

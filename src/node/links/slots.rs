@@ -16,6 +16,7 @@ use crate::node::peer::{Kind, Peer};
 use crate::node::peers::Peers;
 use crate::store::book;
 use crate::store::disk::Disk;
+use crate::wire::write::Intent;
 
 /// Reads the peer book; what is wrong with it is added to `notices`.
 pub fn open_book(disk: &mut impl Disk, notices: &mut Vec<String>) -> Book {
@@ -44,6 +45,15 @@ impl Links {
         let source = peer.remote.ip();
         for address in told.iter().filter_map(|text| text.parse().ok()) {
             self.book.learn(address, source, now);
+        }
+    }
+
+    /// Tells a peer of others, unless it was told lately.
+    pub fn list(now: Millis, peer: &mut Peer) {
+        let [told, _] = &mut peer.listed;
+        if told.is_none_or(|at| now.0 >= at.0 + limits::PEER_LIST_MS) {
+            *told = Some(now);
+            peer.push(Intent::PeerList);
         }
     }
 

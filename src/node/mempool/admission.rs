@@ -11,7 +11,9 @@ use crate::limits;
 use crate::node::answer::{menu_name, verb};
 use crate::node::effects::{Cx, Fault};
 use crate::node::event::Millis;
+use crate::node::peers::Peers;
 use crate::store::disk::Disk;
+use crate::wire::write::Intent;
 
 /// When a block is made of what a desktop node's user did and no block of ours has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -160,6 +162,22 @@ impl Mempool {
             self.look_for(cx, batch, None);
         }
         taken
+    }
+
+    /// Goes on looking for what came, if anything did: what may wait is told to the others.
+    pub fn look_up_some<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers) {
+        if !self.looks_up() {
+            return;
+        }
+        cx.effects.busy = true;
+        match self.look_up(cx) {
+            Some(Admitted::Waits { number, from }) => {
+                peers.relay(Intent::Transaction(number), Some(from));
+            }
+            // What a desktop node takes and we do not is behind something that we lack.
+            Some(Admitted::Impossible { from }) => peers.doubt(cx.now.mono, from),
+            None => {}
+        }
     }
 
     /// Goes on looking for what came; returns what has come of something that a peer sent, if that is

@@ -2,6 +2,7 @@
 
 use core::net::IpAddr;
 
+use super::admission::Admitted;
 use super::tests::{OWN, World, alert, event, name_of};
 use super::*;
 use crate::ledger::{Kind, Signature};

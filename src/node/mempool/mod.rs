@@ -23,7 +23,7 @@ use crate::ledger::{PublicKey, RuleError, Transaction, TransactionId};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::waiting::{self, Waiting};
-pub use admission::{Admitted, Due, Received};
+pub use admission::{Due, Received};
 pub use assembly::Making;
 pub use batch::{Batch, Origin};
 pub use disconnected::Disconnected;

@@ -1,5 +1,6 @@
 //! What waits for a block, and the blocks that are made of it, without a node around them.
 
+use super::admission::Admitted;
 use super::*;
 use crate::ledger::{Block, Kind, Work};
 use crate::node::answer::{Answer, menu_name};

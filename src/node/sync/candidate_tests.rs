@@ -2,7 +2,7 @@
 
 use super::tests::{DESKTOP, OTHER, OURS, World, alert, end_of, event, grow, told};
 use super::*;
-use crate::ledger::{Kind, Signature, Tip, Transaction};
+use crate::ledger::{Block, Kind, RuleError, Signature, Tip, Transaction};
 use crate::node::effects::Fault;
 use crate::node::effects::testing::sign;
 use crate::store::bounds::Bounds;

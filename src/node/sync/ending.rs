@@ -7,7 +7,7 @@ use crate::ledger::{Hash, RuleError, Tip};
 use crate::limits;
 use crate::node::desktop::Stand;
 use crate::node::desktops::Desktops;
-use crate::node::effects::Cx;
+use crate::node::effects::{Cx, Fault};
 use crate::node::event::Millis;
 use crate::node::peers::Peers;
 use crate::store::disk::{Disk, DiskError};
@@ -204,7 +204,7 @@ impl Sync {
     }
 
     /// A chain, or a block, is beyond what this node follows, through no fault of the peer.
-    pub fn not_followed<D: Disk>(
+    fn not_followed<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
@@ -239,7 +239,7 @@ impl Sync {
     }
 
     /// A chain could not be looked at, through no fault of the peer.
-    pub fn failed<D: Disk>(
+    fn failed<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
@@ -252,14 +252,28 @@ impl Sync {
         ));
     }
 
-    /// A chain breaks a rule.
-    pub fn invalid<D: Disk>(
+    /// What a peer said comes to nothing. The rule that it broke, if that is why.
+    pub fn fails<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
         line: usize,
-        reason: &str,
-    ) {
+        fault: Fault,
+    ) -> Option<String> {
+        match fault {
+            Fault::Rule(reason) => return Some(reason),
+            Fault::ChainRule(reason) => {
+                self.invalid(cx, peers, line, &reason);
+                return Some(reason);
+            }
+            Fault::Limit(limit) => self.not_followed(cx, peers, line, &limit),
+            Fault::Disk(error) => self.failed(cx, peers, line, &error),
+        }
+        None
+    }
+
+    /// A chain breaks a rule.
+    fn invalid<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize, reason: &str) {
         self.drop_rest(cx, peers, line, &format!("its chain is invalid, {reason}"));
         if let Some(peer) = peers.get_mut(line) {
             // What it says of its chain is not worth asking for.

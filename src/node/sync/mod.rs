@@ -1,27 +1,30 @@
 //! Taking another chain: `candidate` compares it with ours while it streams in, `reorg` puts it in
-//! place when it wins, and `salvage` reads it for what ours lacks when it does not.
+//! place when it wins, and `salvage` reads it for what ours lacks when it does not. Who is asked for
+//! one says `asking`; what becomes of a block that comes alone, `single`.
 //!
 //! A desktop node tells all of its chain in one message. One of ours tells what is missing, in
 //! answers of a bounded size: each that goes on where our chain ends is taken at once, as its
 //! blocks would be if they came one by one; what leaves our chain further back is staged until it
 //! is complete.
 
+mod asking;
 mod candidate;
 mod ending;
 mod progress;
 mod reorg;
 mod salvage;
+mod single;
 
 use super::desktop::End;
 use super::effects::Cx;
 use super::event::Millis;
 use super::mempool::{Due, Mempool};
 use super::peers::Peers;
-use crate::ledger::{Block, Hash, RuleError};
+use crate::ledger::Hash;
 use crate::limits;
 use crate::store::branch::Fallen;
 use crate::store::disk::Disk;
-use crate::store::state::AppendError;
+pub use asking::tell_chain;
 use candidate::Candidate;
 use progress::Progress;
 use reorg::Reorg;
@@ -220,47 +223,6 @@ impl Sync {
             other => self.state = other,
         }
         None
-    }
-
-    /// Whether a block could stand in the place of our last one, now.
-    pub fn is_rival<D: Disk>(&self, cx: &mut Cx<D>, block: &Block) -> bool {
-        let tip = cx.chain.tip();
-        let before = tip.length.checked_sub(2);
-        block.index.checked_add(1) == Some(tip.length)
-            && self.is_free()
-            && cx.may_append()
-            && before.is_some_and(|at| cx.chain.hash(at) == Ok(block.prev_hash))
-    }
-
-    /// Puts a checked block in the place of our last one; false if it cannot stand there any more.
-    pub fn take_rival<D: Disk>(
-        &mut self,
-        cx: &mut Cx<D>,
-        line: usize,
-        block: &Block,
-    ) -> Result<bool, RuleError> {
-        let tip = cx.chain.tip();
-        if !self.is_rival(cx, block) || block.hash >= tip.hash || cx.chain.fault().is_some() {
-            return Ok(false);
-        }
-        let begun = cx.chain.begin(block.index).and_then(|()| {
-            while !cx.chain.unwind(1)? {}
-            Ok(())
-        });
-        let staged = begun.map_err(AppendError::Disk);
-        match staged.and_then(|()| cx.chain.stage(block)) {
-            Ok(()) => self.adopt(Reorg::new(line, true, None)),
-            Err(AppendError::Rule(error)) => {
-                cx.chain.abandon();
-                return Err(error);
-            }
-            Err(AppendError::Disk(error)) => {
-                cx.chain.abandon();
-                cx.effects
-                    .alert(format!("[store ❌] a peer's block was not taken: {error}."));
-            }
-        }
-        Ok(true)
     }
 
     /// The staged branch takes its place.

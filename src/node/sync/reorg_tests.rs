@@ -1,8 +1,8 @@
-//! A reorg on its way, and a block that takes the place of our last one.
+//! A reorg on its way.
 
-use super::tests::{DESKTOP, OTHER, OURS, OWN, World, end_of, event, grow, told};
+use super::tests::{DESKTOP, OTHER, OURS, OWN, World, end_of, grow, told};
 use super::*;
-use crate::ledger::{Kind, Tip, Transaction};
+use crate::ledger::{Block, Kind, Transaction};
 use crate::node::effects::Notice;
 use crate::node::effects::testing::sign;
 use crate::node::peer;
@@ -180,8 +180,9 @@ fn a_disk_that_fails_leaves_the_old_chain_and_nothing_is_looked_at_any_more() {
     world.send(OURS, &blocks).expect("it is passed over");
     assert!(world.sync.is_free());
     let rival = world.rival(true, &[]);
-    let (sync, cx) = (&mut world.sync, &mut world.cx);
-    assert_eq!(sync.take_rival(cx, OURS, &rival), Ok(false));
+    let (sync, cx, peers) = (&mut world.sync, &mut world.cx, &mut world.peers);
+    assert_eq!(sync.take_rival(cx, peers, OURS, &rival), Ok(()));
+    assert!(world.sync.is_free());
 }
 
 #[test]
@@ -221,65 +222,4 @@ fn a_reorg_is_told_to_all_but_whom_it_came_from_who_is_asked_on_if_he_has_more()
         assert_eq!(missed, [false, !more, !more]);
         assert_eq!(world.peer(OURS).asked.is_some(), more);
     }
-}
-
-#[test]
-fn a_block_with_a_lower_hash_takes_the_place_of_our_last_one() {
-    let mut world = World::new();
-    let own = sign(OWN, Request, "a", 1);
-    world.comes(core::slice::from_ref(&own));
-    let before = world.cx.chain.tip();
-    let higher = world.rival(false, &[]);
-    let (sync, cx) = (&mut world.sync, &mut world.cx);
-    assert_eq!(sync.take_rival(cx, OURS, &higher), Ok(false));
-    world.is_as_before(before);
-    let lower = world.rival(true, &[]);
-    let (sync, cx) = (&mut world.sync, &mut world.cx);
-    assert!(sync.is_rival(cx, &lower));
-    assert_eq!(sync.take_rival(cx, OURS, &lower), Ok(true));
-    assert!(world.sync.is_reorg() && !world.sync.is_rival(&mut world.cx, &lower));
-    world.rest();
-    world.is_as_before(end_of(&lower));
-    assert_eq!(world.waiting(), [own]);
-    let words = [
-        event("[consensus 📡] received chain (length 2) vs ours (length 2)"),
-        event("[consensus ✅] adopted equally long chain, its last hash is lower (2 blocks)"),
-    ];
-    assert_eq!(world.cx.words(), words);
-}
-
-#[test]
-fn a_block_elsewhere_or_beside_another_chain_is_no_rival() {
-    let mut world = World::new();
-    world.comes(&[]);
-    let lower = world.rival(true, &[]);
-    let tip = world.cx.chain.tip();
-    let behind = grow(tip, world.cx.now.wall, &[&[]]).remove(0);
-    let nowhere = grow(Tip { length: 1, ..tip }, world.cx.now.wall, &[&[]]).remove(0);
-    for block in [&behind, &nowhere] {
-        assert!(!world.sync.is_rival(&mut world.cx, block));
-    }
-    let blocks = world.fork(1, &[&[], &[]]);
-    world.send(OURS, &blocks[..1]).expect("good");
-    let (sync, cx) = (&mut world.sync, &mut world.cx);
-    assert_eq!(sync.take_rival(cx, OTHER, &lower), Ok(false));
-    assert_eq!(world.sync.line(), Some(OURS), "the candidate goes on");
-}
-
-#[test]
-fn a_rival_for_which_there_is_no_room_is_told_and_ours_stays() {
-    let mut world = World::new();
-    world.comes(&[]);
-    let tip = world.cx.chain.tip();
-    let lower = world.rival(true, &[sign(2, Request, "a", 1)]);
-    world.cx.chain.disk().room = Some(10);
-    let (sync, cx) = (&mut world.sync, &mut world.cx);
-    assert_eq!(sync.take_rival(cx, OURS, &lower), Ok(true));
-    world.is_as_before(tip);
-    let words = world.cx.words();
-    let [Notice::Alert(text)] = &words[..] else {
-        panic!("{words:?}");
-    };
-    let begin = "[store ❌] a peer's block was not taken: ";
-    assert!(text.starts_with(begin), "{text}");
 }

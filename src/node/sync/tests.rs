@@ -1,7 +1,7 @@
 //! Other chains, as far as they win or not, without a node around them.
 
 use super::*;
-use crate::ledger::{Kind, Timestamp, Tip, Transaction, Work};
+use crate::ledger::{Block, Kind, Timestamp, Tip, Transaction, Work};
 use crate::node::answer::{Answer, SessionId};
 use crate::node::desktop::Desktop;
 use crate::node::effects::testing::{key, sign};
@@ -165,15 +165,12 @@ impl World {
         won
     }
 
-    /// What becomes of the other chain by a fault.
+    /// What becomes of the other chain by a fault of its own, or of none.
     pub fn fails(&mut self, line: usize, fault: Fault) {
-        let (sync, cx, peers) = (&mut self.sync, &mut self.cx, &mut self.peers);
-        match fault {
-            Fault::Rule(why) => panic!("no fault of a chain: {why}"),
-            Fault::ChainRule(why) => sync.invalid(cx, peers, line, &why),
-            Fault::Limit(limit) => sync.not_followed(cx, peers, line, &limit),
-            Fault::Disk(error) => sync.failed(cx, peers, line, &error),
-        }
+        let is_rule = matches!(fault, Fault::Rule(_) | Fault::ChainRule(_));
+        let (sync, cx) = (&mut self.sync, &mut self.cx);
+        let broken = sync.fails(cx, &mut self.peers, line, fault);
+        assert_eq!(broken.is_some(), is_rule);
     }
 
     /// One step of a reorg, or of a chain that lost.
