@@ -199,7 +199,7 @@ impl Monitor {
             Ok(Some(name)) => {
                 self.told = false;
                 cx.effects.alert(format!(
-                    "[monitor ❌] nobody had block {from}: it and what is behind it are kept as {name}."
+                    "[monitor ❌] nobody had block {from}: what can be read behind it is made again, and all of it is kept as {name}."
                 ));
                 cx.effects.busy = true;
                 Some(true)

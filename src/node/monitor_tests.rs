@@ -311,7 +311,7 @@ fn a_hole_is_given_up_at_once_where_nobody_can_help_and_something_of_our_own_wai
     world.waits = true;
     assert_eq!(world.due(), Some(world.cx.now.mono));
     assert!(world.tend() && world.cx.chain.gap().is_none());
-    let told = "[monitor ❌] nobody had block 2: it and what is behind it are kept as ";
+    let told = "[monitor ❌] nobody had block 2: what can be read behind it is made again, and all of it is kept as ";
     let words = world.words();
     assert!(words.len() == 1 && words[0].starts_with(told), "{words:?}");
     assert_eq!(world.cx.chain.disk().aside.len(), 1);

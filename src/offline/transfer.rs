@@ -14,7 +14,7 @@ use crate::limits;
 use crate::shell::reason;
 use crate::shell::remedy::of_disk;
 use crate::store::disk::{Disk, DiskError, File};
-use crate::store::fallen::Saved;
+use crate::store::extract::Extract;
 use crate::store::log::Log;
 use crate::store::record::{self, StoredBlock};
 use crate::store::recover::Ending;
@@ -54,7 +54,9 @@ pub fn export_branch(directory: &Path, file: Option<&Path>) -> Result<(u64, Tip)
     };
     let mut snapshot = Snapshot::of_fallen(directory)?;
     let saved = match &mut snapshot {
-        Some(snapshot) => Saved::open(snapshot).map_err(failed)?.zip(Some(snapshot)),
+        Some(snapshot) => Extract::fallen(snapshot)
+            .map_err(failed)?
+            .zip(Some(snapshot)),
         None => None,
     };
     let Some((mut saved, snapshot)) = saved else {
@@ -63,7 +65,7 @@ pub fn export_branch(directory: &Path, file: Option<&Path>) -> Result<(u64, Tip)
         ));
     };
     write_array(file, || saved.next(snapshot).map_err(failed))?;
-    Ok((saved.from, saved.tip))
+    Ok((saved.before.length, saved.tip))
 }
 
 /// Writes blocks as a JSON array into a new file, or to standard output without one.

@@ -22,6 +22,8 @@ pub enum File {
     Waiting,
     /// The blocks that the last alarming switch took out of the chain.
     Fallen,
+    /// Blocks that stood behind damage that was given up, until they are made again.
+    Behind,
     /// What this node lived through, as lines of text.
     Events,
     /// A checkpoint while it is written; worthless after a restart.
@@ -30,7 +32,7 @@ pub enum File {
 
 impl File {
     /// All of them, in their order.
-    pub const ALL: [File; 10] = [
+    pub const ALL: [File; 11] = [
         File::Chain,
         File::Candidate,
         File::Identity,
@@ -39,6 +41,7 @@ impl File {
         File::Peers,
         File::Waiting,
         File::Fallen,
+        File::Behind,
         File::Events,
         File::Draft,
     ];
@@ -56,6 +59,7 @@ impl File {
             File::Peers => "peers.blx",
             File::Waiting => "waiting.blx",
             File::Fallen => "fallen.blx",
+            File::Behind => "behind.blx",
             File::Events => "events.blx",
             File::Draft => "checkpoint.blx.new",
         }

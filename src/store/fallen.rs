@@ -1,36 +1,19 @@
 //! The file of the blocks that the last alarming switch took out of the chain, so that whoever is
-//! alarmed can look at them after the chain file was compacted.
-//!
-//! ```text
-//! header | closing record of the blocks before | block | block | ... | closing record
-//! ```
-//!
-//! Header and records are those of a chain file, and no record needs anything that is not in this
-//! file. Each record's check depends on all before it, so a file that begins with a header and ends
-//! with the second closing record is whole; what a crash leaves of one is not.
+//! alarmed can look at them after the chain file was compacted: an `extract` of the chain file.
 
 use super::branch::Fallen;
 use super::disk::{Disk, DiskError, File};
-use super::keys::KeyTable;
+use super::extract::Writer;
 use super::log::Log;
-use super::mark::Mark;
-use super::record::{
-    self, BlockBody, Body, CHECK_BYTES, HEADER_BYTES, Header, StoredBlock, too_long,
-};
-use super::window::{Found, Window};
-use crate::ledger::{Hash, Tip};
-use crate::limits;
+use super::mark::{Mark, tip_of};
+use crate::ledger::Tip;
 
 /// How far the fallen blocks are saved.
 #[derive(Default)]
 pub struct Saving {
     /// The record behind the last block that was read.
     cursor: Option<Mark>,
-    keys: KeyTable,
-    end: u64,
-    check: u32,
-    /// The end of what was synced.
-    synced: u64,
+    writer: Option<Writer>,
 }
 
 impl<D: Disk> Log<D> {
@@ -48,143 +31,51 @@ impl<D: Disk> Log<D> {
         if fallen.from == fallen.to {
             return Ok(true);
         }
-        let mut bytes = Vec::new();
         let first = saving.cursor.map_or(fallen.from, |cursor| cursor.height);
+        let mut writer = saving.writer.take();
+        let mut last = None;
         for height in first..fallen.to.min(first + blocks as u64) {
-            if bytes.len() as u64 >= limits::BYTES_PER_TURN {
+            if writer.as_ref().is_some_and(Writer::is_full) {
                 break;
             }
             let read = self.read_from(fallen.place(height, saving.cursor), height)?;
             let block = &read.stored.block;
-            if height == fallen.from {
-                let header = record::header(self.difficulty());
-                saving.check = record::le_u32(&header[HEADER_BYTES - CHECK_BYTES..]);
-                bytes.extend_from_slice(&header);
-                saving.close(height, block.prev_hash, &mut bytes)?;
-                self.disk.set_len(File::Fallen, 0)?;
-            }
-            let body = BlockBody::new(block, &read.stored.befores, &mut saving.keys);
-            let check = Body::Block(body).write(saving.check, &mut bytes);
-            saving.check = check.map_err(too_long(File::Fallen))?;
+            let mut begun = match writer {
+                Some(writer) => writer,
+                None => {
+                    let (length, hash) = (height, block.prev_hash);
+                    let (file, before) = (File::Fallen, Tip { length, hash });
+                    let difficulty = self.difficulty();
+                    Writer::begin(&mut self.disk, file, difficulty, before)?
+                }
+            };
+            begun.add(&read.stored)?;
+            writer = Some(begun);
+            last = Some(tip_of(block)).filter(|tip| tip.length == fallen.to);
             saving.cursor = Some(read.after);
         }
-        let last = saving.cursor.filter(|cursor| cursor.height == fallen.to);
-        if let Some(last) = last {
-            saving.close(last.height, last.prev_hash, &mut bytes)?;
-        }
-        self.disk.write(File::Fallen, saving.end, &bytes)?;
-        saving.end += bytes.len() as u64;
-        // Not all at the end: a sync of the whole file would stop everything for long.
-        if last.is_some() || saving.end - saving.synced > limits::COPY_SYNC_BYTES {
-            self.disk.sync(File::Fallen)?;
-            saving.synced = saving.end;
-        }
-        Ok(last.is_some())
-    }
-}
-
-impl Saving {
-    fn close(&mut self, length: u64, hash: Hash, bytes: &mut Vec<u8>) -> Result<(), DiskError> {
-        let check = Body::close(Tip { length, hash }).write(self.check, bytes);
-        self.check = check.map_err(too_long(File::Fallen))?;
-        Ok(())
-    }
-}
-
-/// The blocks that a switch took out, as they were saved.
-pub struct Saved {
-    /// The height of the first one.
-    pub from: u64,
-    /// The length and the last hash of the chain that they ended.
-    pub tip: Tip,
-    window: Window,
-    keys: KeyTable,
-    /// Where the next record is, and what its block stands behind.
-    offset: u64,
-    before: Tip,
-}
-
-impl Saved {
-    /// Finds what was saved; `None` if nothing was. A file that is not whole is an error.
-    pub fn open(disk: &mut impl Disk) -> Result<Option<Saved>, DiskError> {
-        if disk.len(File::Fallen)? == 0 {
-            return Ok(None);
-        }
-        // Nothing is handed out of a file that turns out to have no end.
-        let mut saved = Saved::begin(disk)?;
-        while saved.next(disk)?.is_some() {}
-        let tip = saved.before;
-        saved = Saved::begin(disk)?;
-        saved.tip = tip;
-        Ok(Some(saved))
-    }
-
-    fn begin(disk: &mut impl Disk) -> Result<Saved, DiskError> {
-        let mut window = Window::new(File::Fallen);
-        let header = window.get(disk, 0, HEADER_BYTES)?;
-        let Header::Ours { .. } = record::read_header(header) else {
-            return Err(not_whole(0));
-        };
-        let first = HEADER_BYTES as u64;
-        let Found::Record { body, next, .. } = window.record(disk, first)? else {
-            return Err(not_whole(first));
-        };
-        let Some(Body::Close { length, tip }) = Body::read(body) else {
-            return Err(not_whole(first));
-        };
-        let hash = Hash::new(tip);
-        let before = Tip { length, hash };
-        Ok(Saved {
-            from: length,
-            tip: before,
-            window,
-            keys: KeyTable::default(),
-            offset: next,
-            before,
-        })
-    }
-
-    /// The next block, from the first one on; `None` behind the last one.
-    pub fn next(&mut self, disk: &mut impl Disk) -> Result<Option<StoredBlock>, DiskError> {
-        let at = self.offset;
-        let Found::Record { body, next, .. } = self.window.record(disk, at)? else {
-            return Err(not_whole(at));
-        };
-        let Tip { length, hash } = self.before;
-        match Body::read(body) {
-            Some(Body::Block(body)) if body.index == length && length < u64::MAX => {
-                let stored = body.into_block(hash, &mut self.keys);
-                let stored = stored.ok_or_else(|| not_whole(at))?;
-                self.before = Tip {
-                    length: length + 1,
-                    hash: stored.block.hash,
-                };
-                self.offset = next;
-                Ok(Some(stored))
+        match (writer, last) {
+            (Some(writer), Some(tip)) => {
+                writer.finish(&mut self.disk, tip)?;
+                Ok(true)
             }
-            Some(Body::Close { length: end, tip })
-                if end == length && Hash::new(tip) == hash && end > self.from =>
-            {
-                Ok(None)
+            (mut writer, _) => {
+                if let Some(writer) = &mut writer {
+                    writer.flush(&mut self.disk)?;
+                }
+                saving.writer = writer;
+                Ok(false)
             }
-            _ => Err(not_whole(at)),
         }
-    }
-}
-
-fn not_whole(offset: u64) -> DiskError {
-    DiskError {
-        file: File::Fallen,
-        action: "read",
-        reason: format!("it is damaged or was not finished at byte {offset}"),
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::ledger::Block;
+    use crate::ledger::{Block, Hash};
     use crate::store::disk::memory::MemoryDisk;
+    use crate::store::extract::Extract;
     use crate::store::tests::{check, stage, tip, toggle};
     use crate::store::upkeep_tests::grown;
 
@@ -214,12 +105,15 @@ mod tests {
 
     fn saved(mut disk: MemoryDisk) -> Result<Option<Vec<Block>>, DiskError> {
         let disk = &mut disk;
-        let Some(mut saved) = Saved::open(disk)? else {
+        let Some(mut saved) = Extract::fallen(disk)? else {
             return Ok(None);
         };
         let mut blocks: Vec<Block> = Vec::new();
         while let Some(stored) = saved.next(disk)? {
-            assert_eq!(stored.block.index, saved.from + blocks.len() as u64);
+            assert_eq!(
+                stored.block.index,
+                saved.before.length + blocks.len() as u64
+            );
             blocks.push(stored.block);
         }
         let last = blocks.last().map(|last| (last.index + 1, last.hash));
@@ -296,16 +190,13 @@ mod tests {
 
     #[test]
     fn a_file_without_blocks_is_none_of_ours() {
-        let mut bytes = record::header(2).to_vec();
-        let mut saving = Saving {
-            check: record::le_u32(&bytes[HEADER_BYTES - CHECK_BYTES..]),
-            ..Saving::default()
-        };
-        for _ in 0..2 {
-            saving.close(0, Hash::ZERO, &mut bytes).expect("short");
-        }
         let mut disk = MemoryDisk::default();
-        *disk.live(File::Fallen) = bytes;
+        let before = Tip {
+            length: 0,
+            hash: Hash::ZERO,
+        };
+        let writer = Writer::begin(&mut disk, File::Fallen, 2, before).expect("begins");
+        writer.finish(&mut disk, before).expect("ends");
         assert!(saved(disk).is_err());
     }
 

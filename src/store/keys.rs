@@ -1,7 +1,7 @@
 //! Keys: those of everybody in the chain file, by number, and this node's own in a file of its own.
 
 use core::fmt;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 use super::disk::{Disk, DiskError, File};
 use crate::ledger::{Identity, PublicKey};
@@ -13,6 +13,8 @@ use crate::limits;
 pub struct KeyTable {
     keys: Vec<PublicKey>,
     numbers: BTreeMap<PublicKey, u32>,
+    /// Where the records that told them may be missing, the numbers that nobody can explain.
+    gaps: Option<BTreeSet<u32>>,
 }
 
 impl KeyTable {
@@ -28,7 +30,33 @@ impl KeyTable {
 
     /// The key with this number.
     pub fn key(&self, number: u32) -> Option<PublicKey> {
+        if self
+            .gaps
+            .as_ref()
+            .is_some_and(|gaps| gaps.contains(&number))
+        {
+            return None;
+        }
         self.keys.get(usize::try_from(number).ok()?).copied()
+    }
+
+    /// From now on records may be missing, and with them the keys that they told.
+    pub fn allow_gaps(&mut self) {
+        self.gaps.get_or_insert_default();
+    }
+
+    /// Passes over the numbers before this one, which nobody explains, if there may be such and they are
+    /// not more than a file has.
+    fn skip_to(&mut self, number: u32, key: PublicKey) {
+        let Some(gaps) = &mut self.gaps else { return };
+        let next = u32::try_from(self.keys.len()).unwrap_or(u32::MAX);
+        let most = u32::try_from(limits::KEYS_MAX).unwrap_or(u32::MAX);
+        if number > next && number - next <= most {
+            gaps.extend(next..number);
+            // Their places, which nobody looks at.
+            let places = usize::try_from(number - next).unwrap_or(0);
+            self.keys.extend(core::iter::repeat_n(key, places));
+        }
     }
 
     /// What a record is to say of this key, which is added if it is new and there is room.
@@ -59,7 +87,10 @@ impl KeyTable {
     pub fn learn(&mut self, number: u32, key: PublicKey) -> Option<()> {
         match self.key(number) {
             Some(known) => (known == key).then_some(()),
-            None if self.number(&key).is_none() => (self.add(key) == number).then_some(()),
+            None if self.number(&key).is_none() => {
+                self.skip_to(number, key);
+                (self.add(key) == number).then_some(())
+            }
             None => None,
         }
     }

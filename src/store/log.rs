@@ -35,6 +35,8 @@ pub struct Log<D> {
     pub(super) branch: Option<Branch>,
     pub(super) last_switch: Option<Fallen>,
     pub(super) gap: Option<Gap>,
+    /// Blocks that stood behind damage are to be made again.
+    pub(super) given_up: bool,
     /// The last branch was taken in without its closing record, for there is a hole in it: where
     /// it begins.
     pub(super) open_branch: Option<Place>,
@@ -76,6 +78,7 @@ impl<D: Disk> Log<D> {
             branch: None,
             last_switch: None,
             gap: None,
+            given_up: false,
             open_branch: None,
             passed: false,
             first_check,
@@ -176,6 +179,11 @@ impl<D: Disk> Log<D> {
     /// whoever made it had no time to see to what fell out.
     pub fn take_last_switch(&mut self) -> Option<Fallen> {
         self.last_switch.take()
+    }
+
+    /// Whether blocks stood behind damage that was given up, and are in [`File::Behind`]: told once.
+    pub fn take_given_up(&mut self) -> bool {
+        core::mem::take(&mut self.given_up)
     }
 
     /// Adds a block to the chain. It is durable when this returns.

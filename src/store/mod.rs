@@ -9,6 +9,7 @@
 //! a person may read of its past. `disk` is all that is asked of the system. What the files look like
 //! is drawn in [`crate::files`].
 
+mod behind;
 pub mod book;
 pub mod bounds;
 pub mod branch;
@@ -16,6 +17,7 @@ mod checkpoint;
 mod compact;
 pub mod disk;
 pub mod events;
+pub mod extract;
 pub mod fallen;
 pub mod keys;
 pub mod log;

@@ -9,7 +9,8 @@
 //! than those that failed their check.
 //!
 //! While there is a hole the chain ends in front of it. What cannot be filled, because nobody has
-//! the blocks, is given up in the end: copied into a file beside and cut.
+//! the blocks, is given up in the end: copied into a file beside and cut, and what can be read behind it
+//! is made again (`behind`).
 
 use super::disk::{Disk, DiskError, File};
 use super::log::Log;
@@ -130,17 +131,20 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// Gives up what is behind the hole: it is copied into a file beside, whose name this returns,
-    /// and cut. The chain can grow again.
+    /// Gives up what is behind the hole: its blocks go into a file from which they are made again, all
+    /// of it is copied into another one beside, whose name this returns, and cut. The chain can grow
+    /// again.
     ///
     /// Of a branch that is given up from its first block on nothing stays in the file, for a branch
     /// without a block would have to be closed behind blocks that are no longer the chain's. Until
     /// a block comes, a start finds the chain that the branch had replaced.
     pub fn give_up(&mut self) -> Result<Option<String>, DiskError> {
-        if self.gap.is_none() {
+        let Some(gap) = &self.gap else {
             return Ok(None);
-        }
+        };
+        let next = gap.next;
         self.check_writable()?;
+        self.given_up = self.save_behind(next)?;
         let end = Place {
             offset: self.state.end,
             check: self.state.check,

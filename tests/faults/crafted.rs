@@ -3,7 +3,7 @@
 
 use blx::store::book;
 use blx::store::disk::{Disk, File};
-use blx::store::fallen::Saved;
+use blx::store::extract::Extract;
 use blx::store::record::CHECK_BYTES;
 use blx::store::waiting;
 use blx::wire::text;
@@ -201,7 +201,7 @@ fn no_value_in_the_files_beside_is_trusted_for_its_checksum() {
                     let _ = (transaction.id(), transaction.uid.to_string());
                 }
             }
-            if let Ok(Some(mut saved)) = Saved::open(&mut copy) {
+            if let Ok(Some(mut saved)) = Extract::fallen(&mut copy) {
                 while let Ok(Some(stored)) = saved.next(&mut copy) {
                     text::block(&mut Vec::new(), &stored.block);
                 }

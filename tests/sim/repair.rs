@@ -1,9 +1,11 @@
 //! Stories of chain files that rot.
 
+use std::collections::BTreeSet;
+
 use blx::store::disk::File;
 
 use crate::oracle;
-use crate::peer::{ASK, chain_of, chain_response};
+use crate::peer::{ASK, behind, chain_of, chain_response, longer};
 use crate::stories::star;
 use crate::world::World;
 
@@ -94,21 +96,119 @@ fn alone_a_node_keeps_what_is_behind_a_hole_until_its_user_acts() {
     oracle::check(&mut world);
 }
 
+/// All that was taken in a world that is [`grown`], but for what `damaged` says.
+fn taken(damaged: usize) -> BTreeSet<String> {
+    let items = (0..30).filter(|item| *item != damaged);
+    items.map(|item| format!("item-{item}")).collect()
+}
+
+/// The block that is damaged in the chain file of a host, which has just started.
+fn damaged(world: &World, host: usize) -> usize {
+    let shown = world.shown(host);
+    let (_, behind) = shown
+        .rsplit_once("corruption detected at block ")
+        .expect("it is told");
+    let number = behind.split(' ').next().expect("a number");
+    number.parse().expect("a number")
+}
+
 #[test]
-fn the_last_resort_keeps_the_rest_in_a_file_and_goes_on() {
+fn the_last_resort_makes_again_what_can_be_read_behind_the_damage() {
     let mut world = grown(4, 1);
     world.stop(0, false);
     let at = middle(&world, 0);
     world.hosts[0].disk.rot(File::Chain, at);
     world.start(0);
     world.run(1_000);
-    world.type_in(0, "1\ndrill\n");
-    world.run(2_000);
+    // Block 1 has item 0. The last one was taken behind the damage, and nobody else may have it now.
+    let lost = damaged(&world, 0) - 1;
+    world.type_in(
+        0,
+        "1
+item-29
+1
+drill
+",
+    );
+    world.run(5_000);
     let shown = world.shown(0);
     assert!(shown.contains("kept as chain.blx.damaged-"), "{shown}");
+    assert!(
+        shown.contains("❌ item item-29 is not available."),
+        "{shown}"
+    );
     assert!(shown.contains("✅ requested drill"), "{shown}");
-    let length = oracle::Chain::of(&mut world, 0).length();
-    assert!((10..20).contains(&length), "{length}");
+    let mut expected = taken(lost);
+    expected.insert("drill".into());
+    assert_eq!(oracle::listed(&mut world, 0, "3"), expected);
+    assert_eq!(world.hosts[0].disk.live(File::Behind), [0; 0], "it is done");
+    oracle::Chain::of(&mut world, 0).check_once();
+}
+
+#[test]
+fn what_stood_behind_the_damage_survives_a_power_cut_at_any_moment_of_the_last_resort() {
+    for turns in 0..40 {
+        let mut world = grown(4, 1);
+        world.stop(0, false);
+        let at = middle(&world, 0);
+        world.hosts[0].disk.rot(File::Chain, at);
+        world.start(0);
+        world.run(1_000);
+        let lost = damaged(&world, 0) - 1;
+        world.type_in(
+            0, "1
+drill
+",
+        );
+        world.run(turns);
+        world.cut_power(0);
+        world.start(0);
+        world.run(1_000);
+        world.type_in(
+            0, "1
+saw
+",
+        );
+        world.run(5_000);
+        let mut listed = oracle::listed(&mut world, 0, "3");
+        // Nobody was told yet that this is done.
+        listed.remove("drill");
+        let mut expected = taken(lost);
+        expected.insert("saw".into());
+        assert_eq!(listed, expected, "after {turns} ms");
+        oracle::Chain::of(&mut world, 0).check_once();
+    }
+}
+
+#[test]
+fn a_longer_chain_in_the_place_of_damage_takes_nothing_that_stood_behind_it() {
+    let mut world = grown(4, 1);
+    let chain = chain_of(&mut world, 0);
+    world.stop(0, false);
+    let at = middle(&world, 0);
+    world.hosts[0].disk.rot(File::Chain, at);
+    world.start(0);
+    world.run(1_000);
+    let lost = damaged(&world, 0) - 1;
+    // It leaves ours in front of the damage, and has some of what is behind it.
+    let mut other = longer(&world, chain[..5].to_vec(), 70);
+    let later = chain[25..28]
+        .iter()
+        .flat_map(|block| block.transactions.clone());
+    let block = behind(&world, &other, later.collect());
+    other.push(block);
+    let call = world.call(0);
+    world.say(call, &chain_response(&other));
+    world.run(10_000);
+    let shown = world.shown(0);
+    assert!(
+        shown.contains("adopted longer chain (71 blocks)"),
+        "{shown}"
+    );
+    assert_eq!(oracle::listed(&mut world, 0, "3"), taken(lost));
+    let chain = oracle::Chain::of(&mut world, 0);
+    assert!(chain.length() > 71);
+    chain.check_once();
 }
 
 #[test]

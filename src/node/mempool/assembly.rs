@@ -243,6 +243,10 @@ impl Mempool {
             self.cannot_fit(cx, &batch);
             return Drawn::Never;
         }
+        if self.waits_for_behind(number) {
+            draft.pass_over(&batch);
+            return Drawn::Later;
+        }
         let full = !draft.has_room_for(&batch, text);
         let blocked = draft.blocks(&batch);
         if full || blocked.is_some() || !Mempool::is_ripe(cx, ahead, &batch, wanted) {

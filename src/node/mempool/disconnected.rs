@@ -61,6 +61,9 @@ impl Mempool {
         if !cx.may_append() {
             return false;
         }
+        if self.restore_behind(cx) {
+            return true;
+        }
         let Some(mut rest) = self.disconnected.pop_front() else {
             return false;
         };
@@ -179,7 +182,7 @@ impl Mempool {
     }
 
     /// What was gathered and is not in the new chain is not looked for in it any more.
-    fn forget_gathered(&mut self, lost: &Lost) {
+    pub(super) fn forget_gathered(&mut self, lost: &Lost) {
         if lost.own_found {
             // Not before all that is left is in the mempool: the file must never say less than that.
             self.queue.save_anew();
@@ -189,7 +192,7 @@ impl Mempool {
     }
 
     /// By the user's wish, nothing that fell out is made again.
-    fn drop_batch<D>(&mut self, cx: &mut Cx<D>, batch: &Batch) {
+    pub(super) fn drop_batch<D>(&mut self, cx: &mut Cx<D>, batch: &Batch) {
         if batch.origin != Origin::Own {
             return;
         }

@@ -50,7 +50,7 @@ impl Lost {
     }
 
     /// Whether as much is here as is looked at together.
-    fn is_full(&self) -> bool {
+    pub fn is_full(&self) -> bool {
         self.bytes >= limits::RESTORED_BYTES / 2
     }
 

@@ -2,11 +2,12 @@
 //! peers sent. `queue` has them in their order, `batch` what goes together, `usage` what it costs.
 //! What is not our user's is first looked for in the chain (`admission`, `lookup`); what fell out of it
 //! is gathered and compared (`gathering`), and waits outside while there is no room (`disconnected`).
-//! `assembly` makes blocks, `outcome` tells what became of it.
+//! What stood behind damage comes before all that (`behind`). `assembly` makes blocks, `outcome` tells what became of it.
 
 mod admission;
 mod assembly;
 mod batch;
+mod behind;
 mod disconnected;
 mod gathering;
 mod lookup;
@@ -26,6 +27,7 @@ use crate::store::waiting::{self, Waiting};
 pub use admission::{Due, Received};
 pub use assembly::Making;
 pub use batch::{Batch, Origin};
+use behind::Behind;
 pub use disconnected::Disconnected;
 pub use gathering::{Gathered, Looked, Lost};
 use lookup::{LookUp, LookUps};
@@ -39,6 +41,9 @@ pub struct Mempool {
     lookups: LookUps,
     /// What fell out of the chain and has no room yet.
     disconnected: VecDeque<Disconnected>,
+    /// What stood behind damage, and whether it was looked for.
+    behind: Option<Behind>,
+    looked_behind: bool,
     /// The block that is being made.
     pub making: Option<Making>,
     /// When the last one was made.
@@ -88,6 +93,8 @@ impl Mempool {
             queue: Queue::default(),
             lookups,
             disconnected: VecDeque::new(),
+            behind: None,
+            looked_behind: false,
             making: None,
             made: Millis(0),
             own,
@@ -122,7 +129,8 @@ impl Mempool {
 
     /// Whether something fell out of the chain and has no room yet.
     pub fn waits_outside(&self) -> bool {
-        !self.disconnected.is_empty()
+        let behind = self.behind.as_ref().is_some_and(|behind| !behind.is_read());
+        behind || !self.disconnected.is_empty()
     }
 
     /// Whether what fell out is not made again, by the user's wish.
@@ -161,6 +169,9 @@ impl Mempool {
     pub fn switched(&mut self, fork: u64) {
         for rest in &mut self.disconnected {
             rest.switched(fork);
+        }
+        if let Some(behind) = &mut self.behind {
+            behind.switched(fork);
         }
     }
 

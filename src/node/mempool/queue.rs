@@ -16,6 +16,9 @@ struct Overlay {
     changes: Changes,
 }
 
+/// Behind these are the numbers of all but what goes first.
+const FIRST_NUMBERS: u64 = 1 << 48;
+
 /// What waits.
 #[derive(Default)]
 pub struct Queue {
@@ -25,6 +28,8 @@ pub struct Queue {
     ids: BTreeMap<TransactionId, u64>,
     usage: Usage,
     next_number: u64,
+    /// The number of the last that was put in front of the others.
+    last_first: u64,
     /// How often something was added or taken out.
     version: u64,
     /// What all of it does to the items, as far as it is possible; none while that is not known.
@@ -55,14 +60,42 @@ impl Queue {
             }
         }
         self.next_number += 1;
-        let number = self.next_number;
-        batch.number = number;
+        batch.number = FIRST_NUMBERS + self.next_number;
+        Some(self.insert(batch))
+    }
+
+    /// Adds what goes in front of all that is added otherwise, behind what was so before; in the place
+    /// of what waits already.
+    pub fn add_first(&mut self, mut batch: Batch) {
+        let known = batch.ids.iter().filter_map(|id| self.ids.get(id).copied());
+        for number in known.collect::<Vec<u64>>() {
+            self.remove(number);
+        }
+        self.last_first += 1;
+        batch.number = self.last_first;
+        self.overlay = None;
+        self.insert(batch);
+    }
+
+    /// Whether this is the number of one of these.
+    pub fn is_first(number: u64) -> bool {
+        number <= FIRST_NUMBERS
+    }
+
+    /// Whether one of them waits.
+    pub fn has_first(&self) -> bool {
+        let first = self.batches.first_key_value();
+        first.is_some_and(|(number, _)| Queue::is_first(*number))
+    }
+
+    fn insert(&mut self, batch: Batch) -> u64 {
+        let number = batch.number;
         self.unsaved |= batch.is_saved();
         self.usage.add(&batch);
         self.ids.extend(batch.ids.iter().map(|id| (*id, number)));
         self.batches.insert(number, batch);
         self.version += 1;
-        Some(number)
+        number
     }
 
     /// Takes out the batch of this number.
@@ -238,6 +271,7 @@ impl Queue {
         *self = Queue {
             lost,
             next_number: self.next_number,
+            last_first: self.last_first,
             version: self.version + 1,
             unsaved: self.unsaved,
             ..Queue::default()

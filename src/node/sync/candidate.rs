@@ -12,7 +12,7 @@ use crate::limits;
 use crate::node::desktop::End;
 use crate::node::effects::{Cx, Fault};
 use crate::node::event::Millis;
-use crate::node::peer::Origin;
+use crate::node::peer::{Origin, Peer};
 use crate::node::peers::Peers;
 use crate::store::disk::{Disk, DiskError};
 use crate::store::log::Log;
@@ -330,6 +330,19 @@ impl Sync {
         }
     }
 
+    /// A hole is filled: what one of ours still sends is there, unless there is another hole. What it has
+    /// besides is asked for.
+    fn leave_mended<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
+        let ours = peers.get(line).is_some_and(Peer::is_ours);
+        if ours && cx.chain.gap().is_none() {
+            self.drop(cx, peers, line, None);
+            if let Some(peer) = peers.get_mut(line) {
+                peer.skip();
+                peer.ask(cx.now.mono);
+            }
+        }
+    }
+
     /// A block of the candidate that may fill the hole in our chain, and whose signatures are good. True
     /// if the hole is filled.
     pub fn mend<D: Disk>(
@@ -347,7 +360,10 @@ impl Sync {
         }
         match mended {
             Ok(Mended::More) => {}
-            Ok(Mended::Done) => return Ok(true),
+            Ok(Mended::Done) => {
+                self.leave_mended(cx, peers, line);
+                return Ok(true);
+            }
             Ok(Mended::Unfit) => {
                 self.drop(cx, peers, line, None);
                 if let Some(peer) = peers.get_mut(line) {

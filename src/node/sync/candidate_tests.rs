@@ -344,6 +344,8 @@ fn a_hole_is_filled_with_what_a_peers_chain_has_there() {
         (None, 4)
     );
     let tip = world.cx.chain.tip();
+    // The rest of its chain is the same as ours.
+    assert!(world.sync.is_free() && world.peer(OURS).asked.is_some());
     assert!(!world.end(OURS, Some(3)));
     world.is_as_before(tip);
 }
