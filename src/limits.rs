@@ -1,51 +1,63 @@
 //! Every capacity and every time: what it means, its unit, and what it costs in memory.
 
 mod desktop;
+mod full;
 
 pub use desktop::*;
+pub use full::Full;
+
+/// The first, or with the feature `tiny-limits` the second: there every limit is soon reached, and
+/// [`Full`] counts what runs then.
+const fn either<T: Copy>(usual: T, tiny: T) -> T {
+    if cfg!(feature = "tiny-limits") {
+        tiny
+    } else {
+        usual
+    }
+}
 
 /// A line of a peer, without its chain's blocks: bytes of text. Each connection has one buffer of
 /// this size, of which the system only backs the part that was ever used.
-pub const MESSAGE_TEXT_MAX: usize = 1 << 20;
+pub const MESSAGE_TEXT_MAX: usize = either(1 << 20, 4 << 10);
 
 /// A block as a desktop node would write it: bytes of text. What a `new_block` message adds must
 /// still fit into [`MESSAGE_TEXT_MAX`], or the block could not be passed on.
 pub const BLOCK_TEXT_MAX: usize = MESSAGE_TEXT_MAX - 256;
 
 /// The unpacked keys that the signature check remembers: 98 bytes each.
-pub const VERIFIER_KEYS: usize = 256;
+pub const VERIFIER_KEYS: usize = either(256, 2);
 
 /// The transactions whose signature it remembers to be good: 32 bytes each. A desktop node says
 /// some 200 again in an answer whose chain does not link.
-pub const VERIFIER_GOOD: usize = 1_024;
+pub const VERIFIER_GOOD: usize = either(1_024, 4);
 
 /// No longer text of a transaction is remembered as good: bytes.
 pub const VERIFIER_TEXT_MAX: usize = 4 * ITEM_BYTES_MAX;
 
 /// An item's name as a user may type it: bytes of UTF-8. Peers are only bound by the block's limit.
-pub const ITEM_BYTES_MAX: usize = 1024;
+pub const ITEM_BYTES_MAX: usize = either(1024, 32);
 
 /// A record's body in the chain file: bytes. A stored block is always smaller than its text.
 pub const RECORD_BODY_MAX: usize = MESSAGE_TEXT_MAX;
 
 /// How much of a file is read at once: bytes, kept in memory once for each file that is read.
-pub const WINDOW_BYTES: usize = 32 << 10;
+pub const WINDOW_BYTES: usize = either(32 << 10, 512);
 
 /// Blocks from one mark of the height index to the next. A mark costs 48 bytes; reading a block
 /// out of order reads half as many others,
-pub const MARK_SPACING: u64 = 64;
+pub const MARK_SPACING: u64 = either(64, 4);
 
 /// but of large ones no more than so many bytes, and one block.
-pub const MARK_BYTES: u64 = 16 << 10;
+pub const MARK_BYTES: u64 = either(16 << 10, 1 << 10);
 
 /// Keys that a chain file calls by number; whoever comes later has his key in each of his
 /// transactions, which takes 33 bytes more. About 100 bytes each, in one table for the chain and one
 /// for each file that is read or written beside it.
-pub const KEYS_MAX: usize = 4_096;
+pub const KEYS_MAX: usize = either(4_096, 3);
 
 /// Items in a chain that this node follows, where nothing else is asked for: at most 64 bytes each,
 /// once for our chain and once for another one while it is compared with ours.
-pub const ITEMS_MAX: usize = 200_000;
+pub const ITEMS_MAX: usize = either(200_000, 8);
 
 /// Another chain that waits on disk until it is complete, where nothing else is asked for: MiB. As
 /// much again is appended to the chain file when it wins.
@@ -60,39 +72,39 @@ pub const UNFOLLOWED_MS: u64 = 3_600_000;
 pub const DIFFICULTY_DEFAULT: u8 = 2;
 
 /// A line's bytes that are ready to be sent. One buffer for each connection.
-pub const WRITE_BYTES: usize = 16 << 10;
+pub const WRITE_BYTES: usize = either(16 << 10, 64);
 
 /// Things that wait to be sent on a line: 16 bytes each. A desktop node that lets more pile up is
 /// asked what it has; one of ours sees in the next ping that it lacks something.
-pub const INTENTS: usize = 64;
+pub const INTENTS: usize = either(64, 4);
 
 /// An answer to one of ours that asks for what it lacks: bytes of text, where more than one block
 /// is in it.
-pub const PART_TEXT_MAX: usize = 256 << 10;
+pub const PART_TEXT_MAX: usize = either(256 << 10, 2 << 10);
 
 /// Hashes that are read of a locator: enough for every length of 64 bits. 32 bytes each.
-pub const LOCATOR: usize = 65;
+pub const LOCATOR: usize = either(65, 4);
 
 /// Transactions of peers that wait for a block, or are looked for in the chain before: bytes of
 /// memory. One with a short name takes some 600.
-pub const POOL_BYTES: usize = 1 << 20;
+pub const POOL_BYTES: usize = either(1 << 20, 4 << 10);
 
 /// Of these, those that came from one address.
-pub const POOL_BYTES_PER_PEER: usize = POOL_BYTES / 4;
+pub const POOL_BYTES_PER_PEER: usize = POOL_BYTES / either(4, 2);
 
 /// Transactions of others that fell out of the chain, or were found in a chain or block that lost:
 /// bytes of memory. What else fell out is read from disk when these have gone into blocks.
-pub const RESTORED_BYTES: usize = 1 << 20;
+pub const RESTORED_BYTES: usize = either(1 << 20, 4 << 10);
 
 /// What a waiting transaction costs besides itself, in the tables that find it: bytes.
 pub const POOL_ENTRY_BYTES: usize = 128;
 
 /// Ids of waiting transactions that are told in a greeting: 16 bytes each.
-pub const POOL_IDS: usize = 256;
+pub const POOL_IDS: usize = either(256, 4);
 
 /// Connections, in both directions, dials included: the one after is refused. Each costs a
 /// megabyte of address space, of which about 40 KiB are in use while messages are short.
-pub const PEERS: usize = 32;
+pub const PEERS: usize = either(32, 4);
 
 /// How long to wait before a peer is dialed again: milliseconds, the last one for ever.
 pub const REDIAL_MS: [u64; 7] = [1_000, 2_000, 5_000, 10_000, 20_000, 40_000, 60_000];
@@ -126,36 +138,36 @@ pub const STRIKES: u8 = 3;
 pub const BANISHED_MS: u64 = 600_000;
 
 /// So many are left alone at a time.
-pub const BANS: usize = 64;
+pub const BANS: usize = either(64, 2);
 
 /// Signatures checked in one call: about a millisecond on a desktop, twenty on a small Pi.
-pub const SIGNATURES_PER_TURN: usize = 16;
+pub const SIGNATURES_PER_TURN: usize = either(16, 2);
 
 /// Transactions tried on the items that take as long as the check of one signature.
-pub const APPLIED_PER_SIGNATURE: usize = 64;
+pub const APPLIED_PER_SIGNATURE: usize = either(64, 4);
 
 /// Frames read in one call, if their signatures are not more than [`SIGNATURES_PER_TURN`].
-pub const FRAMES_PER_TURN: usize = 32;
+pub const FRAMES_PER_TURN: usize = either(32, 4);
 
 /// What the search for a nonce hashes in one call: bytes. A block of one transaction has some 500,
 /// all of which are hashed for each nonce.
-pub const WORK_BYTES_PER_TURN: usize = 512 << 10;
+pub const WORK_BYTES_PER_TURN: usize = either(512 << 10, 16 << 10);
 
 /// The text of a block that this node makes: bytes. Less than [`BLOCK_TEXT_MAX`], since its nonce
 /// grows while it is made.
 pub const TEMPLATE_TEXT_MAX: usize = BLOCK_TEXT_MAX - 256;
 
 /// Blocks of the chain file read or copied in one call,
-pub const BLOCKS_PER_TURN: usize = 256;
+pub const BLOCKS_PER_TURN: usize = either(256, 2);
 
 /// and their bytes, after which no further one is begun.
-pub const BYTES_PER_TURN: u64 = 256 << 10;
+pub const BYTES_PER_TURN: u64 = either(256 << 10, 1 << 10);
 
 /// Bytes of text that are read in one call, after which no further frame is begun.
-pub const TEXT_PER_TURN: usize = 256 << 10;
+pub const TEXT_PER_TURN: usize = either(256 << 10, 3_200);
 
 /// Transactions in a block that this node makes, and items in one request.
-pub const TRANSACTIONS_PER_BLOCK: usize = 200;
+pub const TRANSACTIONS_PER_BLOCK: usize = either(200, 6);
 
 // What a user asks for at once fits into one block: a name's byte becomes at most three of text (two
 // bytes of UTF-8 an escape of six), and the rest of a transaction takes less than 400.
@@ -172,27 +184,27 @@ pub const FAREWELL_MS: u64 = 2_000;
 pub const LAST_WORDS_MS: u64 = 200;
 
 /// A line that the user types: bytes. One buffer for each console.
-pub const INPUT_BYTES: usize = 64 << 10;
+pub const INPUT_BYTES: usize = either(64 << 10, 256);
 
 /// What a console did not take yet: bytes. Events beyond it are counted, not kept.
-pub const OUTPUT_BYTES: usize = 64 << 10;
+pub const OUTPUT_BYTES: usize = either(64 << 10, 4 << 10);
 
 /// A line typed on a serial console, and the buffer of what is not looked at yet: bytes each.
-pub const SERIAL_LINE_BYTES: usize = 256;
+pub const SERIAL_LINE_BYTES: usize = either(256, 64);
 
 /// What a serial console did not take yet: bytes of output, and as many of events. At 9600 baud
 /// that is what eight seconds can carry; beyond it the oldest lines are left out.
-pub const SERIAL_OUTPUT_BYTES: usize = 8 << 10;
+pub const SERIAL_OUTPUT_BYTES: usize = either(8 << 10, 512);
 
 /// Consoles, those who use a control socket included: each costs 64 KiB of address space, of which
 /// the system only backs what was used.
-pub const CONSOLES: usize = 16;
+pub const CONSOLES: usize = either(16, 3);
 
 /// Of these, those that the command line can name.
-pub const CONSOLES_NAMED: usize = 8;
+pub const CONSOLES_NAMED: usize = either(8, 2);
 
 /// Items written to a console in one call.
-pub const ITEMS_PER_TURN: usize = 32;
+pub const ITEMS_PER_TURN: usize = either(32, 2);
 
 /// How long such a transaction waits for a block at most: milliseconds.
 pub const POOL_MS: u64 = 600_000;
@@ -210,12 +222,12 @@ pub const LOOK_AGAIN_MS: u64 = 100;
 /// before blocks are made of what is not urgent.
 pub const LOOK_AHEAD_MS: u64 = 2_000;
 
-/// Transactions of one losing chain that are taken at once; the rest, and what the mempool has no room
-/// for, when it comes again.
-pub const GLEANED_MAX: usize = 4_096;
+/// Transactions of a losing chain of one of ours that are taken at once; the rest, and what the mempool has
+/// no room for, when it comes again.
+pub const GLEANED_MAX: usize = either(4_096, 6);
 
 /// Blocks read in one call to find out whether a transaction is in the chain already.
-pub const HISTORY_PER_TURN: usize = 16;
+pub const HISTORY_PER_TURN: usize = either(16, 2);
 
 /// A switch that loses or changes a transaction this many blocks behind the old tip, or more, is
 /// shown as a warning.
@@ -228,13 +240,19 @@ pub const PROGRESS_APART_MS: u64 = 5_000;
 /// The same where each takes the place of the one before.
 pub const PROGRESS_APART_TERMINAL_MS: u64 = 500;
 /// Addresses that were learned are dialed while there are fewer connections than this,
-pub const LEARNED_PEERS: usize = 8;
+pub const LEARNED_PEERS: usize = either(8, 2);
 
 /// one at a time, and one in this many milliseconds at most.
 pub const LEARNED_APART_MS: u64 = 1_000;
 
 /// A connection keeps its place for this many milliseconds, whoever wants it.
 pub const NEWCOMER_MS: u64 = 10_000;
+
+/// So many connections keep it for longer since they answer fastest, and as many since they brought the last
+/// blocks.
+pub const PLACES_KEPT: usize = either(2, 1);
+
+const _: () = assert!(2 * PLACES_KEPT < PEERS);
 
 /// A dial, for each address of the host: milliseconds until the next address is tried. A host on a
 /// LAN answers within one; a second lost packet still fits.
@@ -252,14 +270,22 @@ pub const ACCEPT_PAUSE_MS: u64 = 1_000;
 
 /// Nodes of this project, this one included, of which it is known which desktop nodes they are
 /// connected to,
-pub const VOICES: usize = 28;
+pub const VOICES: usize = either(28, 3);
 
 /// and of each so many desktop nodes: 72 bytes each.
-pub const VOICE_DESKTOPS: usize = PEERS;
+pub const VOICE_DESKTOPS: usize = either(PEERS, 2);
 
 // The longest address takes 52 bytes of text with its quotes and comma, a block behind it 17, and what
 // is beside them less than 120 for each node.
 const _: () = assert!(VOICES * ((52 + 17) * VOICE_DESKTOPS + 120) < TEXT_PER_TURN / 4);
+
+// What is told of everybody and of what waits goes into a line, and something of a chain into an answer.
+const _: () = assert!(
+    VOICES * ((52 + 17) * VOICE_DESKTOPS + 120) + 36 * POOL_IDS + 300 < MESSAGE_TEXT_MAX
+        && 55 * PEERS + 300 < MESSAGE_TEXT_MAX
+        && 68 * LOCATOR + 300 < MESSAGE_TEXT_MAX
+        && ENVELOPE_TEXT_MAX < PART_TEXT_MAX
+);
 
 /// Nobody is believed to be there who was not heard of, by others neither, for this many
 /// milliseconds. Pings tell of everybody every [`IDLE_MS`], on each part of the way.
@@ -296,14 +322,14 @@ pub const VOICE_SILENCE_MS: u64 = 12_000;
 pub const BLOCKING_WRITE_MAX: usize = 512;
 /// What is read from a connection at once: bytes. Of a connection's buffer about this much is in
 /// use while messages are short or a chain passes through.
-pub const READ_BYTES_MAX: usize = 16 << 10;
+pub const READ_BYTES_MAX: usize = either(16 << 10, 64);
 
 /// A `chain_response` without its blocks: bytes of text, held beside the buffer of each connection.
-pub const ENVELOPE_TEXT_MAX: usize = 4096;
+pub const ENVELOPE_TEXT_MAX: usize = either(4096, 512);
 
 /// Addresses kept of one `peer_list`; a desktop node has at most as many peers (PROTOCOL.md
 /// section 4). With [`PEER_TEXT_MAX`] at most 16 KiB, until the list is looked at.
-pub const PEER_LIST_MAX: usize = 64;
+pub const PEER_LIST_MAX: usize = either(64, 2);
 
 /// A peer is told whom we know, and may tell us, once in this many milliseconds.
 pub const PEER_LIST_MS: u64 = 60_000;
@@ -318,7 +344,7 @@ pub const DOCUMENT_BLOCK_TEXT_MAX: usize = 4 * MESSAGE_TEXT_MAX;
 const _: () = assert!(READ_BYTES_MAX < MESSAGE_TEXT_MAX && ENVELOPE_TEXT_MAX < MESSAGE_TEXT_MAX);
 
 /// Transactions that the user was told to be lost and may hear of again.
-pub const LOST_REMEMBERED: usize = 64;
+pub const LOST_REMEMBERED: usize = either(64, 2);
 
 /// A chain that was skipped, because another one was being looked at, is asked for again after this
 /// many milliseconds at the latest.
@@ -338,13 +364,13 @@ pub const OWN_STALL_MS: u64 = 200;
 
 /// A start that would read more of the chain file than this many bytes gets a checkpoint to start
 /// from: a small Pi reads about as much in a second.
-pub const CHECKPOINT_BYTES: u64 = 8 << 20;
+pub const CHECKPOINT_BYTES: u64 = either(8 << 20, 4 << 10);
 
 /// A chain file smaller than this many bytes is not compacted by itself.
-pub const COMPACT_BYTES_MIN: u64 = 64 << 10;
+pub const COMPACT_BYTES_MIN: u64 = either(64 << 10, 2 << 10);
 
 /// Bytes copied into another file between two syncs.
-pub const COPY_SYNC_BYTES: u64 = 1 << 20;
+pub const COPY_SYNC_BYTES: u64 = either(1 << 20, 1 << 10);
 
 /// The most leading hexadecimal zeros that can be asked for: no machine finds 16, and a number that
 /// was typed by mistake should not make a node look dead.
@@ -366,10 +392,10 @@ pub const SCRUB_SLICE_MAX: usize = 64;
 pub const HOLE_WAIT_MS: u64 = 60_000;
 
 /// Addresses in the peer book: about 200 bytes each.
-pub const BOOK: usize = 1_024;
+pub const BOOK: usize = either(1_024, 4);
 
 /// Of which one source can fill a part in this many.
-pub const BOOK_SHARE: usize = 8;
+pub const BOOK_SHARE: usize = either(8, 2);
 
 /// The addresses that the book knows to be this node's own: the last ones that turned out so.
 pub const BOOK_OURS: usize = 16;
@@ -405,15 +431,15 @@ pub const STATUS_SPACING_MS: u64 = 1_000;
 pub const NOTIFY_RETRY_MS: u64 = 100;
 
 /// The ring of events on disk: bytes.
-pub const EVENTS_BYTES: usize = 64 << 10;
+pub const EVENTS_BYTES: usize = either(64 << 10, 512);
 
 /// A line in it: bytes. The longest that is not cut names two hashes of 64 digits.
-pub const EVENT_BYTES_MAX: usize = 512;
+pub const EVENT_BYTES_MAX: usize = either(512, 128);
 
 /// Events that are kept of one hour of a run, of the disk's faults and damage and again of all
 /// else; the others are counted. A card that is written too often wears out, and what matters would
 /// be pushed out of the ring.
-pub const EVENTS_PER_HOUR: u32 = 10;
+pub const EVENTS_PER_HOUR: u32 = either(10, 3);
 
 /// An hour: milliseconds.
 pub const EVENTS_HOUR_MS: u64 = 3_600_000;
@@ -422,7 +448,7 @@ pub const EVENTS_HOUR_MS: u64 = 3_600_000;
 pub const EVENTS_RETRY_MS: u64 = EVENTS_HOUR_MS;
 
 /// Events that the menu lists: the last ones.
-pub const EVENTS_LISTED: usize = 20;
+pub const EVENTS_LISTED: usize = either(20, 3);
 
 /// A wall clock that is so many seconds behind the last block, or more, is not set.
 pub const CLOCK_BEHIND_S: f64 = 300.0;

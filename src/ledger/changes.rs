@@ -9,6 +9,7 @@ use super::items::Items;
 use super::table::{ItemKey, ItemState, Table};
 use super::tally;
 use super::transaction::{Kind, Transaction, Uid};
+use crate::limits;
 
 /// Where the item of a transaction was last changed before it, or that the transaction is void.
 /// Stored with each transaction, it is all that undoing one needs.
@@ -112,7 +113,7 @@ impl Changes {
         let reserved = before.is_some_and(|state| state.reserved);
         allows(reserved, transaction)?;
         if before.is_none() {
-            if self.count(items) >= items.max() {
+            if limits::Full::TooManyItems.when(self.count(items) >= items.max()) {
                 return Err(RuleError::TooManyItems(items.max()));
             }
             self.added += 1;
@@ -139,7 +140,7 @@ impl Changes {
             let reserved = before == Some(true);
             allows(reserved, transaction)?;
             if before.is_none() {
-                if count >= items.max() {
+                if limits::Full::TooManyItems.when(count >= items.max()) {
                     return Err(RuleError::TooManyItems(items.max()));
                 }
                 count += 1;

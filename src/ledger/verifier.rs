@@ -43,6 +43,7 @@ impl Verifier {
         if let Some((place, digest)) = place
             && good
         {
+            limits::Full::GoodForgotten.when(self.good[place] != [0; 32]);
             self.good[place] = digest;
         }
         self.text.shrink_to(limits::ITEM_BYTES_MAX);
@@ -52,7 +53,7 @@ impl Verifier {
     /// Where a transaction is remembered, and as what: a long one is not, as hashing it costs as much
     /// as checking it.
     fn place(&self, transaction: &Transaction) -> Option<(usize, [u8; 32])> {
-        if self.text.len() > limits::VERIFIER_TEXT_MAX {
+        if limits::Full::LongUnchecked.when(self.text.len() > limits::VERIFIER_TEXT_MAX) {
             return None;
         }
         tally::count(|done| done.hashed += tally::bytes(self.text.len()));
@@ -85,6 +86,7 @@ impl Verifier {
             Some((known, point)) if known == *key => Some(point),
             _ => {
                 let point = key.uncompressed()?;
+                limits::Full::KeyForgotten.when(self.points[place].is_some());
                 self.points[place] = Some((*key, point));
                 Some(point)
             }

@@ -53,7 +53,8 @@ impl Work {
     /// them are hashed for each.
     pub fn turn(&mut self) -> bool {
         let tries = limits::WORK_BYTES_PER_TURN / (self.before.len() + self.after.len());
-        self.step(u32::try_from(tries.max(1)).unwrap_or(u32::MAX))
+        let found = self.step(u32::try_from(tries.max(1)).unwrap_or(u32::MAX));
+        !limits::Full::WorkTurn.when(!found)
     }
 
     /// The block as it stands.

@@ -1,10 +1,10 @@
 //! What is told and asked beside desktop nodes.
 
-use super::VOICE_SETTLE_MS;
+use super::{VOICE_SETTLE_MS, either};
 
 /// A desktop node that lacks no more than so many blocks, and has all before them, is told these
 /// and not the chain.
-pub const BRING_UP_BLOCKS: u64 = 16;
+pub const BRING_UP_BLOCKS: u64 = either(16, 2);
 
 /// A desktop node is asked for its chain every so many milliseconds, one of more than 1,000 blocks
 /// as many times less often as it is longer.
@@ -28,11 +28,11 @@ pub const DESKTOP_ANSWER_MAX_MS: u64 = 120_000;
 pub const DESKTOP_WORDS_MS: u64 = QUESTION_MS - VOICE_SETTLE_MS;
 
 /// Blocks without a transaction that are made at once so that desktop nodes take our chain,
-pub const EMPTY_BLOCKS: u64 = 1_000;
+pub const EMPTY_BLOCKS: u64 = either(1_000, 1);
 
 /// and milliseconds for each after that: on a desktop node's word alone a chain must not grow
 /// without end.
-pub const EMPTY_BLOCK_MS: u64 = 60_000;
+pub const EMPTY_BLOCK_MS: u64 = either(60_000, 5_000);
 
 /// Answers of a desktop node that are waited for until two in a row are the same, where something
 /// was under way to it over a connection that is lost. Those of one whose user is busy never are.
@@ -58,10 +58,10 @@ pub const DESKTOP_DEAF_MS: u64 = 60_000;
 
 /// Hashes of a desktop node's last blocks that are remembered, and blocks that were made of those of
 /// desktop nodes.
-pub const DESKTOP_BLOCKS: usize = 16;
+pub const DESKTOP_BLOCKS: usize = either(16, 2);
 
 /// Transactions that are taken of what a desktop node says in one answer and cannot link.
-pub const SALVAGED_MAX: usize = 200;
+pub const SALVAGED_MAX: usize = either(200, 2);
 
 /// One with credits, whose chain is not followed, is asked for it again after so many
 /// milliseconds: it may have taken another one.

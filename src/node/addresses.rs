@@ -58,6 +58,7 @@ pub fn told_to(remote: IpAddr, told: &mut [Voice]) {
         let there = there.map(|desktop| SocketAddr::new(unspecified, desktop.port()));
         let there: Vec<_> = there.collect();
         desktops.extend(there);
+        limits::Full::VoiceDesktops.when(desktops.len() > limits::VOICE_DESKTOPS);
         desktops.truncate(limits::VOICE_DESKTOPS);
     }
 }

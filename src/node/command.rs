@@ -264,6 +264,7 @@ impl<D: Disk> Node<D> {
             session.say(&item);
             if !session.console.has_room() && found.peek().is_some() {
                 // A name can be as long as a block: the others wait until this one is written.
+                limits::Full::ListWaits.ran();
                 last = Some(key);
                 break;
             }

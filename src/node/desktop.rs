@@ -118,7 +118,7 @@ impl Allowance {
         let more = (now.0 - self.since.0) / limits::EMPTY_BLOCK_MS;
         self.since.0 += more * limits::EMPTY_BLOCK_MS;
         self.left = (self.left + more).min(limits::EMPTY_BLOCKS);
-        let may = self.left > 0;
+        let may = !limits::Full::EmptyBlocks.when(self.left == 0);
         self.left -= u64::from(may);
         may
     }
@@ -389,6 +389,7 @@ impl Desktop {
         self.announced = Some(now);
         let new = !self.has_made(&hash);
         if new {
+            limits::Full::MadeForgotten.when(self.made.is_full());
             self.made.write(hash);
         }
         self.deaf = None;
@@ -429,7 +430,11 @@ impl Desktop {
         };
         match self.stand {
             Stand::Same(theirs) if theirs >= ours => Need::Nothing,
-            Stand::Same(theirs) if ours - theirs > limits::BRING_UP_BLOCKS => Need::Chain,
+            Stand::Same(theirs)
+                if limits::Full::BringUp.when(ours - theirs > limits::BRING_UP_BLOCKS) =>
+            {
+                Need::Chain
+            }
             Stand::Same(theirs) => Need::Block(theirs),
             Stand::Apart(theirs) => chain(theirs),
             Stand::Spoiled(theirs, since) => match now.0 >= since.0 + limits::DESKTOP_MONITOR_MS {

@@ -71,7 +71,8 @@ impl EventLog {
             (self.hour, self.kept) = (now.mono, [0; 2]);
         }
         let kept = &mut self.kept[usize::from(is_fault)];
-        if *kept == limits::EVENTS_PER_HOUR || now.mono < self.silent_until {
+        let many = limits::Full::EventsHour.when(*kept == limits::EVENTS_PER_HOUR);
+        if many || now.mono < self.silent_until {
             self.missed += 1;
         } else {
             *kept += 1;
@@ -113,6 +114,7 @@ pub fn recent(disk: &mut impl Disk) -> Vec<String> {
     };
     let newest = events::lines(&bytes).rev().take(limits::EVENTS_LISTED);
     let mut newest: Vec<String> = newest.map(str::to_owned).collect();
+    limits::Full::RingListed.when(events::lines(&bytes).count() > newest.len());
     newest.reverse();
     newest
 }

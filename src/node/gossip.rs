@@ -388,6 +388,7 @@ impl<D: Disk> Node<D> {
         if self.peers.free_line().is_none()
             && let Some(line) = self.links.eviction_candidate(now, &self.peers, syncing)
         {
+            limits::Full::PlaceGiven.ran();
             self.hang_up(line, "its place was given to a newcomer", None);
         }
         self.links.incoming(&mut self.cx, &mut self.peers, from);

@@ -381,14 +381,16 @@ impl<D: Disk> Node<D> {
             };
             self.turn = line + 1;
             self.cx.checked += self.mempool.queue.take_applied() / limits::APPLIED_PER_SIGNATURE;
-            if self.cx.checked >= limits::SIGNATURES_PER_TURN
-                || self.read_bytes >= limits::TEXT_PER_TURN
-                || self.cx.chain.is_over(budget)
+            let checked = self.cx.checked >= limits::SIGNATURES_PER_TURN;
+            if limits::Full::TurnSignatures.when(checked)
+                || limits::Full::TurnText.when(self.read_bytes >= limits::TEXT_PER_TURN)
+                || limits::Full::TurnRecords.when(self.cx.chain.is_over(budget))
                 || self.sync.is_reorg()
             {
-                break;
+                return true;
             }
         }
+        limits::Full::TurnFrames.ran();
         true
     }
 

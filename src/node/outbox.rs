@@ -56,7 +56,8 @@ impl Outbox {
             let Some(peer) = peers.get_mut(line) else {
                 continue;
             };
-            if made >= limits::TEXT_PER_TURN || cx.chain.is_over(budget) {
+            let over = made >= limits::TEXT_PER_TURN || cx.chain.is_over(budget);
+            if limits::Full::TurnSent.when(over) {
                 // The others have their turn in the next call.
                 (self.next, cx.effects.busy) = (line, true);
                 break;

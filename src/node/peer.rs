@@ -271,16 +271,21 @@ impl Peer {
         );
         let dropped = self.writer.drop_blocks();
         let now = self.heard;
+        limits::Full::QueueOurs.when(self.is_ours() && (dropped || told));
         match self.desktop() {
-            Some(desktop) if !desktop.is_device() => desktop.doubt(now),
+            Some(desktop) if !desktop.is_device() => {
+                limits::Full::QueueDesktop.ran();
+                desktop.doubt(now);
+            }
             Some(_) if dropped || told => {
+                limits::Full::QueueDevice.ran();
                 // What was dropped made room for it. It must not be left out: who has asked for a
                 // chain does not ask again before it has come.
                 self.queue(Intent::Chain);
             }
             _ => {}
         }
-        if !told && !self.queue(intent) {
+        if !told && limits::Full::QueueQuestion.when(!self.queue(intent)) {
             log::info!(
                 "{}: too many questions at once, one is not answered",
                 self.remote

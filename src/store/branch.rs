@@ -8,6 +8,7 @@ use super::record::{Body, HEADER_BYTES, StoredBlock};
 use super::window::{Found, Window};
 use crate::ledger::changes::Before;
 use crate::ledger::{Block, Changes, Hash, Items, RuleError, Timestamp, Tip};
+use crate::limits;
 
 /// A chain that leaves ours at `fork`.
 pub(super) struct Branch {
@@ -75,7 +76,7 @@ impl Branch {
             return;
         }
         self.changes.undo_block(&stored.block, &stored.befores);
-        if self.changes.mentioned() > most {
+        if limits::Full::Rebuilt.when(self.changes.mentioned() > most) {
             (self.changes, self.rebuilt) = (Changes::from_nothing(), 0);
         }
     }

@@ -22,6 +22,7 @@ pub fn line(time: &str, event: &str) -> String {
     let mut line = format!("{time} ");
     for letter in event.chars() {
         if line.len() + letter.len_utf8() + CUT.len() > limits::EVENT_BYTES_MAX {
+            limits::Full::EventCut.ran();
             line.push_str(CUT);
             break;
         }
@@ -71,7 +72,10 @@ pub fn add(disk: &mut impl Disk, new: &[String]) -> Result<(), DiskError> {
     }
     let mut room = match fits {
         true => sound,
-        false => (limits::EVENTS_BYTES / 2).saturating_sub(added),
+        false => {
+            limits::Full::RingFull.ran();
+            (limits::EVENTS_BYTES / 2).saturating_sub(added)
+        }
     };
     let newest = lines(&before).rev().take_while(|line| {
         let left = room.checked_sub(line.len() + 1);

@@ -7,6 +7,7 @@ use super::extract::Writer;
 use super::log::Log;
 use super::mark::{Mark, tip_of};
 use crate::ledger::Tip;
+use crate::limits;
 
 /// How far the fallen blocks are saved.
 #[derive(Default)]
@@ -64,6 +65,7 @@ impl<D: Disk> Log<D> {
                     writer.flush(&mut self.disk)?;
                 }
                 saving.writer = writer;
+                limits::Full::TurnSaved.ran();
                 Ok(false)
             }
         }

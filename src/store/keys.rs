@@ -64,7 +64,10 @@ impl KeyTable {
         match self.number(&key) {
             Some(number) => Numbered::Known(number),
             None if self.keys.len() < limits::KEYS_MAX => Numbered::New(self.add(key)),
-            None => Numbered::Unnumbered,
+            None => {
+                limits::Full::KeyTable.ran();
+                Numbered::Unnumbered
+            }
         }
     }
 

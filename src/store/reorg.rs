@@ -60,6 +60,7 @@ impl<D: Disk> Log<D> {
                 break;
             }
         }
+        limits::Full::TurnUnwound.ran();
         Ok(false)
     }
 
@@ -92,7 +93,7 @@ impl<D: Disk> Log<D> {
         let body = Body::Block(BlockBody::new(block, &befores, &mut branch.keys));
         let check = body.write(branch.check, &mut self.scratch)?;
         let end = branch.end + self.scratch.len() as u64;
-        if end > self.bounds.staging {
+        if limits::Full::StagingFull.when(end > self.bounds.staging) {
             return Err(RuleError::ChainTooLong(self.bounds.staging).into());
         }
         self.disk
@@ -229,7 +230,7 @@ impl<D: Disk> Log<D> {
         self.disk.write(File::Chain, start, &self.scratch)?;
         adoption.end = start + self.scratch.len() as u64;
         let done = adoption.staged.height == branch.tip.length;
-        if done {
+        if !limits::Full::TurnAdopted.when(!done) {
             // A closing record that can be read proves that all its blocks were durable.
             self.sync()?;
             self.scratch.clear();

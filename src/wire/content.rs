@@ -139,6 +139,7 @@ pub(super) fn block(value: &RawValue) -> Result<Result<Block, InvalidBlock>, Sha
     // No byte of the peer's text takes more than eight in ours.
     let may_be_long = value.get().len() > limits::BLOCK_TEXT_MAX / 8;
     if may_be_long && text::block_bytes(&block) > limits::BLOCK_TEXT_MAX {
+        limits::Full::BlockLong.ran();
         return invalid(RuleError::TooLong);
     }
     Ok(Ok(block))
@@ -156,6 +157,7 @@ pub(super) fn transaction(payload: &RawValue) -> Result<Result<Transaction, Rule
         return Ok(Err(RuleError::BadField(reason)));
     };
     if text::transaction_bytes(&transaction) > limits::BLOCK_TEXT_MAX {
+        limits::Full::TransactionLong.ran();
         return Ok(Err(RuleError::TooLong));
     }
     Ok(Ok(transaction))

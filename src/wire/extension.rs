@@ -38,7 +38,7 @@ impl Greeting {
             json::elements(pool, |entry| {
                 let bytes = json::string(entry).and_then(|text| hex::<16>(&text));
                 let bytes = bytes.and_then(|bytes| bytes.as_slice().try_into().ok());
-                if known.len() < limits::POOL_IDS {
+                if !limits::Full::ToldPool.when(known.len() >= limits::POOL_IDS) {
                     known.extend(bytes.map(TransactionId::new));
                 }
                 Ok::<(), ()>(())
@@ -105,7 +105,7 @@ impl Voice {
             json::elements(list, |desktop| {
                 let read = json::string(desktop).and_then(|text| read_desktop(&text));
                 if let Some((address, mark)) = read
-                    && desktops.len() < limits::VOICE_DESKTOPS
+                    && !limits::Full::ToldDesktops.when(desktops.len() >= limits::VOICE_DESKTOPS)
                 {
                     desktops.push(address);
                     made.extend(mark.map(|mark| (address, mark)));
@@ -171,7 +171,7 @@ pub(super) fn read_voices(voices: Option<&RawValue>) -> Vec<Voice> {
     let mut read = Vec::new();
     let _ = voices.map(|voices| {
         json::elements(voices, |voice| {
-            if read.len() < limits::VOICES {
+            if !limits::Full::ToldVoices.when(read.len() >= limits::VOICES) {
                 read.extend(Voice::read(voice));
             }
             Ok::<(), ()>(())
@@ -236,7 +236,7 @@ impl Locator {
         let mut read = Vec::new();
         let all = json::elements(hashes?, |hash| {
             let hash = json::string(hash).and_then(|text| digest(&text));
-            if read.len() < limits::LOCATOR {
+            if !limits::Full::ToldLocator.when(read.len() >= limits::LOCATOR) {
                 read.push(hash.ok_or(())?);
             }
             Ok::<(), ()>(())

@@ -7,7 +7,7 @@
 use core::fmt;
 use core::ops::Range;
 
-use crate::limits::{ENVELOPE_TEXT_MAX, MESSAGE_TEXT_MAX, READ_BYTES_MAX};
+use crate::limits::{ENVELOPE_TEXT_MAX, Full, MESSAGE_TEXT_MAX, READ_BYTES_MAX};
 
 /// The longest line, its carriage return and its line feed.
 const BUFFER_BYTES: usize = MESSAGE_TEXT_MAX + 2;
@@ -124,7 +124,7 @@ impl Reader {
     /// taken by [`Reader::next`], so that a peer who sends faster than its blocks are checked
     /// fills its own buffers and not ours; and for ever after an error.
     pub fn space(&mut self) -> &mut [u8] {
-        if self.waiting() || self.state == State::Dead {
+        if Full::Unread.when(self.waiting()) || self.state == State::Dead {
             return &mut [];
         }
         // What is left is the beginning of one piece. It moves at most once: from then on it
@@ -190,6 +190,9 @@ impl Reader {
             Ok(Some(Cut::ChainBroken)) => Some(Ok(Frame::ChainBroken)),
             Ok(Some(Cut::Skipped)) => Some(Ok(Frame::Skipped)),
             Err(error) => {
+                Full::LineLong.when(error == FrameError::MESSAGE);
+                Full::ElementLong.when(error == FrameError::ELEMENT);
+                Full::EnvelopeLong.when(error == FrameError::ENVELOPE);
                 self.state = State::Dead;
                 self.scanned = self.end;
                 self.start = self.end;

@@ -157,9 +157,9 @@ fn peer_list(value: &RawValue) -> Result<Vec<String>, Shape> {
     let mut peers = Vec::new();
     json::elements(value, |peer| {
         let peer = string(Some(peer), "an address in payload.peers")?;
-        let plausible =
-            peer.len() <= limits::PEER_TEXT_MAX && peer.iter().all(u8::is_ascii_graphic);
-        if plausible && peers.len() < limits::PEER_LIST_MAX {
+        let long = limits::Full::PeerLong.when(peer.len() > limits::PEER_TEXT_MAX);
+        let plausible = !long && peer.iter().all(u8::is_ascii_graphic);
+        if plausible && !limits::Full::PeerList.when(peers.len() >= limits::PEER_LIST_MAX) {
             peers.push(String::from_utf8_lossy(&peer).into_owned());
         }
         Ok(())

@@ -273,7 +273,7 @@ impl Writer {
             made += room.rendered;
             self.end += filled;
             *offset += filled;
-            if cut {
+            if limits::Full::WriteFull.when(cut) {
                 return made;
             }
             let (blocks, messages) = unit.counts();
@@ -361,7 +361,7 @@ impl Writer {
                 let bytes = text::block_bytes(&block);
                 let first = next == start;
                 // A block that is too long for any answer has one for itself.
-                if !first && bytes > room {
+                if limits::Full::PartFull.when(!first && bytes > room) {
                     return close;
                 }
                 self.progress = Some(Progress::Part {
@@ -376,7 +376,7 @@ impl Writer {
                     // The chain tells all the blocks that wait. Where the queue is full of other
                     // things, the last of them gives way.
                     self.drop_blocks();
-                    if self.queue.is_full() {
+                    if limits::Full::QueueAnew.when(self.queue.is_full()) {
                         self.queue.pop_back();
                     }
                     let _ = self.queue.push_front(Intent::Chain);

@@ -221,7 +221,7 @@ fn parse_item(text: &str) -> Result<Uid, String> {
     if name.is_empty() {
         return Err("the item ID is empty.".into());
     }
-    if name.len() > limits::ITEM_BYTES_MAX {
+    if limits::Full::NameTyped.when(name.len() > limits::ITEM_BYTES_MAX) {
         let (is, max) = (name.len(), limits::ITEM_BYTES_MAX);
         return Err(format!("the item ID has {is} bytes, {max} are allowed."));
     }
@@ -245,7 +245,7 @@ pub fn parse_items<'a>(
     if items.is_empty() {
         return Err("there is no item ID in that list.".into());
     }
-    if items.len() > limits::TRANSACTIONS_PER_BLOCK {
+    if limits::Full::NamesTyped.when(items.len() > limits::TRANSACTIONS_PER_BLOCK) {
         let (are, max) = (items.len(), limits::TRANSACTIONS_PER_BLOCK);
         return Err(format!(
             "{are} items are too many, {max} are allowed at once."

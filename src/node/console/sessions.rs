@@ -114,7 +114,8 @@ impl Session {
 
     /// The next line, if one was typed.
     fn next_input(&mut self) -> Option<Input> {
-        if !self.console.has_room() {
+        let room = self.console.has_room();
+        if limits::Full::InputWaits.when(!room) {
             // Whoever does not read what he is told is not asked for more.
             return None;
         }

@@ -165,6 +165,7 @@ impl Console {
         while self.event_bytes > self.room
             && let Some(oldest) = self.events.pop_front()
         {
+            limits::Full::EventsLost.ran();
             self.event_bytes -= oldest.len();
             self.lost += 1;
         }
@@ -188,6 +189,7 @@ impl Console {
             self.progress = 0;
             self.say(&event);
         }
+        limits::Full::EventsWait.when(self.open && !self.events.is_empty());
     }
 
     /// Whether it takes more text now.
@@ -233,6 +235,7 @@ impl Console {
         if !self.cuts || excess == 0 {
             return;
         }
+        limits::Full::LinesCut.ran();
         let (mut lines, told) = self.cut;
         let from = self.start + told;
         let mut rest = self.output.split_off(from + excess);

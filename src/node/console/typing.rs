@@ -130,6 +130,7 @@ impl Typing {
                 (&typed[..end], start + end + 1)
             }
             None if self.filled == self.buffer.len() => {
+                limits::Full::TypedLong.ran();
                 self.overlong = true;
                 self.filled = 0;
                 return None;
@@ -187,6 +188,7 @@ impl Typing {
                     continue;
                 }
                 b' '..=b'~' => {
+                    limits::Full::TypedLongSerial.ran();
                     self.overlong = true;
                     echo.push(BELL);
                     continue;

@@ -81,7 +81,8 @@ impl Desktops {
             own.transactions.clone_from(&block.transactions);
             own
         });
-        let own = own.filter(|own| text::block_bytes(own) <= limits::TEMPLATE_TEXT_MAX);
+        let long = |own: &Block| text::block_bytes(own) > limits::TEMPLATE_TEXT_MAX;
+        let own = own.filter(|own| !limits::Full::FollowedLong.when(long(own)));
         if own.is_none() || !mine {
             self.salvage_all(cx, peers, mempool, line, &block.transactions);
         }
@@ -98,6 +99,7 @@ impl Desktops {
             cx.effects.busy = true;
         } else if let Some(id) = peers.desktop_id(now, line) {
             let made = (block.index, id, now);
+            limits::Full::FollowedForgotten.when(self.remembered.followed.is_full());
             self.remembered.followed.write(made);
         }
     }
@@ -124,6 +126,7 @@ impl Desktops {
     /// A block that was made of a desktop node's is in the chain.
     pub fn followed(&mut self, now: Millis, peers: &mut Peers, line: usize, height: u64) {
         if let Some(id) = peers.desktop_id(now, line) {
+            limits::Full::FollowedForgotten.when(self.remembered.followed.is_full());
             self.remembered.followed.write((height, id, now));
         }
         let Some(desktop) = peers.desktop_of(line) else {

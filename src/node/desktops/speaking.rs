@@ -86,6 +86,7 @@ impl Desktops {
             return;
         }
         let id = known_as(peer, desktop, now);
+        limits::Full::LeftForgotten.when(self.remembered.left.is_full());
         self.remembered.left.write((id, now));
         let others = peers.lines_to(now, id).filter(|at| *at != line);
         for at in others.collect::<Vec<_>>() {

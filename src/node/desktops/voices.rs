@@ -287,6 +287,8 @@ impl Voices {
         let others = self.others.iter().enumerate();
         let may_go = others.filter(|(_, o)| !o.is_fresh(now) || (near && !o.near));
         let oldest = may_go.min_by_key(|(_, other)| other.ends);
+        limits::Full::VoiceGone.when(oldest.is_some());
+        limits::Full::VoiceRefused.when(oldest.is_none());
         oldest
             .map(|(at, _)| at)
             .map(|at| self.others.swap_remove(at))
@@ -333,6 +335,7 @@ pub fn in_order(desktops: Vec<SocketAddr>) -> Vec<SocketAddr> {
     let mut desktops: Vec<_> = desktops.into_iter().map(common).collect();
     desktops.sort_unstable();
     desktops.dedup();
+    limits::Full::VoiceDesktops.when(desktops.len() > limits::VOICE_DESKTOPS);
     desktops.truncate(limits::VOICE_DESKTOPS);
     desktops
 }

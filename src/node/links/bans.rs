@@ -24,7 +24,7 @@ impl Bans {
     pub fn add(&mut self, place: Place, now: Millis, until: Millis) {
         let place = plain(place);
         self.0.retain(|(at, end)| *at != place && now < *end);
-        if self.0.len() == limits::BANS {
+        if limits::Full::Bans.when(self.0.len() == limits::BANS) {
             let ends = self.0.iter().enumerate();
             let first = ends.min_by_key(|(_, (_, end))| *end);
             first.map(|(first, _)| first).map(|at| self.0.remove(at));

@@ -310,7 +310,8 @@ impl Book {
         let same = |known: &&Known| known.entry.source == source;
         let share = self.capacity / limits::BOOK_SHARE;
         let exhausted = self.known.iter().filter(same).count() >= share;
-        if !exhausted && self.known.len() < self.capacity {
+        let full = limits::Full::BookFull.when(self.known.len() >= self.capacity);
+        if !limits::Full::BookSource.when(exhausted) && !full {
             return true;
         }
         let victim = self.known.iter().filter(|known| may_go(known));
@@ -323,6 +324,7 @@ impl Book {
             (misses, known.rank(now))
         });
         let victim = victim.map(|known| known.entry.address);
+        limits::Full::BookRefused.when(victim.is_none());
         victim.map(|address| self.forget(address, now)).is_some()
     }
 }

@@ -108,6 +108,7 @@ impl Links {
     /// Somebody has come, and has a place if there is one.
     pub fn incoming<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, from: SocketAddr) {
         let Some(line) = peers.free_line() else {
+            limits::Full::PlaceRefused.ran();
             log::info!("{from} is refused: all {} places are taken", limits::PEERS);
             return cx.effects.act(Action::Refuse);
         };

@@ -96,7 +96,7 @@ impl Links {
     fn wants_peers(&self, peers: &Peers) -> bool {
         let dialing = self.targets.iter().any(|target| target.learned);
         // One that is connected is no target of its own any more.
-        peers.used() < limits::LEARNED_PEERS && !dialing
+        !limits::Full::Learned.when(peers.used() >= limits::LEARNED_PEERS) && !dialing
     }
 
     /// When somebody is dialed who was learned, or the book is written.
@@ -172,8 +172,14 @@ impl Links {
             .filter_map(|(line, peer)| Some((Reverse(peer.brought?), *line)))
             .collect();
         brought.sort_unstable();
-        let fast = pings.iter().take(2).map(|(_, line)| *line);
-        let useful = brought.iter().take(2).map(|(_, line)| *line);
+        let fast = pings
+            .iter()
+            .take(limits::PLACES_KEPT)
+            .map(|(_, line)| *line);
+        let useful = brought
+            .iter()
+            .take(limits::PLACES_KEPT)
+            .map(|(_, line)| *line);
         let named = self.targets.iter().filter(|target| !target.learned);
         let named = named.filter_map(|target| Some(usize::from(target.line()?.0)));
         let safe: BTreeSet<usize> = fast.chain(useful).chain(named).chain(syncing).collect();

@@ -282,6 +282,7 @@ impl Links {
 
     fn dial_target<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, at: usize) {
         let Some(line) = peers.free_line() else {
+            limits::Full::PlaceDialed.ran();
             let reason = format!("all {} places are taken", limits::PEERS);
             return self.missed(cx, at, &reason);
         };
@@ -311,6 +312,7 @@ impl Links {
                 target.asked.push(session);
             }
         } else if self.targets.iter().filter(|t| !t.learned).count() >= limits::PEERS {
+            limits::Full::Targets.ran();
             let text = format!("{} peers are enough.", limits::PEERS);
             cx.effects.answer(Some(session), Answer::Refused(text));
         } else {

@@ -130,7 +130,10 @@ impl Mempool {
         };
         let mut batch = Batch::new(vec![transaction.clone()], Origin::Other, due);
         batch.ended = ended.cloned();
-        if self.drops || self.is_waiting(&batch) || !self.has_room_for(&batch) {
+        if self.drops
+            || self.is_waiting(&batch)
+            || limits::Full::Salvaged.when(!self.has_room_for(&batch))
+        {
             // It may wait for somebody else to make it again, and nobody does that for its maker.
             self.queue.hasten(&batch.ids, due);
             self.lookups.hasten(&batch.ids, due);
@@ -157,7 +160,9 @@ impl Mempool {
         let mut batch = Batch::new(vec![transaction.clone()], Origin::Other, cx.delayed());
         batch.ended = ended.cloned();
         let waits = self.is_waiting(&batch);
-        let taken = !waits && self.has_room_for(&batch) && self.allows(cx, &batch);
+        let taken = !waits
+            && !limits::Full::Gleaned.when(!self.has_room_for(&batch))
+            && self.allows(cx, &batch);
         if taken {
             self.look_for(cx, batch, None);
         }
@@ -254,6 +259,7 @@ impl Mempool {
         if self.late.as_slice().contains(&id) {
             return;
         }
+        limits::Full::LateForgotten.when(self.late.is_full());
         self.late.write(id);
         let who = menu_name(&transaction.requester.to_string());
         let (verb, uid) = (verb(transaction), &transaction.uid);

@@ -84,7 +84,8 @@ impl Draft {
     fn has_room_for(&self, batch: &Batch, text: usize) -> bool {
         let count = self.transactions.len() + batch.transactions.len();
         let few = count <= limits::TRANSACTIONS_PER_BLOCK || self.transactions.is_empty();
-        few && self.text + text <= limits::TEMPLATE_TEXT_MAX
+        let long = self.text + text > limits::TEMPLATE_TEXT_MAX;
+        !limits::Full::BlockCount.when(!few) && !limits::Full::BlockText.when(long)
     }
 }
 
@@ -215,6 +216,9 @@ impl Mempool {
             }
         }
         let through = left.next().is_none();
+        limits::Full::BlockCount.when(!through && draft.is_full());
+        limits::Full::Refused.when(!through && refused >= limits::HISTORY_PER_TURN);
+        limits::Full::DraftRecords.when(!through && cx.chain.is_over(budget));
         let lengthen = through && core::mem::take(&mut self.queue.lengthen);
         if draft.transactions.is_empty() && !lengthen {
             return;
@@ -240,6 +244,7 @@ impl Mempool {
         };
         let text = text_bytes(&batch);
         if draft.bare + text > limits::TEMPLATE_TEXT_MAX {
+            limits::Full::BlockNever.ran();
             self.cannot_fit(cx, &batch);
             return Drawn::Never;
         }

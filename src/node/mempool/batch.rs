@@ -97,5 +97,5 @@ impl Batch {
 /// Whether a transaction is taken that is not in a block: not with a name that no menu takes, or
 /// some names would fit into no block of ours with others.
 pub fn may_stand_alone(transaction: &Transaction) -> bool {
-    transaction.uid.as_wtf8().len() <= limits::ITEM_BYTES_MAX
+    !limits::Full::NameLong.when(transaction.uid.as_wtf8().len() > limits::ITEM_BYTES_MAX)
 }

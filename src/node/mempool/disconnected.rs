@@ -68,6 +68,7 @@ impl Mempool {
             return false;
         };
         if rest.compared.is_none() && rest.lost.is_empty() && !room {
+            limits::Full::OutsideWaits.ran();
             self.disconnected.push_front(rest);
             return false;
         }
@@ -174,8 +175,9 @@ impl Mempool {
                 self.queue.add(batch);
                 continue;
             }
+            limits::Full::Outside.ran();
             let rest = rest.get_or_insert_with(|| Disconnected::new(fallen.clone(), from, height));
-            if batch.is_own() {
+            if limits::Full::OwnOutside.when(batch.is_own()) {
                 rest.keep_own(height, batch);
             }
         }

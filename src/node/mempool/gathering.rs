@@ -51,7 +51,7 @@ impl Lost {
 
     /// Whether as much is here as is looked at together.
     pub fn is_full(&self) -> bool {
-        self.bytes >= limits::RESTORED_BYTES / 2
+        limits::Full::Gathered.when(self.bytes >= limits::RESTORED_BYTES / 2)
     }
 
     /// Whether this fell out, and the new chain lacks it.

@@ -217,6 +217,7 @@ impl LookUps {
                 break;
             }
         }
+        limits::Full::LookedBack.ran();
         Found::Unknown(next)
     }
 }

@@ -140,7 +140,8 @@ impl Mempool {
 
     /// Whether half of the memory for what others lost is taken by what is looked for.
     pub fn is_half_full(&self) -> bool {
-        self.lookups.usage().restored() >= limits::RESTORED_BYTES / 2
+        let half = self.lookups.usage().restored() >= limits::RESTORED_BYTES / 2;
+        limits::Full::HalfFull.when(half)
     }
 
     /// Whether something of our own is in no block yet.

@@ -110,7 +110,7 @@ impl Mempool {
     fn remember_lost(&mut self, transaction: &Transaction) {
         let told = &mut self.queue.lost;
         told.push_back(transaction.clone());
-        if told.len() > limits::LOST_REMEMBERED {
+        if limits::Full::LostForgotten.when(told.len() > limits::LOST_REMEMBERED) {
             told.pop_front();
         }
     }

@@ -214,10 +214,10 @@ impl Queue {
     /// The ids of what waits, as far as a greeting tells them.
     pub fn ids(&self) -> Vec<TransactionId> {
         let all = self.iter().filter(|b| b.origin != Origin::User);
-        all.flat_map(|b| &b.ids)
-            .take(limits::POOL_IDS)
-            .copied()
-            .collect()
+        let all = all.flat_map(|b| &b.ids).copied();
+        let ids: Vec<TransactionId> = all.take(limits::POOL_IDS).collect();
+        limits::Full::GreetingPool.when(ids.len() < self.ids.len());
+        ids
     }
 
     /// The numbers of what waits and is not among these.
@@ -226,7 +226,9 @@ impl Queue {
         let told = self.iter().filter(|batch| batch.is_told_alone());
         let lacks = |batch: &&Batch| batch.ids.iter().any(|id| !known.contains(id));
         let all = told.take(limits::POOL_IDS).filter(lacks);
-        all.take(limits::INTENTS / 2).map(|b| b.number).collect()
+        let numbers: Vec<u64> = all.take(limits::INTENTS / 2).map(|b| b.number).collect();
+        limits::Full::GreetingLacks.when(numbers.len() == limits::INTENTS / 2);
+        numbers
     }
 
     /// Forgets what has waited too long.

@@ -65,8 +65,12 @@ impl Usage {
         let all = |usage: &Usage| usage.by_peer.values().sum::<usize>();
         let fits = here + there + batch.bytes() <= share;
         match batch.origin {
-            Origin::Peer(_) => fits && all(self) + all(other) + batch.bytes() <= limits::POOL_BYTES,
-            _ => fits,
+            Origin::Peer(_) => {
+                let all = all(self) + all(other) + batch.bytes();
+                !limits::Full::PoolPeer.when(!fits)
+                    && !limits::Full::PoolAll.when(all > limits::POOL_BYTES)
+            }
+            _ => !limits::Full::PoolRestored.when(!fits),
         }
     }
 }

@@ -154,7 +154,7 @@ impl Sync {
             peer.skip();
             return Ok(false);
         }
-        if busy {
+        if limits::Full::Deferred.when(busy) {
             // It is not kept waiting: while it is not read it cannot answer, nor be answered.
             peer.skip();
             peer.deferred = Some(Millis(now.0 + limits::DEFERRED_MS));
@@ -303,7 +303,8 @@ impl Sync {
                 None
             }
             Ok(true) => self.remake(cx, &block).map(|own| {
-                if text::block_bytes(&own) > limits::BLOCK_TEXT_MAX {
+                let long = text::block_bytes(&own) > limits::BLOCK_TEXT_MAX;
+                if limits::Full::StagedLong.when(long) {
                     return Err(AppendError::Rule(RuleError::TooLong));
                 }
                 cx.chain.stage(&own)

@@ -95,7 +95,9 @@ impl Sync {
     /// Whether more of it is taken.
     pub fn may_salvage(&self) -> bool {
         match &self.state {
-            State::Candidate(candidate) => candidate.salvaged < limits::SALVAGED_MAX,
+            State::Candidate(candidate) => {
+                !limits::Full::SalvagedAll.when(candidate.salvaged >= limits::SALVAGED_MAX)
+            }
             State::Free | State::Reorg(_) | State::Salvage(_) => true,
         }
     }

@@ -48,7 +48,8 @@ impl Salvage {
 
     /// Whether no more of it is read.
     fn is_enough(&self) -> bool {
-        self.taken >= limits::GLEANED_MAX || self.open_bytes >= limits::RESTORED_BYTES
+        let names = self.open_bytes >= limits::RESTORED_BYTES;
+        limits::Full::Enough.when(self.taken >= limits::GLEANED_MAX || names)
     }
 
     /// Notes a request, which a release further on may end.
