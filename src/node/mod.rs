@@ -306,11 +306,11 @@ impl<D: Disk> Node<D> {
             self.cx.effects.busy = true;
         } else {
             let mines = self.wants_block(self.catching_up());
-            let gleans = self.sync.salvages(mines);
+            let gleans = self.may_salvage() && self.sync.salvages(mines);
             if gleans {
                 self.step();
             }
-            self.cx.effects.busy |= self.sync.is_salvage() || gleans;
+            self.cx.effects.busy |= self.may_salvage() || gleans;
             self.mempool.look_up_some(&mut self.cx, &mut self.peers);
             self.cx.effects.busy |= self.mempool.restore_some(&mut self.cx);
             self.cx.effects.busy |= self.read_some();
@@ -322,10 +322,17 @@ impl<D: Disk> Node<D> {
         self.cx.effects.busy |= self.take_input();
         // The line just taken may have been a wish.
         self.cx.effects.busy |= self.wants_block(self.catching_up());
+        // A block may have made room for more of it.
+        self.cx.effects.busy |= self.may_salvage();
         if !self.cx.effects.busy && self.cx.ending.is_none() {
             let outside = self.mempool.waits_outside();
             self.cx.effects.busy = self.monitor.upkeep(&mut self.cx, outside);
         }
+    }
+
+    /// Whether a chain that lost is being read, and there is room for what is in it.
+    fn may_salvage(&self) -> bool {
+        self.sync.is_salvage() && !self.sync.waits_for_room(&self.mempool)
     }
 
     /// Until when a longer chain of one of ours comes in, if one does.

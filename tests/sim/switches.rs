@@ -1,6 +1,7 @@
 //! Scripted runs: chains that meet.
 
 use std::collections::BTreeSet;
+use std::rc::Rc;
 
 use blx::ledger::Block;
 use blx::limits;
@@ -8,6 +9,7 @@ use blx::store::disk::File;
 
 use crate::oracle::{self, Chain};
 use crate::peer::{PING, behind, call_ours, chain_of, chain_response, grow_by, longer};
+use crate::scenario::connect;
 use crate::stories::star;
 use crate::world::World;
 
@@ -259,6 +261,35 @@ fn what_falls_out_comes_back_however_much_it_is() {
     let (mut world, reserved) = with_much_that_falls_out();
     world.run(120_000);
     assert_eq!(Chain::of(&mut world, 0).replay()[0], reserved);
+    oracle::check(&mut world);
+}
+
+#[test]
+fn what_a_desktop_node_did_alone_is_ours_however_much_it_is() {
+    const BLOCKS: usize = 50;
+    let mut world = star(5, 1);
+    let kilobyte = "x".repeat(1_000);
+    let mut chain = longer(&world, Vec::new(), 1);
+    for number in 0..BLOCKS {
+        let items = (0..30).map(|item| format!("{number}-{item}-{kilobyte}"));
+        grow_by(&world, &mut chain, &items.collect::<Vec<_>>());
+    }
+    let ours = longer(&world, Vec::new(), BLOCKS + 10);
+    let call = call_ours(&mut world, 0);
+    world.say(call, &chain_response(&ours));
+    world.run(10_000);
+    world.cut(call);
+    assert_eq!(Chain::of(&mut world, 0).length(), BLOCKS + 10);
+    let desktop = world.add_desktop();
+    let blocks = chain.into_iter().map(Rc::new);
+    world.restore(desktop, Some(blocks.collect()));
+    world.start(desktop);
+    connect(&mut world, desktop, 0);
+    world.run(180_000);
+    let [reserved, _] = Chain::of(&mut world, 0).replay();
+    assert_eq!(reserved.len(), 30 * BLOCKS);
+    let bytes: usize = reserved.iter().map(String::len).sum();
+    assert!(bytes > limits::RESTORED_BYTES, "{bytes} fit into the pool");
     oracle::check(&mut world);
 }
 

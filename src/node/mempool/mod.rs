@@ -144,6 +144,12 @@ impl Mempool {
         limits::Full::HalfFull.when(half)
     }
 
+    /// Whether half of it is taken by all that waits: what goes into blocks makes room.
+    pub fn is_half_full_of_all(&self) -> bool {
+        let [waiting, asked] = [self.queue.usage(), self.lookups.usage()];
+        waiting.restored() + asked.restored() >= limits::RESTORED_BYTES / 2
+    }
+
     /// Whether something of our own is in no block yet.
     pub fn has_own(&self) -> bool {
         let mut later = self.disconnected.iter().flat_map(Disconnected::own);

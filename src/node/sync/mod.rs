@@ -120,6 +120,12 @@ impl Sync {
         !salvage.rests
     }
 
+    /// Whether a desktop node's chain that lost is read on when blocks have made room for it.
+    pub fn waits_for_room(&self, mempool: &Mempool) -> bool {
+        let full = self.salvages_of().is_some() && mempool.is_half_full_of_all();
+        limits::Full::SalvageWaits.when(full)
+    }
+
     /// The line of the desktop node whose losing chain is being read.
     pub fn salvages_of(&self) -> Option<usize> {
         match &self.state {

@@ -46,20 +46,29 @@ impl Salvage {
         }
     }
 
-    /// Whether no more of it is read.
+    /// Whether no more of it is read. A desktop node makes nothing again when it takes ours, so all that
+    /// it did is read.
     fn is_enough(&self) -> bool {
-        let names = self.open_bytes >= limits::RESTORED_BYTES;
-        limits::Full::Enough.when(self.taken >= limits::GLEANED_MAX || names)
+        let enough = self.taken >= limits::GLEANED_MAX || self.notes_no_more();
+        self.line.is_none() && limits::Full::Enough.when(enough)
+    }
+
+    /// Whether there is no room to note further requests.
+    fn notes_no_more(&self) -> bool {
+        self.open_bytes >= limits::RESTORED_BYTES
     }
 
     /// Notes a request, which a release further on may end.
     fn note(&mut self, request: &Transaction) {
+        if limits::Full::NotesFull.when(self.notes_no_more()) {
+            return;
+        }
         self.open_bytes += size_of::<Transaction>() + 2 * request.uid.as_wtf8().len();
         self.open.insert(request.uid.clone(), request.clone());
     }
 
-    /// Reads on in a chain that lost, for what ours lacks. What there is no room for is left: whoever
-    /// has that chain makes it again when it takes ours.
+    /// Reads on in a chain that lost, for what ours lacks. What there is no room for waits if a desktop
+    /// node did it, and else is left: one of ours that has that chain makes it again when it takes ours.
     pub fn step<D: Disk>(
         mut self,
         cx: &mut Cx<D>,
@@ -105,6 +114,9 @@ impl Salvage {
         let all = stored.block.transactions.iter().zip(&stored.befores);
         let some = all.skip(self.position).take(limits::ITEMS_PER_TURN);
         for (transaction, before) in some {
+            if due.is_some() && mempool.is_half_full_of_all() {
+                return;
+            }
             self.position += 1;
             if before.is_void() {
                 continue;
@@ -118,7 +130,7 @@ impl Salvage {
                     let ended = self.open.remove(&transaction.uid);
                     let ended = ended
                         .or_else(|| shared_request(cx, &mut self.looked, transaction, *before));
-                    if ended.is_none() {
+                    if ended.is_none() && (due.is_none() || !self.notes_no_more()) {
                         // A release of a reservation that nobody can tell is no use.
                         continue;
                     }
