@@ -337,7 +337,8 @@ impl Peer {
     fn question_deadline(&self) -> Option<Millis> {
         let since = self.asked.filter(|_| !self.reader.mid_line())?;
         let [sent, _] = self.probes;
-        let acts = self.passed_over() || sent == self.asked_behind;
+        let may_probe = sent == self.asked_behind && self.writer.has_room();
+        let acts = self.passed_over() || may_probe;
         acts.then_some(Millis(since.0 + limits::ANSWER_MAX_MS))
     }
 

@@ -70,3 +70,21 @@ fn an_answer_is_waited_for_only_by_a_ping_that_leaves() {
     let [pings, answered] = peer.probes;
     assert_eq!((pings, answered), (1, 1), "said unasked");
 }
+
+#[test]
+fn a_question_that_is_not_answered_is_not_looked_after_all_the_time_while_there_is_no_room() {
+    let mut peer = full(false, Intent::PeerList);
+    peer.ask(Millis(0));
+    let now = Millis(limits::ANSWER_MAX_MS);
+    peer.hear(now);
+    assert!(!peer.tend_question(now));
+    assert!(peer.deadline() > now, "it would be now for ever");
+    // Where there is room a ping shows whether it was passed over.
+    let mut peer = Peer::new(Millis(0), REMOTE.into(), true);
+    peer.kind = Kind::Desktop(Box::new(Desktop::new(Millis(0), false)));
+    peer.ask(Millis(0));
+    peer.hear(now);
+    assert_eq!(peer.deadline(), now);
+    assert!(!peer.tend_question(now) && peer.probes == [1, 0]);
+    assert!(peer.deadline() > now);
+}

@@ -162,6 +162,11 @@ impl Writer {
         self.queue.push_back(intent).map_err(|_| Full)
     }
 
+    /// Whether something more can be queued.
+    pub fn has_room(&self) -> bool {
+        !self.queue.is_full()
+    }
+
     /// Whether a chain, or a part of one, is on its way.
     fn is_telling(&self) -> bool {
         matches!(
