@@ -59,7 +59,8 @@
 //! 2. The clock has two parts: `mono` for timers never goes back, `wall` for the times in blocks
 //!    may do anything, as a machine without a clock battery has it.
 //! 3. Backpressure is an empty slice: a line whose `rx_space` is empty is not read, and a queue
-//!    holds "block 41", never its bytes.
+//!    holds "block 41", never its bytes. What runs when something is full is in [`limits::Full`];
+//!    `tests/sim/tiny.rs` makes all of it run.
 //! 4. Work per call is bounded: some frames, some signatures, some nonces, and of each not only how
 //!    many but how long they are. [`ledger::tally`] counts it, and `tests/sim/work.rs` holds it
 //!    against bounds. If more is waiting the deadline is now, so the menu answers while a long chain

@@ -291,12 +291,12 @@ impl Foe {
     }
 }
 
-fn said(kind: &str, payload: &str) -> Vec<u8> {
+pub fn said(kind: &str, payload: &str) -> Vec<u8> {
     format!("{{\"type\": \"{kind}\", \"payload\": {payload}}}\n").into_bytes()
 }
 
 /// The chain of a host, as its disk has it.
-fn chain_on(world: &World, host: usize) -> Vec<Block> {
+pub fn chain_on(world: &World, host: usize) -> Vec<Block> {
     let disk = world.hosts[host].disk.copy();
     let (mut log, _) = Log::open(disk, None, Timestamp::Integer(0)).expect("it opens");
     let length = log.tip().length;

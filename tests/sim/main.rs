@@ -2,6 +2,9 @@
 //!
 //! `BLX_SEEDS=n` runs so many seeds, `BLX_SEED=x` the one that failed. Stories with desktop nodes
 //! that race are told with `BLX_STORY_SEEDS=n`; each prints a line that begins with `ROW`.
+//!
+//! `cargo test --features tiny-limits --test sim -- --nocapture tiny` runs `tiny` alone, where everything is
+//! full that can be; the other stories count on the usual limits.
 
 mod beside;
 #[path = "../blocks.rs"]
@@ -43,11 +46,16 @@ mod splits;
 mod stories;
 mod switches;
 mod telling;
+#[cfg(feature = "tiny-limits")]
+mod throng;
+#[cfg(feature = "tiny-limits")]
+mod tiny;
 mod troubles;
 mod twins;
 mod verdict;
 mod voices;
 mod void;
 mod words;
+#[cfg(not(feature = "tiny-limits"))]
 mod work;
 mod world;

@@ -9,7 +9,7 @@ use crate::world::{World, address, host_at};
 
 const ITEMS: u64 = 6;
 
-fn wish(world: &mut World, host: usize) {
+pub fn wish(world: &mut World, host: usize) {
     let item = |world: &mut World| format!("item-{}", world.random.below(ITEMS));
     let text = match world.random.below(12) {
         0..=4 => format!("1\n{}\n", item(world)),
@@ -51,7 +51,7 @@ fn jump(world: &mut World, host: usize) {
     world.hosts[host].wall = year * YEAR + world.random.below(YEAR);
 }
 
-fn trouble(world: &mut World, wild_clocks: bool) {
+pub fn trouble(world: &mut World, wild_clocks: bool) {
     let host = world.random.place(world.hosts.len());
     let runs = world.hosts[host].node.is_some();
     match world.random.below(11) {
@@ -113,6 +113,11 @@ fn join(world: &mut World) {
 
 /// The same; whether they have.
 pub fn try_join(world: &mut World) -> bool {
+    try_join_as(world, is_whole)
+}
+
+/// The same, where all is well when this is so.
+pub fn try_join_as(world: &mut World, is_whole: impl Fn(&World) -> bool) -> bool {
     world.net.islands.fill(0);
     for connection in 0..world.net.connections.len() {
         let mut pipes = world.net.connections[connection].pipes.iter();

@@ -13,6 +13,8 @@ use crate::world::World;
 pub struct Words {
     pub done: BTreeMap<(String, String), usize>,
     pub lost: BTreeMap<(String, String), usize>,
+    /// The most that were lost at a time.
+    pub lost_most: usize,
     /// Done, and no other chain was adopted since.
     pub firm: BTreeMap<(String, String), usize>,
     /// The length of the chain as far as it was shown.
@@ -61,6 +63,7 @@ impl Words {
             } else if let Some(key) = line.strip_prefix("[status] node key: ") {
                 words.key = Some(key.to_owned());
             }
+            words.lost_most = words.lost_most.max(words.lost.values().sum());
             words.gaps |= line.starts_with("[console]");
         }
         words
