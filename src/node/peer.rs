@@ -381,28 +381,24 @@ impl Peer {
 
     /// When it has to be looked at again.
     pub fn deadline(&self) -> Millis {
-        let mut deadline = match self.pinged {
+        let alive = match self.pinged {
             Some(since) => since.0 + self.patience(),
             None => self.heard.0 + limits::IDLE_MS,
         };
-        if self.reader.mid_line() {
-            deadline = deadline.min(self.framed.0 + limits::STALL_MS);
-        }
-        if !self.writer.pending().is_empty() {
-            deadline = deadline.min(self.flowed.0 + limits::STALL_MS);
-        }
-        let others = self.newer_deadline().into_iter();
-        let others = others.chain(self.question_deadline());
-        others.fold(Millis(deadline), Millis::min)
+        let stalls = |since: Millis| Some(Millis(since.0 + limits::STALL_MS));
+        let read = stalls(self.framed).filter(|_| self.reader.mid_line());
+        let sent = stalls(self.flowed).filter(|_| !self.writer.pending().is_empty());
+        let others = [self.newer_deadline(), self.question_deadline(), read, sent];
+        others
+            .into_iter()
+            .flatten()
+            .fold(Millis(alive), Millis::min)
     }
 
     /// Whether its kind is known, even if it now says that it has this id.
     pub fn is_known(&self, id: Option<u64>) -> bool {
-        match self.kind {
-            Kind::Unknown => false,
-            Kind::Desktop(_) => id.is_none(),
-            Kind::Ours(_) | Kind::Newer(_) => true,
-        }
+        let desktop = matches!(self.kind, Kind::Desktop(_));
+        !matches!(self.kind, Kind::Unknown) && (id.is_none() || !desktop)
     }
 
     /// Whether something that it said is still to be looked at.
