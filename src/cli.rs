@@ -1,6 +1,6 @@
 //! Arguments, help, exit codes, and the sub-commands that need no running node.
 //!
-//! First the words become a [`Command`], and only then is anything done.
+//! First the words become a [`Subcommand`], and only then is anything done.
 
 use std::ffi::OsString;
 use std::fmt::Display;
@@ -33,7 +33,7 @@ const EXIT_USAGE: u8 = 2;
 
 /// What the arguments ask for.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum Subcommand {
     /// Run a node.
     Run(Settings),
     /// Check a chain.
@@ -71,19 +71,19 @@ type Usage<T> = Result<T, String>;
 /// Reads the arguments and does what they ask for. `home` is the user's home directory.
 pub fn main(arguments: impl IntoIterator<Item = OsString>, home: Option<OsString>) -> ExitCode {
     match parse(arguments, home) {
-        Ok(Command::Run(settings)) => match shell::run(settings) {
+        Ok(Subcommand::Run(settings)) => match shell::run(settings) {
             Ok(()) => ExitCode::SUCCESS,
             Err(fault) => complain(&format!("blx: {fault}\n"), EXIT_FAULT),
         },
-        Ok(Command::Verify { file, difficulty }) => verify(&file, difficulty),
-        Ok(Command::Offline { directory, task }) => offline::run(&directory, &task),
-        Ok(Command::Ctl(question)) => ctl::run(&question),
-        Ok(Command::Resolve { host, port }) => match resolve::child(&host, port) {
+        Ok(Subcommand::Verify { file, difficulty }) => verify(&file, difficulty),
+        Ok(Subcommand::Offline { directory, task }) => offline::run(&directory, &task),
+        Ok(Subcommand::Ctl(question)) => ctl::run(&question),
+        Ok(Subcommand::Resolve { host, port }) => match resolve::child(&host, port) {
             true => ExitCode::SUCCESS,
             false => ExitCode::from(EXIT_FAULT),
         },
-        Ok(Command::Help) => print(&help()),
-        Ok(Command::Version) => print(concat!("blx ", env!("CARGO_PKG_VERSION"), "\n")),
+        Ok(Subcommand::Help) => print(&help()),
+        Ok(Subcommand::Version) => print(concat!("blx ", env!("CARGO_PKG_VERSION"), "\n")),
         Err(usage) => complain(&format!("blx: {usage}\ntry blx --help\n"), EXIT_USAGE),
     }
 }
@@ -160,7 +160,7 @@ fn help() -> String {
 pub fn parse(
     arguments: impl IntoIterator<Item = OsString>,
     home: Option<OsString>,
-) -> Usage<Command> {
+) -> Usage<Subcommand> {
     let mut arguments = arguments.into_iter().peekable();
     match arguments.peek() {
         Some(first) if first == resolve::COMMAND => {
@@ -184,12 +184,12 @@ pub fn parse(
 }
 
 /// No option is looked for: a host's name may begin with a dash.
-fn parse_resolve(arguments: impl Iterator<Item = OsString>) -> Usage<Command> {
+fn parse_resolve(arguments: impl Iterator<Item = OsString>) -> Usage<Subcommand> {
     let words: Vec<String> = arguments
         .filter_map(|word| word.into_string().ok())
         .collect();
     match words.as_slice() {
-        [host, port] => Ok(Command::Resolve {
+        [host, port] => Ok(Subcommand::Resolve {
             host: host.clone(),
             port: parse_port(port)?,
         }),
@@ -197,19 +197,19 @@ fn parse_resolve(arguments: impl Iterator<Item = OsString>) -> Usage<Command> {
     }
 }
 
-fn parse_verify(mut parser: lexopt::Parser) -> Usage<Command> {
+fn parse_verify(mut parser: lexopt::Parser) -> Usage<Subcommand> {
     let mut file = None;
     let mut difficulty = None;
     while let Some(argument) = parser.next().map_err(sentence)? {
         match argument {
-            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('h') | Long("help") => return Ok(Subcommand::Help),
             Long("difficulty") => difficulty = Some(parse_difficulty(&text(&mut parser)?)?),
             Value(value) if file.is_none() => file = Some(PathBuf::from(value)),
             other => return Err(sentence(other.unexpected())),
         }
     }
     let file = file.ok_or("verify needs a FILE, or - for standard input")?;
-    Ok(Command::Verify { file, difficulty })
+    Ok(Subcommand::Verify { file, difficulty })
 }
 
 fn sentence(error: lexopt::Error) -> String {
@@ -250,7 +250,7 @@ fn parse_difficulty(text: &str) -> Usage<u8> {
 mod tests {
     use super::*;
 
-    fn parse_words(words: &[&str]) -> Usage<Command> {
+    fn parse_words(words: &[&str]) -> Usage<Subcommand> {
         parse(words.iter().map(OsString::from), Some("/home/u".into()))
     }
 
@@ -286,14 +286,14 @@ mod tests {
     fn verify_takes_a_file_and_a_difficulty() {
         let expected = |file: &str, difficulty| {
             let file = file.into();
-            Ok(Command::Verify { file, difficulty })
+            Ok(Subcommand::Verify { file, difficulty })
         };
         assert_eq!(parse_words(&["verify", "a.blx"]), expected("a.blx", None));
         assert_eq!(
             parse_words(&["verify", "-", "--difficulty", "4"]),
             expected("-", Some(4))
         );
-        assert_eq!(parse_words(&["verify", "--help"]), Ok(Command::Help));
+        assert_eq!(parse_words(&["verify", "--help"]), Ok(Subcommand::Help));
         assert!(refused(&["verify"]).contains("needs a FILE"));
         refused(&["verify", "a", "b"]);
         refused(&["verify", "--headless", "a"]);
@@ -301,7 +301,7 @@ mod tests {
 
     #[test]
     fn the_resolver_takes_any_host() {
-        let expected = Command::Resolve {
+        let expected = Subcommand::Resolve {
             host: "--help".to_owned(),
             port: 6000,
         };

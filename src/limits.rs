@@ -41,7 +41,7 @@ pub const ITEM_BYTES_MAX: usize = either(1024, 32);
 pub const RECORD_BODY_MAX: usize = MESSAGE_TEXT_MAX;
 
 /// How much of a file is read at once: bytes, kept in memory once for each file that is read.
-pub const WINDOW_BYTES: usize = either(32 << 10, 512);
+pub const FILE_READ_BYTES: usize = either(32 << 10, 512);
 
 /// Blocks from one mark of the height index to the next. A mark costs 48 bytes; reading a block
 /// out of order reads half as many others,
@@ -76,31 +76,31 @@ pub const WRITE_BYTES: usize = either(16 << 10, 64);
 
 /// Things that wait to be sent on a line: 16 bytes each. A desktop node that lets more pile up is
 /// asked what it has; one of ours sees in the next ping that it lacks something.
-pub const INTENTS: usize = either(64, 4);
+pub const OUTGOING_MESSAGES: usize = either(64, 4);
 
 /// An answer to one of ours that asks for what it lacks: bytes of text, where more than one block
 /// is in it.
-pub const PART_TEXT_MAX: usize = either(256 << 10, 2 << 10);
+pub const PARTIAL_RESPONSE_TEXT_MAX: usize = either(256 << 10, 2 << 10);
 
 /// Hashes that are read of a locator: enough for every length of 64 bits. 32 bytes each.
 pub const LOCATOR: usize = either(65, 4);
 
 /// Transactions of peers that wait for a block, or are looked for in the chain before: bytes of
 /// memory. One with a short name takes some 600.
-pub const POOL_BYTES: usize = either(1 << 20, 4 << 10);
+pub const MEMPOOL_BYTES: usize = either(1 << 20, 4 << 10);
 
 /// Of these, those that came from one address.
-pub const POOL_BYTES_PER_PEER: usize = POOL_BYTES / either(4, 2);
+pub const MEMPOOL_BYTES_PER_PEER: usize = MEMPOOL_BYTES / either(4, 2);
 
 /// Transactions of others that fell out of the chain, or were found in a chain or block that lost:
 /// bytes of memory. What else fell out is read from disk when these have gone into blocks.
 pub const RESTORED_BYTES: usize = either(1 << 20, 4 << 10);
 
 /// What a waiting transaction costs besides itself, in the tables that find it: bytes.
-pub const POOL_ENTRY_BYTES: usize = 128;
+pub const MEMPOOL_ENTRY_BYTES: usize = 128;
 
 /// Ids of waiting transactions that are told in a greeting: 16 bytes each.
-pub const POOL_IDS: usize = either(256, 4);
+pub const MEMPOOL_IDS: usize = either(256, 4);
 
 /// Connections, in both directions, dials included: the one after is refused. Each costs a
 /// megabyte of address space, of which about 40 KiB are in use while messages are short.
@@ -132,10 +132,10 @@ pub const SILENT_MS: u64 = 2_000;
 pub const STALL_MS: u64 = 30_000;
 
 /// A peer that broke a rule this often is given up.
-pub const STRIKES: u8 = 3;
+pub const MISBEHAVIOURS_MAX: u8 = 3;
 
 /// For this many milliseconds it is not dialed, nor listened to when it dials.
-pub const BANISHED_MS: u64 = 600_000;
+pub const BAN_MS: u64 = 600_000;
 
 /// So many are left alone at a time.
 pub const BANS: usize = either(64, 2);
@@ -207,7 +207,7 @@ pub const CONSOLES_NAMED: usize = either(8, 2);
 pub const ITEMS_PER_TURN: usize = either(32, 2);
 
 /// How long such a transaction waits for a block at most: milliseconds.
-pub const POOL_MS: u64 = 600_000;
+pub const MEMPOOL_MS: u64 = 600_000;
 
 /// What is not our own wish is put into a block of ours after so many milliseconds, and up to so
 /// many more, by chance, so that nodes do not all do it at once.
@@ -224,7 +224,7 @@ pub const LOOK_AHEAD_MS: u64 = 2_000;
 
 /// Transactions of a losing chain of one of ours that are taken at once; the rest, and what the mempool has
 /// no room for, when it comes again.
-pub const GLEANED_MAX: usize = either(4_096, 6);
+pub const SALVAGED_FROM_CHAIN_MAX: usize = either(4_096, 6);
 
 /// Blocks read in one call to find out whether a transaction is in the chain already.
 pub const HISTORY_PER_TURN: usize = either(16, 2);
@@ -281,10 +281,10 @@ const _: () = assert!(VOICES * ((52 + 17) * VOICE_DESKTOPS + 120) < TEXT_PER_TUR
 
 // What is told of everybody and of what waits goes into a line, and something of a chain into an answer.
 const _: () = assert!(
-    VOICES * ((52 + 17) * VOICE_DESKTOPS + 120) + 36 * POOL_IDS + 300 < MESSAGE_TEXT_MAX
+    VOICES * ((52 + 17) * VOICE_DESKTOPS + 120) + 36 * MEMPOOL_IDS + 300 < MESSAGE_TEXT_MAX
         && 55 * PEERS + 300 < MESSAGE_TEXT_MAX
         && 68 * LOCATOR + 300 < MESSAGE_TEXT_MAX
-        && ENVELOPE_TEXT_MAX < PART_TEXT_MAX
+        && ENVELOPE_TEXT_MAX < PARTIAL_RESPONSE_TEXT_MAX
 );
 
 /// Nobody is believed to be there who was not heard of, by others neither, for this many
@@ -392,29 +392,29 @@ pub const SCRUB_SLICE_MAX: usize = 64;
 pub const HOLE_WAIT_MS: u64 = 60_000;
 
 /// Addresses in the peer book: about 200 bytes each.
-pub const BOOK: usize = either(1_024, 4);
+pub const ADDRESS_BOOK: usize = either(1_024, 4);
 
 /// Of which one source can fill a part in this many.
-pub const BOOK_SHARE: usize = either(8, 2);
+pub const ADDRESS_BOOK_SHARE: usize = either(8, 2);
 
 /// The addresses that the book knows to be this node's own: the last ones that turned out so.
-pub const BOOK_OURS: usize = 16;
+pub const ADDRESS_BOOK_OURS: usize = 16;
 
 /// An address of the book is dialed again this many milliseconds after a dial failed; after each
 /// further one twice as many.
-pub const BOOK_RETRY_MS: u64 = 60_000;
+pub const ADDRESS_BOOK_BACKOFF_MS: u64 = 60_000;
 
 /// They are doubled so often at most: 64 minutes.
-pub const BOOK_DOUBLINGS_MAX: u32 = 6;
+pub const ADDRESS_BOOK_DOUBLINGS_MAX: u32 = 6;
 
 /// An address that never answered is forgotten after so many dials.
-pub const BOOK_MISSES_MAX: u32 = 3;
+pub const ADDRESS_BOOK_FAILURES_MAX: u32 = 3;
 
 /// The book is written this many milliseconds after it has changed,
-pub const BOOK_SETTLE_MS: u64 = 60_000;
+pub const ADDRESS_BOOK_SETTLE_MS: u64 = 60_000;
 
 /// but not before this many have gone by since it was written last.
-pub const BOOK_WRITE_MS: u64 = 900_000;
+pub const ADDRESS_BOOK_WRITE_MS: u64 = 900_000;
 
 /// A serial device that is not there is tried again after so many milliseconds, after each further
 /// failure twice as many,

@@ -81,11 +81,11 @@ pub fn greeting(length: &str, tip: &Block) -> String {
 
 /// A block behind `tip` in which a stranger takes an item.
 pub fn behind(tip: &Block, item: &str) -> Block {
-    let wish = stranger().sign(Kind::Request, item.into(), Timestamp::Integer(5));
+    let request = stranger().sign(Kind::Request, item.into(), Timestamp::Integer(5));
     Block {
         index: tip.index + 1,
         prev_hash: tip.hash,
-        transactions: vec![wish],
+        transactions: vec![request],
         nonce: 0,
         timestamp: Timestamp::Integer(5),
         hash: tip.hash,
@@ -98,8 +98,11 @@ pub fn lines(tip: &Block) -> Vec<String> {
     let hash = tip.hash;
     // As many as a locator can have: the last stand at distances that 64 bits do not hold.
     let locator = vec![format!("\"{hash}\""); 70].join(", ");
-    let wish = &behind(tip, "wish");
-    let (block, transaction) = (block_text(wish), transaction_text(&wish.transactions[0]));
+    let request = &behind(tip, "wish");
+    let (block, transaction) = (
+        block_text(request),
+        transaction_text(&request.transactions[0]),
+    );
     let number = |field: &str, text: &str, with: &str| {
         let (before, rest) = text.split_once(&format!("\"{field}\": ")).expect("a field");
         let end = rest.find([',', '}']).expect("its end");

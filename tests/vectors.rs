@@ -565,7 +565,7 @@ fn random_lines_are_cut_as_a_reader_of_whole_lines_would() {
 }
 
 #[test]
-fn random_rubbish_ends_with_its_line() {
+fn random_garbage_ends_with_its_line() {
     const WORDS: [&[u8]; 16] = [
         b"{",
         b"}",

@@ -12,7 +12,7 @@ use rustix::event::{PollFd, PollFlags, poll};
 use rustix::io::Errno;
 use serde_json::value::RawValue;
 
-use super::{Command, EXIT_FAULT, Usage};
+use super::{EXIT_FAULT, Subcommand, Usage};
 use super::{complain, sentence, write_out};
 use crate::limits::INPUT_BYTES;
 use crate::shell::console::standard::shows_utf8;
@@ -50,19 +50,19 @@ pub struct Question {
     /// The control socket.
     pub socket: PathBuf,
     /// What is asked; without it, the menu.
-    pub command: Option<control::Command>,
+    pub command: Option<control::CtlCommand>,
     /// In which form the answer is wanted.
     pub json: bool,
 }
 
 /// Reads the arguments behind [`NAME`].
-pub fn parse(mut parser: lexopt::Parser) -> Usage<Command> {
+pub fn parse(mut parser: lexopt::Parser) -> Usage<Subcommand> {
     let mut socket = PathBuf::from(SOCKET_DEFAULT);
     let mut json = false;
     let mut words: Vec<String> = Vec::new();
     while let Some(argument) = parser.next().map_err(sentence)? {
         match argument {
-            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('h') | Long("help") => return Ok(Subcommand::Help),
             Long("socket") => socket = parser.value().map_err(sentence)?.into(),
             Long("json") => json = true,
             Value(word) => words.push(word.string().map_err(sentence)?),
@@ -74,29 +74,29 @@ pub fn parse(mut parser: lexopt::Parser) -> Usage<Command> {
         None => None,
         Some((name, rest)) => Some(parse_command(name, rest)?),
     };
-    Ok(Command::Ctl(Question {
+    Ok(Subcommand::Ctl(Question {
         socket,
         command,
         json,
     }))
 }
 
-fn parse_command(name: &str, rest: &[String]) -> Usage<control::Command> {
+fn parse_command(name: &str, rest: &[String]) -> Usage<control::CtlCommand> {
     let command = match (name, rest) {
         ("request" | "release", []) => return Err(format!("{name} needs an item ID")),
-        ("request", items) => return Ok(control::Command::Request(items.to_vec())),
-        ("release", items) => return Ok(control::Command::Release(items.to_vec())),
+        ("request", items) => return Ok(control::CtlCommand::Request(items.to_vec())),
+        ("release", items) => return Ok(control::CtlCommand::Release(items.to_vec())),
         ("connect", [peer]) => {
             let peer = parse_host_port(peer).map_err(|error| format!("connect: {error}"))?;
-            return Ok(control::Command::Connect(peer.0, peer.1));
+            return Ok(control::CtlCommand::Connect(peer.0, peer.1));
         }
         ("connect", _) => return Err("connect needs one HOST:PORT".to_owned()),
-        ("reserved", _) => control::Command::Reserved,
-        ("available", _) => control::Command::Available,
-        ("peers", _) => control::Command::Peers,
-        ("sync", _) => control::Command::Sync,
-        ("status", _) => control::Command::Status,
-        ("events", _) => control::Command::Events,
+        ("reserved", _) => control::CtlCommand::Reserved,
+        ("available", _) => control::CtlCommand::Available,
+        ("peers", _) => control::CtlCommand::Peers,
+        ("sync", _) => control::CtlCommand::SyncChain,
+        ("status", _) => control::CtlCommand::Status,
+        ("events", _) => control::CtlCommand::Events,
         _ => return Err(format!("blx ctl knows no command {name:?}")),
     };
     match rest.first() {
@@ -176,7 +176,7 @@ fn printed(thing: &RawValue) -> String {
 fn open_menu(mut socket: UnixStream, utf8: bool) -> Result<(), String> {
     let input = io::stdin();
     let ask = Ask {
-        ask: control::Command::Menu(input.is_terminal()),
+        ask: control::CtlCommand::Menu(input.is_terminal()),
         json: false,
         utf8,
     };
@@ -256,7 +256,7 @@ mod tests {
     fn parsed(words: &[&str]) -> Usage<Question> {
         let words = words.iter().map(OsString::from);
         match parse(lexopt::Parser::from_args(words))? {
-            Command::Ctl(question) => Ok(question),
+            Subcommand::Ctl(question) => Ok(question),
             other => panic!("no question: {other:?}"),
         }
     }
@@ -269,19 +269,22 @@ mod tests {
         for (words, command) in [
             (
                 &["request", "a", "b"][..],
-                control::Command::Request(items(&["a", "b"])),
+                control::CtlCommand::Request(items(&["a", "b"])),
             ),
-            (&["release", "a"], control::Command::Release(items(&["a"]))),
-            (&["reserved"], control::Command::Reserved),
-            (&["available"], control::Command::Available),
-            (&["peers"], control::Command::Peers),
+            (
+                &["release", "a"],
+                control::CtlCommand::Release(items(&["a"])),
+            ),
+            (&["reserved"], control::CtlCommand::Reserved),
+            (&["available"], control::CtlCommand::Available),
+            (&["peers"], control::CtlCommand::Peers),
             (
                 &["connect", "pi:6000"],
-                control::Command::Connect("pi".into(), 6000),
+                control::CtlCommand::Connect("pi".into(), 6000),
             ),
-            (&["sync"], control::Command::Sync),
-            (&["status"], control::Command::Status),
-            (&["events"], control::Command::Events),
+            (&["sync"], control::CtlCommand::SyncChain),
+            (&["status"], control::CtlCommand::Status),
+            (&["events"], control::CtlCommand::Events),
         ] {
             assert_eq!(asked(words), Some(command));
             assert!(MEANING.contains(&format!("  {}", words[0])) || MEANING.contains(words[0]));
@@ -291,7 +294,7 @@ mod tests {
         let question = parsed(&["request", "--", "-a"]).expect("a question");
         assert_eq!(
             question.command,
-            Some(control::Command::Request(items(&["-a"])))
+            Some(control::CtlCommand::Request(items(&["-a"])))
         );
         assert_eq!(question.socket, PathBuf::from(SOCKET_DEFAULT));
         assert!(MEANING.contains(SOCKET_DEFAULT));

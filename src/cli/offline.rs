@@ -6,7 +6,7 @@ use std::process::ExitCode;
 
 use lexopt::prelude::{Long, Short, Value};
 
-use super::{Command, EXIT_FAULT, PORT_DEFAULT, Usage};
+use super::{EXIT_FAULT, PORT_DEFAULT, Subcommand, Usage};
 use super::{complain, default_data_dir, parse_difficulty, parse_directory, print, remark};
 use super::{sentence, text};
 use crate::offline::backup::{self, Saved};
@@ -70,7 +70,11 @@ pub enum Task {
 }
 
 /// Reads the arguments behind one of [`NAMES`].
-pub fn parse(name: &OsStr, mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Command> {
+pub fn parse(
+    name: &OsStr,
+    mut parser: lexopt::Parser,
+    home: Option<OsString>,
+) -> Usage<Subcommand> {
     let mut file: Option<PathBuf> = None;
     let mut directory = None;
     let mut port = None;
@@ -79,7 +83,7 @@ pub fn parse(name: &OsStr, mut parser: lexopt::Parser, home: Option<OsString>) -
     let takes_file = name != "compact" && name != "events";
     while let Some(argument) = parser.next().map_err(sentence)? {
         match argument {
-            Short('h') | Long("help") => return Ok(Command::Help),
+            Short('h') | Long("help") => return Ok(Subcommand::Help),
             Long("data-dir") => directory = Some(parse_directory(&mut parser)?),
             Long("port") => port = Some(parse_port(&text(&mut parser)?)?),
             Long("difficulty") if name == "import" => {
@@ -116,7 +120,7 @@ pub fn parse(name: &OsStr, mut parser: lexopt::Parser, home: Option<OsString>) -
             return Err(format!("{} needs a FILE{or}", name.to_string_lossy()));
         }
     };
-    Ok(Command::Offline { directory, task })
+    Ok(Subcommand::Offline { directory, task })
 }
 
 /// Does what the arguments ask for.
@@ -190,13 +194,13 @@ fn told(what: &str, saved: Saved) -> ExitCode {
 mod tests {
     use super::*;
 
-    fn parsed(words: &[&str]) -> Usage<Command> {
+    fn parsed(words: &[&str]) -> Usage<Subcommand> {
         super::super::parse(words.iter().map(OsString::from), Some("/home/u".into()))
     }
 
     fn task(words: &[&str]) -> (PathBuf, Task) {
         match parsed(words) {
-            Ok(Command::Offline { directory, task }) => (directory, task),
+            Ok(Subcommand::Offline { directory, task }) => (directory, task),
             other => panic!("{words:?} became {other:?}"),
         }
     }
@@ -264,7 +268,7 @@ mod tests {
     #[test]
     fn help_names_each() {
         for name in NAMES {
-            assert_eq!(parsed(&[name, "--help"]), Ok(Command::Help));
+            assert_eq!(parsed(&[name, "--help"]), Ok(Subcommand::Help));
             assert!(USAGE.contains(&format!("blx {name} ")));
             assert!(MEANING.contains(&format!("\n  {name} ")));
         }

@@ -5,11 +5,11 @@ use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 
 use lexopt::prelude::{Long, Short, Value};
 
-use super::{Command, PORT_DEFAULT, Usage};
+use super::{PORT_DEFAULT, Subcommand, Usage};
 use super::{default_data_dir, parse_difficulty, parse_directory, sentence, text};
 use crate::limits::{CONSOLES_NAMED, ITEMS_MAX, STAGING_MIB};
 use crate::shell::Settings;
-use crate::shell::console::{Choice, serial};
+use crate::shell::console::{ConsoleSpec, serial};
 use crate::wire::address::{digits, parse_host_port, parse_port, unbracketed};
 
 /// The options as `--help` shows them: names, two spaces or more, meaning.
@@ -36,20 +36,20 @@ pub const CONSOLES: &str = "
 ";
 
 /// Reads the arguments.
-pub fn parse(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Command> {
+pub fn parse(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Subcommand> {
     let mut port = None;
     let mut bind = IpAddr::V4(Ipv4Addr::UNSPECIFIED);
     let mut connect = Vec::new();
     let mut data_dir = None;
     let mut difficulty = None;
     let mut scrub_hours = Some(24);
-    let mut consoles: Option<Vec<Choice>> = None;
-    let mut drop_orphans = false;
+    let mut consoles: Option<Vec<ConsoleSpec>> = None;
+    let mut drop_disconnected = false;
     let (mut items_max, mut staging_mib) = (ITEMS_MAX, STAGING_MIB);
     while let Some(argument) = parser.next().map_err(sentence)? {
         match argument {
-            Short('h') | Long("help") => return Ok(Command::Help),
-            Short('V') | Long("version") => return Ok(Command::Version),
+            Short('h') | Long("help") => return Ok(Subcommand::Help),
+            Short('V') | Long("version") => return Ok(Subcommand::Version),
             Long("bind") => bind = parse_bind(&text(&mut parser)?)?,
             Long("connect") => connect.push(
                 parse_host_port(&text(&mut parser)?)
@@ -58,13 +58,13 @@ pub fn parse(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Comman
             Long("data-dir") => data_dir = Some(parse_directory(&mut parser)?),
             Long("difficulty") => difficulty = Some(parse_difficulty(&text(&mut parser)?)?),
             Long("scrub") => scrub_hours = parse_scrub(&text(&mut parser)?)?,
-            Long("orphans") => drop_orphans = parse_orphans(&text(&mut parser)?)?,
+            Long("orphans") => drop_disconnected = parse_orphans(&text(&mut parser)?)?,
             Long("items-max") => items_max = parse_items_max(&text(&mut parser)?)?,
             Long("staging-max") => staging_mib = parse_staging_max(&text(&mut parser)?)?,
             Long("headless") => consoles = Some(consoles.unwrap_or_default()),
             Long("console") => {
-                let choice = parse_console(&text(&mut parser)?)?;
-                add_console(consoles.get_or_insert_default(), choice)?;
+                let spec = parse_console(&text(&mut parser)?)?;
+                add_console(consoles.get_or_insert_default(), spec)?;
             }
             Value(value) if port.is_none() => port = Some(parse_port(&value.to_string_lossy())?),
             other => return Err(sentence(other.unexpected())),
@@ -75,14 +75,14 @@ pub fn parse(mut parser: lexopt::Parser, home: Option<OsString>) -> Usage<Comman
         Some(directory) => directory,
         None => default_data_dir(home, port)?,
     };
-    Ok(Command::Run(Settings {
+    Ok(Subcommand::Run(Settings {
         listen: SocketAddr::new(bind, port),
         data_dir,
         difficulty,
         connect,
         scrub_hours,
         consoles,
-        drop_orphans,
+        drop_disconnected,
         items_max,
         staging_mib,
     }))
@@ -132,9 +132,9 @@ fn parse_staging_max(text: &str) -> Usage<u64> {
 }
 
 /// Nothing, if there is to be no console.
-fn parse_console(text: &str) -> Usage<Option<Choice>> {
+fn parse_console(text: &str) -> Usage<Option<ConsoleSpec>> {
     if let Some(path) = text.strip_prefix("unix:").filter(|path| !path.is_empty()) {
-        return Ok(Some(Choice::Socket(path.into())));
+        return Ok(Some(ConsoleSpec::Socket(path.into())));
     }
     let (device, speed) = match text.rsplit_once(':') {
         // The names of devices by their places have colons of their own.
@@ -143,10 +143,10 @@ fn parse_console(text: &str) -> Usage<Option<Choice>> {
     };
     let speed = speed.and_then(|speed| u32::try_from(speed).ok());
     match (text, speed) {
-        ("stdio", _) => Ok(Some(Choice::Standard)),
+        ("stdio", _) => Ok(Some(ConsoleSpec::Standard)),
         ("none", _) => Ok(None),
         (_, Some(speed @ 50..=4_000_000)) if device.starts_with('/') => {
-            Ok(Some(Choice::Serial(device.into(), speed)))
+            Ok(Some(ConsoleSpec::Serial(device.into(), speed)))
         }
         _ if device.starts_with('/') => Err(format!(
             "--console: the speed must be from 50 to 4000000 bits a second, not in {text:?}"
@@ -158,19 +158,19 @@ fn parse_console(text: &str) -> Usage<Option<Choice>> {
     }
 }
 
-fn add_console(consoles: &mut Vec<Choice>, choice: Option<Choice>) -> Usage<()> {
-    let Some(choice) = choice else { return Ok(()) };
-    let path = |choice: &Choice| match choice {
-        Choice::Standard => None,
-        Choice::Serial(path, _) | Choice::Socket(path) => Some(path.clone()),
+fn add_console(consoles: &mut Vec<ConsoleSpec>, spec: Option<ConsoleSpec>) -> Usage<()> {
+    let Some(spec) = spec else { return Ok(()) };
+    let path = |spec: &ConsoleSpec| match spec {
+        ConsoleSpec::Standard => None,
+        ConsoleSpec::Serial(path, _) | ConsoleSpec::Socket(path) => Some(path.clone()),
     };
-    if consoles.iter().any(|other| path(other) == path(&choice)) {
+    if consoles.iter().any(|other| path(other) == path(&spec)) {
         return Err("--console names the same place twice".to_owned());
     }
     if consoles.len() == CONSOLES_NAMED {
         return Err(format!("more than {CONSOLES_NAMED} consoles are too many"));
     }
-    consoles.push(choice);
+    consoles.push(spec);
     Ok(())
 }
 
@@ -180,12 +180,12 @@ mod tests {
 
     fn settings(words: &[&str]) -> Settings {
         match parse_words(words) {
-            Ok(Command::Run(settings)) => settings,
+            Ok(Subcommand::Run(settings)) => settings,
             other => panic!("{words:?} became {other:?}"),
         }
     }
 
-    fn parse_words(words: &[&str]) -> Usage<Command> {
+    fn parse_words(words: &[&str]) -> Usage<Subcommand> {
         parse(
             lexopt::Parser::from_args(words.iter().map(OsString::from)),
             Some("/home/u".into()),
@@ -205,7 +205,7 @@ mod tests {
             connect: Vec::new(),
             scrub_hours: Some(24),
             consoles: None,
-            drop_orphans: false,
+            drop_disconnected: false,
             items_max: 200_000,
             staging_mib: 256,
         };
@@ -237,7 +237,7 @@ mod tests {
             connect: vec![("pi".to_owned(), 6000), ("::1".to_owned(), 6002)],
             scrub_hours: Some(24),
             consoles: Some(Vec::new()),
-            drop_orphans: true,
+            drop_disconnected: true,
             items_max: 20,
             staging_mib: 64,
         };
@@ -312,10 +312,10 @@ mod tests {
     fn consoles_are_named_by_where_they_are() {
         let consoles = |words: &[&str]| settings(words).consoles;
         let expected = vec![
-            Choice::Standard,
-            Choice::Serial("/dev/serial0".into(), 115_200),
-            Choice::Serial("/dev/ttyUSB0".into(), 9_600),
-            Choice::Socket("/run/blx/blx.sock".into()),
+            ConsoleSpec::Standard,
+            ConsoleSpec::Serial("/dev/serial0".into(), 115_200),
+            ConsoleSpec::Serial("/dev/ttyUSB0".into(), 9_600),
+            ConsoleSpec::Socket("/run/blx/blx.sock".into()),
         ];
         let words = [
             "--console=stdio",
@@ -329,7 +329,7 @@ mod tests {
         let place = "/dev/serial/by-path/pci-0:1.2:1.0-port0";
         assert_eq!(
             consoles(&["--console", place]),
-            Some(vec![Choice::Serial(place.into(), 115_200)])
+            Some(vec![ConsoleSpec::Serial(place.into(), 115_200)])
         );
         for wrong in [
             "ttyUSB0",

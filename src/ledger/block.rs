@@ -3,7 +3,7 @@
 use core::fmt;
 
 use super::canonical::{Digester, Sink, hex, number};
-use super::choice::Tip;
+use super::fork_choice::Tip;
 use super::hash::Hash;
 use super::timestamp::Timestamp;
 use super::transaction::{Transaction, Uid};

@@ -14,20 +14,20 @@ use crate::limits;
 /// Where the item of a transaction was last changed before it, or that the transaction is void.
 /// Stored with each transaction, it is all that undoing one needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Before(
+pub struct Undo(
     /// One more than the height; 0 if the item was new.
     u64,
 );
 
-impl Before {
+impl Undo {
     /// The item was new.
-    pub const NEW: Before = Before(0);
+    pub const NEW: Undo = Undo(0);
     /// The transaction changes nothing (PROTOCOL.md section 3, "void").
-    pub const VOID: Before = Before(u64::MAX);
+    pub const VOID: Undo = Undo(u64::MAX);
 
     /// The item was last changed in the block at this height.
-    pub fn at(height: u64) -> Before {
-        Before(height + 1)
+    pub fn at(height: u64) -> Undo {
+        Undo(height + 1)
     }
 
     /// The height of the block in which the item was last changed, if it was there before, and the
@@ -38,7 +38,7 @@ impl Before {
 
     /// Whether the transaction changes nothing.
     pub fn is_void(self) -> bool {
-        self == Before::VOID
+        self == Undo::VOID
     }
 }
 
@@ -106,7 +106,7 @@ impl Changes {
         items: &Items,
         transaction: &Transaction,
         height: u64,
-    ) -> Result<Before, RuleError> {
+    ) -> Result<Undo, RuleError> {
         tally::count(|done| done.applied += 1);
         let key = ItemKey::of(&transaction.uid);
         let before = self.look_up(items, &key);
@@ -123,7 +123,7 @@ impl Changes {
             since: height,
         };
         self.states.insert(key, Some(state));
-        Ok(before.map_or(Before::NEW, |state| Before::at(state.since)))
+        Ok(before.map_or(Undo::NEW, |state| Undo::at(state.since)))
     }
 
     /// Whether these transactions could be applied one after the other, none of them void; applies
@@ -157,12 +157,12 @@ impl Changes {
         transactions: &[Transaction],
         height: u64,
     ) -> Result<(), RuleError> {
-        let mut befores = Vec::with_capacity(transactions.len());
+        let mut undo_data = Vec::with_capacity(transactions.len());
         for transaction in transactions {
             match self.apply(items, transaction, height) {
-                Ok(before) => befores.push(before),
+                Ok(before) => undo_data.push(before),
                 Err(error) => {
-                    self.undo(&transactions[..befores.len()], &befores);
+                    self.undo(&transactions[..undo_data.len()], &undo_data);
                     return Err(error);
                 }
             }
@@ -172,19 +172,19 @@ impl Changes {
 
     /// Applies a block's transactions in order, as those of a chain, in which one that the item does
     /// not allow is void. On an error some of them are applied, so the changes are to be thrown away.
-    pub fn apply_block(&mut self, items: &Items, block: &Block) -> Result<Vec<Before>, RuleError> {
+    pub fn apply_block(&mut self, items: &Items, block: &Block) -> Result<Vec<Undo>, RuleError> {
         let all = block.transactions.iter();
         let applied = all.map(|transaction| self.apply(items, transaction, block.index));
         let as_in_a_chain = applied.map(|applied| match applied {
-            Err(error) if error.is_void() => Ok(Before::VOID),
+            Err(error) if error.is_void() => Ok(Undo::VOID),
             applied => applied,
         });
         as_in_a_chain.collect()
     }
 
     /// Applies a block that our chain has, whose rules were checked when it came.
-    pub fn apply_known(&mut self, block: &Block, befores: &[Before]) {
-        for (transaction, _) in effective(&block.transactions, befores) {
+    pub fn apply_known(&mut self, block: &Block, undo_data: &[Undo]) {
+        for (transaction, _) in effective(&block.transactions, undo_data) {
             let state = ItemState {
                 reserved: transaction.kind == Kind::Request,
                 since: block.index,
@@ -196,14 +196,14 @@ impl Changes {
     }
 
     /// Takes back a block that was applied to the table or in these changes, the last one first.
-    pub fn undo_block(&mut self, block: &Block, befores: &[Before]) {
-        assert_eq!(block.transactions.len(), befores.len());
-        self.undo(&block.transactions, befores);
+    pub fn undo_block(&mut self, block: &Block, undo_data: &[Undo]) {
+        assert_eq!(block.transactions.len(), undo_data.len());
+        self.undo(&block.transactions, undo_data);
     }
 
-    fn undo(&mut self, transactions: &[Transaction], befores: &[Before]) {
-        tally::count(|done| done.applied += tally::bytes(befores.len()));
-        for (transaction, before) in effective(transactions, befores).rev() {
+    fn undo(&mut self, transactions: &[Transaction], undo_data: &[Undo]) {
+        tally::count(|done| done.applied += tally::bytes(undo_data.len()));
+        for (transaction, before) in effective(transactions, undo_data).rev() {
             let state = before.height().map(|since| ItemState {
                 reserved: transaction.kind == Kind::Release,
                 since,
@@ -217,7 +217,7 @@ impl Changes {
 
     /// Keeps these changes true while `own`, the changes that a block of our chain makes, are added
     /// to the table beneath them: what they do not mention stays as it was before that block.
-    pub fn shield_from(&mut self, items: &Items, own: &Changes) {
+    pub fn overlay_current(&mut self, items: &Items, own: &Changes) {
         if self.from_nothing {
             return;
         }
@@ -233,9 +233,9 @@ impl Changes {
 /// Transactions that are not void, each with what was before it.
 pub fn effective<'a>(
     transactions: &'a [Transaction],
-    befores: &'a [Before],
-) -> impl DoubleEndedIterator<Item = (&'a Transaction, Before)> {
-    let all = transactions.iter().zip(befores.iter().copied());
+    undo_data: &'a [Undo],
+) -> impl DoubleEndedIterator<Item = (&'a Transaction, Undo)> {
+    let all = transactions.iter().zip(undo_data.iter().copied());
     all.filter(|(_, before)| !before.is_void())
 }
 
@@ -277,18 +277,18 @@ mod tests {
         block
     }
 
-    fn commit(items: &mut Items, block: &Block) -> Vec<Before> {
+    fn commit(items: &mut Items, block: &Block) -> Vec<Undo> {
         let mut changes = Changes::default();
-        let befores = changes.apply_block(items, block).expect("valid");
+        let undo_data = changes.apply_block(items, block).expect("valid");
         items.commit(changes);
-        befores
+        undo_data
     }
 
     /// Takes these blocks back, the last one first, each of which ends where it began.
-    fn undo_all(mut items: Items, blocks: &[Block], befores: &[Vec<Before>], past: &[String]) {
+    fn undo_all(mut items: Items, blocks: &[Block], undo_data: &[Vec<Undo>], past: &[String]) {
         for (height, block) in blocks.iter().enumerate().rev() {
             let mut changes = Changes::default();
-            changes.undo_block(block, &befores[height]);
+            changes.undo_block(block, &undo_data[height]);
             items.commit(changes);
             assert_eq!(format!("{items:?}"), past[height]);
         }
@@ -328,22 +328,22 @@ mod tests {
         let states = [Some((true, 1)), Some((false, 2)), Some((false, 2))];
         let mut items = Items::default();
         items.set_max(2);
-        let (mut past, mut befores) = (Vec::new(), Vec::new());
+        let (mut past, mut undo_data) = (Vec::new(), Vec::new());
         for (block, state) in blocks.iter().zip(states) {
             past.push(format!("{items:?}"));
-            befores.push(commit(&mut items, block));
+            undo_data.push(commit(&mut items, block));
             let a = items.get(&"a".into());
             assert_eq!(a.map(|a| (a.reserved, a.since)), state);
         }
         assert_eq!((items.reserved(), items.available()), (1, 1));
-        let void = |befores: &Vec<Before>| befores.iter().filter(|b| b.is_void()).count();
-        assert_eq!(befores.iter().map(void).collect::<Vec<_>>(), [2, 2, 2]);
+        let void = |undo_data: &Vec<Undo>| undo_data.iter().filter(|b| b.is_void()).count();
+        assert_eq!(undo_data.iter().map(void).collect::<Vec<_>>(), [2, 2, 2]);
         let mut known = Changes::from_nothing();
-        for (block, befores) in blocks.iter().zip(&befores) {
-            known.apply_known(block, befores);
+        for (block, undo_data) in blocks.iter().zip(&undo_data) {
+            known.apply_known(block, undo_data);
         }
         assert_eq!(known.count(&items), items.count());
-        undo_all(items, &blocks, &befores, &past);
+        undo_all(items, &blocks, &undo_data, &past);
     }
 
     #[test]
@@ -371,23 +371,23 @@ mod tests {
         ];
         let mut items = Items::default();
         let mut past = Vec::new();
-        let mut befores = Vec::new();
+        let mut undo_data = Vec::new();
         for block in &blocks {
             past.push(format!("{items:?}"));
-            befores.push(commit(&mut items, block));
+            undo_data.push(commit(&mut items, block));
         }
-        undo_all(items, &blocks, &befores, &past);
+        undo_all(items, &blocks, &undo_data, &past);
     }
 
     #[test]
-    fn a_shielded_branch_does_not_see_what_ours_adds() {
+    fn an_overlaid_branch_does_not_see_what_ours_adds() {
         let mut items = Items::default();
         commit(&mut items, &block(1, &[(Request, "a")]));
         let branch = &mut Changes::default();
         let added = block(2, &[(Release, "a"), (Request, "b")]);
         let mut own = Changes::default();
         own.apply_block(&items, &added).expect("valid");
-        branch.shield_from(&items, &own);
+        branch.overlay_current(&items, &own);
         items.commit(own);
         assert_eq!(branch.get(&items, &"b".into()), None);
         assert_eq!((branch.count(&items), items.count()), (1, 2));
@@ -408,10 +408,10 @@ mod tests {
         // Those that are there stay of use, and a void transaction adds none.
         commit(&mut items, &block(2, &[(Release, "a"), (Request, "a")]));
         let void = Changes::default().apply_block(&items, &block(3, &[(Release, "c")]));
-        assert_eq!(void, Ok(vec![Before::VOID]));
+        assert_eq!(void, Ok(vec![Undo::VOID]));
         // Another chain may have other ones, as many.
         let mut other = Changes::default();
-        other.undo_block(&block(1, &[(Request, "b")]), &[Before::NEW]);
+        other.undo_block(&block(1, &[(Request, "b")]), &[Undo::NEW]);
         other
             .apply_block(&items, &block(1, &[(Request, "c")]))
             .expect("one has gone");

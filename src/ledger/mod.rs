@@ -6,7 +6,7 @@
 pub mod block;
 pub mod canonical;
 pub mod changes;
-pub mod choice;
+pub mod fork_choice;
 pub mod hash;
 pub mod items;
 pub mod table;
@@ -18,7 +18,7 @@ pub mod work;
 
 pub use block::{Block, RuleError};
 pub use changes::Changes;
-pub use choice::Tip;
+pub use fork_choice::Tip;
 pub use hash::Hash;
 pub use items::Items;
 pub use table::{ItemKey, ItemState};

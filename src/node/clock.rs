@@ -14,12 +14,12 @@ impl<D: Disk> Cx<D> {
 
     /// The time that this node's user signs with: never before the tip either. Signed in 1970, a
     /// release would be older than the request that it ends, and whoever finds it in a block that
-    /// lost would not let it count (`glean`).
+    /// lost would not let it count (`salvage_from_chain`).
     ///
     /// Where the tip's time stands still, every block puts it a microsecond further: what is the
     /// same in all as an earlier transaction would be taken for that one. A tip so late that
     /// microseconds vanish in it was made by no clock, and is not followed.
-    pub fn wish_time(&self) -> Timestamp {
+    pub fn request_time(&self) -> Timestamp {
         let now = Timestamp::from_micros(self.now.wall);
         let tip = self.chain.tip_time().seconds();
         if now.seconds() > tip || tip >= limits::CLOCK_EXACT_S {

@@ -2,10 +2,10 @@
 
 use super::answer::Answer;
 use super::console::{
-    Command, ItemReport, Kept, Listing, Mode, PeerReport, Session, Status, TargetReport, micros,
+    ItemReport, Kept, Listing, Mode, PeerReport, Session, Status, TargetReport, UserCommand, micros,
 };
 use super::effects::Notice;
-use super::event::{Action, ConsoleKind, Line, Millis, Summary};
+use super::event::{Action, ConnId, ConsoleKind, Millis, Summary};
 use super::{Node, event_log, newer};
 use crate::ledger::{ItemKey, Kind, Uid};
 use crate::limits;
@@ -13,9 +13,9 @@ use crate::store::disk::Disk;
 
 impl<D: Disk> Node<D> {
     /// Somebody can sit down.
-    pub(super) fn open_console(&mut self, line: Line, kind: ConsoleKind) {
+    pub(super) fn open_console(&mut self, conn: ConnId, kind: ConsoleKind) {
         let port = self.listen.port();
-        self.sessions.open(line, kind, port, &self.early);
+        self.sessions.open(conn, kind, port, &self.early);
     }
 
     /// What there was to say before the first console opened is for the log and the ring as well.
@@ -102,16 +102,16 @@ impl<D: Disk> Node<D> {
     }
 
     /// Does what somebody wants.
-    fn execute(&mut self, at: usize, command: Command) {
+    fn execute(&mut self, at: usize, command: UserCommand) {
         match command {
-            Command::Change(kind, items) => self.change(at, kind, items),
-            Command::List { reserved } => self.list(at, reserved),
-            Command::Connect(host, port) => self.connect(at, host, port),
-            Command::Peers => self.list_peers(at),
-            Command::Sync => self.ask_all(at),
-            Command::Status => self.report(at),
-            Command::Events => self.list_events(at),
-            Command::Exit => self.begin_end(),
+            UserCommand::Change(kind, items) => self.change(at, kind, items),
+            UserCommand::List { reserved } => self.list(at, reserved),
+            UserCommand::Connect(host, port) => self.connect(at, host, port),
+            UserCommand::Peers => self.list_peers(at),
+            UserCommand::SyncChain => self.ask_all(at),
+            UserCommand::Status => self.report(at),
+            UserCommand::Events => self.list_events(at),
+            UserCommand::Exit => self.begin_end(),
         }
     }
 
@@ -125,9 +125,9 @@ impl<D: Disk> Node<D> {
 
     /// Makes the user's wish a block, if the items allow it.
     fn change(&mut self, at: usize, kind: Kind, items: Vec<Uid>) {
-        let time = self.cx.wish_time();
+        let time = self.cx.request_time();
         let sign = |item| self.identity.sign(kind, item, time);
-        let wish: Vec<_> = items.into_iter().map(sign).collect();
+        let request: Vec<_> = items.into_iter().map(sign).collect();
         let now = self.cx.now.mono;
         let Some(session) = self.sessions.at_mut(at) else {
             return;
@@ -135,13 +135,12 @@ impl<D: Disk> Node<D> {
         session.menu.wait(now);
         let id = Some(session.id);
         if let Some(fault) = self.cx.chain.fault() {
-            let text =
-                format!("nothing was changed: {fault}; start blx again when that is mended.");
+            let text = format!("nothing was changed: {fault}; start blx again once that is fixed.");
             self.cx.effects.answer(id, Answer::Refused(text));
-        } else if let Err(error) = self.mempool.check(&self.cx, &wish) {
-            self.mempool.refuse(&mut self.cx, id, &error, &wish);
+        } else if let Err(error) = self.mempool.check(&self.cx, &request) {
+            self.mempool.refuse(&mut self.cx, id, &error, &request);
         } else {
-            self.mempool.wish(now, id, wish);
+            self.mempool.add_request(now, id, request);
         }
     }
 
@@ -152,13 +151,13 @@ impl<D: Disk> Node<D> {
             return;
         };
         let (mut names, mut newer) = (Vec::new(), Vec::new());
-        for (line, peer) in self.peers.iter_mut() {
+        for (conn, peer) in self.peers.iter_mut() {
             peer.unfollowed = None;
             if !peer.asked_by.contains(&session.id) {
                 peer.asked_by.push(session.id);
             }
             match peer.is_newer() {
-                true => newer.push(line),
+                true => newer.push(conn),
                 false => names.push(peer.remote.to_string()),
             }
             peer.ask(now);
@@ -173,10 +172,10 @@ impl<D: Disk> Node<D> {
             let until = Millis(now.0 + 2 * limits::ANSWER_MAX_MS);
             session.menu.wait_until(Some(until));
         }
-        for line in newer {
+        for conn in newer {
             // What it would tell is known.
             let (effects, outcome) = (&mut self.cx.effects, format!("it {}", newer::WHAT));
-            self.peers.tell_outcome(effects, line, &outcome);
+            self.peers.tell_outcome(effects, conn, &outcome);
         }
     }
 
@@ -208,7 +207,7 @@ impl<D: Disk> Node<D> {
             peers: self.peers.count(),
             tip: tip.hash.to_string(),
             file_bytes: chain.bytes(),
-            garbage_bytes: chain.garbage(),
+            garbage_bytes: chain.stale_bytes(),
             last_sync_us: micros(syncs.last),
             slowest_sync_us: micros(syncs.slowest),
             verified: self.monitor.scrub_report(&self.cx),
@@ -289,9 +288,9 @@ impl<D: Disk> Node<D> {
         let peers: Vec<PeerReport> = self
             .peers
             .iter()
-            .filter(|(line, _)| {
-                let desktop = self.peers.desktop_at(*line).is_some();
-                !desktop || self.peers.voice_of(now, *line) == *line
+            .filter(|(conn, _)| {
+                let desktop = self.peers.desktop_at(*conn).is_some();
+                !desktop || self.peers.voice_of(now, *conn) == *conn
             })
             .map(|peer| PeerReport::of(&mut self.cx, &self.peers, &self.desktops, peer))
             .collect();
@@ -325,12 +324,12 @@ impl<D: Disk> Node<D> {
     /// Shows how far a long transfer is, and forgets one that has ended.
     pub(super) fn tend_progress(&mut self) {
         let (now, tip) = (self.cx.now.mono, self.cx.chain.tip());
-        let Some(line) = self.sync.progress.line() else {
+        let Some(conn) = self.sync.progress.conn() else {
             return;
         };
-        let peer = self.peers.get(line);
+        let peer = self.peers.get(conn);
         let more = peer.is_some_and(|peer| peer.asked.is_some() && peer.is_ahead_of(&tip));
-        let here = self.sync.line() == Some(line) || self.sync.is_reorg();
+        let here = self.sync.conn() == Some(conn) || self.sync.is_reorg();
         if !more && !here {
             self.sync.progress.end();
             return self.sessions.end_progress();
@@ -365,8 +364,8 @@ impl<D: Disk> Node<D> {
 
     /// Closes the sockets of those who have left and were told everything.
     pub(super) fn let_go(&mut self) {
-        for line in self.sessions.let_go() {
-            self.cx.effects.act(Action::Hangup { line });
+        for conn in self.sessions.let_go() {
+            self.cx.effects.act(Action::Hangup { conn });
         }
     }
 

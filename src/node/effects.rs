@@ -32,7 +32,7 @@ pub struct Cx<D> {
 impl<D: Disk> Cx<D> {
     /// Whether a block may be added: not while a hole waits for a peer who can fill it.
     pub fn may_append(&self) -> bool {
-        self.chain.gap().is_none()
+        self.chain.hole().is_none()
     }
 
     /// The disk did not do as it should: from here on nothing is written.
@@ -192,7 +192,7 @@ pub mod testing {
 
     use super::*;
     use crate::ledger::{Block, Identity, Kind, PublicKey, Timestamp, Transaction, Work};
-    use crate::store::branch::Fallen;
+    use crate::store::branch::DisconnectedBlocks;
     use crate::store::disk::memory::MemoryDisk;
 
     /// When the clock begins: milliseconds, of the wall's clock as well.
@@ -250,7 +250,7 @@ pub mod testing {
         }
 
         /// From this height on the chain consists of other blocks.
-        pub fn switch(&mut self, fork: u64, blocks: Vec<Vec<Transaction>>) -> Fallen {
+        pub fn reorg(&mut self, fork: u64, blocks: Vec<Vec<Transaction>>) -> DisconnectedBlocks {
             self.chain.begin(fork).expect("begins");
             while !self.chain.unwind(64).expect("unwinds") {}
             for transactions in blocks {
@@ -263,8 +263,8 @@ pub mod testing {
                 self.chain.stage(&block).expect("stages");
             }
             loop {
-                if let Some(fallen) = self.chain.adopt(64).expect("adopts") {
-                    return fallen;
+                if let Some(disconnected) = self.chain.adopt(64).expect("adopts") {
+                    return disconnected;
                 }
             }
         }

@@ -20,10 +20,10 @@ pub struct Clock {
     pub wall: u64,
 }
 
-/// A stream of bytes in both directions: a peer or a console. A line is named by its slot, which
+/// A stream of bytes in both directions: a peer or a console. Its id is its slot, which
 /// is free again after `Hangup` or `Closed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Line(pub u8);
+pub struct ConnId(pub u8);
 
 /// What happened.
 #[derive(Clone, Copy, Debug)]
@@ -37,46 +37,47 @@ pub enum Event<'a> {
     },
     /// A dial succeeded.
     Connected {
-        /// The line of `Action::Dial`.
-        line: Line,
+        /// The connection of `Action::Dial`.
+        conn: ConnId,
         /// Our end.
         local: SocketAddr,
         /// Their end.
         remote: SocketAddr,
     },
-    /// A dial failed; the line is free.
+    /// A dial failed; its id is free.
     DialFailed {
-        /// The line of `Action::Dial`.
-        line: Line,
+        /// The connection of `Action::Dial`.
+        conn: ConnId,
         /// Why, as a clause: "connection refused".
         reason: &'a str,
     },
     /// A console opened.
     ConsoleOpened {
-        /// Its line, from [`CONSOLE`] on.
-        line: Line,
+        /// Its id, from [`CONSOLE`] on.
+        conn: ConnId,
         /// What it is.
         kind: ConsoleKind,
     },
     /// Bytes were put at the start of `rx_space`.
     Received {
         /// Where.
-        line: Line,
+        conn: ConnId,
         /// How many, at least one.
         count: usize,
     },
     /// Bytes were taken from the start of `tx_pending`.
     Sent {
         /// Where.
-        line: Line,
+        conn: ConnId,
         /// How many, at least one.
         count: usize,
     },
-    /// The other end closed or failed; the line is free. Where a console's input ends in an orderly
-    /// way, its output may go on: a serial line is free then as well, the others are until `Hangup`.
+    /// The other end closed or failed; its id is free. Where a console's input ends in an orderly
+    /// way, its output may go on: the id of a serial line is free then as well, those of others are
+    /// until `Hangup`.
     Closed {
         /// Which.
-        line: Line,
+        conn: ConnId,
         /// The system's reason where it was not an orderly end.
         reason: Option<&'a str>,
     },
@@ -89,24 +90,24 @@ pub enum Event<'a> {
 pub enum Action {
     /// Connect; answered by `Connected` or `DialFailed`.
     Dial {
-        /// The line to use.
-        line: Line,
+        /// The id to use.
+        conn: ConnId,
         /// A name or an IP address.
         host: String,
         /// The port.
         port: u16,
     },
-    /// Attach the connection of the last `Incoming` to this line.
+    /// Attach the connection of the last `Incoming` to this id.
     Accept {
-        /// The line to use.
-        line: Line,
+        /// The id to use.
+        conn: ConnId,
     },
     /// Close the connection of the last `Incoming`.
     Refuse,
-    /// Close the line, or give up its dial; no event follows, the line is free.
+    /// Close the connection, or give up its dial; no event follows, its id is free.
     Hangup {
         /// Which.
-        line: Line,
+        conn: ConnId,
     },
     /// End the process with exit code 0.
     Exit,
@@ -125,23 +126,23 @@ pub struct Summary {
     pub ok: bool,
 }
 
-/// The first console's line; those of the others follow.
-pub const CONSOLE: Line = Line(limits::PEERS as u8);
+/// The id of the first console; those of the others follow.
+pub const CONSOLE: ConnId = ConnId(limits::PEERS as u8);
 
-impl Line {
+impl ConnId {
     /// Which console it is, if it is none of a peer.
     pub fn console(self) -> Option<usize> {
         usize::from(self.0).checked_sub(limits::PEERS)
     }
 
-    /// The line of a peer.
-    pub fn of_peer(at: usize) -> Line {
-        Line(u8::try_from(at).expect("peers are less than 256"))
+    /// The id of a peer.
+    pub fn of_peer(at: usize) -> ConnId {
+        ConnId(u8::try_from(at).expect("peers are less than 256"))
     }
 
-    /// The line of a console.
-    pub fn of_console(at: usize) -> Line {
-        Line(u8::try_from(limits::PEERS + at).expect("peers and consoles are less than 256"))
+    /// The id of a console.
+    pub fn of_console(at: usize) -> ConnId {
+        ConnId(u8::try_from(limits::PEERS + at).expect("peers and consoles are less than 256"))
     }
 }
 
@@ -182,7 +183,7 @@ pub struct Config {
     /// others of its kind.
     pub id: u64,
     /// What falls out of the chain is not made again, as desktop nodes have it.
-    pub drop_orphans: bool,
+    pub drop_disconnected: bool,
     /// Items in a chain that this node follows.
     pub items_max: usize,
     /// Bytes of a chain that waits on disk until it is complete.

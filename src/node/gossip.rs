@@ -8,16 +8,16 @@ use super::effects::Fault;
 use super::links::{LEFT_ALONE, Links, Met};
 use super::mempool::{Due, Received};
 use super::newer;
-use super::peer::{Held, Kind, Origin, Peer};
+use super::peer::{BlockOrigin, Held, Kind, Peer};
 use super::sync::tell_chain;
-use super::{Action, Line, Node};
+use super::{Action, ConnId, Node};
 use crate::ledger::{Block, RuleError, Tip};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::extension::{Greeting, Voice};
 use crate::wire::frame::{Frame, FrameError};
 use crate::wire::message;
-use crate::wire::write::Intent;
+use crate::wire::write::Outgoing;
 use crate::wire::{BlockError, Envelope, LineError, Message, read_block};
 
 /// A frame, understood.
@@ -31,14 +31,14 @@ enum Heard {
 }
 
 impl<D: Disk> Node<D> {
-    /// Reads at most one frame of a line, or goes on with the block it holds; true if there may
+    /// Reads at most one frame of a connection, or goes on with the block it holds; true if there may
     /// be more to do.
-    pub(super) fn read(&mut self, line: usize) -> bool {
-        let Some(peer) = self.peers.get_mut(line) else {
+    pub(super) fn read(&mut self, conn: usize) -> bool {
+        let Some(peer) = self.peers.get_mut(conn) else {
             return false;
         };
         if let Some(held) = peer.held.take() {
-            self.check(line, held);
+            self.check(conn, held);
             return true;
         }
         let heard = match peer.reader.next() {
@@ -50,7 +50,7 @@ impl<D: Disk> Node<D> {
             }
             Some(Ok(Frame::ChainElement(text))) => {
                 self.read_bytes += text.len();
-                if self.sync.line() == Some(line) {
+                if self.sync.conn() == Some(conn) {
                     self.sync.comes_on(text.len() / limits::PROGRESS_TEXT);
                 }
                 Heard::ChainBlock(read_block(text))
@@ -60,166 +60,166 @@ impl<D: Disk> Node<D> {
             Some(Ok(Frame::Skipped)) => Heard::Skipped,
         };
         peer.framed = self.cx.now.mono;
-        self.take(line, heard);
+        self.take(conn, heard);
         true
     }
 
-    fn take(&mut self, line: usize, heard: Heard) {
+    fn take(&mut self, conn: usize, heard: Heard) {
         match heard {
-            Heard::Line(Ok(envelope)) => self.message(line, envelope),
+            Heard::Line(Ok(envelope)) => self.message(conn, envelope),
             Heard::ChainEnd(Ok(envelope)) => {
                 if let Message::ChainEnd { length, start } = envelope.message {
-                    self.chain_end(line, start.and(length));
+                    self.chain_end(conn, start.and(length));
                 } else {
-                    self.drop_candidate(line, None);
+                    self.drop_candidate(conn, None);
                 }
-                self.message(line, envelope);
+                self.message(conn, envelope);
             }
             Heard::Skipped => {
-                if let Some(peer) = self.peers.get_mut(line)
+                if let Some(peer) = self.peers.get_mut(conn)
                     && core::mem::take(&mut peer.again)
                 {
                     peer.ask(self.cx.now.mono);
                 }
             }
             Heard::ChainBlock(Ok(block)) => {
-                if let Some(peer) = self.peers.get_mut(line) {
+                if let Some(peer) = self.peers.get_mut(conn) {
                     peer.blocks_in += 1;
                 }
                 let (sync, cx) = (&mut self.sync, &mut self.cx);
-                let taken = sync.chain_block(cx, &mut self.peers, line, Box::new(block));
-                self.act_on(line, taken);
+                let taken = sync.chain_block(cx, &mut self.peers, conn, Box::new(block));
+                self.act_on(conn, taken);
             }
-            Heard::ChainBlock(Err(error)) if self.peers.has_credits(line, &error) => {
-                self.pass_over_credits(line);
+            Heard::ChainBlock(Err(error)) if self.peers.has_credits(conn, &error) => {
+                self.pass_over_credits(conn);
             }
             Heard::ChainBlock(Err(BlockError::Rule(invalid))) => {
-                self.act_on(line, Err(Fault::ChainRule(invalid.to_string())));
+                self.act_on(conn, Err(Fault::ChainRule(invalid.to_string())));
             }
             Heard::Line(Err(LineError::Shape(reason)))
             | Heard::ChainEnd(Err(LineError::Shape(reason)))
             | Heard::ChainBlock(Err(BlockError::Shape(reason))) => {
-                self.hang_up(line, &reason, None);
+                self.hang_up(conn, &reason, None);
             }
-            Heard::Unreadable(error) => self.hang_up(line, &error.to_string(), None),
-            Heard::Line(Err(LineError::NotJson)) => self.peers.skipped(line),
+            Heard::Unreadable(error) => self.hang_up(conn, &error.to_string(), None),
+            Heard::Line(Err(LineError::NotJson)) => self.peers.skipped(conn),
             Heard::ChainEnd(Err(LineError::NotJson)) | Heard::ChainBroken => {
-                self.drop_candidate(line, Some("its chain broke off"));
-                self.peers.skipped(line);
+                self.drop_candidate(conn, Some("its chain broke off"));
+                self.peers.skipped(conn);
             }
             Heard::ChainBlock(Err(BlockError::NotJson)) => {
-                self.drop_candidate(line, Some("its chain broke off"));
-                if let Some(peer) = self.peers.get_mut(line) {
+                self.drop_candidate(conn, Some("its chain broke off"));
+                if let Some(peer) = self.peers.get_mut(conn) {
                     peer.skip();
                 }
-                self.peers.skipped(line);
+                self.peers.skipped(conn);
             }
         }
     }
 
-    fn message(&mut self, line: usize, envelope: Envelope) {
-        let Some(peer) = self.peers.get_mut(line) else {
+    fn message(&mut self, conn: usize, envelope: Envelope) {
+        let Some(peer) = self.peers.get_mut(conn) else {
             return;
         };
         peer.messages_in += 1;
         peer.port = envelope.sender.or(peer.port);
-        if self.is_sent_away(line) {
+        if self.is_sent_away(conn) {
             return;
         }
         if let Message::PeerAnnounce(greeting) = envelope.message {
-            return self.greeted(line, greeting);
+            return self.greeted(conn, greeting);
         }
         let is_node = matches!(envelope.message, Message::PeerList { .. });
-        self.meet(line, None, is_node);
-        if let Some(desktop) = self.peers.desktop_of(line)
+        self.meet(conn, None, is_node);
+        if let Some(desktop) = self.peers.desktop_of(conn)
             && is_node
         {
             desktop.is_node();
         }
         let (effects, now) = (&mut self.cx.effects, self.cx.now.mono);
-        let Some(message) = self.peers.sieve(effects, now, line, envelope.message) else {
+        let Some(message) = self.peers.sieve(effects, now, conn, envelope.message) else {
             return;
         };
-        let Some(peer) = self.peers.get_mut(line) else {
+        let Some(peer) = self.peers.get_mut(conn) else {
             return;
         };
         match message {
             Message::PeerAnnounce(_) | Message::ChainEnd { .. } => {}
             Message::PeerList { peers } => {
-                Desktops::hear_friends(now, &mut self.peers, &mut self.links, line, &peers);
-                if let Some(peer) = self.peers.get_mut(line) {
+                Desktops::hear_friends(now, &mut self.peers, &mut self.links, conn, &peers);
+                if let Some(peer) = self.peers.get_mut(conn) {
                     self.links.learn(now, peer, &peers);
                 }
             }
             Message::RequestChain(locator) => {
-                tell_chain(&mut self.cx, &mut self.peers, line, locator);
+                tell_chain(&mut self.cx, &mut self.peers, conn, locator);
             }
             Message::Ping(tip, voices) => {
-                peer.push(Intent::Pong);
-                self.hear_life(line, tip, voices);
+                peer.push(Outgoing::Pong);
+                self.hear_life(conn, tip, voices);
             }
             Message::Pong(tip, voices) => {
                 peer.ponged(now);
-                self.hear_life(line, tip, voices);
+                self.hear_life(conn, tip, voices);
             }
             Message::NewBlock(read) => {
                 peer.blocks_in += 1;
                 match read {
                     Ok(block) => {
                         let (sync, cx) = (&self.sync, &mut self.cx);
-                        let taken = sync.new_block(cx, &mut self.peers, line, Box::new(block));
-                        self.act_on(line, taken);
+                        let taken = sync.new_block(cx, &mut self.peers, conn, Box::new(block));
+                        self.act_on(conn, taken);
                     }
-                    Err(invalid) => self.strike(line, &invalid.to_string()),
+                    Err(invalid) => self.misbehaved(conn, &invalid.to_string()),
                 }
             }
             Message::NewTransaction(Ok(transaction)) => {
-                let from = (peer.remote.ip(), line);
+                let from = (peer.remote.ip(), conn);
                 let received = self.mempool.receive(&mut self.cx, from, transaction);
                 if received == Ok(Received::Impossible) {
                     // What a desktop node takes and we do not is behind something that we lack.
-                    self.peers.doubt(now, line);
+                    self.peers.doubt(now, conn);
                 }
-                self.act_on(line, received.map(|_| ()));
+                self.act_on(conn, received.map(|_| ()));
             }
             Message::NewTransaction(Err(error)) => {
-                self.strike(line, &format!("a transaction: {error}"));
+                self.misbehaved(conn, &format!("a transaction: {error}"));
             }
         }
     }
 
     /// The other end says who it is.
-    fn greeted(&mut self, line: usize, greeting: Greeting) {
-        if !self.meet(line, greeting.id, true) {
+    fn greeted(&mut self, conn: usize, greeting: Greeting) {
+        if !self.meet(conn, greeting.id, true) {
             return;
         }
         let now = self.cx.now.mono;
-        let Some(peer) = self.peers.get_mut(line) else {
+        let Some(peer) = self.peers.get_mut(conn) else {
             return;
         };
         if peer.is_ours() {
             peer.announce();
-            for number in self.mempool.queue.lacking(&greeting.pool) {
-                peer.push(Intent::Transaction(number));
+            for number in self.mempool.queue.lacking(&greeting.mempool) {
+                peer.push(Outgoing::Transaction(number));
             }
         }
         Links::list(now, peer);
-        self.hear_life(line, greeting.tip, greeting.voices);
+        self.hear_life(conn, greeting.tip, greeting.voices);
     }
 
     /// One of ours says where its chain ends, and which desktop nodes it and others speak to.
-    fn hear_life(&mut self, line: usize, tip: Option<Tip>, voices: Vec<Voice>) {
+    fn hear_life(&mut self, conn: usize, tip: Option<Tip>, voices: Vec<Voice>) {
         let (now, peers) = (self.cx.now.mono, &mut self.peers);
-        self.desktops.hear_voices(now, peers, line, voices);
-        self.sync.hear_tip(&self.cx, peers, line, tip);
+        self.desktops.hear_voices(now, peers, conn, voices);
+        self.sync.hear_tip(&self.cx, peers, conn, tip);
     }
 
     /// The other end has spoken: from its first word it is known whether it is one of ours, or else
     /// whether it is a node at all. One of ours may have had something else to say before it knew of
     /// us; then it is known from its greeting. False if the connection has ended by that.
-    fn meet(&mut self, line: usize, id: Option<u64>, is_node: bool) -> bool {
+    fn meet(&mut self, conn: usize, id: Option<u64>, is_node: bool) -> bool {
         let now = self.cx.now.mono;
-        let Some(peer) = self.peers.get_mut(line) else {
+        let Some(peer) = self.peers.get_mut(conn) else {
             return false;
         };
         if peer.is_known(id) {
@@ -234,12 +234,12 @@ impl<D: Disk> Node<D> {
                     peer.ping(now);
                 }
                 let (links, cx) = (&mut self.links, &mut self.cx);
-                match links.meet(cx, &mut self.peers, line, id) {
+                match links.meet(cx, &mut self.peers, conn, id) {
                     Met::Itself => false,
                     Met::Alone | Met::Theirs => true,
                     Met::Twice { closed, kept } => {
                         self.retire(closed, kept);
-                        closed != line
+                        closed != conn
                     }
                 }
             }
@@ -249,7 +249,7 @@ impl<D: Disk> Node<D> {
                 peer.kind = Kind::Desktop(Box::new(Desktop::new(now, is_node)));
                 peer.ask(now);
                 let (links, cx) = (&mut self.links, &mut self.cx);
-                links.reached(cx, &mut self.peers, line);
+                links.reached(cx, &mut self.peers, conn);
                 true
             }
         }
@@ -257,7 +257,7 @@ impl<D: Disk> Node<D> {
 
     /// Goes on checking a block's signatures. Of one that is salvaged, each transaction counts by
     /// itself.
-    fn check(&mut self, line: usize, held: Held) {
+    fn check(&mut self, conn: usize, held: Held) {
         let Held {
             block,
             origin,
@@ -268,11 +268,11 @@ impl<D: Disk> Node<D> {
             .len()
             .min(next + limits::SIGNATURES_PER_TURN);
         self.cx.checked += end - next;
-        let in_chain = matches!(origin, Origin::Chain | Origin::Hole);
+        let in_chain = matches!(origin, BlockOrigin::Chain | BlockOrigin::Hole);
         if in_chain {
             self.sync.comes_on(end - next);
         }
-        let due = (origin == Origin::Salvage).then(|| self.salvage_due(line));
+        let due = (origin == BlockOrigin::Salvage).then(|| self.salvage_due(conn));
         for position in next..end {
             let transaction = &block.transactions[position];
             let good = self.cx.verifier.verify(transaction);
@@ -289,11 +289,11 @@ impl<D: Disk> Node<D> {
                     true => Fault::chain(block.index, error),
                     false => Fault::block(block.index, error),
                 };
-                return self.act_on(line, Err(fault));
+                return self.act_on(conn, Err(fault));
             }
         }
         if end < block.transactions.len() {
-            if let Some(peer) = self.peers.get_mut(line) {
+            if let Some(peer) = self.peers.get_mut(conn) {
                 peer.hold(block, origin, end);
             }
             return;
@@ -301,198 +301,198 @@ impl<D: Disk> Node<D> {
         let (sync, cx, peers) = (&mut self.sync, &mut self.cx, &mut self.peers);
         let mempool = &mut self.mempool;
         let grown = match origin {
-            Origin::Chain => sync.stage(cx, peers, line, block).map(|()| false),
-            Origin::Hole => sync.mend(cx, peers, line, &block),
-            Origin::NewBlock => sync.take_block(cx, peers, mempool, line, block),
-            Origin::Rival => sync.take_rival(cx, peers, line, &block).map(|()| false),
-            Origin::Desktop => {
-                self.desktops.follow(cx, peers, mempool, line, &block);
+            BlockOrigin::Chain => sync.stage(cx, peers, conn, block).map(|()| false),
+            BlockOrigin::Hole => sync.fill_hole(cx, peers, conn, &block),
+            BlockOrigin::NewBlock => sync.take_block(cx, peers, mempool, conn, block),
+            BlockOrigin::Rival => sync.take_rival(cx, peers, conn, &block).map(|()| false),
+            BlockOrigin::Desktop => {
+                self.desktops.follow(cx, peers, mempool, conn, &block);
                 Ok(false)
             }
-            Origin::Salvage => Ok(false),
+            BlockOrigin::Salvage => Ok(false),
         };
         if grown == Ok(true) {
-            if origin == Origin::Hole {
+            if origin == BlockOrigin::Hole {
                 self.monitor.repaired(&mut self.cx);
-                self.cx.chain.begin_mending();
+                self.cx.chain.begin_filling();
             }
             self.tip_changed();
         }
-        self.act_on(line, grown.map(|_| ()));
+        self.act_on(conn, grown.map(|_| ()));
     }
 
     /// A rule was broken: the third time ends the connection.
-    fn strike(&mut self, line: usize, reason: &str) {
-        let Some(peer) = self.peers.get_mut(line).filter(|peer| !peer.is_newer()) else {
+    fn misbehaved(&mut self, conn: usize, reason: &str) {
+        let Some(peer) = self.peers.get_mut(conn).filter(|peer| !peer.is_newer()) else {
             return;
         };
-        peer.strikes += 1;
+        peer.misbehaviours += 1;
         log::info!("{}: dropped: {reason}", peer.remote);
-        if peer.strikes >= limits::STRIKES {
-            let rest = Some(limits::BANISHED_MS);
-            self.hang_up(line, "it broke the rules three times", rest);
+        if peer.misbehaviours >= limits::MISBEHAVIOURS_MAX {
+            let rest = Some(limits::BAN_MS);
+            self.hang_up(conn, "it broke the rules three times", rest);
         }
     }
 
     /// What a peer said came to nothing, if it did: what it deserves for that.
-    fn act_on(&mut self, line: usize, taken: Result<(), Fault>) {
+    fn act_on(&mut self, conn: usize, taken: Result<(), Fault>) {
         let Err(fault) = taken else { return };
-        let newer = self.peers.get(line).is_some_and(Peer::is_newer);
+        let newer = self.peers.get(conn).is_some_and(Peer::is_newer);
         if newer && matches!(fault, Fault::ChainRule(_)) {
-            return self.pass_over_credits(line);
+            return self.pass_over_credits(conn);
         }
         let (sync, cx) = (&mut self.sync, &mut self.cx);
-        if let Some(rule) = sync.fails(cx, &mut self.peers, line, fault) {
-            self.strike(line, &rule);
+        if let Some(rule) = sync.fails(cx, &mut self.peers, conn, fault) {
+            self.misbehaved(conn, &rule);
         }
     }
 
     /// A peer's chain is one with credits, or of one who has them and nothing else: no more of it is
     /// read.
-    fn pass_over_credits(&mut self, line: usize) {
-        self.drop_candidate(line, Some(&format!("it {}", newer::WHAT)));
-        if let Some(peer) = self.peers.get_mut(line) {
+    fn pass_over_credits(&mut self, conn: usize) {
+        self.drop_candidate(conn, Some(&format!("it {}", newer::WHAT)));
+        if let Some(peer) = self.peers.get_mut(conn) {
             peer.blocks_in += 1;
             peer.skip();
         }
-        self.meet(line, None, true);
+        self.meet(conn, None, true);
         let (effects, now) = (&mut self.cx.effects, self.cx.now.mono);
-        self.peers.meet_newer(effects, now, line);
+        self.peers.meet_newer(effects, now, conn);
     }
 
     /// A peer's chain, or a part of it, is complete; `told` is the length that it says its chain has,
     /// if this was a part.
-    fn chain_end(&mut self, line: usize, told: Option<u64>) {
+    fn chain_end(&mut self, conn: usize, told: Option<u64>) {
         if told.is_none() {
-            let (now, is_empty) = (self.cx.now.mono, self.sync.end_of(line).is_none());
-            self.peers.has_no_credits(now, line, is_empty);
-            self.take_early(line);
+            let (now, is_empty) = (self.cx.now.mono, self.sync.end_of(conn).is_none());
+            self.peers.has_no_credits(now, conn, is_empty);
+            self.take_early(conn);
         }
         let (sync, cx, drops) = (&mut self.sync, &mut self.cx, self.mempool.drops());
-        let Some(winner) = sync.chain_end(cx, &mut self.peers, line, told, drops) else {
+        let Some(winner) = sync.chain_end(cx, &mut self.peers, conn, told, drops) else {
             return;
         };
         let (sync, monitor) = (&mut self.sync, &mut self.monitor);
         let Some(changed) = monitor.give_up_hole(&mut self.cx) else {
-            return sync.lose(&mut self.cx, &mut self.peers, line, told, drops);
+            return sync.lose(&mut self.cx, &mut self.peers, conn, told, drops);
         };
         if changed {
             self.tip_changed();
         }
-        self.sync.win(&mut self.cx, &mut self.peers, line, winner);
+        self.sync.win(&mut self.cx, &mut self.peers, conn, winner);
     }
 
     /// Somebody has come: where all places are taken, they may have that of somebody who is worth less.
     pub(super) fn incoming(&mut self, from: SocketAddr) {
-        let (now, syncing) = (self.cx.now.mono, self.sync.line());
-        if self.peers.free_line().is_none()
-            && let Some(line) = self.links.eviction_candidate(now, &self.peers, syncing)
+        let (now, syncing) = (self.cx.now.mono, self.sync.conn());
+        if self.peers.free_conn().is_none()
+            && let Some(conn) = self.links.eviction_candidate(now, &self.peers, syncing)
         {
             limits::Full::PlaceGiven.ran();
-            self.hang_up(line, "its place was given to a newcomer", None);
+            self.hang_up(conn, "its place was given to a newcomer", None);
         }
         self.links.incoming(&mut self.cx, &mut self.peers, from);
     }
 
-    /// A line is free: its other end has closed, or failed for this reason.
-    pub(super) fn closed(&mut self, line: Line, reason: Option<&str>) {
-        if let Some(at) = line.console() {
+    /// A connection is gone: its other end has closed, or failed for this reason.
+    pub(super) fn closed(&mut self, conn: ConnId, reason: Option<&str>) {
+        if let Some(at) = conn.console() {
             return self.sessions.closed(at, reason);
         }
-        let line = usize::from(line.0);
+        let conn = usize::from(conn.0);
         let reason = reason.unwrap_or("the other end closed");
-        self.take_early(line);
-        match self.peers.get_mut(line) {
+        self.take_early(conn);
+        match self.peers.get_mut(conn) {
             // What somebody said before they hung up still counts: a device may send a line and go.
             Some(peer) if peer.is_unread() => {
                 peer.gone = Some(reason.to_owned());
                 self.cx.effects.busy = true;
             }
-            _ => self.drop_line(line, reason),
+            _ => self.drop_conn(conn, reason),
         }
     }
 
     /// Ends the connections of those who hung up and whose last words were looked at.
     pub(super) fn drop_gone(&mut self) {
-        while let Some((line, reason)) = self.peers.next_gone() {
-            self.drop_line(line, &reason);
+        while let Some((conn, reason)) = self.peers.next_gone() {
+            self.drop_conn(conn, &reason);
         }
     }
 
     /// Ends a connection that deserves it. If it deserves to `rest`, the other end is left alone
     /// for so many milliseconds.
-    pub(super) fn hang_up(&mut self, line: usize, reason: &str, rest: Option<u64>) {
+    pub(super) fn hang_up(&mut self, conn: usize, reason: &str, rest: Option<u64>) {
         let now = self.cx.now.mono;
         if let Some(ms) = rest
-            && let Some(peer) = self.peers.get(line)
+            && let Some(peer) = self.peers.get(conn)
         {
             self.links.ban(now, peer, ms);
         }
-        let own = Line::of_peer(line);
-        self.cx.effects.act(Action::Hangup { line: own });
-        self.drop_line(line, reason);
+        let own = ConnId::of_peer(conn);
+        self.cx.effects.act(Action::Hangup { conn: own });
+        self.drop_conn(conn, reason);
     }
 
     /// Hangs up on somebody who is left alone and has come by himself.
-    fn is_sent_away(&mut self, line: usize) -> bool {
-        let (now, peer) = (self.cx.now.mono, self.peers.get(line));
+    fn is_sent_away(&mut self, conn: usize) -> bool {
+        let (now, peer) = (self.cx.now.mono, self.peers.get(conn));
         let banned = peer.is_some_and(|peer| self.links.is_banned(now, peer));
         if banned {
-            self.hang_up(line, LEFT_ALONE, None);
+            self.hang_up(conn, LEFT_ALONE, None);
         }
         banned
     }
 
-    /// When a block is made of what the desktop node of a line said and no block of ours has.
-    pub(super) fn salvage_due(&self, line: usize) -> Due {
+    /// When a block is made of what the desktop node of a connection said and no block of ours has.
+    pub(super) fn salvage_due(&self, conn: usize) -> Due {
         self.desktops
-            .salvage_due(self.cx.now.mono, &self.peers, line)
+            .salvage_due(self.cx.now.mono, &self.peers, conn)
     }
 
     /// A desktop node has made a block.
-    pub(super) fn desktop_block(&mut self, line: usize, block: Box<Block>) {
-        let taken = Desktops::block(&mut self.cx, &mut self.peers, line, block);
-        self.act_on(line, taken);
+    pub(super) fn desktop_block(&mut self, conn: usize, block: Box<Block>) {
+        let taken = Desktops::block(&mut self.cx, &mut self.peers, conn, block);
+        self.act_on(conn, taken);
     }
 
     /// Looks at a block that came before the chain of its node.
-    fn take_early(&mut self, line: usize) {
-        if let Some(block) = self.peers.take_early(line) {
-            self.desktop_block(line, block);
+    fn take_early(&mut self, conn: usize) {
+        if let Some(block) = self.peers.take_early(conn) {
+            self.desktop_block(conn, block);
         }
     }
 
-    /// Forgets the candidate of a line, if it has one. `why` is told to a user who asked for it.
-    fn drop_candidate(&mut self, line: usize, why: Option<&str>) {
+    /// Forgets the candidate of a connection, if it has one. `why` is told to a user who asked for it.
+    fn drop_candidate(&mut self, conn: usize, why: Option<&str>) {
         let (sync, cx) = (&mut self.sync, &mut self.cx);
-        sync.drop(cx, &mut self.peers, line, why);
+        sync.drop(cx, &mut self.peers, conn, why);
     }
 
-    fn drop_line(&mut self, line: usize, reason: &str) {
-        if self.peers.get(line).is_none() {
+    fn drop_conn(&mut self, conn: usize, reason: &str) {
+        if self.peers.get(conn).is_none() {
             return;
         }
-        self.drop_candidate(line, Some(reason));
-        self.mempool.ends_making_of(line);
+        self.drop_candidate(conn, Some(reason));
+        self.mempool.ends_making_of(conn);
         let now = self.cx.now.mono;
-        self.desktops.leaves_under_way(now, &mut self.peers, line);
-        let Some(peer) = self.peers.free(line) else {
+        self.desktops.leaves_under_way(now, &mut self.peers, conn);
+        let Some(peer) = self.peers.free(conn) else {
             return;
         };
         log::info!("{}: connection closed: {reason}", peer.remote);
         let (links, cx) = (&mut self.links, &mut self.cx);
-        links.lost(cx, &self.peers, (line, &peer), reason);
+        links.lost(cx, &self.peers, (conn, &peer), reason);
         self.desktops.lose_voice(now, &self.peers, &peer);
     }
 
     /// Closes a connection in favour of another one to the same node.
-    pub(super) fn retire(&mut self, line: usize, kept: usize) {
+    pub(super) fn retire(&mut self, conn: usize, kept: usize) {
         self.drop_candidate(
-            line,
+            conn,
             Some("it is connected twice; one connection is closed"),
         );
-        self.mempool.ends_making_of(line);
+        self.mempool.ends_making_of(conn);
         let (links, cx) = (&mut self.links, &mut self.cx);
-        links.retire(cx, &mut self.peers, (line, kept));
+        links.retire(cx, &mut self.peers, (conn, kept));
     }
 }

@@ -19,7 +19,7 @@ fn opened(disk: &MemoryDisk, secret: u8, seed: u64) -> (Node<MemoryDisk>, [u64; 
         unclean_stop: false,
         built: 0,
         id: 7,
-        drop_orphans: false,
+        drop_disconnected: false,
         items_max: crate::limits::ITEMS_MAX,
         staging_max: u64::MAX,
         secret: [secret; 32],

@@ -1,10 +1,10 @@
 //! The machine: it is told what happened and when, and answers with bytes to send and a few
 //! actions. It reads no clock, no random source and no socket of its own.
 //!
-//! Three files see all of it: this one has the law of driving, `gossip` what peers say and how they come
-//! and go, `command` what users ask for. Every other one is an organ: it owns its state, gets what else
-//! it needs as arguments, and leaves what it wants done in `effects`. From the ground up, each may know
-//! those above it in this table (`tests/house.rs`):
+//! Three files see all of it: this one has the law of driving, `gossip` what peers say and how they
+//! come and go, `command` what users ask for. Every other one is an organ: it owns its state, gets
+//! what else it needs as arguments, and leaves what it wants done in `effects`. From the ground up,
+//! each may know those above it in this table (`tests/house.rs`):
 //!
 //! | organ | is |
 //! | --- | --- |
@@ -52,12 +52,12 @@ use crate::store::bounds::Bounds;
 use crate::store::disk::Disk;
 use crate::store::keys;
 use crate::store::log::Log;
-use crate::wire::write::Intent;
+use crate::wire::write::Outgoing;
 use console::Sessions;
 use desktops::Desktops;
 use effects::{Cx, Effects, Jitter};
 pub use event::{
-    Action, CONSOLE, Clock, Config, ConsoleKind, Event, Line, Millis, OpenError, Summary,
+    Action, CONSOLE, Clock, Config, ConnId, ConsoleKind, Event, Millis, OpenError, Summary,
 };
 use event_log::EventLog;
 use links::Links;
@@ -65,7 +65,7 @@ use mempool::Mempool;
 use monitor::Monitor;
 use outbox::Outbox;
 use peers::Peers;
-use sync::{Sync, announce};
+use sync::{ChainSync, announce};
 
 /// The node.
 pub struct Node<D> {
@@ -75,14 +75,14 @@ pub struct Node<D> {
 
     peers: Peers,
     links: Links,
-    sync: Sync,
+    sync: ChainSync,
     desktops: Desktops,
     mempool: Mempool,
     sessions: Sessions,
 
     /// Events from before the first console, until all are open that open at the start.
     early: Vec<String>,
-    /// The line that is read next.
+    /// The connection that is read next.
     turn: usize,
     outbox: Outbox,
     /// Bytes of text that were understood in this call.
@@ -103,9 +103,9 @@ impl<D: Disk> Node<D> {
         let identity = keys::identity(&mut disk, &config.secret).map_err(OpenError::Key)?;
         let id = desktops::number(&identity.public(), config.id);
         let time = Timestamp::from_micros(clock.wall);
-        let (mut log, opening) =
+        let (mut log, recovery) =
             Log::open(disk, config.difficulty, time).map_err(OpenError::Chain)?;
-        let mut early: Vec<String> = opening.notice().into_iter().collect();
+        let mut early: Vec<String> = recovery.notice().into_iter().collect();
         let (items, staging) = (config.items_max, config.staging_max);
         log.set_bounds(Bounds { items, staging });
         if log.items().count() > items {
@@ -116,11 +116,11 @@ impl<D: Disk> Node<D> {
         }
         let of = (config.listen, id);
         let links = Links::open(log.disk(), clock.mono, of, config.connect, &mut early);
-        let of = (identity.public(), config.drop_orphans);
+        let of = (identity.public(), config.drop_disconnected);
         let mempool = Mempool::open(log.disk(), clock.mono, of, &mut early);
         let monitor = Monitor::new(clock.mono, config.scrub_every);
         let events = EventLog::new(clock, log.tip().length, config.unclean_stop);
-        let sync = Sync::resume(log.take_last_switch());
+        let sync = ChainSync::resume(log.take_last_reorg());
         let mut effects = Effects::default();
         effects.busy = true;
         Ok(Node {
@@ -154,7 +154,7 @@ impl<D: Disk> Node<D> {
         })
     }
 
-    /// Tells what happened. Does a bounded piece of work: one event, one frame of one line, some
+    /// Tells what happened. Does a bounded piece of work: one event, one frame of one connection, some
     /// signatures, some nonces. Bad input never panics.
     pub fn handle(&mut self, clock: Clock, event: Event<'_>) {
         let before = tally::total();
@@ -185,21 +185,21 @@ impl<D: Disk> Node<D> {
             Event::Tick => {}
             Event::Incoming { from } => self.incoming(from),
             Event::Connected {
-                line,
+                conn,
                 local,
                 remote,
             } => {
                 let (links, cx) = (&mut self.links, &mut self.cx);
-                links.connected(cx, &mut self.peers, line, [local, remote]);
+                links.connected(cx, &mut self.peers, conn, [local, remote]);
             }
-            Event::DialFailed { line, reason } => {
+            Event::DialFailed { conn, reason } => {
                 let (links, cx) = (&mut self.links, &mut self.cx);
-                links.dial_failed(cx, &mut self.peers, line, reason);
+                links.dial_failed(cx, &mut self.peers, conn, reason);
             }
-            Event::ConsoleOpened { line, kind } => self.open_console(line, kind),
-            Event::Received { line, count } => self.received(line, count),
-            Event::Sent { line, count } => self.sent(line, count),
-            Event::Closed { line, reason } => self.closed(line, reason),
+            Event::ConsoleOpened { conn, kind } => self.open_console(conn, kind),
+            Event::Received { conn, count } => self.received(conn, count),
+            Event::Sent { conn, count } => self.sent(conn, count),
+            Event::Closed { conn, reason } => self.closed(conn, reason),
             Event::Stop => self.stop(),
         }
         self.tend();
@@ -218,25 +218,25 @@ impl<D: Disk> Node<D> {
         self.write_events();
     }
 
-    /// Where the line's next bytes go. Empty: do not read this line now.
-    pub fn rx_space(&mut self, line: Line) -> &mut [u8] {
-        if let Some(at) = line.console() {
+    /// Where the connection's next bytes go. Empty: do not read it now.
+    pub fn rx_space(&mut self, conn: ConnId) -> &mut [u8] {
+        if let Some(at) = conn.console() {
             let session = self.sessions.at_mut(at);
             return session.map_or(&mut [], |session| session.console.typing.space());
         }
-        match self.peers.get_mut(usize::from(line.0)) {
+        match self.peers.get_mut(usize::from(conn.0)) {
             Some(peer) if peer.held.is_none() && peer.gone.is_none() => peer.reader.space(),
             _ => &mut [],
         }
     }
 
     /// The bytes to send. Empty: nothing to send now.
-    pub fn tx_pending(&self, line: Line) -> &[u8] {
-        if let Some(at) = line.console() {
+    pub fn tx_pending(&self, conn: ConnId) -> &[u8] {
+        if let Some(at) = conn.console() {
             let session = self.sessions.at(at);
             return session.map_or(&[], |session| session.console.pending());
         }
-        match self.peers.get(usize::from(line.0)) {
+        match self.peers.get(usize::from(conn.0)) {
             Some(peer) if peer.gone.is_none() => peer.writer.pending(),
             _ => &[],
         }
@@ -252,12 +252,12 @@ impl<D: Disk> Node<D> {
         if self.cx.effects.busy {
             return Some(self.cx.now.mono);
         }
-        let lines = self.peers.iter().map(|(_, peer)| peer.deadline());
+        let conns = self.peers.iter().map(|(_, peer)| peer.deadline());
         let free = self.sync.is_free();
         let looks = [free, self.sync.is_reorg()];
         let chains = self.peers.iter();
         let chains = chains.filter_map(|(_, peer)| peer.deferred.filter(|_| free));
-        lines
+        conns
             .chain(chains)
             .chain(self.sync.due())
             .chain(
@@ -273,12 +273,12 @@ impl<D: Disk> Node<D> {
             .min()
     }
 
-    fn received(&mut self, line: Line, count: usize) {
-        if let Some(at) = line.console() {
+    fn received(&mut self, conn: ConnId, count: usize) {
+        if let Some(at) = conn.console() {
             if let Some(session) = self.sessions.at_mut(at) {
                 session.console.typing.received(count);
             }
-        } else if let Some(peer) = self.peers.get_mut(usize::from(line.0)) {
+        } else if let Some(peer) = self.peers.get_mut(usize::from(conn.0)) {
             if !peer.reader.mid_line() {
                 peer.framed = self.cx.now.mono;
             }
@@ -287,12 +287,12 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    fn sent(&mut self, line: Line, count: usize) {
-        if let Some(at) = line.console() {
+    fn sent(&mut self, conn: ConnId, count: usize) {
+        if let Some(at) = conn.console() {
             if let Some(session) = self.sessions.at_mut(at) {
                 session.console.advance(count);
             }
-        } else if let Some(peer) = self.peers.get_mut(usize::from(line.0)) {
+        } else if let Some(peer) = self.peers.get_mut(usize::from(conn.0)) {
             peer.writer.advance(count);
             peer.flowed = self.cx.now.mono;
         }
@@ -305,16 +305,16 @@ impl<D: Disk> Node<D> {
             self.step();
             self.cx.effects.busy = true;
         } else {
-            let mines = self.wants_block(self.catching_up());
-            let gleans = self.may_salvage() && self.sync.salvages(mines);
-            if gleans {
+            let assembles = self.wants_block(self.catching_up());
+            let salvages = self.may_salvage() && self.sync.salvages(assembles);
+            if salvages {
                 self.step();
             }
-            self.cx.effects.busy |= self.may_salvage() || gleans;
+            self.cx.effects.busy |= self.may_salvage() || salvages;
             self.mempool.look_up_some(&mut self.cx, &mut self.peers);
             self.cx.effects.busy |= self.mempool.restore_some(&mut self.cx);
             self.cx.effects.busy |= self.read_some();
-            if !self.sync.is_reorg() && !gleans {
+            if !self.sync.is_reorg() && !salvages {
                 self.make_block();
             }
         }
@@ -360,33 +360,33 @@ impl<D: Disk> Node<D> {
         let Some(made) = self.mempool.make(&mut self.cx, ahead) else {
             return;
         };
-        let intent = match made.wished {
-            true => Intent::OwnBlock,
-            false => Intent::Block,
+        let message = match made.awaited {
+            true => Outgoing::OwnBlock,
+            false => Outgoing::Block,
         };
-        if made.wished {
+        if made.awaited {
             self.desktops.made_own(made.height);
         }
-        self.peers.relay(intent(made.height), made.from);
+        self.peers.relay(message(made.height), made.from);
         self.tip_changed();
-        if let Some(line) = made.from {
+        if let Some(conn) = made.from {
             let (desktops, now) = (&mut self.desktops, self.cx.now.mono);
-            desktops.followed(now, &mut self.peers, line, made.height);
+            desktops.followed(now, &mut self.peers, conn, made.height);
         }
     }
 
-    /// Reads a frame of each line in turn, until as much was done as goes into one call; true if
+    /// Reads a frame of each connection in turn, until as much was done as goes into one call; true if
     /// there may be more.
     fn read_some(&mut self) -> bool {
         (self.cx.checked, self.read_bytes) = (0, 0);
         let budget = self.cx.chain.budget();
         for _ in 0..limits::FRAMES_PER_TURN {
             let first = self.turn;
-            let mut lines = (0..limits::PEERS).map(|step| (first + step) % limits::PEERS);
-            let Some(line) = lines.find(|line| self.read(*line)) else {
+            let mut conns = (0..limits::PEERS).map(|step| (first + step) % limits::PEERS);
+            let Some(conn) = conns.find(|conn| self.read(*conn)) else {
                 return false;
             };
-            self.turn = line + 1;
+            self.turn = conn + 1;
             self.cx.checked += self.mempool.queue.take_applied() / limits::APPLIED_PER_SIGNATURE;
             let checked = self.cx.checked >= limits::SIGNATURES_PER_TURN;
             if limits::Full::TurnSignatures.when(checked)
@@ -419,22 +419,22 @@ impl<D: Disk> Node<D> {
     /// Looks after everything that waits for a time.
     pub(super) fn tend(&mut self) {
         let now = self.cx.now.mono;
-        for line in self.peers.lines() {
-            let verdict = self.peers.get_mut(line).and_then(|peer| peer.tend(now));
+        for conn in self.peers.conns() {
+            let verdict = self.peers.get_mut(conn).and_then(|peer| peer.tend(now));
             if let Some(reason) = verdict {
-                self.hang_up(line, reason, None);
+                self.hang_up(conn, reason, None);
             }
-            self.sync.tend_question(&mut self.cx, &mut self.peers, line);
+            self.sync.tend_question(&mut self.cx, &mut self.peers, conn);
         }
-        for line in self.peers.lines() {
-            if let Some(block) = self.peers.take_late(now, line) {
-                self.desktop_block(line, block);
+        for conn in self.peers.conns() {
+            if let Some(block) = self.peers.take_late(now, conn) {
+                self.desktop_block(conn, block);
             }
-            self.peers.tend_newer(now, line);
+            self.peers.tend_newer(now, conn);
         }
         self.peers.tend_quiet(now);
-        if let Some(line) = self.sync.tend(&self.cx, &mut self.peers) {
-            self.hang_up(line, "its chain comes too slowly", None);
+        if let Some(conn) = self.sync.tend(&self.cx, &mut self.peers) {
+            self.hang_up(conn, "its chain comes too slowly", None);
         }
         if self.mempool.making.is_none() {
             self.mempool.queue.expire(now);
@@ -465,13 +465,13 @@ impl<D: Disk> Node<D> {
         let now = self.cx.now.mono;
         if self.cx.chain.fault().is_none() {
             let mut from = 0;
-            while let Some([line, voice]) = self.peers.next_twin(now, from) {
-                let busy = self.peers.is_busy(line);
-                self.retire(line, voice);
+            while let Some([conn, voice]) = self.peers.next_twin(now, from) {
+                let busy = self.peers.is_busy(conn);
+                self.retire(conn, voice);
                 if let Some(desktop) = self.peers.desktop_of(voice).filter(|_| busy) {
                     desktop.quiet = Millis(now.0 + limits::DESKTOP_QUIET_MS);
                 }
-                from = line + 1;
+                from = conn + 1;
             }
             Desktops::dial_deaf(now, &mut self.peers, &mut self.links);
         }
@@ -481,7 +481,7 @@ impl<D: Disk> Node<D> {
 
     /// Goes on with a reorg, or with a chain that lost.
     pub(super) fn step(&mut self) {
-        let due = self.sync.salvages_of().map(|line| self.salvage_due(line));
+        let due = self.sync.salvages_of().map(|conn| self.salvage_due(conn));
         let (cx, peers) = (&mut self.cx, &mut self.peers);
         if let Some(source) = self.sync.step(cx, peers, &mut self.mempool, due) {
             self.tip_changed();

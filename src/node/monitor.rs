@@ -9,7 +9,7 @@ use super::peers::Peers;
 use crate::ledger::{Block, Hash, Timestamp};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError};
-use crate::store::recover::Opening;
+use crate::store::recover::Recovery;
 use crate::store::state::Verified;
 
 /// The state of that work.
@@ -87,7 +87,7 @@ impl Monitor {
 
     /// What is wrong with the chain file, as a clause.
     pub fn damage<D: Disk>(&self, cx: &Cx<D>) -> Option<String> {
-        if let Some(length) = cx.chain.gap() {
+        if let Some(length) = cx.chain.hole() {
             let (from, behind) = (cx.chain.tip().length, length);
             return Some(format!(
                 "block {from} is damaged; up to block {} is kept until a peer has what is missing",
@@ -106,7 +106,7 @@ impl Monitor {
             return None;
         }
         let unrepaired = cx.chain.damaged().is_some() && !self.told;
-        let waits = cx.chain.gap().is_some() && waits && cx.chain.fault().is_none();
+        let waits = cx.chain.hole().is_some() && waits && cx.chain.fault().is_none();
         let impatient = waits && self.patience.is_none();
         let now = (unrepaired || impatient).then_some(cx.now.mono);
         let patience = self.patience;
@@ -123,7 +123,7 @@ impl Monitor {
         [waits, free, calls]: [bool; 3],
     ) -> bool {
         let height = cx.chain.damaged();
-        let found = height.or_else(|| cx.chain.gap().map(|_| cx.chain.tip().length));
+        let found = height.or_else(|| cx.chain.hole().map(|_| cx.chain.tip().length));
         let Some(found) = found else {
             return false;
         };
@@ -135,7 +135,7 @@ impl Monitor {
         let connected = peers.count() > 0;
         let may_write = cx.chain.fault().is_none();
         let mut changed = false;
-        if height.is_some() && cx.chain.gap().is_none() && connected && may_write && free {
+        if height.is_some() && cx.chain.hole().is_none() && connected && may_write && free {
             changed = self.reread(cx, peers);
         }
         changed | self.lose_patience(cx, waits, !connected && !calls)
@@ -147,8 +147,8 @@ impl Monitor {
         let before = cx.chain.tip();
         match reopen(cx) {
             Ok(cut) => {
-                if let Some(notice) = cut.and_then(|opening| opening.notice()) {
-                    self.told = cx.chain.gap().is_some();
+                if let Some(notice) = cut.and_then(|recovery| recovery.notice()) {
+                    self.told = cx.chain.hole().is_some();
                     cx.effects.alert(format!("[monitor ❌] {notice}"));
                 }
                 self.repaired(cx);
@@ -157,7 +157,7 @@ impl Monitor {
                 .effects
                 .alert(format!("[monitor ❌] repair failed: {error}.")),
         }
-        let changed = cx.chain.gap().is_some() || cx.chain.tip() != before;
+        let changed = cx.chain.hole().is_some() || cx.chain.tip() != before;
         if changed {
             for (_, peer) in peers.iter_mut() {
                 peer.no_help = false;
@@ -169,7 +169,7 @@ impl Monitor {
 
     /// A wish waits some time for the repair; if nobody is there who could help, not at all.
     fn lose_patience<D: Disk>(&mut self, cx: &mut Cx<D>, waits: bool, alone: bool) -> bool {
-        if cx.chain.gap().is_none() || !waits || cx.chain.fault().is_some() {
+        if cx.chain.hole().is_none() || !waits || cx.chain.fault().is_some() {
             (self.patience, self.failed) = (None, false);
             return false;
         }
@@ -213,7 +213,7 @@ impl Monitor {
 
     /// A hole is filled; there may be another one.
     pub fn repaired<D: Disk>(&mut self, cx: &mut Cx<D>) {
-        if cx.chain.gap().is_some() {
+        if cx.chain.hole().is_some() {
             return;
         }
         if core::mem::take(&mut self.told) {
@@ -259,7 +259,7 @@ impl Monitor {
             return false;
         }
         let due = self.due.is_some_and(|due| due <= now);
-        if !due || cx.chain.gap().is_some() || cx.chain.damaged().is_some() {
+        if !due || cx.chain.hole().is_some() || cx.chain.damaged().is_some() {
             if due {
                 self.due = Some(Millis(now.0 + limits::HOLE_WAIT_MS));
             }
@@ -328,9 +328,9 @@ impl Monitor {
 }
 
 /// Reads the file again. Where not even its first block is left, a chain begins.
-fn reopen<D: Disk>(cx: &mut Cx<D>) -> Result<Option<Opening>, DiskError> {
+fn reopen<D: Disk>(cx: &mut Cx<D>) -> Result<Option<Recovery>, DiskError> {
     let cut = cx.chain.reopen()?;
-    if cx.chain.gap().is_none() {
+    if cx.chain.hole().is_none() {
         let time = Timestamp::from_micros(cx.now.wall);
         cx.chain.begin_chain(time)?;
     }

@@ -4,11 +4,11 @@ use super::*;
 use crate::ledger::{Kind, Signature, Transaction};
 use crate::node::effects::Notice;
 use crate::node::effects::testing::sign;
-use crate::node::event::Line;
+use crate::node::event::ConnId;
 use crate::node::peer::{self, Peer};
 use crate::store::disk::File;
 use crate::store::disk::memory::MemoryDisk;
-use crate::store::repair::Mended;
+use crate::store::repair::Filled;
 use Kind::Request;
 
 const EVERY: Millis = Millis(1_000_000);
@@ -47,7 +47,7 @@ impl World {
         let mut all = Vec::new();
         for number in 0..blocks {
             let start = world.cx.chain.disk().live(File::Chain).len();
-            let name = format!("{number}{}", "x".repeat(2 * limits::WINDOW_BYTES));
+            let name = format!("{number}{}", "x".repeat(2 * limits::FILE_READ_BYTES));
             let block = world.cx.append(vec![sign(2, Request, &name, 1)]);
             all.push((start, block));
         }
@@ -70,7 +70,7 @@ impl World {
         world.connect();
         assert!(world.tend());
         assert_eq!(
-            (world.cx.chain.gap(), world.cx.chain.tip().length),
+            (world.cx.chain.hole(), world.cx.chain.tip().length),
             (Some(4), 2)
         );
         world.peers.free(0);
@@ -83,7 +83,7 @@ impl World {
         let mut peer = Peer::new(self.cx.now.mono, remote, true);
         peer.kind = peer::Kind::Ours(1);
         peer.no_help = true;
-        self.peers.open(Line::of_peer(0), peer);
+        self.peers.open(ConnId::of_peer(0), peer);
     }
 
     fn is_asked(&self) -> bool {
@@ -223,7 +223,7 @@ fn slices_grow_and_shrink_with_the_time_they_took_and_it_rests_a_hundred_times_a
 }
 
 #[test]
-fn a_switch_under_a_pass_begins_it_anew() {
+fn a_reorg_under_a_pass_begins_it_anew() {
     let mut world = World::new();
     (0..8).for_each(|_| drop(world.cx.append(vec![])));
     world.cx.pass(limits::SCRUB_FIRST_MS);
@@ -231,7 +231,7 @@ fn a_switch_under_a_pass_begins_it_anew() {
         world.turn();
         world.cx.pass(limits::SCRUB_REST);
     }
-    world.cx.switch(1, vec![vec![]; 19]);
+    world.cx.reorg(1, vec![vec![]; 19]);
     let reached = world.monitor.next;
     while world.monitor.next == reached {
         world.turn();
@@ -250,7 +250,7 @@ fn damage_is_read_again_and_asked_for_where_somebody_is_there() {
     world.cx.chain.read(2).expect_err("damaged");
     assert_eq!(world.due(), Some(world.cx.now.mono), "the user is to know");
     assert!(
-        !world.tend() && world.cx.chain.gap().is_none(),
+        !world.tend() && world.cx.chain.hole().is_none(),
         "nobody is there"
     );
     assert_eq!(world.words().len(), 1);
@@ -263,15 +263,15 @@ fn damage_is_read_again_and_asked_for_where_somebody_is_there() {
     world.free = true;
     assert!(world.tend() && world.is_asked());
     assert_eq!(
-        (world.cx.chain.gap(), world.cx.chain.damaged()),
+        (world.cx.chain.hole(), world.cx.chain.damaged()),
         (Some(4), None)
     );
     let damage = world.monitor.damage(&world.cx).expect("a hole");
     assert!(damage.contains("up to block 3 is kept"), "{damage}");
     assert!(!world.tend(), "once");
     world.rest(1);
-    world.cx.chain.begin_mending();
-    assert_eq!(world.cx.chain.mend(&blocks[1].1), Ok(Mended::Done));
+    world.cx.chain.begin_filling();
+    assert_eq!(world.cx.chain.fill_hole(&blocks[1].1), Ok(Filled::Done));
     world.monitor.repaired(&mut world.cx);
     assert_eq!(world.words(), ["[monitor ✅] repair completed."]);
     assert_eq!(world.cx.chain.tip().length, 4);
@@ -287,7 +287,7 @@ fn damage_behind_which_nothing_is_sound_is_cut_and_asked_for() {
     world.connect();
     assert!(world.tend() && world.is_asked());
     assert_eq!(
-        (world.cx.chain.gap(), world.cx.chain.tip().length),
+        (world.cx.chain.hole(), world.cx.chain.tip().length),
         (None, 2)
     );
     let words = world.words();
@@ -307,10 +307,10 @@ fn damage_behind_which_nothing_is_sound_is_cut_and_asked_for() {
 fn a_hole_is_given_up_at_once_where_nobody_can_help_and_something_of_our_own_waits() {
     let (mut world, _) = World::with_hole();
     world.live(10 * limits::HOLE_WAIT_MS);
-    assert_eq!(world.cx.chain.gap(), Some(4), "nothing waits");
+    assert_eq!(world.cx.chain.hole(), Some(4), "nothing waits");
     world.waits = true;
     assert_eq!(world.due(), Some(world.cx.now.mono));
-    assert!(world.tend() && world.cx.chain.gap().is_none());
+    assert!(world.tend() && world.cx.chain.hole().is_none());
     let told = "[monitor ❌] nobody had block 2: what can be read behind it is made again, and all of it is kept as ";
     let words = world.words();
     assert!(words.len() == 1 && words[0].starts_with(told), "{words:?}");
@@ -318,7 +318,7 @@ fn a_hole_is_given_up_at_once_where_nobody_can_help_and_something_of_our_own_wai
     world.rest(0);
     let start = world.cx.chain.disk().live(File::Chain).len();
     for name in ["y", "z"] {
-        let name = name.repeat(2 * limits::WINDOW_BYTES);
+        let name = name.repeat(2 * limits::FILE_READ_BYTES);
         world.cx.append(vec![sign(2, Request, &name, 1)]);
     }
     world.flip(start);
@@ -341,9 +341,9 @@ fn a_hole_is_given_up_after_its_patience_where_somebody_may_help() {
         assert!(!world.tend());
         assert_eq!(world.due(), Some(until));
         world.live(limits::HOLE_WAIT_MS - 1);
-        assert_eq!(world.cx.chain.gap(), Some(4));
+        assert_eq!(world.cx.chain.hole(), Some(4));
         world.cx.pass(1);
-        assert!(world.tend() && world.cx.chain.gap().is_none());
+        assert!(world.tend() && world.cx.chain.hole().is_none());
     }
 }
 
@@ -356,9 +356,9 @@ fn patience_begins_anew_when_nothing_waited_meanwhile() {
     world.live(limits::HOLE_WAIT_MS);
     world.waits = true;
     world.live(limits::HOLE_WAIT_MS - 1);
-    assert_eq!(world.cx.chain.gap(), Some(4));
+    assert_eq!(world.cx.chain.hole(), Some(4));
     world.live(2);
-    assert_eq!(world.cx.chain.gap(), None);
+    assert_eq!(world.cx.chain.hole(), None);
 }
 
 #[test]
@@ -370,16 +370,16 @@ fn nothing_is_due_while_the_node_ends() {
 }
 
 /// A chain of which more than half fell out.
-fn mostly_garbage() -> World {
+fn mostly_stale() -> World {
     let (mut world, _) = World::long(2);
-    world.cx.switch(1, vec![vec![]; 3]);
+    world.cx.reorg(1, vec![vec![]; 3]);
     assert!(world.cx.chain.wants_compaction());
     world
 }
 
 #[test]
 fn the_file_is_compacted_only_when_nothing_in_it_waits_outside() {
-    let mut world = mostly_garbage();
+    let mut world = mostly_stale();
     let before = world.cx.chain.bytes();
     world.outside = true;
     world.rest(1);
@@ -387,12 +387,12 @@ fn the_file_is_compacted_only_when_nothing_in_it_waits_outside() {
     world.outside = false;
     world.rest(1);
     assert!(world.cx.chain.bytes() < before / 10);
-    assert_eq!((world.words(), world.cx.chain.garbage()), (vec![], 0));
+    assert_eq!((world.words(), world.cx.chain.stale_bytes()), (vec![], 0));
 }
 
 #[test]
 fn a_file_that_cannot_be_compacted_is_told_once_and_left_as_it_is() {
-    let mut world = mostly_garbage();
+    let mut world = mostly_stale();
     let before = world.cx.chain.bytes();
     world.cx.chain.disk().room = Some(10);
     world.rest(1);
@@ -406,9 +406,13 @@ fn a_file_that_cannot_be_compacted_is_told_once_and_left_as_it_is() {
 #[test]
 fn a_hole_that_cannot_be_given_up_is_told_once_and_the_node_rests() {
     let (mut world, blocks) = World::with_hole();
-    world.cx.chain.begin_mending();
+    world.cx.chain.begin_filling();
     world.cx.chain.disk().sync_fails = true;
-    world.cx.chain.mend(&blocks[1]).expect_err("the disk fails");
+    world
+        .cx
+        .chain
+        .fill_hole(&blocks[1])
+        .expect_err("the disk fails");
     world.waits = true;
     for _ in 0..5 {
         world.turn();
@@ -429,7 +433,7 @@ fn what_was_wrong_with_a_block_is_forgotten_when_it_is_in_the_chain_no_more() {
     world.live(EVERY.0);
     assert!(world.monitor.damage(&world.cx).is_some());
     assert!(world.cx.chain.verified().is_none());
-    world.cx.switch(1, vec![vec![]; 2]);
+    world.cx.reorg(1, vec![vec![]; 2]);
     world.live(2 * EVERY.0);
     assert_eq!(world.cx.chain.verified().map(|it| it.length), Some(3));
     assert_eq!(world.monitor.damage(&world.cx), None);

@@ -9,7 +9,7 @@ use super::peer::{Kind, Peer};
 use super::peers::Peers;
 use crate::ledger::{Block, RuleError};
 use crate::limits;
-use crate::wire::write::Intent;
+use crate::wire::write::Outgoing;
 use crate::wire::{BlockError, InvalidBlock, Message};
 
 /// What a user is told of such a node, behind its name.
@@ -44,8 +44,8 @@ impl Peer {
             match self.desktop() {
                 // It hears it when that is its turn.
                 Some(desktop) => desktop.asks = true,
-                None if newer => self.push(Intent::NoChain(0)),
-                None => self.push(Intent::Chain),
+                None if newer => self.push(Outgoing::NoChain(0)),
+                None => self.push(Outgoing::Chain),
             }
         }
     }
@@ -58,10 +58,10 @@ impl Peers {
         &mut self,
         effects: &mut Effects,
         now: Millis,
-        line: usize,
+        conn: usize,
         message: Message,
     ) -> Option<Message> {
-        let peer = self.get_mut(line)?;
+        let peer = self.get_mut(conn)?;
         let newer = peer.is_newer();
         match &message {
             _ if peer.is_ours() => return Some(message),
@@ -69,10 +69,10 @@ impl Peers {
             | Message::NewTransaction(Err(error))
                 if *error == RuleError::Newer =>
             {
-                self.meet_newer(effects, now, line);
+                self.meet_newer(effects, now, conn);
             }
             Message::NewBlock(_) | Message::NewTransaction(_) if newer => {}
-            Message::RequestChain(_) if newer => peer.push(Intent::NoChain(0)),
+            Message::RequestChain(_) if newer => peer.push(Outgoing::NoChain(0)),
             Message::NewBlock(Ok(block))
                 if !peer.ledger.known && peer.ledger.early.is_none() && peer.has_spoken() =>
             {
@@ -87,7 +87,7 @@ impl Peers {
             _ => return Some(message),
         }
         if let Message::NewBlock(_) = message
-            && let Some(peer) = self.get_mut(line)
+            && let Some(peer) = self.get_mut(conn)
         {
             peer.blocks_in += 1;
         }
@@ -95,8 +95,8 @@ impl Peers {
     }
 
     /// Whether a block of a chain is none here because its node has another ledger.
-    pub fn has_credits(&self, line: usize, error: &BlockError) -> bool {
-        let Some(peer) = self.get(line) else {
+    pub fn has_credits(&self, conn: usize, error: &BlockError) -> bool {
+        let Some(peer) = self.get(conn) else {
             return false;
         };
         match error {
@@ -107,15 +107,15 @@ impl Peers {
     }
 
     /// A peer has shown that its ledger has credits.
-    pub fn meet_newer(&mut self, effects: &mut Effects, now: Millis, line: usize) {
-        let Some(peer) = self.get_mut(line) else {
+    pub fn meet_newer(&mut self, effects: &mut Effects, now: Millis, conn: usize) {
+        let Some(peer) = self.get_mut(conn) else {
             return;
         };
         if !peer.is_newer() {
             peer.kind = Kind::Newer(Millis(now.0 + limits::NEWER_POLL_MS));
             peer.writer.withhold();
         }
-        (peer.again, peer.deferred, peer.strikes) = (false, None, 0);
+        (peer.again, peer.deferred, peer.misbehaviours) = (false, None, 0);
         peer.ledger.early = None;
         peer.answer_question();
         if core::mem::replace(&mut peer.ledger.told, true) {
@@ -127,8 +127,8 @@ impl Peers {
 
     /// A peer that is not one of ours has told all of its chain, and there are no credits in it. If
     /// there were before, it has taken another one, and is a desktop node like others.
-    pub fn has_no_credits(&mut self, now: Millis, line: usize, is_empty: bool) {
-        let Some(peer) = self.get_mut(line) else {
+    pub fn has_no_credits(&mut self, now: Millis, conn: usize, is_empty: bool) {
+        let Some(peer) = self.get_mut(conn) else {
             return;
         };
         if peer.is_newer() && !is_empty {
@@ -139,22 +139,22 @@ impl Peers {
     }
 
     /// The block that came before the chain of its node: that is known now, or will not come.
-    pub fn take_early(&mut self, line: usize) -> Option<Box<Block>> {
-        let peer = self.get_mut(line).filter(|peer| peer.held.is_none())?;
+    pub fn take_early(&mut self, conn: usize) -> Option<Box<Block>> {
+        let peer = self.get_mut(conn).filter(|peer| peer.held.is_none())?;
         peer.ledger.early.take().map(|(block, _)| block)
     }
 
     /// The same, if it has waited long enough.
-    pub fn take_late(&mut self, now: Millis, line: usize) -> Option<Box<Block>> {
-        let early = self.get(line)?.ledger.early.as_ref();
+    pub fn take_late(&mut self, now: Millis, conn: usize) -> Option<Box<Block>> {
+        let early = self.get(conn)?.ledger.early.as_ref();
         early.filter(|(_, latest)| *latest <= now)?;
-        self.take_early(line)
+        self.take_early(conn)
     }
 
     /// Answers one who waited long enough, and asks one with credits for its chain that was not asked
     /// for long.
-    pub fn tend_newer(&mut self, now: Millis, line: usize) {
-        let Some(peer) = self.get_mut(line) else {
+    pub fn tend_newer(&mut self, now: Millis, conn: usize) {
+        let Some(peer) = self.get_mut(conn) else {
             return;
         };
         if peer.ledger.question.is_some_and(|latest| latest <= now) {

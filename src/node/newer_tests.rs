@@ -7,8 +7,8 @@ use crate::node::effects::testing::{key, sign};
 use crate::node::effects::{Cx, Notice};
 use crate::node::mempool::Mempool;
 use crate::node::outbox::Outbox;
-use crate::node::peer::Origin;
-use crate::node::sync::Sync;
+use crate::node::peer::BlockOrigin;
+use crate::node::sync::ChainSync;
 use crate::store::disk::memory::MemoryDisk;
 use crate::wire::extension::Locator;
 
@@ -19,7 +19,7 @@ struct World {
     cx: Cx<MemoryDisk>,
     peers: Peers,
     outbox: Outbox,
-    line: usize,
+    conn: usize,
 }
 
 impl World {
@@ -27,15 +27,15 @@ impl World {
     fn new() -> World {
         let cx = Cx::on(MemoryDisk::default(), 0);
         let mut peers = Peers::default();
-        let line = peers.free_line().expect("a free line");
+        let conn = peers.free_conn().expect("a free line");
         let mut peer = Peer::new(cx.now.mono, REMOTE.into(), false);
         peer.announce();
-        peers.open(line, peer);
+        peers.open(conn, peer);
         let mut world = World {
             cx,
             peers,
             outbox: Outbox::new(1, REMOTE.into()),
-            line: usize::from(line.0),
+            conn: usize::from(conn.0),
         };
         world.told();
         world
@@ -65,31 +65,31 @@ impl World {
     }
 
     fn peer(&mut self) -> &mut Peer {
-        self.peers.get_mut(self.line).expect("it is there")
+        self.peers.get_mut(self.conn).expect("it is there")
     }
 
     fn takes(&mut self, message: Message) -> Option<Message> {
         let now = self.now();
         self.peers
-            .sieve(&mut self.cx.effects, now, self.line, message)
+            .sieve(&mut self.cx.effects, now, self.conn, message)
     }
 
     fn has_no_credits(&mut self, is_empty: bool) {
         let now = self.now();
         self.peer().asked = None;
-        self.peers.has_no_credits(now, self.line, is_empty);
+        self.peers.has_no_credits(now, self.conn, is_empty);
     }
 
     fn tends(&mut self) {
         let now = self.now();
-        self.peers.tend_newer(now, self.line);
+        self.peers.tend_newer(now, self.conn);
     }
 
     fn told(&mut self) -> Vec<String> {
         let (cx, peers) = (&mut self.cx, &mut self.peers);
         let (now, of) = (cx.now.mono, (key(1), false));
-        let pool = Mempool::open(cx.chain.disk(), now, of, &mut Vec::new());
-        let seen = (&pool, &Voices::new(1), &Sync::resume(None));
+        let mempool = Mempool::open(cx.chain.disk(), now, of, &mut Vec::new());
+        let seen = (&mempool, &Voices::new(1), &ChainSync::resume(None));
         let told = self.outbox.send(cx, peers, seen);
         told.into_iter().map(|(_, word)| word).collect()
     }
@@ -124,10 +124,10 @@ fn question() -> Message {
 fn who_has_credits_is_known_by_a_block_or_a_transaction_and_the_user_hears_of_it_once() {
     for first in [block_with_credits, transaction_with_credits] {
         let mut world = World::desktop();
-        world.peer().strikes = 2;
+        world.peer().misbehaviours = 2;
         assert!(world.takes(first()).is_none());
         assert!(world.peer().is_newer());
-        assert_eq!(world.peer().strikes, 0, "it broke no rule of its own");
+        assert_eq!(world.peer().misbehaviours, 0, "it broke no rule of its own");
         let text = format!("[network ⚠️] 10.0.0.1:6000 {WHAT}.");
         assert_eq!(world.cx.words(), [Notice::Alert(text)]);
         for again in [block_with_credits(), transaction_with_credits()] {
@@ -150,7 +150,7 @@ fn a_block_of_a_chain_shows_credits_by_their_sign_and_of_whom_has_them_by_any_fa
     let shape = || BlockError::Shape("no block".into());
     let shows = |world: &World| {
         let errors = [newer(), wrong(), shape(), BlockError::NotJson];
-        errors.map(|error| world.peers.has_credits(world.line, &error))
+        errors.map(|error| world.peers.has_credits(world.conn, &error))
     };
     let mut world = World::desktop();
     assert_eq!(shows(&world), [true, false, false, false]);
@@ -162,12 +162,12 @@ fn a_block_of_a_chain_shows_credits_by_their_sign_and_of_whom_has_them_by_any_fa
 #[test]
 fn who_has_credits_is_told_nothing_of_our_chain() {
     let mut world = World::desktop();
-    for intent in [Intent::Block(0), Intent::Chain, Intent::Ping] {
-        world.peer().push(intent);
+    for message in [Outgoing::Block(0), Outgoing::Chain, Outgoing::Ping] {
+        world.peer().push(message);
     }
     assert!(world.takes(block_with_credits()).is_none());
     assert_eq!(world.told(), ["ping"], "what waited is forgotten");
-    world.peers.relay(Intent::Block(0), None);
+    world.peers.relay(Outgoing::Block(0), None);
     assert_eq!(world.told(), [""; 0]);
     for question in [
         question(),
@@ -315,21 +315,21 @@ fn a_block_that_comes_before_the_chain_of_its_node_is_looked_at_behind_that_or_i
     let due = Millis(world.now().0 + limits::QUESTION_MS);
     assert_eq!(world.peer().newer_deadline(), Some(due));
     assert!(world.takes(block(2)).is_some(), "one is kept");
-    let (line, now) = (world.line, world.now());
-    assert!(world.peers.take_late(now, line).is_none());
+    let (conn, now) = (world.conn, world.now());
+    assert!(world.peers.take_late(now, conn).is_none());
     // While another block of it is being checked there is no place for this one.
     let other = Box::new(Block::genesis(Timestamp::Integer(9)));
-    world.peer().hold(other, Origin::Desktop, 0);
-    assert!(world.peers.take_early(line).is_none());
-    assert!(world.peers.take_late(due, line).is_none());
+    world.peer().hold(other, BlockOrigin::Desktop, 0);
+    assert!(world.peers.take_early(conn).is_none());
+    assert!(world.peers.take_late(due, conn).is_none());
     world.peer().held = None;
-    let late = world.peers.take_late(due, line).expect("it is time");
+    let late = world.peers.take_late(due, conn).expect("it is time");
     assert_eq!(late.timestamp, Timestamp::Integer(1));
-    assert!(world.peers.take_early(line).is_none(), "once");
+    assert!(world.peers.take_early(conn).is_none(), "once");
 
     assert!(world.takes(block(3)).is_none());
     world.has_no_credits(false);
-    let early = world.peers.take_early(line).expect("its chain is known");
+    let early = world.peers.take_early(conn).expect("its chain is known");
     assert_eq!(early.timestamp, Timestamp::Integer(3));
     assert!(world.takes(block(4)).is_some());
 }
@@ -339,7 +339,7 @@ fn a_block_that_came_early_is_forgotten_if_its_node_has_credits() {
     let mut world = World::desktop();
     world.takes(block(1));
     world.takes(transaction_with_credits());
-    let (line, now) = (world.line, world.now());
-    assert!(world.peers.take_early(line).is_none());
+    let (conn, now) = (world.conn, world.now());
+    assert!(world.peers.take_early(conn).is_none());
     assert!(world.peer().newer_deadline() > Some(Millis(now.0 + limits::QUESTION_MS)));
 }

@@ -11,7 +11,7 @@ use super::event::Millis;
 use super::mempool::Mempool;
 use super::peer::Told;
 use super::peers::Peers;
-use super::sync::Sync;
+use super::sync::ChainSync;
 use crate::ledger::{Block, Hash, Tip, Transaction};
 use crate::limits;
 use crate::store::disk::Disk;
@@ -24,7 +24,7 @@ pub struct Outbox {
     id: u64,
     /// What it says of itself in each message: where it listens.
     sender: String,
-    /// The line for which bytes are made first.
+    /// The connection for which bytes are made first.
     next: usize,
     /// The block that was sent last, and whether something in it is void.
     recent: Option<(Rc<Block>, bool)>,
@@ -41,25 +41,25 @@ impl Outbox {
         }
     }
 
-    /// Makes bytes for every line that has room.
+    /// Makes bytes for every connection that has room.
     pub fn fill<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        (mempool, voices, sync): (&Mempool, &Voices, &Sync),
+        (mempool, voices, sync): (&Mempool, &Voices, &ChainSync),
     ) {
         let known = peers.iter();
         let known: Vec<SocketAddr> = known.filter_map(|(_, peer)| peer.listening()).collect();
         let (mut made, budget) = (0, cx.chain.budget());
         for step in 0..limits::PEERS {
-            let line = (self.next + step) % limits::PEERS;
-            let Some(peer) = peers.get_mut(line) else {
+            let conn = (self.next + step) % limits::PEERS;
+            let Some(peer) = peers.get_mut(conn) else {
                 continue;
             };
             let over = made >= limits::TEXT_PER_TURN || cx.chain.is_over(budget);
             if limits::Full::TurnSent.when(over) {
                 // The others have their turn in the next call.
-                (self.next, cx.effects.busy) = (line, true);
+                (self.next, cx.effects.busy) = (conn, true);
                 break;
             }
             if peer.writer.pending().is_empty() {
@@ -75,7 +75,7 @@ impl Outbox {
                 recent: &mut self.recent,
                 mempool,
                 id: self.id,
-                candidate: sync.continues(line),
+                candidate: sync.continues(conn),
                 known: &known,
                 asking,
                 sender: &self.sender,
@@ -89,7 +89,7 @@ impl Outbox {
     }
 }
 
-/// What the sending half of a line sees of the node.
+/// What the sending half of a connection sees of the node.
 struct View<'a, D> {
     log: &'a mut Log<D>,
     /// The block that was sent last, and whether something in it is void: it mostly goes to
@@ -173,7 +173,7 @@ impl<D: Disk> Source for View<'_, D> {
         Greeting {
             id: Some(self.id),
             tip: Some(self.log.tip()),
-            pool: self.mempool.queue.ids(),
+            mempool: self.mempool.queue.ids(),
             voices: self.tell_voices(self.asking.ip()),
         }
     }
@@ -219,20 +219,20 @@ pub mod testing {
     use serde_json::Value;
 
     impl Outbox {
-        /// Sends all that waits: on which line, and what, in a word or two.
+        /// Sends all that waits: over which connection, and what, in a word or two.
         pub fn send<D: Disk>(
             &mut self,
             cx: &mut Cx<D>,
             peers: &mut Peers,
-            seen: (&Mempool, &Voices, &Sync),
+            seen: (&Mempool, &Voices, &ChainSync),
         ) -> Vec<(usize, String)> {
-            let mut texts = vec![String::new(); peers.lines().end];
+            let mut texts = vec![String::new(); peers.conns().end];
             loop {
                 self.fill(cx, peers, seen);
                 let mut any = false;
-                for (line, peer) in peers.iter_mut() {
+                for (conn, peer) in peers.iter_mut() {
                     let count = peer.writer.pending().len();
-                    texts[line] += str::from_utf8(peer.writer.pending()).expect("ASCII");
+                    texts[conn] += str::from_utf8(peer.writer.pending()).expect("ASCII");
                     peer.writer.advance(count);
                     any |= count > 0;
                 }
@@ -241,8 +241,8 @@ pub mod testing {
                 }
             }
             let texts = texts.iter().enumerate();
-            let lines = texts.flat_map(|(line, text)| text.lines().map(move |text| (line, text)));
-            lines.map(|(line, text)| (line, word(text))).collect()
+            let lines = texts.flat_map(|(conn, text)| text.lines().map(move |text| (conn, text)));
+            lines.map(|(conn, text)| (conn, word(text))).collect()
         }
     }
 

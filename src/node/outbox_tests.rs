@@ -2,11 +2,11 @@ use super::*;
 use crate::ledger::Kind::Request;
 use crate::node::desktop::Desktop;
 use crate::node::effects::testing::{key, sign};
-use crate::node::event::Line;
+use crate::node::event::ConnId;
 use crate::node::peer::{Kind, Peer};
 use crate::store::disk::memory::MemoryDisk;
 use crate::wire::message::{Envelope, Message, read};
-use crate::wire::write::Intent;
+use crate::wire::write::Outgoing;
 
 const ID: u64 = 50;
 const LOCAL: &str = "127.0.0.1:6001";
@@ -22,7 +22,7 @@ struct World {
     peers: Peers,
     mempool: Mempool,
     voices: Voices,
-    sync: Sync,
+    sync: ChainSync,
     outbox: Outbox,
 }
 
@@ -36,23 +36,23 @@ impl World {
             peers: Peers::default(),
             mempool,
             voices: Voices::new(ID),
-            sync: Sync::resume(None),
+            sync: ChainSync::resume(None),
             outbox: Outbox::new(ID, at("0.0.0.0:6000")),
         }
     }
 
     /// One that dialed us and listens there.
-    fn opens(&mut self, line: usize, listens: &str, kind: Kind) -> &mut Peer {
+    fn opens(&mut self, conn: usize, listens: &str, kind: Kind) -> &mut Peer {
         let mut remote = at(listens);
         remote.set_port(50_000);
         let mut peer = Peer::new(self.cx.now.mono, remote, false);
         (peer.port, peer.kind) = (Some(at(listens).port()), kind);
-        self.peers.open(Line::of_peer(line), peer);
-        self.peer(line)
+        self.peers.open(ConnId::of_peer(conn), peer);
+        self.peer(conn)
     }
 
-    fn peer(&mut self, line: usize) -> &mut Peer {
-        self.peers.get_mut(line).expect("a connection")
+    fn peer(&mut self, conn: usize) -> &mut Peer {
+        self.peers.get_mut(conn).expect("a connection")
     }
 
     /// One call; true if more is waiting.
@@ -63,20 +63,20 @@ impl World {
         self.cx.effects.busy
     }
 
-    /// What a line is told, all of which leaves.
-    fn told(&mut self, line: usize, intent: Intent) -> Vec<Envelope> {
-        self.peer(line).push(intent);
+    /// What is told over a connection, all of which leaves.
+    fn told(&mut self, conn: usize, message: Outgoing) -> Vec<Envelope> {
+        self.peer(conn).push(message);
         self.fill();
-        let peer = self.peer(line);
+        let peer = self.peer(conn);
         let text = peer.writer.pending().to_vec();
         peer.writer.advance(text.len());
         let lines = text.split(|byte| *byte == b'\n');
-        let lines = lines.filter(|line| !line.is_empty());
-        lines.map(|line| read(line).expect("a message")).collect()
+        let lines = lines.filter(|conn| !conn.is_empty());
+        lines.map(|conn| read(conn).expect("a message")).collect()
     }
 
-    fn peer_list(&mut self, line: usize) -> Vec<String> {
-        let told = self.told(line, Intent::PeerList);
+    fn peer_list(&mut self, conn: usize) -> Vec<String> {
+        let told = self.told(conn, Outgoing::PeerList);
         let [Envelope { message, .. }] = &told[..] else {
             panic!("one message")
         };
@@ -86,8 +86,8 @@ impl World {
         }
     }
 
-    fn greeting(&mut self, line: usize) -> Greeting {
-        let told = self.told(line, Intent::Announce);
+    fn greeting(&mut self, conn: usize) -> Greeting {
+        let told = self.told(conn, Outgoing::Announce);
         let [Envelope { message, sender }] = &told[..] else {
             panic!("one message")
         };
@@ -110,14 +110,16 @@ fn is_filled(world: &World) -> Vec<bool> {
         .collect()
 }
 
-/// Everybody is to hear a block that is longer than what goes to a line at once.
+/// Everybody is to hear a block that is longer than what goes to a connection at once.
 fn everybody_hears() -> World {
     let mut world = World::new();
     let name = |number| format!("{number:0900}");
-    let wishes = (0..30).map(|number| sign(1, Request, &name(number), 1));
-    world.cx.append(wishes.collect());
-    for line in 0..limits::PEERS {
-        world.opens(line, LAN, Kind::Ours(1)).push(Intent::Block(1));
+    let requests = (0..30).map(|number| sign(1, Request, &name(number), 1));
+    world.cx.append(requests.collect());
+    for conn in 0..limits::PEERS {
+        world
+            .opens(conn, LAN, Kind::Ours(1))
+            .push(Outgoing::Block(1));
     }
     world
 }
@@ -144,12 +146,12 @@ fn whoever_takes_all_at_once_does_not_keep_the_others_from_their_turn() {
     let mut world = everybody_hears();
     for _ in 0..limits::PEERS {
         world.fill();
-        // The first lines want more again and again.
-        for line in 0..8 {
-            let peer = world.peer(line);
+        // The first connections want more again and again.
+        for conn in 0..8 {
+            let peer = world.peer(conn);
             let count = peer.writer.pending().len();
             peer.writer.advance(count);
-            peer.push(Intent::Block(1));
+            peer.push(Outgoing::Block(1));
         }
     }
     assert!(is_filled(&world)[8..].iter().all(|filled| *filled));
@@ -158,8 +160,8 @@ fn whoever_takes_all_at_once_does_not_keep_the_others_from_their_turn() {
 #[test]
 fn whoever_hung_up_is_told_nothing_and_the_others_are() {
     let mut world = World::new();
-    for line in [0, 1] {
-        world.opens(line, LAN, Kind::Ours(1)).push(Intent::Ping);
+    for conn in [0, 1] {
+        world.opens(conn, LAN, Kind::Ours(1)).push(Outgoing::Ping);
     }
     world.peer(0).gone = Some("closed".into());
     assert!(!world.fill());
@@ -179,7 +181,7 @@ fn a_greeting_says_who_this_is_what_it_has_and_who_speaks_to_which_desktop_nodes
     for greeting in [&lan, &local] {
         assert_eq!(greeting.id, Some(ID));
         assert_eq!(greeting.tip, Some(world.cx.chain.tip()));
-        assert!(greeting.pool.is_empty() && greeting.voices.len() == 1);
+        assert!(greeting.mempool.is_empty() && greeting.voices.len() == 1);
         assert_eq!(greeting.voices[0].id, ID);
     }
     assert_eq!(local.voices[0].desktops, desktops);
@@ -212,8 +214,8 @@ fn a_sign_of_life_tells_ours_who_speaks_to_whom_and_nobody_else() {
     let now = world.cx.now.mono;
     world.voices.set_own(now, vec![at("10.0.0.7:6000")], true);
     let news = world.voices.news();
-    for (line, count) in [(0, 1), (1, 0)] {
-        let told = world.told(line, Intent::Pong);
+    for (conn, count) in [(0, 1), (1, 0)] {
+        let told = world.told(conn, Outgoing::Pong);
         let [Envelope { message, .. }] = &told[..] else {
             panic!("one message")
         };
@@ -221,7 +223,7 @@ fn a_sign_of_life_tells_ours_who_speaks_to_whom_and_nobody_else() {
             panic!("{message:?}")
         };
         assert_eq!(*tip, Some(world.cx.chain.tip()));
-        assert_eq!(voices.len(), count, "on line {line}");
+        assert_eq!(voices.len(), count, "on line {conn}");
     }
     let told = world.peer(0).told;
     assert_eq!((told.news, told.at), (news, Some(now)));
@@ -236,7 +238,7 @@ fn a_line_that_has_nothing_to_send_is_not_taken_for_one_that_takes_nothing() {
     world.cx.pass(5_000);
     world.fill();
     assert_eq!(world.peer(0).flowed, Millis(begin.0 + 5_000));
-    world.peer(0).push(Intent::Ping);
+    world.peer(0).push(Outgoing::Ping);
     world.fill();
     world.cx.pass(5_000);
     world.fill();
@@ -248,7 +250,7 @@ fn a_request_tells_where_our_chain_stands() {
     let mut world = World::new();
     world.cx.append(vec![sign(1, Request, "a", 1)]);
     world.opens(0, LAN, Kind::Ours(1));
-    let told = world.told(0, Intent::Request);
+    let told = world.told(0, Outgoing::Request);
     let tip = world.cx.chain.tip();
     let hashes = Locator::heights(tip.length).map(|height| world.cx.chain.hash(height));
     let hashes = hashes.collect::<Result<_, _>>().expect("read");

@@ -9,21 +9,21 @@ use super::desktop::Desktop;
 use crate::ledger::{Block, Tip};
 use crate::limits;
 use crate::wire::frame::Reader;
-use crate::wire::write::{Intent, Writer};
+use crate::wire::write::{Outgoing, Writer};
 
 /// A block whose signatures are being checked, before its peer's next frame is read.
 pub struct Held {
     /// The block.
     pub block: Box<Block>,
     /// What it came in.
-    pub origin: Origin,
+    pub origin: BlockOrigin,
     /// The next transaction whose signature is checked.
     pub next: usize,
 }
 
 /// What a block came in, and what it is good for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum BlockOrigin {
     /// A message of its own: it extends our chain.
     NewBlock,
     /// A message of its own: it takes the place of our last block.
@@ -149,7 +149,7 @@ pub struct Peer {
     /// It has hung up, for this reason; what it said before is still looked at.
     pub gone: Option<String>,
     /// Broken rules.
-    pub strikes: u8,
+    pub misbehaviours: u8,
     /// When it last brought a block that we did not have.
     pub brought: Option<Millis>,
     /// Blocks that came.
@@ -193,7 +193,7 @@ impl Peer {
             unfollowed: None,
             no_help: false,
             gone: None,
-            strikes: 0,
+            misbehaviours: 0,
             brought: None,
             blocks_in: 0,
             messages_in: 0,
@@ -250,24 +250,24 @@ impl Peer {
     /// Tells it who we are, once.
     pub fn announce(&mut self) {
         if !core::mem::replace(&mut self.announced, true) {
-            self.push(Intent::Announce);
+            self.push(Outgoing::Announce);
         }
     }
 
     /// Queues something to send. Who is so slow that the queue is full is not told the blocks and
     /// transactions in it: one of ours asks for what it lacks, a desktop node is asked what it has, and
     /// a device is told the whole chain later, in which they are.
-    pub fn push(&mut self, intent: Intent) {
+    pub fn push(&mut self, message: Outgoing) {
         if matches!(self.kind, Kind::Unknown) {
             // One of ours would take us for a desktop node if it heard anything else first.
             self.announce();
         }
-        if self.queue(intent) {
+        if self.queue(message) {
             return;
         }
         let told = matches!(
-            intent,
-            Intent::Block(_) | Intent::OwnBlock(_) | Intent::Transaction(_)
+            message,
+            Outgoing::Block(_) | Outgoing::OwnBlock(_) | Outgoing::Transaction(_)
         );
         let dropped = self.writer.drop_blocks();
         let now = self.heard;
@@ -281,11 +281,11 @@ impl Peer {
                 limits::Full::QueueDevice.ran();
                 // What was dropped made room for it. It must not be left out: who has asked for a
                 // chain does not ask again before it has come.
-                self.queue(Intent::Chain);
+                self.queue(Outgoing::Chain);
             }
             _ => {}
         }
-        if !told && limits::Full::QueueQuestion.when(!self.queue(intent)) {
+        if !told && limits::Full::QueueQuestion.when(!self.queue(message)) {
             log::info!(
                 "{}: too many questions at once, one is not answered",
                 self.remote
@@ -294,10 +294,10 @@ impl Peer {
     }
 
     /// Queues something if there is room. A ping that never leaves is not counted.
-    fn queue(&mut self, intent: Intent) -> bool {
-        let queued = self.writer.push(intent).is_ok();
+    fn queue(&mut self, message: Outgoing) -> bool {
+        let queued = self.writer.push(message).is_ok();
         let [pings, _] = &mut self.probes;
-        *pings += u64::from(queued && intent == Intent::Ping);
+        *pings += u64::from(queued && message == Outgoing::Ping);
         queued
     }
 
@@ -323,7 +323,7 @@ impl Peer {
     /// Sends the question for its chain.
     pub fn question(&mut self, now: Millis) {
         (self.asked, self.asked_behind) = (Some(now), self.probes[0]);
-        self.push(Intent::Request);
+        self.push(Outgoing::Request);
     }
 
     /// Whether its question was passed over, for all that it has answered since. A desktop node may
@@ -412,7 +412,7 @@ impl Peer {
     }
 
     /// Keeps a block until its signatures are checked, from the one of its transactions at `next`.
-    pub fn hold(&mut self, block: Box<Block>, origin: Origin, next: usize) {
+    pub fn hold(&mut self, block: Box<Block>, origin: BlockOrigin, next: usize) {
         self.held = Some(Held {
             block,
             origin,
@@ -461,7 +461,7 @@ impl Peer {
 
     /// Asks for a sign that everything before was handled; the number of the ping.
     pub fn probe(&mut self) -> u64 {
-        self.push(Intent::Ping);
+        self.push(Outgoing::Ping);
         let [pings, _] = self.probes;
         pings
     }

@@ -5,24 +5,24 @@ use crate::node::desktop::End;
 const REMOTE: ([u8; 4], u16) = ([10, 0, 0, 1], 6000);
 
 /// A desktop node, or a device, whose queue is full behind `first`.
-fn full(is_node: bool, first: Intent) -> Peer {
+fn full(is_node: bool, first: Outgoing) -> Peer {
     let mut peer = Peer::new(Millis(0), REMOTE.into(), true);
     peer.kind = Kind::Desktop(Box::new(Desktop::new(Millis(0), is_node)));
     peer.push(first);
-    while peer.writer.push(Intent::PeerList).is_ok() {}
+    while peer.writer.push(Outgoing::PeerList).is_ok() {}
     peer
 }
 
 #[test]
 fn a_full_queue_does_not_forget_that_a_chain_is_owed() {
-    for first in [Intent::Chain, Intent::Block(1)] {
-        for last in [Intent::Block(9), Intent::Pong] {
+    for first in [Outgoing::Chain, Outgoing::Block(1)] {
+        for last in [Outgoing::Block(9), Outgoing::Pong] {
             let mut peer = full(false, first);
             peer.push(last);
             // It is queued exactly when another one is taken although nothing else fits.
-            while peer.writer.push(Intent::PeerList).is_ok() {}
+            while peer.writer.push(Outgoing::PeerList).is_ok() {}
             assert_eq!(
-                peer.writer.push(Intent::Chain),
+                peer.writer.push(Outgoing::Chain),
                 Ok(()),
                 "{first:?} {last:?}"
             );
@@ -32,8 +32,8 @@ fn a_full_queue_does_not_forget_that_a_chain_is_owed() {
 
 #[test]
 fn a_desktop_node_whose_queue_is_full_is_asked_what_it_has() {
-    for first in [Intent::Chain, Intent::Block(1)] {
-        for last in [Intent::Block(9), Intent::Pong] {
+    for first in [Outgoing::Chain, Outgoing::Block(1)] {
+        for last in [Outgoing::Block(9), Outgoing::Pong] {
             let (what, mut peer) = ((first, last), full(true, first));
             let desktop = peer.desktop().expect("it is one");
             let whole = End {
@@ -52,15 +52,15 @@ fn a_desktop_node_whose_queue_is_full_is_asked_what_it_has() {
             assert!(before > Millis(2_000), "it was not due");
             assert_eq!(desktop.ask_at, Millis(2_000), "{what:?}");
             // What was dropped is not told in another way before it has said what it has.
-            while peer.writer.push(Intent::PeerList).is_ok() {}
-            assert!(peer.writer.push(Intent::Chain).is_err(), "{what:?}");
+            while peer.writer.push(Outgoing::PeerList).is_ok() {}
+            assert!(peer.writer.push(Outgoing::Chain).is_err(), "{what:?}");
         }
     }
 }
 
 #[test]
 fn an_answer_is_waited_for_only_by_a_ping_that_leaves() {
-    let mut peer = full(true, Intent::PeerList);
+    let mut peer = full(true, Outgoing::PeerList);
     assert_eq!(peer.probe(), 0, "there is no room for it");
     let mut peer = Peer::new(Millis(0), REMOTE.into(), true);
     assert_eq!(peer.probe(), 1);
@@ -73,7 +73,7 @@ fn an_answer_is_waited_for_only_by_a_ping_that_leaves() {
 
 #[test]
 fn a_question_that_is_not_answered_is_not_looked_after_all_the_time_while_there_is_no_room() {
-    let mut peer = full(false, Intent::PeerList);
+    let mut peer = full(false, Outgoing::PeerList);
     peer.ask(Millis(0));
     let now = Millis(limits::ANSWER_MAX_MS);
     peer.hear(now);

@@ -2,13 +2,13 @@
 
 use super::answer::Answer;
 use super::effects::Effects;
-use super::event::{Line, Millis};
+use super::event::{ConnId, Millis};
 use super::peer::Peer;
 use crate::limits;
-use crate::wire::write::Intent;
+use crate::wire::write::Outgoing;
 
-/// A line's place in the table.
-enum Slot {
+/// A slot for a connection.
+enum PeerSlot {
     /// Nobody.
     Free,
     /// Somebody who is being dialed.
@@ -17,53 +17,53 @@ enum Slot {
     Open(Box<Peer>),
 }
 
-/// The connections, by their lines.
+/// The connections, by their ids.
 pub struct Peers {
-    slots: Vec<Slot>,
+    slots: Vec<PeerSlot>,
 }
 
 impl Default for Peers {
     fn default() -> Peers {
         Peers {
-            slots: (0..limits::PEERS).map(|_| Slot::Free).collect(),
+            slots: (0..limits::PEERS).map(|_| PeerSlot::Free).collect(),
         }
     }
 }
 
 impl Peers {
-    /// All lines, whatever they are used for.
-    pub fn lines(&self) -> core::ops::Range<usize> {
+    /// All ids, whatever they are used for.
+    pub fn conns(&self) -> core::ops::Range<usize> {
         0..self.slots.len()
     }
 
-    /// The connection of a line, if it has one.
-    pub fn get(&self, line: usize) -> Option<&Peer> {
-        match &self.slots[line] {
-            Slot::Open(peer) => Some(peer),
-            Slot::Free | Slot::Dialing => None,
+    /// The connection with this id, if it is open.
+    pub fn get(&self, conn: usize) -> Option<&Peer> {
+        match &self.slots[conn] {
+            PeerSlot::Open(peer) => Some(peer),
+            PeerSlot::Free | PeerSlot::Dialing => None,
         }
     }
 
     /// The same to be changed.
-    pub fn get_mut(&mut self, line: usize) -> Option<&mut Peer> {
-        match &mut self.slots[line] {
-            Slot::Open(peer) => Some(peer),
-            Slot::Free | Slot::Dialing => None,
+    pub fn get_mut(&mut self, conn: usize) -> Option<&mut Peer> {
+        match &mut self.slots[conn] {
+            PeerSlot::Open(peer) => Some(peer),
+            PeerSlot::Free | PeerSlot::Dialing => None,
         }
     }
 
-    /// All connections with their lines.
+    /// All connections with their ids.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Peer)> {
-        let lines = self.lines();
-        lines.filter_map(|line| Some((line, self.get(line)?)))
+        let conns = self.conns();
+        conns.filter_map(|conn| Some((conn, self.get(conn)?)))
     }
 
     /// The same to be changed.
     pub fn iter_mut(&mut self) -> impl Iterator<Item = (usize, &mut Peer)> {
         let slots = self.slots.iter_mut().enumerate();
-        slots.filter_map(|(line, slot)| match slot {
-            Slot::Open(peer) => Some((line, &mut **peer)),
-            Slot::Free | Slot::Dialing => None,
+        slots.filter_map(|(conn, slot)| match slot {
+            PeerSlot::Open(peer) => Some((conn, &mut **peer)),
+            PeerSlot::Free | PeerSlot::Dialing => None,
         })
     }
 
@@ -72,34 +72,34 @@ impl Peers {
         self.iter().count()
     }
 
-    /// The lines that are used, for somebody who is being dialed too.
+    /// How many slots are used, including those of dials.
     pub fn used(&self) -> usize {
         let slots = self.slots.iter();
-        slots.filter(|slot| !matches!(slot, Slot::Free)).count()
+        slots.filter(|slot| !matches!(slot, PeerSlot::Free)).count()
     }
 
-    /// A line that nobody uses.
-    pub fn free_line(&self) -> Option<Line> {
+    /// The id of a free slot.
+    pub fn free_conn(&self) -> Option<ConnId> {
         let mut slots = self.slots.iter();
-        let free = slots.position(|slot| matches!(slot, Slot::Free))?;
-        Some(Line::of_peer(free))
+        let free = slots.position(|slot| matches!(slot, PeerSlot::Free))?;
+        Some(ConnId::of_peer(free))
     }
 
-    /// Somebody is being dialed on a line.
-    pub fn dial(&mut self, line: Line) {
-        self.slots[usize::from(line.0)] = Slot::Dialing;
+    /// A slot is used for a dial.
+    pub fn dial(&mut self, conn: ConnId) {
+        self.slots[usize::from(conn.0)] = PeerSlot::Dialing;
     }
 
-    /// A line has a connection.
-    pub fn open(&mut self, line: Line, peer: Peer) {
-        self.slots[usize::from(line.0)] = Slot::Open(Box::new(peer));
+    /// A slot has a connection.
+    pub fn open(&mut self, conn: ConnId, peer: Peer) {
+        self.slots[usize::from(conn.0)] = PeerSlot::Open(Box::new(peer));
     }
 
-    /// A line is free; returns its connection, if it had one.
-    pub fn free(&mut self, line: usize) -> Option<Box<Peer>> {
-        match core::mem::replace(&mut self.slots[line], Slot::Free) {
-            Slot::Open(peer) => Some(peer),
-            Slot::Free | Slot::Dialing => None,
+    /// Frees a slot; returns its connection, if it had one.
+    pub fn free(&mut self, conn: usize) -> Option<Box<Peer>> {
+        match core::mem::replace(&mut self.slots[conn], PeerSlot::Free) {
+            PeerSlot::Open(peer) => Some(peer),
+            PeerSlot::Free | PeerSlot::Dialing => None,
         }
     }
 
@@ -131,8 +131,8 @@ impl Peers {
     }
 
     /// What somebody said is nothing.
-    pub fn skipped(&self, line: usize) {
-        if let Some(peer) = self.get(line) {
+    pub fn skipped(&self, conn: usize) {
+        if let Some(peer) = self.get(conn) {
             log::info!("{}: a line that is not JSON is skipped", peer.remote);
         }
     }
@@ -140,36 +140,36 @@ impl Peers {
     /// One that has hung up and whose last words were looked at, and why it did: each once.
     pub fn next_gone(&mut self) -> Option<(usize, String)> {
         let mut read = self.iter_mut().filter(|(_, peer)| !peer.is_unread());
-        read.find_map(|(line, peer)| peer.gone.take().map(|reason| (line, reason)))
+        read.find_map(|(conn, peer)| peer.gone.take().map(|reason| (conn, reason)))
     }
 
     /// Tells every peer but one. One of ours need not hear the transactions of a block before it; who
     /// has not spoken yet may be a desktop node, which hears what it lacks when it is known what that
     /// is.
-    pub fn relay(&mut self, intent: Intent, but: Option<usize>) {
-        for (line, peer) in self.iter_mut() {
-            if Some(line) == but || peer.is_newer() {
+    pub fn relay(&mut self, message: Outgoing, but: Option<usize>) {
+        for (conn, peer) in self.iter_mut() {
+            if Some(conn) == but || peer.is_newer() {
                 continue;
             }
             let (ours, known) = (peer.is_ours(), peer.has_spoken());
-            match (intent, peer.desktop()) {
-                (Intent::Block(_) | Intent::OwnBlock(_), None) if !known => {
+            match (message, peer.desktop()) {
+                (Outgoing::Block(_) | Outgoing::OwnBlock(_), None) if !known => {
                     peer.missed = true;
                 }
-                (Intent::Block(_) | Intent::OwnBlock(_), Some(desktop)) => {
+                (Outgoing::Block(_) | Outgoing::OwnBlock(_), Some(desktop)) => {
                     if desktop.is_device() {
-                        peer.push(intent);
+                        peer.push(message);
                     }
                 }
-                (Intent::OwnBlock(height), None) if ours => peer.push(Intent::Block(height)),
-                _ => peer.push(intent),
+                (Outgoing::OwnBlock(height), None) if ours => peer.push(Outgoing::Block(height)),
+                _ => peer.push(message),
             }
         }
     }
 
     /// Tells how it ended to those who asked a peer for its chain.
-    pub fn tell_outcome(&mut self, effects: &mut Effects, line: usize, outcome: &str) {
-        let Some(peer) = self.get_mut(line) else {
+    pub fn tell_outcome(&mut self, effects: &mut Effects, conn: usize, outcome: &str) {
+        let Some(peer) = self.get_mut(conn) else {
             return;
         };
         let answer = Answer::Outcome {

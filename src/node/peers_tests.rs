@@ -27,15 +27,15 @@ fn all() -> Peers {
         Kind::Ours(2),
     ];
     let mut peers = Peers::default();
-    for (line, kind) in kinds.into_iter().enumerate() {
-        let mut peer = peer(line);
+    for (conn, kind) in kinds.into_iter().enumerate() {
+        let mut peer = peer(conn);
         peer.kind = kind;
-        peers.open(Line::of_peer(line), peer);
+        peers.open(ConnId::of_peer(conn), peer);
     }
     peers
 }
 
-fn queued(peers: &Peers) -> Vec<Vec<Intent>> {
+fn queued(peers: &Peers) -> Vec<Vec<Outgoing>> {
     let mut queues = peers.iter().map(|(_, peer)| peer.writer.queued());
     queues.by_ref().collect()
 }
@@ -43,34 +43,34 @@ fn queued(peers: &Peers) -> Vec<Vec<Intent>> {
 #[test]
 fn a_line_is_taken_from_its_dial_until_it_is_free() {
     let mut peers = Peers::default();
-    for line in 0..limits::PEERS {
-        let free = Line::of_peer(line);
-        assert_eq!(peers.free_line(), Some(free));
-        assert_eq!((peers.used(), peers.count()), (line, line));
+    for conn in 0..limits::PEERS {
+        let free = ConnId::of_peer(conn);
+        assert_eq!(peers.free_conn(), Some(free));
+        assert_eq!((peers.used(), peers.count()), (conn, conn));
         peers.dial(free);
-        assert_eq!((peers.used(), peers.count()), (line + 1, line));
-        assert!(peers.get(line).is_none() && peers.get_mut(line).is_none());
-        peers.open(free, peer(line));
-        assert!(peers.get(line).is_some() && peers.get_mut(line).is_some());
+        assert_eq!((peers.used(), peers.count()), (conn + 1, conn));
+        assert!(peers.get(conn).is_none() && peers.get_mut(conn).is_none());
+        peers.open(free, peer(conn));
+        assert!(peers.get(conn).is_some() && peers.get_mut(conn).is_some());
     }
-    assert_eq!(peers.free_line(), None);
+    assert_eq!(peers.free_conn(), None);
     let ended = peers.free(7).expect("a connection");
     assert_eq!(ended.remote, peer(7).remote);
-    assert_eq!(peers.free_line(), Some(Line(7)));
-    peers.dial(Line(7));
-    assert_eq!(peers.free_line(), None);
+    assert_eq!(peers.free_conn(), Some(ConnId(7)));
+    peers.dial(ConnId(7));
+    assert_eq!(peers.free_conn(), None);
     assert!(peers.free(7).is_none(), "nobody was there yet");
-    assert_eq!(peers.free_line(), Some(Line(7)));
-    let lines: Vec<usize> = peers.iter_mut().map(|(line, _)| line).collect();
-    assert_eq!(lines.len(), limits::PEERS - 1);
-    assert!(!lines.contains(&7) && peers.lines().len() == limits::PEERS);
+    assert_eq!(peers.free_conn(), Some(ConnId(7)));
+    let conns: Vec<usize> = peers.iter_mut().map(|(conn, _)| conn).collect();
+    assert_eq!(conns.len(), limits::PEERS - 1);
+    assert!(!conns.contains(&7) && peers.conns().len() == limits::PEERS);
 }
 
 #[test]
 fn a_block_goes_to_ours_and_to_devices_and_whoever_has_not_spoken_missed_it() {
     let mut peers = all();
-    peers.relay(Intent::Block(3), Some(5));
-    let block = vec![Intent::Block(3)];
+    peers.relay(Outgoing::Block(3), Some(5));
+    let block = vec![Outgoing::Block(3)];
     let none = Vec::new;
     let heard = [none(), block.clone(), none(), block, none(), none()];
     assert_eq!(queued(&peers), heard);
@@ -85,10 +85,10 @@ fn a_block_goes_to_ours_and_to_devices_and_whoever_has_not_spoken_missed_it() {
 #[test]
 fn of_a_block_with_our_users_wish_a_device_hears_the_transactions_before_and_ours_need_not() {
     let mut peers = all();
-    peers.relay(Intent::OwnBlock(3), None);
-    let ours = vec![Intent::Block(3)];
+    peers.relay(Outgoing::OwnBlock(3), None);
+    let ours = vec![Outgoing::Block(3)];
     let none = Vec::new;
-    let device = vec![Intent::OwnBlock(3)];
+    let device = vec![Outgoing::OwnBlock(3)];
     let heard = [none(), ours.clone(), none(), device, none(), ours];
     assert_eq!(queued(&peers), heard);
     assert!(peers.get(0).is_some_and(|peer| peer.missed));
@@ -97,10 +97,10 @@ fn of_a_block_with_our_users_wish_a_device_hears_the_transactions_before_and_our
 #[test]
 fn a_transaction_goes_to_everybody_but_those_with_credits_and_whoever_told_it() {
     let mut peers = all();
-    peers.relay(Intent::Transaction(4), Some(1));
-    let told = vec![Intent::Transaction(4)];
+    peers.relay(Outgoing::Transaction(4), Some(1));
+    let told = vec![Outgoing::Transaction(4)];
     // Who has not spoken hears first who we are.
-    let unknown = vec![Intent::Announce, Intent::Transaction(4)];
+    let unknown = vec![Outgoing::Announce, Outgoing::Transaction(4)];
     let none = Vec::new;
     let heard = [unknown, none(), told.clone(), told.clone(), none(), told];
     assert_eq!(queued(&peers), heard);
@@ -111,20 +111,20 @@ fn a_transaction_goes_to_everybody_but_those_with_credits_and_whoever_told_it() 
 fn whoever_is_quiet_is_pinged_and_with_him_who_will_be_soon() {
     let mut peers = Peers::default();
     let soon = limits::PINGS_TOGETHER_MS;
-    for (line, later) in [0, soon, soon + 1].into_iter().enumerate() {
-        let mut peer = peer(line);
+    for (conn, later) in [0, soon, soon + 1].into_iter().enumerate() {
+        let mut peer = peer(conn);
         peer.kind = Kind::Ours(1);
         peer.heard = Millis(NOW.0 + later);
-        peers.open(Line::of_peer(line), peer);
+        peers.open(ConnId::of_peer(conn), peer);
     }
     peers.tend_quiet(Millis(NOW.0 + limits::IDLE_MS - 1));
     assert_eq!(queued(&peers).concat(), []);
     let idle = Millis(NOW.0 + limits::IDLE_MS);
     peers.tend_quiet(idle);
-    let ping = vec![Intent::Ping];
+    let ping = vec![Outgoing::Ping];
     assert_eq!(queued(&peers), [ping.clone(), ping, vec![]]);
     // Asked before his time he may take as much longer to answer.
-    let pinged = |line| peers.get(line).and_then(|peer: &Peer| peer.pinged);
+    let pinged = |conn| peers.get(conn).and_then(|peer: &Peer| peer.pinged);
     let due = Millis(idle.0 + soon);
     assert_eq!([pinged(0), pinged(1)], [Some(idle), Some(due)]);
     peers.tend_quiet(due);
@@ -137,8 +137,8 @@ fn whoever_asked_for_a_chain_hears_its_outcome_once() {
     let mut effects = Effects::default();
     let asker = peers.get_mut(1).expect("a connection");
     asker.asked_by = vec![SessionId(4), SessionId(5)];
-    for line in [1, 1, 2, 9] {
-        peers.tell_outcome(&mut effects, line, "its chain is the same");
+    for conn in [1, 1, 2, 9] {
+        peers.tell_outcome(&mut effects, conn, "its chain is the same");
     }
     let answer = Answer::Outcome {
         peer: "10.0.0.2:6000".into(),
@@ -153,8 +153,8 @@ fn whoever_asked_for_a_chain_hears_its_outcome_once() {
 fn of_the_chains_that_were_skipped_the_first_is_asked_for_when_there_is_time() {
     let mut peers = all();
     let latest = Millis(NOW.0 + limits::DEFERRED_MS);
-    for line in [2, 3] {
-        let peer = peers.get_mut(line).expect("a connection");
+    for conn in [2, 3] {
+        let peer = peers.get_mut(conn).expect("a connection");
         peer.deferred = Some(latest);
     }
     peers.freed(NOW);
@@ -191,7 +191,7 @@ mod twins {
     /// Desktop nodes at these addresses; those dialed us that have a port of their own before `/`.
     fn nodes(addresses: &[&str]) -> Peers {
         let mut peers = Peers::default();
-        for (line, text) in addresses.iter().enumerate() {
+        for (conn, text) in addresses.iter().enumerate() {
             let (listens, from) = match text.split_once('/') {
                 Some((listens, from)) => (at(listens), Some(from)),
                 None => (at(text), None),
@@ -203,18 +203,18 @@ mod twins {
             let mut peer = Peer::new(NOW, remote, from.is_none());
             peer.port = from.map(|_| listens.port());
             peer.kind = desktop(true);
-            peers.open(Line::of_peer(line), peer);
+            peers.open(ConnId::of_peer(conn), peer);
         }
         peers
     }
 
-    fn id(peers: &Peers, line: usize) -> String {
-        let id = peers.desktop_id(NOW, line);
+    fn id(peers: &Peers, conn: usize) -> String {
+        let id = peers.desktop_id(NOW, conn);
         id.map_or("nobody".into(), |id| id.to_string())
     }
 
-    fn known(peers: &mut Peers, line: usize) -> &mut Desktop {
-        peers.desktop_of(line).expect("a desktop node")
+    fn known(peers: &mut Peers, conn: usize) -> &mut Desktop {
+        peers.desktop_of(conn).expect("a desktop node")
     }
 
     #[test]
@@ -222,8 +222,8 @@ mod twins {
         let mut peers = nodes(&["10.0.0.5:6000", "[::ffff:10.0.0.5]:6000/50000"]);
         assert_eq!(id(&peers, 0), "10.0.0.5:6000");
         assert_eq!(id(&peers, 1), "10.0.0.5:6000");
-        let lines: Vec<usize> = peers.lines_to(NOW, at("10.0.0.5:6000")).collect();
-        assert_eq!(lines, [0, 1]);
+        let conns: Vec<usize> = peers.lines_to(NOW, at("10.0.0.5:6000")).collect();
+        assert_eq!(conns, [0, 1]);
         // Another one that shows the same address is known by its connection,
         known(&mut peers, 1).apart = limits::DESKTOP_APART;
         assert_eq!(id(&peers, 1), "10.0.0.5:50000");
@@ -247,7 +247,7 @@ mod twins {
         ];
         let mut peers = nodes(&both);
         peers.get_mut(1).expect("a connection").opened = Millis(NOW.0 + 1);
-        let voice = |peers: &Peers| [0, 1, 2].map(|line| peers.voice_of(NOW, line));
+        let voice = |peers: &Peers| [0, 1, 2].map(|conn| peers.voice_of(NOW, conn));
         assert_eq!(voice(&peers), [2, 2, 2]);
         peers.get_mut(1).expect("a connection").opened = NOW;
         assert_eq!(voice(&peers), [1, 1, 1]);
@@ -263,14 +263,14 @@ mod twins {
     #[test]
     fn who_announces_two_blocks_that_another_connection_brought_is_the_same_node() {
         let mut peers = nodes(&["10.0.0.5:6000", "10.0.0.6:6000"]);
-        let mut hear = |line, byte| peers.note_maker(NOW, line, hash(byte));
+        let mut hear = |conn, byte| peers.note_maker(NOW, conn, hash(byte));
         assert!(hear(0, 1) == Heard::First);
         assert!(hear(0, 1) == Heard::Elsewhere, "said again");
         assert!(hear(1, 1) == Heard::Elsewhere, "its threads race");
         assert!(hear(0, 2) == Heard::First);
         assert!(hear(1, 2) == Heard::Twice);
         assert_eq!(id(&peers, 1), "10.0.0.5:6000");
-        let mut hear = |line, byte| peers.note_maker(NOW, line, hash(byte));
+        let mut hear = |conn, byte| peers.note_maker(NOW, conn, hash(byte));
         assert!(hear(1, 3) == Heard::First && hear(0, 3) == Heard::Twice);
         assert!(hear(9, 3) == Heard::Twice, "nobody is there");
         let alias = known(&mut peers, 1).alias(Millis(FOR_GOOD.0 - 1));
@@ -294,8 +294,8 @@ mod twins {
     fn one_block_that_came_elsewhere_from_a_lower_address_counts_a_while_and_two_for_good() {
         let there = at("10.0.0.4:6000");
         let mut peers = nodes(&["10.0.0.5:6000", "10.0.0.5:6000/50000", "10.0.0.3:6000"]);
-        for (line, byte) in [(0, 1), (0, 2), (2, 3)] {
-            peers.note_maker(NOW, line, hash(byte));
+        for (conn, byte) in [(0, 1), (0, 2), (2, 3)] {
+            peers.note_maker(NOW, conn, hash(byte));
         }
         peers.note_mark(NOW, there, &[9; 8]);
         assert_eq!(id(&peers, 0), "10.0.0.5:6000");
@@ -348,26 +348,26 @@ mod twins {
     fn where_our_content_changed_all_are_asked_again_but_the_one_that_told_it() {
         let mut peers = nodes(&["10.0.0.5:6000", "10.0.0.6:6000", "10.0.0.7:6000"]);
         let later = Millis(NOW.0 + 60_000);
-        for line in 0..3 {
-            let desktop = known(&mut peers, line);
+        for conn in 0..3 {
+            let desktop = known(&mut peers, conn);
             desktop.has_added(NOW, 4);
             desktop.ask_at = Millis(u64::MAX);
         }
         peers.doubt_all(later, Some(1));
-        let stands = [0, 1, 2].map(|line| known(&mut peers, line).stand);
+        let stands = [0, 1, 2].map(|conn| known(&mut peers, conn).stand);
         assert_eq!(stands, [Stand::Unknown, Stand::Same(4), Stand::Unknown]);
-        let asks = [0, 1, 2].map(|line| known(&mut peers, line).ask_at);
+        let asks = [0, 1, 2].map(|conn| known(&mut peers, conn).ask_at);
         assert_eq!(asks, [later, Millis(u64::MAX), later]);
     }
 
     #[test]
     fn a_desktop_node_in_doubt_is_asked_on_the_line_on_which_it_is_spoken_to() {
         let mut peers = nodes(&["10.0.0.5:6000", "10.0.0.5:6000/50000"]);
-        for line in [0, 1] {
-            known(&mut peers, line).ask_at = Millis(u64::MAX);
+        for conn in [0, 1] {
+            known(&mut peers, conn).ask_at = Millis(u64::MAX);
         }
         peers.doubt(NOW, 0);
-        let asks = [0, 1].map(|line| known(&mut peers, line).ask_at);
+        let asks = [0, 1].map(|conn| known(&mut peers, conn).ask_at);
         assert_eq!(asks, [Millis(u64::MAX), NOW]);
         assert!(!peers.is_busy(1));
         known(&mut peers, 1).under_way = Some((1, NOW));

@@ -32,63 +32,63 @@ pub enum Heard {
 }
 
 impl Peers {
-    /// What is known of the desktop node of a line, which may have hung up.
-    pub fn desktop_of(&mut self, line: usize) -> Option<&mut Desktop> {
-        self.get_mut(line).and_then(Peer::desktop)
+    /// What is known of the desktop node of a connection, which may have hung up.
+    pub fn desktop_of(&mut self, conn: usize) -> Option<&mut Desktop> {
+        self.get_mut(conn).and_then(Peer::desktop)
     }
 
     /// The same, unless it has hung up.
-    pub fn desktop_at(&self, line: usize) -> Option<&Desktop> {
-        let peer = self.get(line).filter(|peer| peer.gone.is_none())?;
+    pub fn desktop_at(&self, conn: usize) -> Option<&Desktop> {
+        let peer = self.get(conn).filter(|peer| peer.gone.is_none())?;
         match &peer.kind {
             Kind::Desktop(desktop) => Some(desktop),
             Kind::Unknown | Kind::Ours(_) | Kind::Newer(_) => None,
         }
     }
 
-    /// Whether something is under way to the desktop node of a line.
-    pub fn is_busy(&self, line: usize) -> bool {
-        let desktop = self.desktop_at(line);
+    /// Whether something is under way to the desktop node of a connection.
+    pub fn is_busy(&self, conn: usize) -> bool {
+        let desktop = self.desktop_at(conn);
         desktop.is_some_and(|desktop| desktop.under_way.is_some())
     }
 
-    /// The address at which the desktop node of a line listens, the same for all its connections.
-    pub fn desktop_id(&self, now: Millis, line: usize) -> Option<SocketAddr> {
-        let desktop = self.desktop_at(line)?;
-        self.get(line).map(|peer| known_as(peer, desktop, now))
+    /// The address at which the desktop node of a connection listens, the same for all its connections.
+    pub fn desktop_id(&self, now: Millis, conn: usize) -> Option<SocketAddr> {
+        let desktop = self.desktop_at(conn)?;
+        self.get(conn).map(|peer| known_as(peer, desktop, now))
     }
 
-    /// The address that the other end of a line shows.
-    pub fn shows(&self, line: usize) -> Option<SocketAddr> {
-        self.get(line)?.listening().map(plain)
+    /// The address that the other end of a connection shows.
+    pub fn shows(&self, conn: usize) -> Option<SocketAddr> {
+        self.get(conn)?.listening().map(plain)
     }
 
-    /// The lines to the desktop node of this address.
+    /// The connections to the desktop node of this address.
     pub fn lines_to(&self, now: Millis, id: SocketAddr) -> impl Iterator<Item = usize> {
-        self.lines()
-            .filter(move |line| self.desktop_id(now, *line) == Some(id))
+        self.conns()
+            .filter(move |conn| self.desktop_id(now, *conn) == Some(id))
     }
 
-    /// The line on which the desktop node of a line is spoken to: one that it knows of before one that
-    /// it forgot, one that it dialed before one that we did, the oldest first.
-    pub fn voice_of(&self, now: Millis, line: usize) -> usize {
-        let Some(id) = self.desktop_id(now, line) else {
-            return line;
+    /// The connection over which the desktop node of a connection is spoken to: one that it knows
+    /// of before one that it forgot, one that it dialed before one that we did, the oldest first.
+    pub fn voice_of(&self, now: Millis, conn: usize) -> usize {
+        let Some(id) = self.desktop_id(now, conn) else {
+            return conn;
         };
         let rank = |at: &usize| match self.get(*at) {
             Some(peer) => (self.is_deaf(now, *at), peer.outbound, peer.opened, *at),
             None => (true, true, Millis(u64::MAX), *at),
         };
-        self.lines_to(now, id).min_by_key(rank).unwrap_or(line)
+        self.lines_to(now, id).min_by_key(rank).unwrap_or(conn)
     }
 
-    /// The next connection, from this line on, that we dialed to a desktop node which has another one, and
-    /// that one: it is closed. One that it dialed never is: it knows its peers by their names, and would
-    /// forget us (PROTOCOL.md section 5).
+    /// The next connection, from this one on, that we dialed to a desktop node which has another
+    /// one, and that one: it is closed. One that it dialed never is: it knows its peers by their
+    /// names, and would forget us (PROTOCOL.md section 5).
     pub fn next_twin(&self, now: Millis, from: usize) -> Option<[usize; 2]> {
-        let mut twins = (from..self.lines().end).filter_map(|line| {
-            let (voice, peer) = (self.voice_of(now, line), self.get(line)?);
-            (voice != line && peer.outbound).then_some([line, voice])
+        let mut twins = (from..self.conns().end).filter_map(|conn| {
+            let (voice, peer) = (self.voice_of(now, conn), self.get(conn)?);
+            (voice != conn && peer.outbound).then_some([conn, voice])
         });
         twins.next()
     }
@@ -96,19 +96,19 @@ impl Peers {
     /// A desktop node has announced a block of this hash. It passes none on, so two connections over
     /// which the same ones came lead to the same node: two of them, as its threads may announce one
     /// that another node made (PROTOCOL.md section 5).
-    pub fn note_maker(&mut self, now: Millis, line: usize, hash: Hash) -> Heard {
-        let mut lines = self.lines().filter(|at| *at != line);
-        let twin = lines.find(|at| {
+    pub fn note_maker(&mut self, now: Millis, conn: usize, hash: Hash) -> Heard {
+        let mut conns = self.conns().filter(|at| *at != conn);
+        let twin = conns.find(|at| {
             let desktop = self.desktop_at(*at);
             desktop.is_some_and(|desktop| desktop.has_made(&hash))
         });
-        let shared = twin.and_then(|twin| self.desktop_at(twin).zip(self.desktop_at(line)));
+        let shared = twin.and_then(|twin| self.desktop_at(twin).zip(self.desktop_at(conn)));
         let sure = shared.is_some_and(|(twin, own)| own.shares_with(twin));
         let (own, other) = (
-            self.desktop_id(now, line),
+            self.desktop_id(now, conn),
             twin.and_then(|at| self.desktop_id(now, at)),
         );
-        let Some(desktop) = self.desktop_of(line) else {
+        let Some(desktop) = self.desktop_of(conn) else {
             return Heard::Twice;
         };
         match other.filter(|_| sure && other != own) {
@@ -126,8 +126,8 @@ impl Peers {
 
     /// What tells the last blocks that came from desktop nodes.
     pub fn marks(&self, now: Millis) -> Vec<(SocketAddr, BlockMark)> {
-        let mark = |line| Some((self.desktop_id(now, line)?, self.desktop_at(line)?.mark()?));
-        let marks = self.lines().filter_map(mark);
+        let mark = |conn| Some((self.desktop_id(now, conn)?, self.desktop_at(conn)?.mark()?));
+        let marks = self.conns().filter_map(mark);
         marks.map(|(id, mark)| (common(id), mark)).collect()
     }
 
@@ -135,16 +135,16 @@ impl Peers {
     /// too, from another address, both mean the same node by the lower one of the two: for a while,
     /// and for good when there is a second.
     pub fn note_mark(&mut self, now: Millis, there: SocketAddr, mark: &BlockMark) {
-        for line in self.lines() {
-            let Some(id) = self.desktop_id(now, line).filter(|id| common(*id) >= there) else {
+        for conn in self.conns() {
+            let Some(id) = self.desktop_id(now, conn).filter(|id| common(*id) >= there) else {
                 continue;
             };
-            let apart = self.desktop_at(line).is_some_and(Desktop::is_apart);
-            if apart && self.shows(line).map(common) == Some(there) {
+            let apart = self.desktop_at(conn).is_some_and(Desktop::is_apart);
+            if apart && self.shows(conn).map(common) == Some(there) {
                 // By that the other one is known.
                 continue;
             }
-            let desktop = self.desktop_of(line);
+            let desktop = self.desktop_of(conn);
             let until = desktop.and_then(|desktop| desktop.shares_mark(now, there, mark));
             let Some(until) = until else { continue };
             for twin in self.lines_to(now, id).collect::<Vec<_>>() {
@@ -155,18 +155,18 @@ impl Peers {
         }
     }
 
-    /// Whether a desktop node does not know the connection of a line any more.
-    pub fn is_deaf(&self, now: Millis, line: usize) -> bool {
-        let deaf = self.desktop_at(line).and_then(|desktop| desktop.deaf);
+    /// Whether a desktop node does not know this connection any more.
+    pub fn is_deaf(&self, now: Millis, conn: usize) -> bool {
+        let deaf = self.desktop_at(conn).and_then(|desktop| desktop.deaf);
         deaf.is_some_and(|at| at <= now)
     }
 
     /// A desktop node's chain ends with this block, behind all that we have. If that never came by
     /// itself, its node does not know this connection any more: it keeps its peers by their names,
     /// and forgets one with another one of the same name (PROTOCOL.md section 5).
-    pub fn note_unsaid(&mut self, now: Millis, line: usize, last: &Hash) {
+    pub fn note_unsaid(&mut self, now: Millis, conn: usize, last: &Hash) {
         let at = Millis(now.0 + limits::DESKTOP_QUIET_MS);
-        let Some(peer) = self.get_mut(line) else {
+        let Some(peer) = self.get_mut(conn) else {
             return;
         };
         if peer.outbound {
@@ -181,9 +181,9 @@ impl Peers {
         }
     }
 
-    /// Asks a desktop node for its chain, on the line on which it is spoken to.
-    pub fn doubt(&mut self, now: Millis, line: usize) {
-        let voice = self.voice_of(now, line);
+    /// Asks a desktop node for its chain, over the connection over which it is spoken to.
+    pub fn doubt(&mut self, now: Millis, conn: usize) {
+        let voice = self.voice_of(now, conn);
         if let Some(desktop) = self.desktop_of(voice) {
             desktop.doubt(now);
         }
@@ -192,7 +192,7 @@ impl Peers {
     /// Our chain has other content from a height on: what desktop nodes have has to be compared
     /// again, but for the one that told it.
     pub fn doubt_all(&mut self, now: Millis, but: Option<usize>) {
-        let others = self.iter_mut().filter(|(line, _)| Some(*line) != but);
+        let others = self.iter_mut().filter(|(conn, _)| Some(*conn) != but);
         for desktop in others.filter_map(|(_, peer)| peer.desktop()) {
             desktop.stand = Stand::Unknown;
             desktop.doubt(now);

@@ -93,8 +93,8 @@ pub fn backup(directory: &Path, file: &Path) -> Result<Saved, String> {
     let check = check.finalize();
     let written = output.write_all(&check.to_le_bytes());
     written.map_err(|error| output::failed(file, &error))?;
-    output.settle()?;
-    let note = matches!(ending, Ending::Damaged | Ending::Gap).then(|| {
+    output.commit()?;
+    let note = matches!(ending, Ending::Damaged | Ending::Hole).then(|| {
         format!(
             "the chain file is damaged behind block {}, and the backup ends there; peers have the \
              rest",
@@ -113,7 +113,7 @@ fn in_pieces(
     size: u64,
     mut each: impl FnMut(u64, &mut [u8]) -> Result<(), String>,
 ) -> Result<(), String> {
-    let mut buffer = vec![0; limits::WINDOW_BYTES];
+    let mut buffer = vec![0; limits::FILE_READ_BYTES];
     let mut offset = 0;
     while offset < size {
         let left = usize::try_from(size - offset).unwrap_or(usize::MAX);
@@ -160,7 +160,7 @@ pub fn restore(directory: &Path, file: &Path) -> Result<Saved, String> {
     if key.is_some() && !kept {
         log.disk().put(File::Identity, &identity)?;
     }
-    log.disk().settle()?;
+    log.disk().commit()?;
     let shared = key.is_some() && is_shared(&source).unwrap_or(false);
     let note = shared.then(|| {
         format!(

@@ -32,20 +32,20 @@ pub fn compact(directory: &Path) -> Result<Compacted, String> {
     let disk = SystemDisk::open(directory).map_err(|fault| fault.to_string())?;
     let now = SystemTime::now().duration_since(UNIX_EPOCH);
     let micros = now.map_or(0, |time| u64::try_from(time.as_micros()).unwrap_or(0));
-    let (mut log, opening) =
+    let (mut log, recovery) =
         Log::open(disk, None, Timestamp::from_micros(micros)).map_err(|error| error.to_string())?;
-    if let Some(length) = log.gap() {
+    if let Some(length) = log.hole() {
         return Err(format!(
             "the chain file is damaged between blocks {} and {length}: start a node, which has its \
              peers repair it, and compact then",
             log.tip().length
         ));
     }
-    let before = log.bytes() + opening.cut;
+    let before = log.bytes() + recovery.cut;
     while !log.compact(BLOCKS).map_err(of_disk)? {}
     Ok(Compacted {
         before,
         after: log.bytes(),
-        note: opening.notice(),
+        note: recovery.notice(),
     })
 }

@@ -45,7 +45,7 @@ impl Output {
     }
 
     /// Makes the file durable, then gives it its name.
-    pub fn settle(self) -> Result<(), String> {
+    pub fn commit(self) -> Result<(), String> {
         self.file
             .sync_all()
             .and_then(|()| rename_new(&self.temporary, &self.path))

@@ -12,7 +12,7 @@ const APART_ON_TERMINAL: Duration = Duration::from_secs(1);
 
 /// Says now and then how many blocks are checked.
 #[derive(Debug)]
-pub struct Progress<W: Write> {
+pub struct ProgressLine<W: Write> {
     out: W,
     terminal: bool,
     start: Instant,
@@ -21,18 +21,18 @@ pub struct Progress<W: Write> {
     shown: usize,
 }
 
-impl Progress<io::Stderr> {
+impl ProgressLine<io::Stderr> {
     /// A check that begins now.
-    pub fn begin() -> Progress<io::Stderr> {
+    pub fn begin() -> ProgressLine<io::Stderr> {
         let out = io::stderr();
         let terminal = out.is_terminal();
-        Progress::on(out, terminal)
+        ProgressLine::on(out, terminal)
     }
 }
 
-impl<W: Write> Progress<W> {
-    fn on(out: W, terminal: bool) -> Progress<W> {
-        Progress {
+impl<W: Write> ProgressLine<W> {
+    fn on(out: W, terminal: bool) -> ProgressLine<W> {
+        ProgressLine {
             out,
             terminal,
             start: Instant::now(),
@@ -71,7 +71,7 @@ impl<W: Write> Progress<W> {
     }
 }
 
-impl<W: Write> Drop for Progress<W> {
+impl<W: Write> Drop for ProgressLine<W> {
     /// Clears the line, so that what follows begins one of its own.
     fn drop(&mut self) {
         if self.terminal && self.shown > 0 {
@@ -99,7 +99,7 @@ mod tests {
 
     fn said(terminal: bool, milliseconds: &[u64]) -> String {
         let mut out = Vec::new();
-        let mut progress = Progress::on(&mut out, terminal);
+        let mut progress = ProgressLine::on(&mut out, terminal);
         for (step, time) in milliseconds.iter().enumerate() {
             let checked = (step as u64 + 1) * 1_000;
             progress.after(Duration::from_millis(*time), checked, Some(1_000_000));

@@ -67,8 +67,8 @@ impl Snapshot {
     }
 
     /// The blocks that a switch took out of the chain in a data directory, if it has that file.
-    pub fn of_fallen(path: &Path) -> Result<Option<Snapshot>, String> {
-        Snapshot::of_present(path, File::Fallen)
+    pub fn of_disconnected(path: &Path) -> Result<Option<Snapshot>, String> {
+        Snapshot::of_present(path, File::Disconnected)
     }
 
     /// The ring of events in a data directory, if it has that file.

@@ -42,7 +42,7 @@ impl Staging {
     }
 
     /// Makes the chain durable, then gives it its name.
-    pub fn settle(&mut self) -> Result<(), String> {
+    pub fn commit(&mut self) -> Result<(), String> {
         self.disk.sync(File::Candidate).map_err(of_disk)?;
         let chain = self.directory.join(File::Chain.name());
         let named = rename_new(&self.staged(), &chain).and_then(|()| sync_parent(&chain));

@@ -5,7 +5,7 @@ use std::io::{self, BufWriter, Read, Write};
 use std::path::Path;
 
 use super::output::{self, Output};
-use super::progress::Progress;
+use super::progress::ProgressLine;
 use super::snapshot::{Snapshot, open_chain};
 use super::staging::Staging;
 use super::verify::{self, Checker, Verdict};
@@ -28,7 +28,7 @@ const MODE: u32 = 0o666;
 /// without one. Returns its length and last hash.
 pub fn export(directory: &Path, file: Option<&Path>) -> Result<Tip, String> {
     let (mut log, ending) = open_chain(directory)?;
-    if let Ending::Damaged | Ending::Gap | Ending::NoHeader = ending {
+    if let Ending::Damaged | Ending::Hole | Ending::NoHeader = ending {
         return Err(format!(
             "the chain in {} is damaged behind block {}: start blx there and it asks peers for the \
              rest, or save what is sound with blx backup",
@@ -52,16 +52,16 @@ pub fn export_branch(directory: &Path, file: Option<&Path>) -> Result<(u64, Tip)
     let failed = |error: DiskError| {
         format!("{error}: a node in {shown} may be writing it: try again in a minute")
     };
-    let mut snapshot = Snapshot::of_fallen(directory)?;
+    let mut snapshot = Snapshot::of_disconnected(directory)?;
     let saved = match &mut snapshot {
-        Some(snapshot) => Extract::fallen(snapshot)
+        Some(snapshot) => Extract::disconnected(snapshot)
             .map_err(failed)?
             .zip(Some(snapshot)),
         None => None,
     };
     let Some((mut saved, snapshot)) = saved else {
         return Err(format!(
-            "there is no branch in {shown}: no switch has lost or changed anything old there"
+            "there is no branch in {shown}: no reorg has lost or changed anything old there"
         ));
     };
     write_array(file, || saved.next(snapshot).map_err(failed))?;
@@ -78,7 +78,7 @@ fn write_array(
             let mut output = Output::create(path, MODE)?;
             let failed = |error: io::Error| output::failed(path, &error);
             write_blocks(next, &mut output, failed)?;
-            output.settle()
+            output.commit()
         }
         None => {
             let failed = |error: io::Error| {
@@ -97,7 +97,7 @@ fn write_blocks(
     out: &mut impl Write,
     failed: impl Fn(io::Error) -> String,
 ) -> Result<(), String> {
-    let mut out = BufWriter::with_capacity(limits::WINDOW_BYTES, out);
+    let mut out = BufWriter::with_capacity(limits::FILE_READ_BYTES, out);
     let mut piece = b"[".to_vec();
     while let Some(stored) = next()? {
         text::block(&mut piece, &stored.block);
@@ -107,7 +107,7 @@ fn write_blocks(
             result => result.map_err(&failed)?,
         }
         piece.clear();
-        piece.shrink_to(limits::WINDOW_BYTES);
+        piece.shrink_to(limits::FILE_READ_BYTES);
         piece.extend_from_slice(b", ");
     }
     match out.write_all(b"]\n").and_then(|()| out.flush()) {
@@ -129,14 +129,14 @@ pub fn import(directory: &Path, file: &Path, difficulty: Option<u8>) -> Result<V
     staging.write(File::Chain, 0, &header).map_err(of_disk)?;
     let (mut log, _) = Log::examine(staging).map_err(|error| error.to_string())?;
     let checker = Checker::new(difficulty);
-    let verdict = verify::document(input, checker, &mut Progress::begin(), |block| {
+    let verdict = verify::document(input, checker, &mut ProgressLine::begin(), |block| {
         log.append(block).map_err(|error| match error {
             AppendError::Rule(error) => error.to_string(),
             AppendError::Disk(error) => of_disk(error),
         })
     })?;
     if let Verdict::Valid { .. } = verdict {
-        log.disk().settle()?;
+        log.disk().commit()?;
     }
     Ok(verdict)
 }

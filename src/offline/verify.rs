@@ -6,7 +6,7 @@ use std::fs;
 use std::io::{self, Cursor, Read};
 use std::path::Path;
 
-use super::progress::Progress;
+use super::progress::ProgressLine;
 use super::snapshot::Snapshot;
 use crate::ledger::{Block, Changes, Hash, Items, RuleError, Verifier};
 use crate::limits;
@@ -95,7 +95,7 @@ pub fn unreadable(path: &Path, error: &io::Error) -> String {
 /// that of a JSON chain; a chain file has its own. An error is one sentence.
 pub fn run(path: &Path, difficulty: Option<u8>) -> Result<Verdict, String> {
     let failed = |error: io::Error| unreadable(path, &error);
-    let mut progress = Progress::begin();
+    let mut progress = ProgressLine::begin();
     let mut json = |reader: &mut dyn Read| {
         let checker = Checker::new(difficulty.unwrap_or(limits::DIFFICULTY_DEFAULT));
         document(reader, checker, &mut progress, |_| Ok(()))
@@ -154,14 +154,14 @@ impl Checker {
         block.check_link(self.blocks, &self.tip)?;
         block.check_alone(self.difficulty)?;
         let mut changes = Changes::default();
-        let befores = changes.apply_block(&self.items, block)?;
+        let undo_data = changes.apply_block(&self.items, block)?;
         for (position, transaction) in block.transactions.iter().enumerate() {
             if !self.verifier.verify(transaction) {
                 return Err(RuleError::WrongSignature(position));
             }
         }
         self.items.commit(changes);
-        let void = befores.iter().filter(|before| before.is_void());
+        let void = undo_data.iter().filter(|before| before.is_void());
         self.void += void.count() as u64;
         self.blocks += 1;
         self.tip = block.hash;
@@ -205,7 +205,7 @@ impl Checker {
 pub fn document<W: io::Write>(
     reader: impl Read,
     mut checker: Checker,
-    progress: &mut Progress<W>,
+    progress: &mut ProgressLine<W>,
     mut keep: impl FnMut(&Block) -> Result<(), String>,
 ) -> Result<Verdict, String> {
     let mut end = None;
@@ -238,7 +238,7 @@ pub fn document<W: io::Write>(
 fn chain_file<W: io::Write>(
     snapshot: Snapshot,
     difficulty: Option<u8>,
-    progress: &mut Progress<W>,
+    progress: &mut ProgressLine<W>,
 ) -> Result<Verdict, String> {
     let (mut log, ending) = match Log::examine(snapshot) {
         Ok(examined) => examined,
@@ -275,9 +275,9 @@ fn chain_file<W: io::Write>(
             "behind it is an unfinished record, which a start of blx cuts",
         )),
         Ending::OpenBranch => checker.valid(Some(
-            "behind it is an unfinished switch, which a start of blx cuts",
+            "behind it is an unfinished reorg, which a start of blx cuts",
         )),
-        Ending::Damaged | Ending::Gap | Ending::NoHeader => {
+        Ending::Damaged | Ending::Hole | Ending::NoHeader => {
             checker.invalid("the file is damaged here")
         }
     })

@@ -7,14 +7,14 @@ use super::Fault;
 use super::console::serial::Device;
 use super::console::socket::ControlSocket;
 use super::console::standard::Standard;
-use super::console::{Choice, Stream, Transfer};
+use super::console::{ConsoleSpec, Stream, Transfer};
 use super::lacking;
 use crate::limits::CONSOLES;
 use crate::node::{ConsoleKind, Millis};
 
 /// An open console, and which device it is.
 #[derive(Debug)]
-struct Seat {
+struct OpenConsole {
     stream: Stream,
     device: Option<usize>,
 }
@@ -22,7 +22,7 @@ struct Seat {
 /// All of them. A console is named by its place here.
 #[derive(Debug)]
 pub struct Consoles {
-    seats: [Option<Seat>; CONSOLES],
+    open: [Option<OpenConsole>; CONSOLES],
     devices: Vec<Device>,
     sockets: Vec<ControlSocket>,
     /// Whether standard output shows UTF-8.
@@ -31,22 +31,22 @@ pub struct Consoles {
 
 impl Consoles {
     /// Opens what was chosen; a serial device later, when it is tended.
-    pub fn open(choices: Vec<Choice>, utf8: bool) -> Result<Consoles, Fault> {
+    pub fn open(specs: Vec<ConsoleSpec>, utf8: bool) -> Result<Consoles, Fault> {
         let mut consoles = Consoles {
-            seats: [const { None }; CONSOLES],
+            open: [const { None }; CONSOLES],
             devices: Vec::new(),
             sockets: Vec::new(),
             utf8,
         };
-        for choice in choices {
-            match choice {
-                Choice::Standard => {
+        for spec in specs {
+            match spec {
+                ConsoleSpec::Standard => {
                     let standard = Standard::open();
                     let standard = standard.map_err(|error| lacking("open the console", &error))?;
-                    consoles.seat(Stream::Standard(standard), None);
+                    consoles.attach(Stream::Standard(standard), None);
                 }
-                Choice::Serial(path, speed) => consoles.devices.push(Device::new(path, speed)),
-                Choice::Socket(path) => consoles.sockets.push(ControlSocket::bind(&path)?),
+                ConsoleSpec::Serial(path, speed) => consoles.devices.push(Device::new(path, speed)),
+                ConsoleSpec::Socket(path) => consoles.sockets.push(ControlSocket::bind(&path)?),
             }
         }
         Ok(consoles)
@@ -57,27 +57,27 @@ impl Consoles {
     pub fn of(standard: Option<Standard>, utf8: bool) -> Consoles {
         let mut consoles = Consoles::open(Vec::new(), utf8).expect("nothing is opened");
         if let Some(standard) = standard {
-            consoles.seat(Stream::Standard(standard), None);
+            consoles.attach(Stream::Standard(standard), None);
         }
         consoles
     }
 
     /// Gives a stream a free place.
-    fn seat(&mut self, stream: Stream, device: Option<usize>) -> Option<usize> {
-        let at = self.seats.iter().position(Option::is_none)?;
-        self.seats[at] = Some(Seat { stream, device });
+    fn attach(&mut self, stream: Stream, device: Option<usize>) -> Option<usize> {
+        let at = self.open.iter().position(Option::is_none)?;
+        self.open[at] = Some(OpenConsole { stream, device });
         Some(at)
     }
 
     /// Those that are open.
     pub fn iter(&self) -> impl Iterator<Item = (usize, &Stream)> {
-        let seats = self.seats.iter().enumerate();
-        seats.filter_map(|(at, seat)| Some((at, &seat.as_ref()?.stream)))
+        let open = self.open.iter().enumerate();
+        open.filter_map(|(at, console)| Some((at, &console.as_ref()?.stream)))
     }
 
     /// What a console is.
     pub fn kind(&self, at: usize) -> Option<ConsoleKind> {
-        Some(match &self.seats[at].as_ref()?.stream {
+        Some(match &self.open[at].as_ref()?.stream {
             Stream::Standard(standard) => ConsoleKind::Standard {
                 utf8: self.utf8,
                 echoes: standard.echoes(),
@@ -97,14 +97,14 @@ impl Consoles {
     /// kept free for them.
     pub fn accept(&mut self, socket: usize, now: Millis) -> Option<usize> {
         let mut caller = self.sockets[socket].accept(now)?;
-        let free = self.seats.iter().filter(|seat| seat.is_none()).count();
+        let free = self.open.iter().filter(|console| console.is_none()).count();
         let closed = self.devices.iter().filter(|device| !device.is_open());
         if free <= closed.count() {
             // He sees the end if he does not read the reason.
             let _ = caller.write(b"all places are taken: try again later\n");
             return None;
         }
-        self.seat(Stream::Socket(caller, true), None)
+        self.attach(Stream::Socket(caller, true), None)
     }
 
     /// Tries a device whose time has come; its place, if it is open now.
@@ -116,7 +116,7 @@ impl Consoles {
             let Some(serial) = self.devices[device].tend(now) else {
                 continue;
             };
-            return self.seat(Stream::Serial(serial), Some(device));
+            return self.attach(Stream::Serial(serial), Some(device));
         }
         None
     }
@@ -130,33 +130,35 @@ impl Consoles {
 
     /// Reads once, after poll(2) said that this does not wait.
     pub fn read(&mut self, at: usize, space: &mut [u8]) -> Transfer {
-        match &mut self.seats[at] {
-            Some(seat) => seat.stream.read(space),
+        match &mut self.open[at] {
+            Some(console) => console.stream.read(space),
             None => Transfer::Later,
         }
     }
 
     /// Writes once, after poll(2) said that this does not wait.
     pub fn write(&mut self, at: usize, bytes: &[u8]) -> Transfer {
-        match &mut self.seats[at] {
-            Some(seat) => seat.stream.write(bytes),
+        match &mut self.open[at] {
+            Some(console) => console.stream.write(bytes),
             None => Transfer::Later,
         }
     }
 
     /// A stream ended, or broke for this reason: its place is free, unless it can still be written.
     pub fn ended(&mut self, at: usize, now: Millis, reason: Option<&str>) {
-        let Some(seat) = &self.seats[at] else { return };
-        if let Some(device) = seat.device {
+        let Some(console) = &self.open[at] else {
+            return;
+        };
+        if let Some(device) = console.device {
             self.devices[device].failed(now, reason.unwrap_or("it hung up"));
-            self.seats[at] = None;
-        } else if reason.is_some() && !matches!(seat.stream, Stream::Standard(_)) {
-            self.seats[at] = None;
+            self.open[at] = None;
+        } else if reason.is_some() && !matches!(console.stream, Stream::Standard(_)) {
+            self.open[at] = None;
         }
     }
 
     /// The node is done with it.
     pub fn close(&mut self, at: usize) {
-        self.seats[at] = None;
+        self.open[at] = None;
     }
 }

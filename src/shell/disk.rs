@@ -15,13 +15,13 @@ use crate::store::disk::{Disk, DiskError, File};
 pub struct SystemDisk {
     path: PathBuf,
     directory: fs::File,
-    files: [Slot; File::COUNT],
+    files: [OpenFile; File::COUNT],
     lock: Lock,
 }
 
 /// One of the files, opened at its first use.
 #[derive(Debug, Default)]
-struct Slot {
+struct OpenFile {
     handle: Option<fs::File>,
     /// Its name would survive a power cut. Unknown, so false, for a file that was found: whoever
     /// made it may have been killed before its first sync.
@@ -93,7 +93,7 @@ impl SystemDisk {
         if self.existing(file)?.is_none() {
             let handle =
                 create_new(&self.path.join(file.name())).map_err(failed(file, "create"))?;
-            self.files[index(file)] = Slot {
+            self.files[index(file)] = OpenFile {
                 handle: Some(handle),
                 named: false,
             };
@@ -167,7 +167,7 @@ impl Disk for SystemDisk {
             .and_then(|()| sync_directory(&self.directory))
             .map_err(failed(to, "replace"))?;
         let moved = std::mem::take(&mut self.files[index(from)]);
-        self.files[index(to)] = Slot {
+        self.files[index(to)] = OpenFile {
             named: true,
             ..moved
         };
@@ -193,7 +193,7 @@ impl Disk for SystemDisk {
             Ok(handle)
         };
         let handle = replaced().map_err(failed(file, "replace"))?;
-        self.files[index(file)] = Slot {
+        self.files[index(file)] = OpenFile {
             handle: Some(handle),
             named: true,
         };

@@ -12,12 +12,12 @@ use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::io::Errno;
 
 use super::consoles::Consoles;
-use super::net::{Dial, Listener, Progress};
+use super::net::{Dial, DialPoll, Listener};
 use super::notify::Service;
 use super::signal::Signals;
 use super::{Fault, reason};
 use crate::limits::{CONSOLES, CONSOLES_NAMED};
-use crate::node::{Action, CONSOLE, Clock, Event, Line, Millis, Summary};
+use crate::node::{Action, CONSOLE, Clock, ConnId, Event, Millis, Summary};
 
 /// Lines of peers: all below the consoles'.
 const PEERS_MAX: usize = CONSOLE.0 as usize;
@@ -31,9 +31,9 @@ pub trait Machine {
     /// Tells what happened.
     fn handle(&mut self, clock: Clock, event: Event<'_>);
     /// Where the line's next bytes go.
-    fn rx_space(&mut self, line: Line) -> &mut [u8];
+    fn rx_space(&mut self, conn: ConnId) -> &mut [u8];
     /// The bytes to send.
-    fn tx_pending(&self, line: Line) -> &[u8];
+    fn tx_pending(&self, conn: ConnId) -> &[u8];
     /// The next thing to do.
     fn poll(&mut self) -> Option<Action>;
     /// When to call `handle` at the latest.
@@ -57,7 +57,7 @@ enum Source {
 type Ready = heapless::Vec<(Source, PollFlags), DESCRIPTORS_MAX>;
 
 /// What a peer's line holds.
-enum Slot {
+enum SocketSlot {
     Free,
     Dialing(Dial),
     Open(TcpStream),
@@ -69,7 +69,7 @@ pub struct Driver {
     listener: Listener,
     signals: Signals,
     consoles: Consoles,
-    slots: [Slot; PEERS_MAX],
+    slots: [SocketSlot; PEERS_MAX],
     /// The connection of the last `Incoming`, until the node decides.
     incoming: Option<TcpStream>,
     service: Service,
@@ -86,7 +86,7 @@ impl Driver {
             listener,
             signals,
             consoles,
-            slots: [const { Slot::Free }; PEERS_MAX],
+            slots: [const { SocketSlot::Free }; PEERS_MAX],
             incoming: None,
             service: Service::default(),
         }
@@ -130,7 +130,7 @@ impl Driver {
     fn begin<M: Machine>(&mut self, node: &mut M) -> Flow {
         let open: Vec<usize> = self.consoles.iter().map(|(at, _)| at).collect();
         for at in open {
-            self.seat(node, at)?;
+            self.console_opened(node, at)?;
         }
         self.tend_consoles(node)?;
         self.obey(node)
@@ -150,14 +150,14 @@ impl Driver {
         };
         add(Source::Signals, self.signals.descriptor(), PollFlags::IN);
         for (at, stream) in self.consoles.iter() {
-            let line = Line::of_console(at);
+            let conn = ConnId::of_console(at);
             if let Some(input) = stream.input()
-                && !node.rx_space(line).is_empty()
+                && !node.rx_space(conn).is_empty()
             {
                 add(Source::Input(at), input, PollFlags::IN);
             }
             if let Some(output) = stream.output()
-                && !node.tx_pending(line).is_empty()
+                && !node.tx_pending(conn).is_empty()
             {
                 add(Source::Output(at), output, PollFlags::OUT);
             } else if let Some(half) = stream.half_closed() {
@@ -171,7 +171,7 @@ impl Driver {
             add(Source::Listener, descriptor, PollFlags::IN);
         }
         for (index, slot) in self.slots.iter().enumerate() {
-            if let Some((descriptor, flags)) = slot.interest(node, line(index)) {
+            if let Some((descriptor, flags)) = slot.interest(node, conn(index)) {
                 add(Source::Peer(index), descriptor, flags);
             }
         }
@@ -194,7 +194,7 @@ impl Driver {
     }
 
     fn deadline<M: Machine>(&self, node: &M) -> Option<Millis> {
-        let dials = self.slots.iter().filter_map(Slot::deadline);
+        let dials = self.slots.iter().filter_map(SocketSlot::deadline);
         dials
             .chain(node.deadline())
             .chain(self.listener.deadline())
@@ -251,19 +251,19 @@ impl Driver {
     fn obey<M: Machine>(&mut self, node: &mut M) -> Flow {
         while let Some(action) = node.poll() {
             match action {
-                Action::Dial { line, host, port } => {
+                Action::Dial { conn, host, port } => {
                     let dial = Dial::start(&host, port, self.now());
-                    *self.slot(line) = Slot::Dialing(dial);
+                    *self.slot(conn) = SocketSlot::Dialing(dial);
                 }
-                Action::Accept { line } => {
+                Action::Accept { conn } => {
                     let stream = self.incoming.take();
                     let stream = stream.expect("Accept answers an Incoming");
-                    *self.slot(line) = Slot::Open(stream);
+                    *self.slot(conn) = SocketSlot::Open(stream);
                 }
                 Action::Refuse => self.incoming = None,
-                Action::Hangup { line } => match line.console() {
+                Action::Hangup { conn } => match conn.console() {
                     Some(at) => self.consoles.close(at),
-                    None => *self.slot(line) = Slot::Free,
+                    None => *self.slot(conn) = SocketSlot::Free,
                 },
                 Action::Exit => return Flow::Break(()),
             }
@@ -271,8 +271,8 @@ impl Driver {
         Flow::Continue(())
     }
 
-    fn slot(&mut self, line: Line) -> &mut Slot {
-        let slot = self.slots.get_mut(usize::from(line.0));
+    fn slot(&mut self, conn: ConnId) -> &mut SocketSlot {
+        let slot = self.slots.get_mut(usize::from(conn.0));
         slot.expect("the node names only lines of peers")
     }
 
@@ -290,7 +290,7 @@ impl Driver {
     /// Goes by what the line is now: an earlier event of this turn may have changed it, and then
     /// a descriptor that is not ready just says so.
     fn serve<M: Machine>(&mut self, node: &mut M, index: usize, flags: PollFlags) -> Flow {
-        if let Slot::Dialing(_) = self.slots[index] {
+        if let SocketSlot::Dialing(_) = self.slots[index] {
             return self.advance(node, index);
         }
         if flags.contains(PollFlags::IN) {
@@ -304,62 +304,62 @@ impl Driver {
 
     fn advance<M: Machine>(&mut self, node: &mut M, index: usize) -> Flow {
         let now = self.now();
-        let line = line(index);
-        let Slot::Dialing(dial) = &mut self.slots[index] else {
+        let conn = conn(index);
+        let SocketSlot::Dialing(dial) = &mut self.slots[index] else {
             return Flow::Continue(());
         };
         match dial.advance(now) {
-            Progress::Waiting => Flow::Continue(()),
-            Progress::Connected {
+            DialPoll::Waiting => Flow::Continue(()),
+            DialPoll::Connected {
                 stream,
                 local,
                 remote,
             } => {
-                self.slots[index] = Slot::Open(stream);
+                self.slots[index] = SocketSlot::Open(stream);
                 let event = Event::Connected {
-                    line,
+                    conn,
                     local,
                     remote,
                 };
                 self.tell(node, event)
             }
-            Progress::Failed(reason) => {
-                self.slots[index] = Slot::Free;
+            DialPoll::Failed(reason) => {
+                self.slots[index] = SocketSlot::Free;
                 let reason = &reason;
-                self.tell(node, Event::DialFailed { line, reason })
+                self.tell(node, Event::DialFailed { conn, reason })
             }
         }
     }
 
     fn read_peer<M: Machine>(&mut self, node: &mut M, index: usize) -> Flow {
-        let line = line(index);
-        let Slot::Open(stream) = &mut self.slots[index] else {
+        let conn = conn(index);
+        let SocketSlot::Open(stream) = &mut self.slots[index] else {
             return Flow::Continue(());
         };
-        let space = node.rx_space(line);
+        let space = node.rx_space(conn);
         // Reading into nothing would look like the other end's close.
         if space.is_empty() {
             return Flow::Continue(());
         }
         match stream.read(space) {
             Ok(0) => self.close(node, index, None),
-            Ok(count) => self.tell(node, Event::Received { line, count }),
+            Ok(count) => self.tell(node, Event::Received { conn, count }),
             Err(error) => self.failed(node, index, &error),
         }
     }
 
     fn write_peer<M: Machine>(&mut self, node: &mut M, index: usize) -> Flow {
-        let line = line(index);
-        let Slot::Open(stream) = &mut self.slots[index] else {
+        let conn = conn(index);
+        let SocketSlot::Open(stream) = &mut self.slots[index] else {
             return Flow::Continue(());
         };
-        let bytes = node.tx_pending(line);
+        let bytes = node.tx_pending(conn);
         if bytes.is_empty() {
             return Flow::Continue(());
         }
         match stream.write(bytes) {
             Ok(0) => self.close(node, index, None),
-            Ok(count) => self.tell(node, Event::Sent { line, count }),
+            Ok(count) => self.tell(node, Event::Sent { conn, count }),
             Err(error) => self.failed(node, index, &error),
         }
     }
@@ -372,25 +372,25 @@ impl Driver {
     }
 
     fn close<M: Machine>(&mut self, node: &mut M, index: usize, reason: Option<&str>) -> Flow {
-        self.slots[index] = Slot::Free;
-        let line = line(index);
-        self.tell(node, Event::Closed { line, reason })
+        self.slots[index] = SocketSlot::Free;
+        let conn = conn(index);
+        self.tell(node, Event::Closed { conn, reason })
     }
 }
 
-impl Slot {
+impl SocketSlot {
     fn interest<'a, M: Machine>(
         &'a self,
         node: &mut M,
-        line: Line,
+        conn: ConnId,
     ) -> Option<(BorrowedFd<'a>, PollFlags)> {
         match self {
-            Slot::Free => None,
-            Slot::Dialing(dial) => dial.interest(),
-            Slot::Open(stream) => {
+            SocketSlot::Free => None,
+            SocketSlot::Dialing(dial) => dial.interest(),
+            SocketSlot::Open(stream) => {
                 let mut flags = PollFlags::empty();
-                flags.set(PollFlags::IN, !node.rx_space(line).is_empty());
-                flags.set(PollFlags::OUT, !node.tx_pending(line).is_empty());
+                flags.set(PollFlags::IN, !node.rx_space(conn).is_empty());
+                flags.set(PollFlags::OUT, !node.tx_pending(conn).is_empty());
                 (!flags.is_empty()).then(|| (stream.as_fd(), flags))
             }
         }
@@ -398,14 +398,14 @@ impl Slot {
 
     fn deadline(&self) -> Option<Millis> {
         match self {
-            Slot::Dialing(dial) => Some(dial.deadline()),
-            Slot::Free | Slot::Open(_) => None,
+            SocketSlot::Dialing(dial) => Some(dial.deadline()),
+            SocketSlot::Free | SocketSlot::Open(_) => None,
         }
     }
 }
 
-fn line(index: usize) -> Line {
-    Line(u8::try_from(index).expect("the console's line is a u8 above all peers"))
+fn conn(index: usize) -> ConnId {
+    ConnId(u8::try_from(index).expect("the console's line is a u8 above all peers"))
 }
 
 fn saturated(time: u128) -> u64 {

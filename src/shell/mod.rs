@@ -14,7 +14,7 @@ use std::path::PathBuf;
 use ring::rand::{SecureRandom, SystemRandom};
 
 use crate::limits::BUILT_S;
-use crate::node::{Clock, Config, Event, Line, Millis, Node, Summary};
+use crate::node::{Clock, Config, ConnId, Event, Millis, Node, Summary};
 use crate::store::disk::Disk;
 
 pub mod console;
@@ -55,9 +55,9 @@ pub struct Settings {
     /// Hours from one pass over the chain file to the next; never, if there is none.
     pub scrub_hours: Option<u32>,
     /// Where users sit. If nothing was said: standard input and output, if somebody may be there.
-    pub consoles: Option<Vec<console::Choice>>,
+    pub consoles: Option<Vec<console::ConsoleSpec>>,
     /// What falls out of the chain is not made again.
-    pub drop_orphans: bool,
+    pub drop_disconnected: bool,
     /// Items in a chain that is followed.
     pub items_max: usize,
     /// MiB of a chain that waits on disk until it is complete.
@@ -85,14 +85,14 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
     disk.check_key()?;
     let listener = Listener::bind(settings.listen)?;
     let signals = Signals::catch().map_err(|error| lacking("catch signals", &error))?;
-    let choices = settings
+    let specs = settings
         .consoles
         .unwrap_or_else(|| match standard::is_there() {
-            true => vec![console::Choice::Standard],
+            true => vec![console::ConsoleSpec::Standard],
             false => Vec::new(),
         });
     let utf8 = standard::shows_utf8(|name| std::env::var(name).ok());
-    let consoles = Consoles::open(choices, utf8)?;
+    let consoles = Consoles::open(specs, utf8)?;
     let source = SystemRandom::new();
     let drawn = Drawn::of(|bytes| source.fill(bytes)).map_err(|_| {
         Fault(
@@ -112,7 +112,7 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         unclean_stop: disk.unclean_stop(),
         built: BUILT_S * 1_000_000,
         id: drawn.id,
-        drop_orphans: settings.drop_orphans,
+        drop_disconnected: settings.drop_disconnected,
         items_max: settings.items_max,
         staging_max: settings.staging_mib << 20,
         secret: drawn.secret,
@@ -185,11 +185,11 @@ impl<D: Disk> Machine for Node<D> {
     fn handle(&mut self, clock: Clock, event: Event<'_>) {
         self.handle(clock, event);
     }
-    fn rx_space(&mut self, line: Line) -> &mut [u8] {
-        self.rx_space(line)
+    fn rx_space(&mut self, conn: ConnId) -> &mut [u8] {
+        self.rx_space(conn)
     }
-    fn tx_pending(&self, line: Line) -> &[u8] {
-        self.tx_pending(line)
+    fn tx_pending(&self, conn: ConnId) -> &[u8] {
+        self.tx_pending(conn)
     }
     fn poll(&mut self) -> Option<crate::node::Action> {
         self.poll()

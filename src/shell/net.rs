@@ -114,7 +114,7 @@ fn plain(address: SocketAddr) -> SocketAddr {
 
 /// How far a dial is.
 #[derive(Debug)]
-pub enum Progress {
+pub enum DialPoll {
     /// Not done yet.
     Waiting,
     /// Done.
@@ -133,7 +133,7 @@ pub enum Progress {
 /// A dial that is going on: every address of the host one after another. Dropping it gives it up.
 #[derive(Debug)]
 pub struct Dial {
-    stage: Stage,
+    phase: DialPhase,
     deadline: Millis,
     /// What is left to try, the next one last.
     addresses: Vec<SocketAddr>,
@@ -141,7 +141,7 @@ pub struct Dial {
 }
 
 #[derive(Debug)]
-enum Stage {
+enum DialPhase {
     Resolving(Resolver),
     Connecting(TcpStream),
     /// Between two addresses, and after the last.
@@ -171,7 +171,7 @@ impl Dial {
 
     fn of(addresses: Vec<SocketAddr>, now: Millis) -> Dial {
         let mut dial = Dial {
-            stage: Stage::Idle,
+            phase: DialPhase::Idle,
             deadline: now,
             addresses,
             failure: None,
@@ -182,7 +182,7 @@ impl Dial {
 
     fn resolving(resolver: Resolver, now: Millis) -> Dial {
         Dial {
-            stage: Stage::Resolving(resolver),
+            phase: DialPhase::Resolving(resolver),
             deadline: Millis(now.0 + RESOLVE_MS_MAX),
             addresses: Vec::new(),
             failure: None,
@@ -191,7 +191,7 @@ impl Dial {
 
     fn over(failure: String, now: Millis) -> Dial {
         Dial {
-            stage: Stage::Idle,
+            phase: DialPhase::Idle,
             deadline: now,
             addresses: Vec::new(),
             failure: Some(failure),
@@ -200,10 +200,10 @@ impl Dial {
 
     /// What to poll, and for what.
     pub fn interest(&self) -> Option<(BorrowedFd<'_>, PollFlags)> {
-        match &self.stage {
-            Stage::Resolving(resolver) => Some((resolver.descriptor(), PollFlags::IN)),
-            Stage::Connecting(stream) => Some((stream.as_fd(), PollFlags::OUT)),
-            Stage::Idle => None,
+        match &self.phase {
+            DialPhase::Resolving(resolver) => Some((resolver.descriptor(), PollFlags::IN)),
+            DialPhase::Connecting(stream) => Some((stream.as_fd(), PollFlags::OUT)),
+            DialPhase::Idle => None,
         }
     }
 
@@ -215,45 +215,45 @@ impl Dial {
     /// Goes on as far as possible without waiting. To be called when the descriptor is ready or the
     /// deadline has come; a call too many does no harm. After anything but `Waiting` the dial is
     /// over.
-    pub fn advance(&mut self, now: Millis) -> Progress {
-        match std::mem::replace(&mut self.stage, Stage::Idle) {
-            Stage::Resolving(mut resolver) => match resolver.read() {
+    pub fn advance(&mut self, now: Millis) -> DialPoll {
+        match std::mem::replace(&mut self.phase, DialPhase::Idle) {
+            DialPhase::Resolving(mut resolver) => match resolver.read() {
                 Some(addresses) if addresses.is_empty() => self.note("no such host".to_owned()),
                 Some(mut addresses) => {
                     addresses.reverse();
                     self.addresses = addresses;
                 }
                 None if now < self.deadline => {
-                    self.stage = Stage::Resolving(resolver);
-                    return Progress::Waiting;
+                    self.phase = DialPhase::Resolving(resolver);
+                    return DialPoll::Waiting;
                 }
                 None => self.note("the name could not be looked up in time".to_owned()),
             },
-            Stage::Connecting(stream) => match outcome(&stream) {
+            DialPhase::Connecting(stream) => match outcome(&stream) {
                 Ok(Some((local, remote))) => {
                     prompt(&stream);
-                    return Progress::Connected {
+                    return DialPoll::Connected {
                         stream,
                         local,
                         remote,
                     };
                 }
                 Ok(None) if now < self.deadline => {
-                    self.stage = Stage::Connecting(stream);
-                    return Progress::Waiting;
+                    self.phase = DialPhase::Connecting(stream);
+                    return DialPoll::Waiting;
                 }
                 Ok(None) => self.note("no answer".to_owned()),
                 Err(error) => self.note(dial_reason(&error)),
             },
-            Stage::Idle => {}
+            DialPhase::Idle => {}
         }
         self.try_next(now);
-        match self.stage {
-            Stage::Idle => {
+        match self.phase {
+            DialPhase::Idle => {
                 let failure = self.failure.take();
-                Progress::Failed(failure.unwrap_or_else(|| "no such host".to_owned()))
+                DialPoll::Failed(failure.unwrap_or_else(|| "no such host".to_owned()))
             }
-            _ => Progress::Waiting,
+            _ => DialPoll::Waiting,
         }
     }
 
@@ -261,7 +261,7 @@ impl Dial {
         while let Some(address) = self.addresses.pop() {
             match begin(address) {
                 Ok(stream) => {
-                    self.stage = Stage::Connecting(stream);
+                    self.phase = DialPhase::Connecting(stream);
                     self.deadline = Millis(now.0 + DIAL_MS_MAX);
                     return;
                 }
@@ -345,21 +345,21 @@ mod tests {
     }
 
     /// Waits for the descriptor, never for the clock.
-    fn finish(mut dial: Dial) -> Progress {
+    fn finish(mut dial: Dial) -> DialPoll {
         loop {
             if let Some((descriptor, flags)) = dial.interest() {
                 poll(&mut [PollFd::new(&descriptor, flags)], None).expect("polls");
             }
             match dial.advance(START) {
-                Progress::Waiting => {}
+                DialPoll::Waiting => {}
                 done => return done,
             }
         }
     }
 
-    fn failure(progress: Progress) -> String {
+    fn failure(progress: DialPoll) -> String {
         match progress {
-            Progress::Failed(reason) => reason,
+            DialPoll::Failed(reason) => reason,
             other => panic!("expected a failure, not {other:?}"),
         }
     }
@@ -368,7 +368,7 @@ mod tests {
     fn a_dial_connects_and_knows_both_ends() {
         let mut listener = any_port();
         let progress = finish(Dial::start("127.0.0.1", port(&listener), START));
-        let Progress::Connected { local, remote, .. } = progress else {
+        let DialPoll::Connected { local, remote, .. } = progress else {
             panic!("expected a connection, not {progress:?}");
         };
         assert_eq!(remote, listener.address().expect("an address"));
@@ -385,7 +385,7 @@ mod tests {
         };
         let progress = finish(Dial::start("::1", port(&listener), START));
         assert!(
-            matches!(progress, Progress::Connected { .. }),
+            matches!(progress, DialPoll::Connected { .. }),
             "{progress:?}"
         );
     }
@@ -405,7 +405,7 @@ mod tests {
         let dial = Dial::resolving(scripted(&script), START);
         let progress = finish(dial);
         assert!(
-            matches!(progress, Progress::Connected { .. }),
+            matches!(progress, DialPoll::Connected { .. }),
             "{progress:?}"
         );
 
@@ -426,7 +426,7 @@ mod tests {
     #[test]
     fn a_lookup_ends_at_its_deadline() {
         let mut dial = Dial::resolving(scripted("exec sleep 1000"), START);
-        assert!(matches!(dial.advance(START), Progress::Waiting));
+        assert!(matches!(dial.advance(START), DialPoll::Waiting));
         let deadline = dial.deadline();
         assert_eq!(deadline, Millis(START.0 + RESOLVE_MS_MAX));
         assert_eq!(
@@ -449,12 +449,12 @@ mod tests {
         let socket =
             rustix::net::socket_with(family, SocketType::STREAM, SocketFlags::CLOEXEC, None)
                 .expect("a socket");
-        dial.stage = Stage::Connecting(TcpStream::from(socket));
+        dial.phase = DialPhase::Connecting(TcpStream::from(socket));
         dial.addresses.push(listener.address().expect("an address"));
-        assert!(matches!(dial.advance(START), Progress::Waiting));
-        assert!(matches!(dial.advance(dial.deadline()), Progress::Waiting));
+        assert!(matches!(dial.advance(START), DialPoll::Waiting));
+        assert!(matches!(dial.advance(dial.deadline()), DialPoll::Waiting));
         assert_eq!(dial.deadline(), Millis(START.0 + 2 * DIAL_MS_MAX));
-        assert!(matches!(finish(dial), Progress::Connected { .. }));
+        assert!(matches!(finish(dial), DialPoll::Connected { .. }));
     }
 
     #[test]

@@ -8,7 +8,7 @@ use crate::store::keys::IdentityError;
 use crate::store::recover;
 
 /// About a disk that does not do as it should.
-pub const DISK: &str = "make room or mend the disk, or choose another directory with --data-dir";
+pub const DISK: &str = "make room or repair the disk, or choose another directory with --data-dir";
 
 /// A failed call of the disk as a sentence.
 pub fn of_disk(error: impl Display) -> String {

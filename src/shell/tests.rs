@@ -76,38 +76,38 @@ impl Machine for Stand<'_> {
         let word = match event {
             Event::Tick => "tick".to_owned(),
             Event::Incoming { from } => format!("incoming {}", from.ip()),
-            Event::Connected { line, remote, .. } => format!("connected {} {remote}", line.0),
-            Event::DialFailed { line, reason } => format!("failed {} {reason}", line.0),
-            Event::ConsoleOpened { line, kind } => {
+            Event::Connected { conn, remote, .. } => format!("connected {} {remote}", conn.0),
+            Event::DialFailed { conn, reason } => format!("failed {} {reason}", conn.0),
+            Event::ConsoleOpened { conn, kind } => {
                 let ConsoleKind::Standard { utf8, .. } = kind else {
                     panic!("there is no other one");
                 };
-                format!("console {} {utf8}", line.0)
+                format!("console {} {utf8}", conn.0)
             }
-            Event::Received { line, count } => {
-                let bytes = &parts.space[usize::from(line.0)][..count];
-                format!("received {} {}", line.0, String::from_utf8_lossy(bytes))
+            Event::Received { conn, count } => {
+                let bytes = &parts.space[usize::from(conn.0)][..count];
+                format!("received {} {}", conn.0, String::from_utf8_lossy(bytes))
             }
-            Event::Sent { line, count } => {
-                parts.pending[usize::from(line.0)].drain(..count);
-                format!("sent {} {count}", line.0)
+            Event::Sent { conn, count } => {
+                parts.pending[usize::from(conn.0)].drain(..count);
+                format!("sent {} {count}", conn.0)
             }
-            Event::Closed { line, reason } => {
-                format!("closed {} {}", line.0, reason.unwrap_or("orderly"))
+            Event::Closed { conn, reason } => {
+                format!("closed {} {}", conn.0, reason.unwrap_or("orderly"))
             }
             Event::Stop => "stop".to_owned(),
         };
         parts.told.push(word.clone());
         (self.answer)(parts, &word);
     }
-    fn rx_space(&mut self, line: Line) -> &mut [u8] {
-        match self.parts.full[usize::from(line.0)] {
+    fn rx_space(&mut self, conn: ConnId) -> &mut [u8] {
+        match self.parts.full[usize::from(conn.0)] {
             true => &mut [],
-            false => &mut self.parts.space[usize::from(line.0)],
+            false => &mut self.parts.space[usize::from(conn.0)],
         }
     }
-    fn tx_pending(&self, line: Line) -> &[u8] {
-        &self.parts.pending[usize::from(line.0)]
+    fn tx_pending(&self, conn: ConnId) -> &[u8] {
+        &self.parts.pending[usize::from(conn.0)]
     }
     fn poll(&mut self) -> Option<Action> {
         self.parts.actions.pop_front()
@@ -139,9 +139,9 @@ fn listening(console: Option<Standard>, utf8: bool) -> (Driver, SocketAddr, Unix
     )
 }
 
-fn dial(line: u8, address: SocketAddr) -> Action {
+fn dial(conn: u8, address: SocketAddr) -> Action {
     Action::Dial {
-        line: Line(line),
+        conn: ConnId(conn),
         host: address.ip().to_string(),
         port: address.port(),
     }
@@ -154,7 +154,7 @@ fn a_peer_comes_is_answered_and_goes() {
     peer.write_all(b"hello").expect("writes");
     let mut other_end = peer.try_clone().expect("a second handle");
     let mut node = Stand::new(|parts, word| match word {
-        "incoming 127.0.0.1" => parts.act(Action::Accept { line: Line(5) }),
+        "incoming 127.0.0.1" => parts.act(Action::Accept { conn: ConnId(5) }),
         "received 5 hello" => parts.pending[5].extend(b"world"),
         "sent 5 5" => {
             let mut bytes = [0; 5];
@@ -193,7 +193,7 @@ fn a_node_dials_itself_and_a_hung_up_line_tells_nothing_more() {
             parts.deadline = None;
             parts.act(dial(0, address));
         } else if word.starts_with("incoming") {
-            parts.act(Action::Accept { line: Line(1) });
+            parts.act(Action::Accept { conn: ConnId(1) });
         }
         let connected = format!("connected 0 {address}");
         if parts.told.contains(&connected) && parts.told.iter().any(|told| told.starts_with("inc"))
@@ -201,7 +201,7 @@ fn a_node_dials_itself_and_a_hung_up_line_tells_nothing_more() {
             if word == "closed 1 orderly" {
                 parts.act(Action::Exit);
             } else {
-                parts.act(Action::Hangup { line: Line(0) });
+                parts.act(Action::Hangup { conn: ConnId(0) });
             }
         }
     });
@@ -217,7 +217,7 @@ fn a_failed_dial_frees_its_line_for_the_next() {
         "tick" => {
             parts.deadline = None;
             parts.act(Action::Dial {
-                line: Line(0),
+                conn: ConnId(0),
                 host: "a\0b".to_owned(),
                 port: 6000,
             });
@@ -236,7 +236,7 @@ fn a_line_without_interest_keeps_nobody_awake() {
     let peer = TcpStream::connect(address).expect("connects");
     let mut node = Stand::new(|parts, word| match word {
         "incoming 127.0.0.1" => {
-            parts.act(Action::Accept { line: Line(0) });
+            parts.act(Action::Accept { conn: ConnId(0) });
             parts.full[0] = true;
             peer.shutdown(Shutdown::Both).expect("shuts down");
             parts.deadline = Some(Millis(parts.now.0 + 50));

@@ -9,7 +9,7 @@ use super::extract::{Extract, Writer};
 use super::log::Log;
 use super::mark::tip_of;
 use super::record::{Body, StoredBlock};
-use super::window::Found;
+use super::record_reader::Found;
 use crate::ledger::{Hash, Tip};
 
 /// Blocks of the chain behind the damage, in records that begin at this offset.
@@ -59,7 +59,7 @@ impl<D: Disk> Log<D> {
         keys.allow_gaps();
         let (mut from, mut last, mut begun) = (offset, before, None);
         while let Some(offset) = self.next_sound(from)? {
-            let found = self.window.record(&mut self.disk, offset)?;
+            let found = self.reader.record(&mut self.disk, offset)?;
             let Found::Record { body, next, .. } = found else {
                 break;
             };
@@ -113,7 +113,7 @@ impl<D: Disk> Log<D> {
         let mut fork: Option<Fork> = None;
         let mut from = offset;
         while let Some(offset) = self.next_sound(from)? {
-            let found = self.window.record(&mut self.disk, offset)?;
+            let found = self.reader.record(&mut self.disk, offset)?;
             let Found::Record { body, next, .. } = found else {
                 break;
             };
@@ -141,7 +141,7 @@ impl<D: Disk> Log<D> {
             from = next;
         }
         if let Some(open) = fork {
-            match self.window.record(&mut self.disk, from)? {
+            match self.reader.record(&mut self.disk, from)? {
                 // It was being written when the process ended, and never counted.
                 Found::End | Found::Torn => runs.truncate(open.runs),
                 Found::Record { .. } | Found::Bad => close(&mut runs, fork),

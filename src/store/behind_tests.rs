@@ -16,7 +16,7 @@ struct Record {
 fn records(log: &mut Log<MemoryDisk>) -> Vec<Record> {
     let (mut records, mut offset) = (Vec::new(), HEADER_BYTES as u64);
     while let Found::Record { body, next, .. } =
-        log.window.record(&mut log.disk, offset).expect("reads")
+        log.reader.record(&mut log.disk, offset).expect("reads")
     {
         let block = match Body::read(body) {
             Some(Body::Block(body)) => Some((body.index, Hash::new(body.hash))),
@@ -164,7 +164,7 @@ fn a_full_disk_leaves_the_damage_and_what_is_behind_it_as_they_were() {
         log.disk.room = Some(*room);
         let given_up = log.give_up();
         if given_up.is_err() {
-            let is_there = log.gap().is_some() && log.disk.live(File::Chain) == &bytes;
+            let is_there = log.hole().is_some() && log.disk.live(File::Chain) == &bytes;
             assert!(is_there && log.tip() == tip && !log.take_given_up());
         }
         given_up.is_err()

@@ -5,8 +5,8 @@ use super::disk::{Disk, DiskError, File};
 use super::keys::KeyTable;
 use super::mark::{Mark, tip_of};
 use super::record::{Body, HEADER_BYTES, StoredBlock};
-use super::window::{Found, Window};
-use crate::ledger::changes::Before;
+use super::record_reader::{Found, RecordReader};
+use crate::ledger::changes::Undo;
 use crate::ledger::{Block, Changes, Hash, Items, RuleError, Timestamp, Tip};
 use crate::limits;
 
@@ -29,7 +29,7 @@ pub(super) struct Branch {
     pub(super) keys: KeyTable,
     pub(super) adoption: Option<Adoption>,
     /// Bytes of our blocks that are not in the branch.
-    pub(super) fallen: u64,
+    pub(super) stale_bytes: u64,
 }
 
 impl Branch {
@@ -55,19 +55,19 @@ impl Branch {
             check: 0,
             keys: KeyTable::default(),
             adoption: None,
-            fallen: 0,
+            stale_bytes: 0,
         }
     }
 
     /// Takes the next block into the item table.
-    pub fn extend(&mut self, items: &Items, block: &Block) -> Result<Vec<Before>, RuleError> {
+    pub fn extend(&mut self, items: &Items, block: &Block) -> Result<Vec<Undo>, RuleError> {
         let unwound = (self.unwound, self.rebuilt) == (self.fork, self.fork);
         assert!(unwound, "the branch is unwound first");
         block.check_link(self.tip.length, &self.tip.hash)?;
-        let befores = self.changes.apply_block(items, block)?;
+        let undo_data = self.changes.apply_block(items, block)?;
         self.tip = tip_of(block);
         self.tip_time = block.timestamp;
-        Ok(befores)
+        Ok(undo_data)
     }
 
     /// Takes a block of ours back, while not more than `most` items are mentioned by that.
@@ -75,7 +75,7 @@ impl Branch {
         if self.changes.is_from_nothing() {
             return;
         }
-        self.changes.undo_block(&stored.block, &stored.befores);
+        self.changes.undo_block(&stored.block, &stored.undo_data);
         if limits::Full::Rebuilt.when(self.changes.mentioned() > most) {
             (self.changes, self.rebuilt) = (Changes::from_nothing(), 0);
         }
@@ -93,15 +93,15 @@ impl Branch {
 
     /// Our chain takes a block, a record of `bytes` that makes the changes `own`; the branch does
     /// not.
-    pub fn shield_from(&mut self, items: &Items, own: &Changes, bytes: u64) {
-        self.changes.shield_from(items, own);
-        self.fallen += bytes;
+    pub fn overlay_current(&mut self, items: &Items, own: &Changes, bytes: u64) {
+        self.changes.overlay_current(items, own);
+        self.stale_bytes += bytes;
     }
 }
 
 /// Reads a staged branch from its first block on.
 pub struct Staged {
-    pub(super) window: Window,
+    pub(super) reader: RecordReader,
     pub(super) offset: u64,
     pub(super) height: u64,
     pub(super) prev_hash: Hash,
@@ -111,7 +111,7 @@ pub struct Staged {
 impl Staged {
     pub(super) fn of(branch: &Branch) -> Staged {
         Staged {
-            window: Window::new(File::Candidate),
+            reader: RecordReader::new(File::Candidate),
             offset: HEADER_BYTES as u64,
             height: branch.fork,
             prev_hash: branch.before,
@@ -126,7 +126,7 @@ impl Staged {
             action: "read",
             reason: "what was just written reads back damaged".into(),
         };
-        let Found::Record { body, next, .. } = self.window.record(disk, self.offset)? else {
+        let Found::Record { body, next, .. } = self.reader.record(disk, self.offset)? else {
             return Err(damaged());
         };
         let Some(Body::Block(body)) = Body::read(body) else {
@@ -155,7 +155,7 @@ pub(super) struct Adoption {
 
 /// The blocks that a switch took out of the chain. They can be read until the next switch.
 #[derive(Clone, Debug)]
-pub struct Fallen {
+pub struct DisconnectedBlocks {
     /// The height of the first one.
     pub from: u64,
     /// The length of the chain that they ended.
@@ -163,7 +163,7 @@ pub struct Fallen {
     pub(super) marks: Vec<Mark>,
 }
 
-impl Fallen {
+impl DisconnectedBlocks {
     /// From where a block is read on; `cursor` is behind one that was read before.
     pub(super) fn place(&self, height: u64, cursor: Option<Mark>) -> Mark {
         let at = self.marks.partition_point(|mark| mark.height <= height);

@@ -15,8 +15,8 @@ use super::disk::{Disk, DiskError, File};
 use super::log::Log;
 use super::mark::Mark;
 use super::record::{self, Body, CHECK_BYTES, HEADER_BYTES};
+use super::record_reader::{Found, RecordReader};
 use super::state::{State, Verified};
-use super::window::{Found, Window};
 use crate::ledger::{Hash, ItemKey, ItemState, PublicKey, Tip};
 use crate::limits;
 
@@ -33,7 +33,7 @@ struct Head {
     length: u64,
     tip: [u8; 32],
     tip_time: record::Time,
-    garbage: u64,
+    stale_bytes: u64,
     verified: Option<(f64, u64)>,
     keys: u64,
     marks: u64,
@@ -48,7 +48,7 @@ impl Head {
             length: state.tip.length,
             tip: *state.tip.hash.as_bytes(),
             tip_time: state.tip_time.into(),
-            garbage: state.garbage,
+            stale_bytes: state.stale_bytes,
             verified: state.verified.map(|v| (v.seconds, v.length)),
             keys: state.keys.count() as u64,
             marks: state.marks.len() as u64,
@@ -63,7 +63,7 @@ impl Head {
             hash: Hash::new(self.tip),
         };
         state.tip_time = self.tip_time.timestamp()?;
-        state.garbage = self.garbage;
+        state.stale_bytes = self.stale_bytes;
         state.verified = self
             .verified
             .map(|(seconds, length)| Verified { seconds, length });
@@ -134,14 +134,14 @@ fn take_item(state: &mut State, mut row: &[u8]) -> Option<()> {
 /// The file while it is read: from its start to its end.
 struct Reading<'a, D> {
     disk: &'a mut D,
-    window: Window,
+    reader: RecordReader,
     at: u64,
 }
 
 impl<D: Disk> Reading<'_, D> {
     /// The next bytes; `None` if there are fewer.
     fn next(&mut self, count: usize) -> Result<Option<&[u8]>, DiskError> {
-        let bytes = self.window.get(self.disk, self.at, count)?;
+        let bytes = self.reader.get(self.disk, self.at, count)?;
         self.at += count as u64;
         Ok((bytes.len() == count).then_some(bytes))
     }
@@ -167,8 +167,9 @@ impl<D: Disk> Reading<'_, D> {
         let mut hasher = crc32fast::Hasher::new();
         let mut left = size.saturating_sub(CHECK_BYTES as u64);
         while left > 0 {
-            let count = usize::try_from(left)
-                .map_or(limits::WINDOW_BYTES, |left| left.min(limits::WINDOW_BYTES));
+            let count = usize::try_from(left).map_or(limits::FILE_READ_BYTES, |left| {
+                left.min(limits::FILE_READ_BYTES)
+            });
             let Some(bytes) = self.next(count)? else {
                 return Ok(false);
             };
@@ -185,7 +186,7 @@ impl<D: Disk> Reading<'_, D> {
             return Ok(None);
         };
         let length = usize::try_from(record::le_u32(length)).unwrap_or(usize::MAX);
-        if length > limits::WINDOW_BYTES {
+        if length > limits::FILE_READ_BYTES {
             return Ok(None);
         }
         let head = self.next(length)?;
@@ -210,14 +211,17 @@ impl<D: Disk> Reading<'_, D> {
 }
 
 /// Reads the checkpoint, if there is one that belongs to the chain file.
-pub(super) fn read(disk: &mut impl Disk, window: &mut Window) -> Result<Option<State>, DiskError> {
+pub(super) fn read(
+    disk: &mut impl Disk,
+    reader: &mut RecordReader,
+) -> Result<Option<State>, DiskError> {
     let size = disk.len(File::Checkpoint)?;
     if size < (FRONT_BYTES + CHECK_BYTES) as u64 {
         return Ok(None);
     }
     let mut reading = Reading {
         disk,
-        window: Window::new(File::Checkpoint),
+        reader: RecordReader::new(File::Checkpoint),
         at: 0,
     };
     if !reading.is_sound(size)? {
@@ -229,7 +233,7 @@ pub(super) fn read(disk: &mut impl Disk, window: &mut Window) -> Result<Option<S
     let Some(state) = state.filter(|_| whole) else {
         return Ok(None);
     };
-    Ok(fits(&state, disk, window)?.then_some(state))
+    Ok(fits(&state, disk, reader)?.then_some(state))
 }
 
 /// Whether some chain file can have brought this about.
@@ -244,24 +248,24 @@ fn is_possible(state: &State) -> bool {
     begins
         && heights.is_sorted_by(|one, next| one < next)
         && state.marks.iter().all(inside)
-        && state.tip.length.max(state.garbage) <= state.end
+        && state.tip.length.max(state.stale_bytes) <= state.end
         && verified
 }
 
 /// Whether the chain file has the checkpoint's last record, and a block where the last mark says.
-fn fits(state: &State, disk: &mut impl Disk, window: &mut Window) -> Result<bool, DiskError> {
+fn fits(state: &State, disk: &mut impl Disk, reader: &mut RecordReader) -> Result<bool, DiskError> {
     if !is_possible(state) {
         return Ok(false);
     }
     let at = state.end - CHECK_BYTES as u64;
-    let check = window.get(disk, at, CHECK_BYTES)?;
+    let check = reader.get(disk, at, CHECK_BYTES)?;
     if check.len() < CHECK_BYTES || record::le_u32(check) != state.check {
         return Ok(false);
     }
     let Some(last) = state.marks.last() else {
         return Ok(false);
     };
-    let found = match window.record(disk, last.offset)? {
+    let found = match reader.record(disk, last.offset)? {
         Found::Record { body, .. } => Body::read(body),
         _ => None,
     };
@@ -280,7 +284,7 @@ impl<D: Disk> Writing<'_, D> {
     fn add(&mut self, bytes: &[u8]) -> Result<(), DiskError> {
         self.hasher.update(bytes);
         self.bytes.extend_from_slice(bytes);
-        match self.bytes.len() < limits::WINDOW_BYTES {
+        match self.bytes.len() < limits::FILE_READ_BYTES {
             true => Ok(()),
             false => self.flush(),
         }
@@ -299,7 +303,7 @@ fn write(disk: &mut impl Disk, state: &State) -> Result<(), DiskError> {
     disk.set_len(File::Draft, 0)?;
     let mut writing = Writing {
         disk,
-        bytes: Vec::with_capacity(2 * limits::WINDOW_BYTES),
+        bytes: Vec::with_capacity(2 * limits::FILE_READ_BYTES),
         at: 0,
         hasher: crc32fast::Hasher::new(),
     };
@@ -336,7 +340,7 @@ impl<D: Disk> Log<D> {
     }
 
     pub(super) fn may_checkpoint(&self) -> bool {
-        self.fault().is_none() && self.gap.is_none() && !self.state.forked
+        self.fault().is_none() && self.hole.is_none() && !self.state.forked
     }
 
     /// Writes a checkpoint, however little it saves, if the file says all that there is.

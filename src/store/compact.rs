@@ -14,7 +14,7 @@ use crate::limits;
 impl<D: Disk> Log<D> {
     /// Whether so much of the file is garbage that writing it anew is worth the wear.
     pub fn wants_compaction(&self) -> bool {
-        let halves = self.state.garbage * 2 > self.state.end;
+        let halves = self.state.stale_bytes * 2 > self.state.end;
         let open = self
             .branch
             .as_ref()
@@ -22,7 +22,7 @@ impl<D: Disk> Log<D> {
         halves
             && self.state.end > limits::COMPACT_BYTES_MIN
             && !open
-            && self.gap.is_none()
+            && self.hole.is_none()
             && !self.no_compaction
             && self.fault().is_none()
     }
@@ -37,7 +37,7 @@ impl<D: Disk> Log<D> {
     }
 
     fn compact_step(&mut self, blocks: usize) -> Result<bool, DiskError> {
-        assert!(self.gap.is_none(), "a hole is filled or given up first");
+        assert!(self.hole.is_none(), "a hole is filled or given up first");
         let mut compaction = match self.compaction.take() {
             Some(compaction) => compaction,
             None => self.begin_compaction()?,
@@ -53,9 +53,9 @@ impl<D: Disk> Log<D> {
             self.state.marks = compaction.marks;
             self.first_check = compaction.first_check;
             (self.state.end, self.state.check) = (compaction.end, compaction.check);
-            (self.state.garbage, self.state.forked) = (0, false);
+            (self.state.stale_bytes, self.state.forked) = (0, false);
             self.checkpointed = HEADER_BYTES as u64;
-            self.window.forget();
+            self.reader.forget();
             self.forget_cursor();
             return Ok(true);
         }
@@ -86,7 +86,7 @@ impl<D: Disk> Log<D> {
             let stored = self.read(height)?;
             let offset = into.end + bytes.len() as u64;
             mark(&mut into.marks, &stored.block, offset);
-            let body = BlockBody::new(&stored.block, &stored.befores, &mut into.keys);
+            let body = BlockBody::new(&stored.block, &stored.undo_data, &mut into.keys);
             let check = Body::Block(body).write(into.check, &mut bytes);
             into.check = check.map_err(too_long(File::Compacted))?;
             into.next = height + 1;

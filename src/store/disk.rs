@@ -21,7 +21,7 @@ pub enum File {
     /// This node's own transactions that are in no block yet.
     Waiting,
     /// The blocks that the last alarming switch took out of the chain.
-    Fallen,
+    Disconnected,
     /// Blocks that stood behind damage that was given up, until they are made again.
     Behind,
     /// What this node lived through, as lines of text.
@@ -40,7 +40,7 @@ impl File {
         File::Compacted,
         File::Peers,
         File::Waiting,
-        File::Fallen,
+        File::Disconnected,
         File::Behind,
         File::Events,
         File::Draft,
@@ -58,7 +58,7 @@ impl File {
             File::Compacted => "compacted.blx",
             File::Peers => "peers.blx",
             File::Waiting => "waiting.blx",
-            File::Fallen => "fallen.blx",
+            File::Disconnected => "fallen.blx",
             File::Behind => "behind.blx",
             File::Events => "events.blx",
             File::Draft => "checkpoint.blx.new",

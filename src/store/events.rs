@@ -173,9 +173,9 @@ mod tests {
     }
 
     #[test]
-    fn rubbish_is_passed_over_and_goes() {
+    fn garbage_is_passed_over_and_goes() {
         let line = event(0);
-        let rubbish: [&[u8]; 7] = [
+        let garbage: [&[u8]; 7] = [
             b"\0\0\0\0\n",
             b"\xff\xfe\n",
             b"\n",
@@ -184,7 +184,7 @@ mod tests {
             b"2026-11-25 11:52:03Z start\n",
             &[b'x'; 200_000],
         ];
-        for odd in rubbish {
+        for odd in garbage {
             let mut disk = MemoryDisk::default();
             let torn = b"2026-11-25T11:52:03Z torn";
             *disk.live(File::Events) = [odd, b"\n", line.as_bytes(), b"\n", odd, torn].concat();

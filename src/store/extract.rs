@@ -13,7 +13,7 @@ use super::keys::KeyTable;
 use super::record::{
     self, BlockBody, Body, CHECK_BYTES, HEADER_BYTES, Header, StoredBlock, too_long,
 };
-use super::window::{Found, Window};
+use super::record_reader::{Found, RecordReader};
 use crate::ledger::{Hash, Tip};
 use crate::limits;
 
@@ -53,7 +53,7 @@ impl Writer {
 
     /// Adds a block.
     pub fn add(&mut self, stored: &StoredBlock) -> Result<(), DiskError> {
-        let body = BlockBody::new(&stored.block, &stored.befores, &mut self.keys);
+        let body = BlockBody::new(&stored.block, &stored.undo_data, &mut self.keys);
         let check = Body::Block(body).write(self.check, &mut self.bytes);
         self.check = check.map_err(too_long(self.file))?;
         Ok(())
@@ -103,7 +103,7 @@ pub struct Extract {
     /// The chain that the last one ended.
     pub tip: Tip,
     file: File,
-    window: Window,
+    reader: RecordReader,
     keys: KeyTable,
     /// Where the next record is, and what its block stands behind.
     offset: u64,
@@ -113,8 +113,8 @@ pub struct Extract {
 impl Extract {
     /// Finds the blocks that the last alarming switch took out; `None` if there are none. A file that
     /// is not whole is an error.
-    pub fn fallen(disk: &mut impl Disk) -> Result<Option<Extract>, DiskError> {
-        Extract::open(disk, File::Fallen)
+    pub fn disconnected(disk: &mut impl Disk) -> Result<Option<Extract>, DiskError> {
+        Extract::open(disk, File::Disconnected)
     }
 
     /// Finds those that stood behind damage that was given up.
@@ -136,13 +136,13 @@ impl Extract {
     }
 
     fn begin(disk: &mut impl Disk, file: File) -> Result<Extract, DiskError> {
-        let mut window = Window::new(file);
-        let header = window.get(disk, 0, HEADER_BYTES)?;
+        let mut reader = RecordReader::new(file);
+        let header = reader.get(disk, 0, HEADER_BYTES)?;
         let Header::Ours { .. } = record::read_header(header) else {
             return Err(not_whole(file, 0));
         };
         let first = HEADER_BYTES as u64;
-        let Found::Record { body, next, .. } = window.record(disk, first)? else {
+        let Found::Record { body, next, .. } = reader.record(disk, first)? else {
             return Err(not_whole(file, first));
         };
         let Some(Body::Close { length, tip }) = Body::read(body) else {
@@ -154,7 +154,7 @@ impl Extract {
             before,
             tip: before,
             file,
-            window,
+            reader,
             keys: KeyTable::default(),
             offset: next,
             last: before,
@@ -164,7 +164,7 @@ impl Extract {
     /// The next block, from the first one on; `None` behind the last one.
     pub fn next(&mut self, disk: &mut impl Disk) -> Result<Option<StoredBlock>, DiskError> {
         let (file, at) = (self.file, self.offset);
-        let Found::Record { body, next, .. } = self.window.record(disk, at)? else {
+        let Found::Record { body, next, .. } = self.reader.record(disk, at)? else {
             return Err(not_whole(file, at));
         };
         let Tip { length, hash } = self.last;

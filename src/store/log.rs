@@ -6,14 +6,14 @@
 use core::time::Duration;
 
 use super::bounds::Bounds;
-use super::branch::{Branch, Fallen};
+use super::branch::{Branch, DisconnectedBlocks};
 use super::disk::{Disk, DiskError, File};
 use super::mark::{Mark, Place, tip_of};
 use super::record::{BlockBody, Body, StoredBlock};
+use super::record_reader::{Found, RecordReader};
 use super::state::{AppendError, Read, State, Verified};
-use super::unfinished::{Compaction, Gap};
-use super::window::{Found, Window};
-use crate::ledger::changes::Before;
+use super::unfinished::{Compaction, Hole};
+use crate::ledger::changes::Undo;
 use crate::ledger::{Block, Changes, Hash, Items, Timestamp, Tip};
 use crate::limits;
 
@@ -30,11 +30,11 @@ pub struct Syncs {
 pub struct Log<D> {
     pub(super) disk: D,
     pub(super) state: State,
-    pub(super) window: Window,
+    pub(super) reader: RecordReader,
     pub(super) scratch: Vec<u8>,
     pub(super) branch: Option<Branch>,
-    pub(super) last_switch: Option<Fallen>,
-    pub(super) gap: Option<Gap>,
+    pub(super) last_reorg: Option<DisconnectedBlocks>,
+    pub(super) hole: Option<Hole>,
     /// Blocks that stood behind damage are to be made again.
     pub(super) given_up: bool,
     /// The last branch was taken in without its closing record, for there is a hole in it: where
@@ -67,17 +67,17 @@ impl<D: Disk> Log<D> {
         difficulty: u8,
         first_check: u32,
         state: State,
-        window: Window,
+        reader: RecordReader,
     ) -> Log<D> {
         Log {
             disk,
             checkpointed: state.end,
             state,
-            window,
+            reader,
             scratch: Vec::new(),
             branch: None,
-            last_switch: None,
-            gap: None,
+            last_reorg: None,
+            hole: None,
             given_up: false,
             open_branch: None,
             passed: false,
@@ -126,8 +126,8 @@ impl<D: Disk> Log<D> {
     }
 
     /// Bytes of it that only hold blocks that fell out of the chain.
-    pub fn garbage(&self) -> u64 {
-        self.state.garbage
+    pub fn stale_bytes(&self) -> u64 {
+        self.state.stale_bytes
     }
 
     /// The last time that the whole chain was found good.
@@ -177,8 +177,8 @@ impl<D: Disk> Log<D> {
 
     /// What a switch took out of the chain, if the file was opened and ended with that switch:
     /// whoever made it had no time to see to what fell out.
-    pub fn take_last_switch(&mut self) -> Option<Fallen> {
-        self.last_switch.take()
+    pub fn take_last_reorg(&mut self) -> Option<DisconnectedBlocks> {
+        self.last_reorg.take()
     }
 
     /// Whether blocks stood behind damage that was given up, and are in [`File::Behind`]: told once.
@@ -198,14 +198,14 @@ impl<D: Disk> Log<D> {
                 .is_none_or(|branch| !branch.is_adopted()),
             "a branch is being adopted"
         );
-        assert!(self.gap.is_none(), "a hole is filled or given up first");
+        assert!(self.hole.is_none(), "a hole is filled or given up first");
         block.check_link(self.state.tip.length, &self.state.tip.hash)?;
         let mut changes = Changes::default();
-        let befores = changes.apply_block(&self.state.items, block)?;
+        let undo_data = changes.apply_block(&self.state.items, block)?;
         self.check_writable()?;
         self.scratch.clear();
         let keys_before = self.state.keys.count();
-        let written = self.write_block(block, &befores);
+        let written = self.write_block(block, &undo_data);
         let (start, check) = match written {
             Ok(written) => written,
             Err(error) => {
@@ -217,12 +217,12 @@ impl<D: Disk> Log<D> {
             }
         };
         if let Some(branch) = &mut self.branch {
-            branch.shield_from(&self.state.items, &changes, self.scratch.len() as u64);
+            branch.overlay_current(&self.state.items, &changes, self.scratch.len() as u64);
         }
         let end = self.state.end + self.scratch.len() as u64;
         self.state.end += start;
         self.state.extend(block, changes, end, check);
-        self.scratch.shrink_to(limits::WINDOW_BYTES);
+        self.scratch.shrink_to(limits::FILE_READ_BYTES);
         Ok(())
     }
 
@@ -232,7 +232,7 @@ impl<D: Disk> Log<D> {
     fn write_block(
         &mut self,
         block: &Block,
-        befores: &[Before],
+        undo_data: &[Undo],
     ) -> Result<(u64, u32), AppendError> {
         let (mut check, forked) = (self.state.check, self.state.forked);
         let mut ends = Vec::with_capacity(3);
@@ -242,7 +242,7 @@ impl<D: Disk> Log<D> {
             ends.push(self.scratch.len());
         }
         let start = self.scratch.len() as u64;
-        let body = Body::Block(BlockBody::new(block, befores, &mut self.state.keys));
+        let body = Body::Block(BlockBody::new(block, undo_data, &mut self.state.keys));
         check = body.write(check, &mut self.scratch)?;
         ends.push(self.scratch.len());
         if forked {
@@ -362,7 +362,7 @@ impl<D: Disk> Log<D> {
     pub(super) fn read_from(&mut self, mut from: Mark, height: u64) -> Result<Read, DiskError> {
         let damaged = |offset| damaged(height, offset);
         loop {
-            let found = self.window.record(&mut self.disk, from.offset)?;
+            let found = self.reader.record(&mut self.disk, from.offset)?;
             let Found::Record { body, next, .. } = found else {
                 return Err(damaged(from.offset));
             };

@@ -4,26 +4,27 @@
 //! and reads back, by the `state` it holds and what it has `unfinished`; `branch` is another chain
 //! within `bounds`, `reorg` takes it in the place of ours, `recover` opens the file whatever
 //! happened to it, `repair` fills its holes; `checkpoint` makes that fast, `compact` keeps the file
-//! small, and `fallen` saves what an alarming switch took out. `book` and `waiting` are what a node
+//! small, and `disconnected` saves what an alarming switch took out. `book` and `waiting` are what a node
 //! remembers over a restart beside the chain; small files like these are `sealed`. `events` is what
 //! a person may read of its past. `disk` is all that is asked of the system. What the files look like
 //! is drawn in [`crate::files`].
 
+pub mod address_book;
 mod behind;
-pub mod book;
 pub mod bounds;
 pub mod branch;
 mod checkpoint;
 mod compact;
+pub mod disconnected;
 pub mod disk;
 pub mod events;
 pub mod extract;
-pub mod fallen;
 pub mod keys;
 pub mod log;
 mod mark;
 mod opening;
 pub mod record;
+pub mod record_reader;
 pub mod recover;
 mod reorg;
 pub mod repair;
@@ -31,7 +32,6 @@ mod sealed;
 pub mod state;
 mod unfinished;
 pub mod waiting;
-pub mod window;
 
 #[cfg(test)]
 mod repair_tests;

@@ -17,7 +17,7 @@ pub enum Ending {
     /// In damage with nothing sound behind it.
     Damaged,
     /// In damage with sound records behind it: a hole.
-    Gap,
+    Hole,
     /// It had none: the header was damaged.
     NoHeader,
 }
@@ -30,9 +30,9 @@ pub(super) enum Stop {
     /// A record's beginning, up to the file's end.
     Beginning,
     /// Bytes that are no record.
-    Rubbish,
+    Garbage,
     /// A sound record that cannot stand here.
-    Stranger,
+    Unexpected,
 }
 
 /// A row of the table: where the sound part stops, whether in a branch that is not closed, whether
@@ -45,11 +45,11 @@ const ENDINGS: [Row; 9] = [
     (Stop::Nothing, Some(true), None, Ending::OpenBranch),
     (Stop::Beginning, Some(false), Some(false), Ending::Torn),
     (Stop::Beginning, Some(true), Some(false), Ending::OpenBranch),
-    (Stop::Beginning, None, Some(true), Ending::Gap),
-    (Stop::Rubbish, None, Some(false), Ending::Damaged),
-    (Stop::Rubbish, None, Some(true), Ending::Gap),
-    (Stop::Stranger, None, Some(false), Ending::Damaged),
-    (Stop::Stranger, None, Some(true), Ending::Gap),
+    (Stop::Beginning, None, Some(true), Ending::Hole),
+    (Stop::Garbage, None, Some(false), Ending::Damaged),
+    (Stop::Garbage, None, Some(true), Ending::Hole),
+    (Stop::Unexpected, None, Some(false), Ending::Damaged),
+    (Stop::Unexpected, None, Some(true), Ending::Hole),
 ];
 
 fn applies(row: &Row, stop: Stop, in_branch: bool, behind: bool) -> bool {
@@ -69,7 +69,7 @@ impl Ending {
 
 /// What opening a chain file found and did.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Opening {
+pub struct Recovery {
     /// How its sound part ended.
     pub ending: Ending,
     /// The bytes that were cut.
@@ -81,17 +81,17 @@ pub struct Opening {
 }
 
 /// What a user should know of it: `None` if nothing happened.
-impl Opening {
+impl Recovery {
     /// One sentence about what was cut.
     pub fn notice(&self) -> Option<String> {
         let (cut, what) = match self.ending {
-            Ending::Clean | Ending::Gap if self.passed => {
-                let text = "damage was found among blocks that had fallen out of the chain: nothing is lost.";
+            Ending::Clean | Ending::Hole if self.passed => {
+                let text = "damage was found among stale blocks: nothing is lost.";
                 return Some(text.into());
             }
-            Ending::Clean | Ending::Gap => return None,
+            Ending::Clean | Ending::Hole => return None,
             Ending::Torn => (self.cut, "an unfinished record"),
-            Ending::OpenBranch => (self.cut, "an unfinished switch to another chain"),
+            Ending::OpenBranch => (self.cut, "an unfinished reorg to another chain"),
             Ending::Damaged | Ending::NoHeader => (self.cut, "damaged bytes"),
         };
         let after = match &self.aside {
@@ -158,8 +158,8 @@ mod tests {
         let stops = [
             Stop::Nothing,
             Stop::Beginning,
-            Stop::Rubbish,
-            Stop::Stranger,
+            Stop::Garbage,
+            Stop::Unexpected,
         ];
         let mut used = [0; ENDINGS.len()];
         for stop in stops {

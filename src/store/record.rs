@@ -21,7 +21,7 @@ use serde::{Deserialize, Serialize};
 
 use super::disk::{DiskError, File};
 use super::keys::{KeyTable, Numbered};
-use crate::ledger::changes::{Before, effective};
+use crate::ledger::changes::{Undo, effective};
 use crate::ledger::{
     Block, Hash, Kind, PublicKey, RuleError, Signature, Timestamp, Tip, Transaction, Uid,
 };
@@ -176,7 +176,7 @@ struct TransactionBody<'a> {
     author: Author,
     release: bool,
     uid: &'a [u8],
-    before: Before,
+    before: Undo,
     timestamp: Time,
     r: [u8; 32],
     s: [u8; 32],
@@ -229,8 +229,8 @@ impl Time {
 
 impl<'a> BlockBody<'a> {
     /// What is stored of a block. Keys that `keys` does not know yet are added to it.
-    pub fn new(block: &'a Block, befores: &[Before], keys: &mut KeyTable) -> BlockBody<'a> {
-        let transactions = block.transactions.iter().zip(befores);
+    pub fn new(block: &'a Block, undo_data: &[Undo], keys: &mut KeyTable) -> BlockBody<'a> {
+        let transactions = block.transactions.iter().zip(undo_data);
         let transactions = transactions.map(|(transaction, before)| {
             let (r, s) = transaction.signature.halves();
             TransactionBody {
@@ -256,13 +256,13 @@ impl<'a> BlockBody<'a> {
     /// by a number that is not known or not the next, or has a value that no block has: a record
     /// may have been made by anybody, with all its checks.
     pub fn into_block(self, prev_hash: Hash, keys: &mut KeyTable) -> Option<StoredBlock> {
-        let mut befores = Vec::with_capacity(self.transactions.len());
+        let mut undo_data = Vec::with_capacity(self.transactions.len());
         let mut transactions = Vec::with_capacity(self.transactions.len());
         for stored in self.transactions {
             if stored.before.height() > Some(self.index) {
                 return None;
             }
-            befores.push(stored.before);
+            undo_data.push(stored.before);
             transactions.push(Transaction {
                 requester: match stored.author {
                     Author::Known(number) => keys.key(number)?,
@@ -291,7 +291,7 @@ impl<'a> BlockBody<'a> {
             timestamp: self.timestamp.timestamp()?,
             hash: Hash::new(self.hash),
         };
-        Some(StoredBlock { block, befores })
+        Some(StoredBlock { block, undo_data })
     }
 }
 
@@ -301,13 +301,13 @@ pub struct StoredBlock {
     /// The block.
     pub block: Block,
     /// For each transaction, where its item was changed before.
-    pub befores: Vec<Before>,
+    pub undo_data: Vec<Undo>,
 }
 
 impl StoredBlock {
     /// The transactions that are not void.
-    pub fn effective(&self) -> impl DoubleEndedIterator<Item = (&Transaction, Before)> {
-        effective(&self.block.transactions, &self.befores)
+    pub fn effective(&self) -> impl DoubleEndedIterator<Item = (&Transaction, Undo)> {
+        effective(&self.block.transactions, &self.undo_data)
     }
 
     /// The last change of an item in it.
@@ -320,7 +320,7 @@ impl StoredBlock {
     /// Whether something in it is void. As a block of its own nobody takes it then, only as part of
     /// a chain (PROTOCOL.md section 3).
     pub fn has_void(&self) -> bool {
-        self.befores.iter().any(|before| before.is_void())
+        self.undo_data.iter().any(|before| before.is_void())
     }
 }
 

@@ -21,7 +21,7 @@ fn a_block_with_one_transaction_takes_150_bytes_at_most() {
     let mut keys = KeyTable::default();
     keys.add(block.transactions[0].requester);
     let mut out = Vec::new();
-    let body = Body::Block(BlockBody::new(&block, &[Before::at(999_998)], &mut keys));
+    let body = Body::Block(BlockBody::new(&block, &[Undo::at(999_998)], &mut keys));
     body.write(0, &mut out).expect("short");
     assert!(out.len() <= 150, "{} bytes", out.len());
 }
@@ -31,7 +31,7 @@ fn what_is_written_is_read_back() {
     let mut block = sample();
     block.timestamp = Timestamp::Integer(-5);
     let (mut writing, mut reading) = (KeyTable::default(), KeyTable::default());
-    for before in [Before::NEW, Before::at(2), Before::VOID] {
+    for before in [Undo::NEW, Undo::at(2), Undo::VOID] {
         let mut out = Vec::new();
         let body = Body::Block(BlockBody::new(&block, &[before], &mut writing));
         let check = body.write(9, &mut out).expect("short");
@@ -52,7 +52,7 @@ fn what_is_written_is_read_back() {
             stored,
             StoredBlock {
                 block: block.clone(),
-                befores: vec![before]
+                undo_data: vec![before]
             }
         );
     }
@@ -60,16 +60,16 @@ fn what_is_written_is_read_back() {
 
 #[test]
 fn values_that_no_text_can_spell_are_no_block() {
-    let alterations: [fn(&mut Block, &mut Before); 6] = [
+    let alterations: [fn(&mut Block, &mut Undo); 6] = [
         |block, _| block.timestamp = Timestamp::Float(f64::NAN),
         |block, _| block.timestamp = Timestamp::Float(f64::INFINITY),
         |block, _| block.transactions[0].timestamp = Timestamp::Float(f64::NEG_INFINITY),
         |block, _| block.transactions[0].uid = Uid::from_wtf8(vec![0xff]),
-        |block, before| *before = Before::at(block.index + 1),
-        |_, before| *before = Before::at(u64::MAX - 2),
+        |block, before| *before = Undo::at(block.index + 1),
+        |_, before| *before = Undo::at(u64::MAX - 2),
     ];
     for (number, alter) in alterations.iter().enumerate() {
-        let (mut block, mut before) = (sample(), Before::at(1_000_000));
+        let (mut block, mut before) = (sample(), Undo::at(1_000_000));
         for sound in [true, false] {
             let (mut writing, mut reading) = (KeyTable::default(), KeyTable::default());
             let body = BlockBody::new(&block, &[before], &mut writing);
@@ -91,7 +91,7 @@ fn a_file_has_numbers_for_so_many_keys_and_reads_all() {
         block.transactions[0].requester = PublicKey::from_parts(2, x).expect("a key");
         for _ in 0..2 {
             let mut out = Vec::new();
-            let body = Body::Block(BlockBody::new(&block, &[Before::at(2)], &mut writing));
+            let body = Body::Block(BlockBody::new(&block, &[Undo::at(2)], &mut writing));
             body.write(9, &mut out).expect("short");
             let (body, _) = open(&out, 9).expect("sound");
             let Some(Body::Block(body)) = Body::read(body) else {
@@ -114,7 +114,7 @@ fn a_body_that_is_too_long_is_refused_and_nothing_is_written() {
     let mut out = vec![1, 2, 3];
     let body = Body::Block(BlockBody::new(
         &block,
-        &[Before::NEW],
+        &[Undo::NEW],
         &mut KeyTable::default(),
     ));
     assert_eq!(body.write(0, &mut out), Err(RuleError::TooLong));

@@ -25,10 +25,10 @@ use super::disk::{Disk, DiskError, File};
 use super::log::Log;
 use super::mark::{Mark, Place, mark};
 use super::opening::Stop;
-pub use super::opening::{Ending, OpenError, Opening};
+pub use super::opening::{Ending, OpenError, Recovery};
 use super::record::{self, Body, CHECK_BYTES, HEADER_BYTES, Header, StoredBlock, too_long};
+use super::record_reader::{Found, RecordReader};
 use super::state::{AppendError, State};
-use super::window::{Found, Window};
 use crate::ledger::{Block, Changes, Hash, Timestamp};
 
 /// What became of a branch in the file.
@@ -61,8 +61,8 @@ impl<D: Disk> Log<D> {
         mut disk: D,
         difficulty: Option<u8>,
         now: Timestamp,
-    ) -> Result<(Log<D>, Opening), OpenError> {
-        let mut opening = Opening {
+    ) -> Result<(Log<D>, Recovery), OpenError> {
+        let mut recovery = Recovery {
             ending: Ending::Clean,
             cut: 0,
             aside: None,
@@ -82,7 +82,7 @@ impl<D: Disk> Log<D> {
         }
         if read_header(&mut disk)? == Header::Damaged {
             let aside = Some(disk.set_aside(File::Chain, 0)?);
-            opening = Opening {
+            recovery = Recovery {
                 ending: Ending::NoHeader,
                 cut: size,
                 aside,
@@ -99,8 +99,8 @@ impl<D: Disk> Log<D> {
         }
         match ending {
             Ending::Clean => {}
-            Ending::Gap => opening.ending = Ending::Gap,
-            ending => opening = log.cut(ending)?,
+            Ending::Hole => recovery.ending = Ending::Hole,
+            ending => recovery = log.cut(ending)?,
         }
         if log.tip().length == 0 {
             // Without a first block there is no chain that could be mended.
@@ -110,8 +110,8 @@ impl<D: Disk> Log<D> {
             }
         }
         log.begin_chain(now)?;
-        opening.passed = log.passed;
-        Ok((log, opening))
+        recovery.passed = log.passed;
+        Ok((log, recovery))
     }
 
     /// Makes a first block, if there is none.
@@ -138,12 +138,12 @@ impl<D: Disk> Log<D> {
             Header::Foreign => return Err(OpenError::Foreign),
             Header::Damaged => return Err(OpenError::Header),
         };
-        let mut window = Window::new(File::Chain);
-        let state = read_checkpoint(&mut disk, &mut window);
+        let mut reader = RecordReader::new(File::Chain);
+        let state = read_checkpoint(&mut disk, &mut reader);
         let skips = state.is_some();
         let start = || State::new(HEADER_BYTES as u64, check);
         let state = state.unwrap_or_else(start);
-        let mut log = Log::new(disk, difficulty, check, state, window);
+        let mut log = Log::new(disk, difficulty, check, state, reader);
         let ending = log.replay();
         if !skips
             || matches!(
@@ -157,12 +157,12 @@ impl<D: Disk> Log<D> {
         // branch may begin there, and whoever passed over it has since numbered the keys without
         // those that were met there first. The reading that comes further is the right one.
         let reached = ending.map_or(0, |_| log.state.end);
-        let mut log = Log::new(log.disk, difficulty, check, start(), log.window);
+        let mut log = Log::new(log.disk, difficulty, check, start(), log.reader);
         let mut ending = log.replay()?;
         if log.state.end < reached
-            && let Some(state) = read_checkpoint(&mut log.disk, &mut log.window)
+            && let Some(state) = read_checkpoint(&mut log.disk, &mut log.reader)
         {
-            log = Log::new(log.disk, difficulty, check, state, log.window);
+            log = Log::new(log.disk, difficulty, check, state, log.reader);
             ending = log.replay()?;
         }
         Ok((log, ending))
@@ -183,10 +183,10 @@ impl<D: Disk> Log<D> {
                 Some(stopped) => stopped,
             };
             match stopped {
-                Ending::Gap if self.skip_to_branch()? => {}
-                Ending::Gap => {
-                    self.find_gap()?;
-                    return Ok(Ending::Gap);
+                Ending::Hole if self.skip_to_branch()? => {}
+                Ending::Hole => {
+                    self.find_hole()?;
+                    return Ok(Ending::Hole);
                 }
                 Ending::Clean => {
                     self.close_branch()?;
@@ -199,7 +199,7 @@ impl<D: Disk> Log<D> {
 
     /// Takes the next record in; else says why not.
     fn replay_record(&mut self) -> Result<Option<Ending>, DiskError> {
-        let found = self.window.record(&mut self.disk, self.state.end)?;
+        let found = self.reader.record(&mut self.disk, self.state.end)?;
         let Found::Record { body, check, next } = found else {
             return self.ending(self.state.end, false).map(Some);
         };
@@ -209,10 +209,10 @@ impl<D: Disk> Log<D> {
                 let stored = body.into_block(self.state.tip.hash, &mut self.state.keys);
                 stored.filter(names_its_place).is_some_and(|stored| {
                     let mut changes = Changes::default();
-                    let befores = changes.apply_block(&self.state.items, &stored.block);
-                    let sound = befores == Ok(stored.befores);
+                    let undo_data = changes.apply_block(&self.state.items, &stored.block);
+                    let sound = undo_data == Ok(stored.undo_data);
                     if sound {
-                        self.last_switch = None;
+                        self.last_reorg = None;
                         self.state.extend(&stored.block, changes, next, check);
                     }
                     sound
@@ -250,7 +250,7 @@ impl<D: Disk> Log<D> {
             Replayed::Unfit => {}
             Replayed::Unfinished { marks, end, check } => {
                 let ending = self.ending(end, true)?;
-                if ending == Ending::Gap
+                if ending == Ending::Hole
                     && self.behind(end)?.closed
                     && let Some(branch) = self.branch.take()
                 {
@@ -258,14 +258,14 @@ impl<D: Disk> Log<D> {
                         offset: self.state.end,
                         check: self.state.check,
                     });
-                    self.switch(branch, marks, end, check);
-                    return Ok(Some(Ending::Gap));
+                    self.reorg(branch, marks, end, check);
+                    return Ok(Some(Ending::Hole));
                 }
                 self.branch = None;
                 self.state.keys.truncate(keys);
                 // What is behind it is of a branch that never counted.
                 let ending = match ending {
-                    Ending::Gap => Ending::Damaged,
+                    Ending::Hole => Ending::Damaged,
                     other => other,
                 };
                 return Ok(Some(ending));
@@ -283,9 +283,9 @@ impl<D: Disk> Log<D> {
         while !self.unwind(usize::MAX)? {}
         let mut marks: Vec<Mark> = Vec::new();
         let at = offset - CHECK_BYTES as u64;
-        let mut last = record::le_u32(self.window.get(&mut self.disk, at, CHECK_BYTES)?);
+        let mut last = record::le_u32(self.reader.get(&mut self.disk, at, CHECK_BYTES)?);
         loop {
-            let found = self.window.record(&mut self.disk, offset)?;
+            let found = self.reader.record(&mut self.disk, offset)?;
             let Found::Record { body, check, next } = found else {
                 let (end, check) = (offset, last);
                 return Ok(Replayed::Unfinished { marks, end, check });
@@ -297,8 +297,8 @@ impl<D: Disk> Log<D> {
                     let Some(stored) = stored.filter(names_its_place) else {
                         return Ok(Replayed::Unfit);
                     };
-                    let befores = branch.extend(&self.state.items, &stored.block);
-                    if befores != Ok(stored.befores) {
+                    let undo_data = branch.extend(&self.state.items, &stored.block);
+                    if undo_data != Ok(stored.undo_data) {
                         return Ok(Replayed::Unfit);
                     }
                     mark(&mut marks, &stored.block, offset);
@@ -307,7 +307,7 @@ impl<D: Disk> Log<D> {
                     if length == branch.tip().length && Hash::new(tip) == branch.tip().hash =>
                 {
                     let branch = self.branch.take().expect("it was opened above");
-                    self.last_switch = Some(self.switch(branch, marks, next, check));
+                    self.last_reorg = Some(self.reorg(branch, marks, next, check));
                     self.open_branch = None;
                     return Ok(Replayed::Closed);
                 }
@@ -324,7 +324,7 @@ impl<D: Disk> Log<D> {
         let mut learned = known.clone();
         let mut from = damage + 1;
         while let Some(offset) = self.next_sound(from)? {
-            let found = self.window.record(&mut self.disk, offset)?;
+            let found = self.reader.record(&mut self.disk, offset)?;
             let Found::Record { body, next, .. } = found else {
                 break;
             };
@@ -333,7 +333,7 @@ impl<D: Disk> Log<D> {
                     // Its keys may have been met only in what is skipped.
                     self.state.keys = learned.clone();
                     if self.replay_branch(fork, next)? == Replayed::Closed {
-                        self.state.garbage += offset - damage;
+                        self.state.stale_bytes += offset - damage;
                         self.passed = true;
                         return Ok(true);
                     }
@@ -371,11 +371,11 @@ impl<D: Disk> Log<D> {
 
     /// What the end of what is sound is called: see the table in [`super::opening`].
     fn ending(&mut self, end: u64, in_branch: bool) -> Result<Ending, DiskError> {
-        let stop = match self.window.record(&mut self.disk, end)? {
+        let stop = match self.reader.record(&mut self.disk, end)? {
             Found::End => Stop::Nothing,
             Found::Torn => Stop::Beginning,
-            Found::Bad => Stop::Rubbish,
-            Found::Record { .. } => Stop::Stranger,
+            Found::Bad => Stop::Garbage,
+            Found::Record { .. } => Stop::Unexpected,
         };
         let behind = stop != Stop::Nothing && self.behind(end)?.sound;
         Ok(Ending::of(stop, in_branch, behind))
@@ -386,7 +386,7 @@ impl<D: Disk> Log<D> {
         let mut behind = Behind::default();
         let mut from = end + 1;
         while let Some(offset) = self.next_sound(from)? {
-            let found = self.window.record(&mut self.disk, offset)?;
+            let found = self.reader.record(&mut self.disk, offset)?;
             let Found::Record { body, next, .. } = found else {
                 break;
             };
@@ -401,7 +401,7 @@ impl<D: Disk> Log<D> {
     pub(super) fn next_sound(&mut self, mut offset: u64) -> Result<Option<u64>, DiskError> {
         let size = self.disk.len(File::Chain)?;
         while offset < size {
-            if let Found::Record { .. } = self.window.record(&mut self.disk, offset)? {
+            if let Found::Record { .. } = self.reader.record(&mut self.disk, offset)? {
                 return Ok(Some(offset));
             }
             offset += 1;
@@ -410,7 +410,7 @@ impl<D: Disk> Log<D> {
     }
 
     /// Cuts what is behind the last record that counts.
-    pub(super) fn cut(&mut self, ending: Ending) -> Result<Opening, DiskError> {
+    pub(super) fn cut(&mut self, ending: Ending) -> Result<Recovery, DiskError> {
         let size = self.disk.len(File::Chain)?;
         let aside = match ending {
             Ending::Damaged => Some(self.disk.set_aside(File::Chain, self.state.end)?),
@@ -418,9 +418,9 @@ impl<D: Disk> Log<D> {
         };
         self.disk.set_len(File::Chain, self.state.end)?;
         self.disk.sync(File::Chain)?;
-        self.window.forget();
+        self.reader.forget();
         self.close_branch()?;
-        Ok(Opening {
+        Ok(Recovery {
             ending,
             cut: size - self.state.end,
             aside,
@@ -436,8 +436,8 @@ fn names_its_place(stored: &StoredBlock) -> bool {
 }
 
 /// The checkpoint, if there is one that can be used.
-fn read_checkpoint(disk: &mut impl Disk, window: &mut Window) -> Option<State> {
-    checkpoint::read(disk, window).unwrap_or_else(|error| {
+fn read_checkpoint(disk: &mut impl Disk, reader: &mut RecordReader) -> Option<State> {
+    checkpoint::read(disk, reader).unwrap_or_else(|error| {
         log::warn!("{error}: the whole chain file is read");
         None
     })
@@ -451,7 +451,7 @@ fn read_header(disk: &mut impl Disk) -> Result<Header, DiskError> {
 
 /// The header that a file with a damaged one had: the one that its first record is chained to.
 fn lost_header(disk: &mut impl Disk) -> Result<Option<[u8; HEADER_BYTES]>, DiskError> {
-    let mut window = Window::new(File::Chain);
+    let mut reader = RecordReader::new(File::Chain);
     let difficulties = 0..=crate::limits::DIFFICULTY_MAX;
     let versions = record::VERSION_FIRST..=record::VERSION;
     let headers = versions.flat_map(|version| {
@@ -460,7 +460,7 @@ fn lost_header(disk: &mut impl Disk) -> Result<Option<[u8; HEADER_BYTES]>, DiskE
     });
     for header in headers {
         let check = record::le_u32(&header[HEADER_BYTES - CHECK_BYTES..]);
-        if window.follows(disk, HEADER_BYTES as u64, check)? {
+        if reader.follows(disk, HEADER_BYTES as u64, check)? {
             return Ok(Some(header));
         }
     }

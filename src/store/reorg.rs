@@ -4,7 +4,7 @@
 //! The steps are the caller's to drive, so that none of them takes long: `begin`, `unwind` until
 //! done, `stage` each block, then `adopt` until done; or `abandon` at any time before that.
 
-use super::branch::{Adoption, Branch, Fallen, Staged};
+use super::branch::{Adoption, Branch, DisconnectedBlocks, Staged};
 use super::disk::{Disk, DiskError, File};
 use super::log::Log;
 use super::mark::{Mark, mark};
@@ -49,10 +49,10 @@ impl<D: Disk> Log<D> {
             let Read { stored, bytes, .. } = self.read_record(height)?;
             let branch = self.branch.as_mut().expect("a branch is open");
             if !down {
-                branch.changes.apply_known(&stored.block, &stored.befores);
+                branch.changes.apply_known(&stored.block, &stored.undo_data);
                 branch.rebuilt += 1;
             } else {
-                branch.fallen += bytes;
+                branch.stale_bytes += bytes;
                 branch.unwound = height;
                 branch.take_back(&stored, most);
             }
@@ -88,9 +88,9 @@ impl<D: Disk> Log<D> {
     /// be abandoned.
     pub fn stage(&mut self, block: &Block) -> Result<(), AppendError> {
         let branch = self.branch.as_mut().expect("a branch is open");
-        let befores = branch.extend(&self.state.items, block)?;
+        let undo_data = branch.extend(&self.state.items, block)?;
         self.scratch.clear();
-        let body = Body::Block(BlockBody::new(block, &befores, &mut branch.keys));
+        let body = Body::Block(BlockBody::new(block, &undo_data, &mut branch.keys));
         let check = body.write(branch.check, &mut self.scratch)?;
         let end = branch.end + self.scratch.len() as u64;
         if limits::Full::StagingFull.when(end > self.bounds.staging) {
@@ -99,7 +99,7 @@ impl<D: Disk> Log<D> {
         self.disk
             .write(File::Candidate, branch.end, &self.scratch)?;
         (branch.check, branch.end) = (check, end);
-        self.scratch.shrink_to(limits::WINDOW_BYTES);
+        self.scratch.shrink_to(limits::FILE_READ_BYTES);
         Ok(())
     }
 
@@ -142,9 +142,9 @@ impl<D: Disk> Log<D> {
     /// chain file. When all are there, makes them
     /// durable and switches to them, at once: before that, not even a power cut shows any of it.
     /// Nothing may be appended in the meantime.
-    pub fn adopt(&mut self, blocks: usize) -> Result<Option<Fallen>, DiskError> {
+    pub fn adopt(&mut self, blocks: usize) -> Result<Option<DisconnectedBlocks>, DiskError> {
         self.check_writable()?;
-        assert!(self.gap.is_none(), "a hole is filled or given up first");
+        assert!(self.hole.is_none(), "a hole is filled or given up first");
         let mut branch = self.branch.take().expect("a branch is open");
         assert!(branch.tip.length > branch.fork, "a branch has blocks");
         match self.copy(&mut branch, blocks) {
@@ -161,7 +161,7 @@ impl<D: Disk> Log<D> {
                 let Adoption {
                     marks, end, check, ..
                 } = adoption;
-                Ok(Some(self.switch(branch, marks, end, check)))
+                Ok(Some(self.reorg(branch, marks, end, check)))
             }
             Err(error) => {
                 if let Some(adoption) = branch.adoption {
@@ -178,7 +178,7 @@ impl<D: Disk> Log<D> {
     /// The staged blocks cannot be read, for which the chain file is not to blame: it goes on
     /// without those that were copied.
     fn drop_copied(&mut self, error: DiskError) -> DiskError {
-        self.window.forget();
+        self.reader.forget();
         match self.disk.set_len(File::Chain, self.state.end) {
             Ok(()) => error,
             Err(worse) => self.stop(worse),
@@ -223,7 +223,7 @@ impl<D: Disk> Log<D> {
                 start + self.scratch.len() as u64,
             );
             let keys = &mut self.state.keys;
-            let body = Body::Block(BlockBody::new(&stored.block, &stored.befores, keys));
+            let body = Body::Block(BlockBody::new(&stored.block, &stored.undo_data, keys));
             let check = body.write(adoption.check, &mut self.scratch);
             adoption.check = check.map_err(too_long(File::Candidate))?;
         }
@@ -240,23 +240,23 @@ impl<D: Disk> Log<D> {
             adoption.end += self.scratch.len() as u64;
             self.sync()?;
         }
-        self.scratch.shrink_to(limits::WINDOW_BYTES);
+        self.scratch.shrink_to(limits::FILE_READ_BYTES);
         Ok(done)
     }
 
     /// The branch, whose blocks begin at `added` in the chain file, is the chain from now on.
-    pub(super) fn switch(
+    pub(super) fn reorg(
         &mut self,
         branch: Branch,
         added: Vec<Mark>,
         end: u64,
         check: u32,
-    ) -> Fallen {
+    ) -> DisconnectedBlocks {
         let to = self.state.tip.length;
         // Where no block is shared, none was unwound, and all that is there is garbage.
-        self.state.garbage = match branch.fork {
+        self.state.stale_bytes = match branch.fork {
             0 => self.state.end - HEADER_BYTES as u64,
-            _ => self.state.garbage + branch.fallen,
+            _ => self.state.stale_bytes + branch.stale_bytes,
         };
         self.compaction = None;
         self.state.forked = added.is_empty();
@@ -272,7 +272,7 @@ impl<D: Disk> Log<D> {
         self.state.tip_time = branch.tip_time;
         (self.state.end, self.state.check) = (end, check);
         self.forget_cursor();
-        Fallen {
+        DisconnectedBlocks {
             from: branch.fork,
             to,
             marks: old,
@@ -280,11 +280,17 @@ impl<D: Disk> Log<D> {
     }
 
     /// Reads a block that fell out of the chain.
-    pub fn read_fallen(&mut self, fallen: &Fallen, height: u64) -> Result<StoredBlock, DiskError> {
+    pub fn read_disconnected(
+        &mut self,
+        disconnected: &DisconnectedBlocks,
+        height: u64,
+    ) -> Result<StoredBlock, DiskError> {
         assert!(
-            (fallen.from..fallen.to).contains(&height),
+            (disconnected.from..disconnected.to).contains(&height),
             "it did not fall out"
         );
-        Ok(self.read_from(fallen.place(height, None), height)?.stored)
+        Ok(self
+            .read_from(disconnected.place(height, None), height)?
+            .stored)
     }
 }

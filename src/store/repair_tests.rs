@@ -5,12 +5,12 @@ use super::disk::memory::MemoryDisk;
 use super::keys::KeyTable;
 use super::log::Log;
 use super::record::{self, BlockBody, Body, HEADER_BYTES, VERSION_FIRST};
+use super::record_reader::Found;
 use super::recover::Ending;
-use super::repair::Mended;
+use super::repair::Filled;
 use super::state::AppendError;
 use super::tests::{NOW, check, open, stage, tip, toggle};
 use super::upkeep_tests::grown;
-use super::window::Found;
 use crate::ledger::{Block, Changes, Items, Kind, RuleError};
 use crate::limits;
 
@@ -25,7 +25,7 @@ fn chain(log: &mut Log<MemoryDisk>) -> Vec<Block> {
 /// How a damaged file came to be whole.
 #[derive(Debug, Default, PartialEq, Eq)]
 struct Healed {
-    mended: usize,
+    filled: usize,
     given_up: usize,
     adopted: usize,
 }
@@ -33,17 +33,17 @@ struct Healed {
 /// Brings a log to the end of the peer's chain.
 fn heal(log: &mut Log<MemoryDisk>, peer: &[Block]) -> Healed {
     let mut healed = Healed::default();
-    while log.gap().is_some() {
-        log.begin_mending();
+    while log.hole().is_some() {
+        log.begin_filling();
         let from = usize::try_from(log.tip().length).expect("small");
-        let mut outcome = Ok(Mended::More);
+        let mut outcome = Ok(Filled::More);
         for block in peer.get(from..).unwrap_or_default() {
-            if outcome == Ok(Mended::More) {
-                outcome = log.mend(block);
+            if outcome == Ok(Filled::More) {
+                outcome = log.fill_hole(block);
             }
         }
-        if outcome == Ok(Mended::Done) {
-            healed.mended += 1;
+        if outcome == Ok(Filled::Done) {
+            healed.filled += 1;
         } else {
             log.give_up().expect("copied and cut");
             healed.given_up += 1;
@@ -80,7 +80,7 @@ fn every_damaged_byte_is_healed_from_a_peer() {
         let healed = heal(&mut log, &peer);
         assert_eq!(tip(&log), tip(&whole), "byte {at}: {healed:?}");
         check(&mut log);
-        if healed.mended > 0 && healed.given_up == 0 {
+        if healed.filled > 0 && healed.given_up == 0 {
             assert!(
                 *log.disk.live(File::Chain) == bytes,
                 "byte {at}: other bytes"
@@ -93,11 +93,11 @@ fn every_damaged_byte_is_healed_from_a_peer() {
             "byte {at}"
         );
         check(&mut again);
-        sums.mended += usize::from(healed.mended > 0);
+        sums.filled += usize::from(healed.filled > 0);
         sums.given_up += usize::from(healed.given_up > 0);
         sums.adopted += usize::from(healed.adopted > 0);
     }
-    assert!(sums.mended > bytes.len() * 7 / 10, "{sums:?}");
+    assert!(sums.filled > bytes.len() * 7 / 10, "{sums:?}");
 }
 
 #[test]
@@ -108,22 +108,22 @@ fn a_hole_of_several_blocks_is_filled_at_once_or_not_at_all() {
     let mut disk = whole.disk.clone();
     disk.live(File::Chain)[2_000..4_048].fill(0);
     let (mut log, ending) = open(disk);
-    assert_eq!(ending, Ending::Gap);
+    assert_eq!(ending, Ending::Hole);
     let (short, damaged) = (tip(&log), log.disk.live(File::Chain).clone());
-    let behind = log.gap().expect("a hole");
+    let behind = log.hole().expect("a hole");
     assert!(behind > short.0 + 10 && behind <= tip(&whole).0);
-    log.begin_mending();
+    log.begin_filling();
     let from = usize::try_from(short.0).expect("small");
     for block in &peer[from..from + 5] {
-        assert_eq!(log.mend(block), Ok(Mended::More));
+        assert_eq!(log.fill_hole(block), Ok(Filled::More));
     }
     assert_eq!(tip(&log), short, "nothing counts before the proof");
     assert_eq!(*log.disk.live(File::Chain), damaged);
-    log.begin_mending();
+    log.begin_filling();
     assert_eq!(
         heal(&mut log, &peer),
         Healed {
-            mended: 1,
+            filled: 1,
             ..Healed::default()
         }
     );
@@ -150,8 +150,8 @@ fn other_blocks_do_not_fill_a_hole() {
         kind == crate::ledger::Kind::Release
     );
     let other = super::tests::block((length, hash), 4, &[(kind, &name)]);
-    log.begin_mending();
-    assert_eq!(log.mend(&other), Ok(Mended::Unfit));
+    log.begin_filling();
+    assert_eq!(log.fill_hole(&other), Ok(Filled::Unfit));
     assert_eq!(
         *log.disk.live(File::Chain),
         damaged,
@@ -174,8 +174,8 @@ fn damage_that_is_found_while_running_is_healed_too() {
     log.write_checkpoint();
     log.disk.live(File::Chain)[2_500] ^= 4;
     log.reopen().expect("reads");
-    assert!(log.gap().is_some() && tip(&log).0 < before.0);
-    assert_eq!(heal(&mut log, &peer).mended, 1);
+    assert!(log.hole().is_some() && tip(&log).0 < before.0);
+    assert_eq!(heal(&mut log, &peer).filled, 1);
     assert_eq!(tip(&log), before);
     assert_eq!(*log.disk.live(File::Chain), bytes);
     toggle(&mut log, 3, "after").expect("goes on");
@@ -189,8 +189,8 @@ fn a_damaged_header_is_written_as_it_was() {
     for at in 0..16 {
         let mut disk = whole.disk.clone();
         disk.live(File::Chain)[at] ^= 0x40;
-        let (mut log, opening) = Log::open(disk, None, NOW).expect("opens");
-        assert_eq!(opening.ending, Ending::Clean, "byte {at}");
+        let (mut log, recovery) = Log::open(disk, None, NOW).expect("opens");
+        assert_eq!(recovery.ending, Ending::Clean, "byte {at}");
         assert_eq!(*log.disk.live(File::Chain), bytes, "byte {at}");
         assert_eq!(tip(&log), tip(&whole));
     }
@@ -205,7 +205,7 @@ fn a_first_block_that_rots_while_running_is_healed_or_made_anew() {
     log.reopen().expect("reads");
     assert_eq!(tip(&log).0, 0);
     let mut alone = open_again(&log);
-    assert_eq!(heal(&mut log, &peer).mended, 1);
+    assert_eq!(heal(&mut log, &peer).filled, 1);
     assert_eq!(tip(&log), before);
     assert_eq!(*log.disk.live(File::Chain), bytes);
     assert!(alone.give_up().expect("copied and cut").is_some());
@@ -218,7 +218,7 @@ fn a_first_block_that_rots_while_running_is_healed_or_made_anew() {
 /// Another node that has met the same damage in the same file.
 fn open_again(log: &Log<MemoryDisk>) -> Log<MemoryDisk> {
     let (mut log, ending) = Log::examine(log.disk.clone()).expect("reads");
-    assert_eq!(ending, Ending::Gap);
+    assert_eq!(ending, Ending::Hole);
     log.reopen().expect("reads");
     log
 }
@@ -235,7 +235,7 @@ fn damaged_behind_a_fork(blocks: u64) -> (Log<MemoryDisk>, u64) {
     stage(&mut log, length - 5, 7, "z");
     while log.adopt(4).expect("adopts").is_none() {}
     toggle(&mut log, 2, "last").expect("appended");
-    let Found::Record { next, .. } = log.window.record(&mut log.disk, fork).expect("reads") else {
+    let Found::Record { next, .. } = log.reader.record(&mut log.disk, fork).expect("reads") else {
         panic!("a branch begins there");
     };
     let first = usize::try_from(next).expect("small");
@@ -248,7 +248,7 @@ fn the_first_block_of_a_branch_that_nobody_has_takes_nothing_else_with_it() {
     for blocks in [12, 69, 70, 128] {
         let (whole, fork) = damaged_behind_a_fork(blocks);
         let (mut log, ending) = open(whole.disk.clone());
-        assert_eq!(ending, Ending::Gap);
+        assert_eq!(ending, Ending::Hole);
         let expected = chain(&mut log);
         log.give_up().expect("copied and cut");
         assert_eq!(log.bytes(), fork, "no branch without a block is left");
@@ -401,9 +401,9 @@ fn file_behind(header: [u8; HEADER_BYTES], blocks: &[Block]) -> MemoryDisk {
     let (mut keys, mut items) = (KeyTable::default(), Items::default());
     for block in blocks {
         let mut changes = Changes::default();
-        let befores = changes.apply_block(&items, block).expect("fits");
+        let undo_data = changes.apply_block(&items, block).expect("fits");
         items.commit(changes);
-        let body = Body::Block(BlockBody::new(block, &befores, &mut keys));
+        let body = Body::Block(BlockBody::new(block, &undo_data, &mut keys));
         check = body.write(check, &mut bytes).expect("short");
     }
     let mut disk = MemoryDisk::default();
@@ -451,8 +451,8 @@ fn the_last_height_of_all_behind_a_hole_is_no_danger() {
     let mut disk = file_of(&[blocks[0].clone(), blocks[1].clone(), last]);
     disk.live(File::Chain)[120] ^= 1;
     let (log, ending) = open(disk);
-    assert_eq!((tip(&log).0, ending), (1, Ending::Gap));
-    assert_eq!(log.gap(), Some(u64::MAX));
+    assert_eq!((tip(&log).0, ending), (1, Ending::Hole));
+    assert_eq!(log.hole(), Some(u64::MAX));
 }
 
 #[test]

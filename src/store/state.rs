@@ -71,7 +71,7 @@ pub(super) struct State {
     /// of which no block is left.
     pub forked: bool,
     /// Bytes of blocks that fell out of the chain.
-    pub garbage: u64,
+    pub stale_bytes: u64,
     pub verified: Option<Verified>,
 }
 
@@ -90,7 +90,7 @@ impl State {
             tip_time: Timestamp::Integer(0),
             items: Items::default(),
             forked: false,
-            garbage: 0,
+            stale_bytes: 0,
             verified: None,
         }
     }

@@ -13,8 +13,8 @@ use crate::ledger::{Block, Hash, Identity, Kind, Timestamp, Uid, Work};
 pub(super) const NOW: Timestamp = Timestamp::Integer(1_000);
 
 pub(super) fn open(disk: MemoryDisk) -> (Log<MemoryDisk>, Ending) {
-    let (log, opening) = Log::open(disk, None, NOW).expect("opens");
-    (log, opening.ending)
+    let (log, recovery) = Log::open(disk, None, NOW).expect("opens");
+    (log, recovery.ending)
 }
 
 /// A block of `author`s behind another one: requests or releases each named item.
@@ -155,7 +155,7 @@ fn a_power_cut_at_any_byte_of_an_append_loses_nothing_that_was_acknowledged() {
 }
 
 #[test]
-fn a_switch_is_all_or_nothing_at_every_byte() {
+fn a_reorg_is_all_or_nothing_at_every_byte() {
     for fork in [0, 1, 3, 5] {
         let (mut log, _) = open(MemoryDisk::default());
         for name in ["a", "b", "a", "c"] {
@@ -164,16 +164,19 @@ fn a_switch_is_all_or_nothing_at_every_byte() {
         let (old, before) = (tip(&log), log.disk.clone());
         let old_blocks: Vec<_> = (0..5).map(|h| log.read(h).expect("reads").block).collect();
         let new = stage(&mut log, fork, 7, "z");
-        let fallen = loop {
-            if let Some(fallen) = log.adopt(2).expect("adopts") {
-                break fallen;
+        let disconnected = loop {
+            if let Some(disconnected) = log.adopt(2).expect("adopts") {
+                break disconnected;
             }
             assert_eq!(tip(&log), old, "nothing counts yet");
         };
         assert_eq!(tip(&log), new);
         check(&mut log);
         for height in fork..5 {
-            let block = log.read_fallen(&fallen, height).expect("still there").block;
+            let block = log
+                .read_disconnected(&disconnected, height)
+                .expect("still there")
+                .block;
             assert_eq!(block, old_blocks[usize::try_from(height).expect("small")]);
         }
         let grown = log.disk.clone();
@@ -197,7 +200,7 @@ fn a_switch_is_all_or_nothing_at_every_byte() {
 }
 
 #[test]
-fn many_switches_keep_every_height_readable() {
+fn many_reorgs_keep_every_height_readable() {
     let (mut log, _) = open(MemoryDisk::default());
     let mut random = 12345_u64;
     for round in 0..60 {
@@ -264,7 +267,7 @@ fn a_full_disk_stops_writing_and_nothing_else() {
 }
 
 #[test]
-fn a_full_disk_during_a_switch_leaves_the_old_chain() {
+fn a_full_disk_during_a_reorg_leaves_the_old_chain() {
     let (mut whole, _) = open(MemoryDisk::default());
     toggle(&mut whole, 1, "a").expect("appended");
     let (before, start) = (tip(&whole), whole.disk.clone());
@@ -313,17 +316,17 @@ fn damage_is_set_aside_and_never_blessed() {
         let mut disk = whole.clone();
         disk.live(File::Chain)[at] ^= 0x10;
         let damaged = disk.live(File::Chain).clone();
-        let (mut log, opening) = Log::open(disk, None, NOW).expect("opens");
+        let (mut log, recovery) = Log::open(disk, None, NOW).expect("opens");
         let last = at >= size - last - 4;
         let expected = match at {
             0..16 => Ending::Clean,
             _ if last => Ending::Damaged,
-            _ => Ending::Gap,
+            _ => Ending::Hole,
         };
-        assert_eq!(opening.ending, expected, "byte {at}");
+        assert_eq!(recovery.ending, expected, "byte {at}");
         check(&mut log);
         let kept = match expected {
-            Ending::Gap => log.give_up().expect("copied and cut").is_some(),
+            Ending::Hole => log.give_up().expect("copied and cut").is_some(),
             other => other == Ending::Damaged,
         };
         if kept {
@@ -340,7 +343,7 @@ fn damage_is_set_aside_and_never_blessed() {
 }
 
 #[test]
-fn a_deep_switch_needs_no_more_than_two_tables() {
+fn a_deep_reorg_needs_no_more_than_two_tables() {
     for items_max in [4, 10, 1_000] {
         let (mut log, _) = open(MemoryDisk::default());
         for step in 0..10 {
@@ -385,7 +388,7 @@ fn a_block_in_the_place_of_half_a_copy_is_the_one_that_is_read() {
     stage(&mut log, before.0 - 2, 100, &"x".repeat(1_000));
     assert!(log.adopt(3).expect("copies").is_none());
     // A look at the last block reads on into what was copied so far.
-    log.window.forget();
+    log.reader.forget();
     log.read(before.0 - 1).expect("reads");
     log.disk.live(File::Candidate).clear();
     let lost = loop {

@@ -20,7 +20,7 @@ pub(super) struct Compaction {
 }
 
 /// A hole in the chain file: from the end of what is sound in front of it to the next sound record.
-pub(super) struct Gap {
+pub(super) struct Hole {
     /// The offset of the first sound record behind it.
     pub(super) next: u64,
     /// The length of the chain with what is behind it.

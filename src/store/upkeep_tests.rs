@@ -36,13 +36,13 @@ fn a_checkpoint_changes_nothing_but_what_a_start_reads() {
     for name in ["later", "item-3"] {
         toggle(&mut log, 7, name).expect("appended");
     }
-    let expected = (tip(&log), log.garbage(), log.bytes());
+    let expected = (tip(&log), log.stale_bytes(), log.bytes());
 
     let mut without = log.disk.clone();
     without.live(File::Checkpoint).clear();
     without.bytes_read = 0;
     let (mut slow, ending) = open(without);
-    assert_eq!((tip(&slow), slow.garbage(), slow.bytes()), expected);
+    assert_eq!((tip(&slow), slow.stale_bytes(), slow.bytes()), expected);
     assert_eq!(ending, Ending::Clean);
     check(&mut slow);
 
@@ -50,7 +50,7 @@ fn a_checkpoint_changes_nothing_but_what_a_start_reads() {
     with.bytes_read = 0;
     let (mut fast, ending) = open(with);
     let (fast_read, slow_read) = (fast.disk.bytes_read, slow.disk.bytes_read);
-    assert_eq!((tip(&fast), fast.garbage(), fast.bytes()), expected);
+    assert_eq!((tip(&fast), fast.stale_bytes(), fast.bytes()), expected);
     assert_eq!(ending, Ending::Clean);
     assert_eq!(fast.items(), slow.items());
     assert_eq!((fast.verified(), slow.verified()), (Some(verified), None));
@@ -110,9 +110,9 @@ fn compaction_keeps_the_chain_and_drops_the_rest() {
     while log.adopt(9).expect("adopts").is_none() {}
     let (before, bytes) = (tip(&log), log.bytes());
     assert!(
-        log.garbage() * 2 > bytes - 2_000,
+        log.stale_bytes() * 2 > bytes - 2_000,
         "{} of {bytes}",
-        log.garbage()
+        log.stale_bytes()
     );
     let mut steps = 0;
     while !log.compact(10).expect("compacts") {
@@ -122,7 +122,7 @@ fn compaction_keeps_the_chain_and_drops_the_rest() {
         check(&mut cut);
     }
     assert!(steps > 3);
-    assert_eq!((tip(&log), log.garbage()), (before, 0));
+    assert_eq!((tip(&log), log.stale_bytes()), (before, 0));
     // It does not stand where it would in the old file.
     toggle(&mut log, 2, "next").expect("goes on");
     let next = log.read(before.0).expect("reads").block;
@@ -137,7 +137,7 @@ fn compaction_keeps_the_chain_and_drops_the_rest() {
 }
 
 #[test]
-fn a_chain_that_grows_or_switches_while_it_is_compacted_stays_whole() {
+fn a_chain_that_grows_or_reorgs_while_it_is_compacted_stays_whole() {
     let mut log = grown(80);
     for round in 0..40 {
         let done = log.compact(5).expect("compacts");
@@ -152,10 +152,10 @@ fn a_chain_that_grows_or_switches_while_it_is_compacted_stays_whole() {
             while log.adopt(50).expect("adopts").is_none() {}
         }
         check(&mut log);
-        let before = (tip(&log), log.garbage());
+        let before = (tip(&log), log.stale_bytes());
         let (reopened, ending) = open(log.disk.clone());
         assert_eq!(ending, Ending::Clean);
-        assert_eq!((tip(&reopened), reopened.garbage()), before, "{done}");
+        assert_eq!((tip(&reopened), reopened.stale_bytes()), before, "{done}");
     }
     while !log.compact(50).expect("compacts") {}
     check(&mut log);

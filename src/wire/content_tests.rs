@@ -210,9 +210,9 @@ fn credits_are_found_whatever_else_is_wrong() {
             assert_eq!(newer(&text), Some(index), "{text}");
         }
     }
-    let wish = "{\"type\": 1, \"uid\": \"cam\", \"amount\": 10}";
+    let request = "{\"type\": 1, \"uid\": \"cam\", \"amount\": 10}";
     assert_eq!(
-        said(&line("new_transaction", wish)),
+        said(&line("new_transaction", request)),
         Message::NewTransaction(Err(RuleError::Newer))
     );
     let Message::NewBlock(Err(invalid)) = said(&line("new_block", &with("type", Some("4")))) else {

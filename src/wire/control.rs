@@ -9,7 +9,7 @@ use serde_json::value::RawValue;
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Ask {
     /// What is asked for.
-    pub ask: Command,
+    pub ask: CtlCommand,
     /// An object for each thing, else a line of text as the menu would show it.
     #[serde(default)]
     pub json: bool,
@@ -21,7 +21,7 @@ pub struct Ask {
 /// What can be asked for.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
-pub enum Command {
+pub enum CtlCommand {
     /// The menu, from here on. `true`: what is typed is shown by the asker's terminal.
     Menu(bool),
     /// Take items: all or none.
@@ -37,7 +37,8 @@ pub enum Command {
     /// Dial a host at a port.
     Connect(String, u16),
     /// Ask every peer for its chain.
-    Sync,
+    #[serde(rename = "sync")]
+    SyncChain,
     /// The node's state.
     Status,
     /// What happened lately, also to earlier runs.
@@ -99,10 +100,10 @@ mod tests {
     #[test]
     fn what_is_written_is_read() {
         for ask in [
-            Command::Menu(true),
-            Command::Request(vec!["a \"b\"".into(), "c".into()]),
-            Command::Connect("::1".into(), 6000),
-            Command::Status,
+            CtlCommand::Menu(true),
+            CtlCommand::Request(vec!["a \"b\"".into(), "c".into()]),
+            CtlCommand::Connect("::1".into(), 6000),
+            CtlCommand::Status,
         ] {
             let (json, utf8) = (true, false);
             let ask = Ask { ask, json, utf8 };

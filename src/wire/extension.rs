@@ -19,8 +19,8 @@ pub struct Greeting {
     pub id: Option<u64>,
     /// Its chain's end.
     pub tip: Option<Tip>,
-    /// The transactions that it has and no block has, at most [`limits::POOL_IDS`].
-    pub pool: Vec<TransactionId>,
+    /// The transactions that it has and no block has, at most [`limits::MEMPOOL_IDS`].
+    pub mempool: Vec<TransactionId>,
     /// Who is connected to which desktop nodes, as far as it knows.
     pub voices: Vec<Voice>,
 }
@@ -29,16 +29,16 @@ impl Greeting {
     pub(super) fn read(
         id: Option<&RawValue>,
         tip: Option<Tip>,
-        pool: Option<&RawValue>,
+        mempool: Option<&RawValue>,
         voices: Vec<Voice>,
     ) -> Greeting {
         let id = id.and_then(read_id);
         let mut known = Vec::new();
-        let _ = pool.map(|pool| {
-            json::elements(pool, |entry| {
+        let _ = mempool.map(|mempool| {
+            json::elements(mempool, |entry| {
                 let bytes = json::string(entry).and_then(|text| hex::<16>(&text));
                 let bytes = bytes.and_then(|bytes| bytes.as_slice().try_into().ok());
-                if !limits::Full::ToldPool.when(known.len() >= limits::POOL_IDS) {
+                if !limits::Full::ToldPool.when(known.len() >= limits::MEMPOOL_IDS) {
                     known.extend(bytes.map(TransactionId::new));
                 }
                 Ok::<(), ()>(())
@@ -47,7 +47,7 @@ impl Greeting {
         Greeting {
             id,
             tip,
-            pool: known,
+            mempool: known,
             voices,
         }
     }
@@ -61,7 +61,7 @@ impl Greeting {
         sink.put(b"\", ");
         put_tip(sink, tip);
         sink.put(b", \"pool\": [");
-        for (position, id) in self.pool.iter().enumerate() {
+        for (position, id) in self.mempool.iter().enumerate() {
             sink.put(if position > 0 { b", \"" } else { b"\"" });
             canonical::hex(sink, id.as_bytes());
             sink.put(b"\"");

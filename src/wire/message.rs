@@ -106,13 +106,22 @@ fn message(kind: MessageKind, payload: &RawValue) -> Result<Message, Shape> {
     let names = [
         "peers", "chain", "length", "start", "id", "tip", "pool", "locator", "voices",
     ];
-    let [peers, chain, length, start, id, tip, pool, locator, voices] =
-        json::fields(payload, &names).ok_or_else(|| Shape::wrong("payload", "an object"))?;
+    let [
+        peers,
+        chain,
+        length,
+        start,
+        id,
+        tip,
+        mempool,
+        locator,
+        voices,
+    ] = json::fields(payload, &names).ok_or_else(|| Shape::wrong("payload", "an object"))?;
     let tip = || extension::read_tip(length, tip);
     let voices = || extension::read_voices(voices);
     Ok(match kind {
         MessageKind::PeerAnnounce => {
-            Message::PeerAnnounce(Greeting::read(id, tip(), pool, voices()))
+            Message::PeerAnnounce(Greeting::read(id, tip(), mempool, voices()))
         }
         MessageKind::PeerList => Message::PeerList {
             peers: peer_list(peers.ok_or_else(|| Shape::missing("payload.peers"))?)?,

@@ -198,7 +198,7 @@ fn what_ours_add_is_read_and_what_is_malformed_there_is_as_if_it_were_missing() 
     let expected = Greeting {
         id: Some(255),
         tip,
-        pool: vec![crate::ledger::TransactionId::new([1; 16])],
+        mempool: vec![crate::ledger::TransactionId::new([1; 16])],
         voices: Vec::new(),
     };
     assert_eq!(

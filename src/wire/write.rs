@@ -17,7 +17,7 @@ use crate::limits;
 
 /// A thing to send.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Intent {
+pub enum Outgoing {
     /// Who we are.
     Announce,
     /// Whom we know.
@@ -29,7 +29,7 @@ pub enum Intent {
     /// A chain without blocks, said to have so many: it changes nothing (PROTOCOL.md section 5).
     NoChain(u64),
     /// The chain from this height on, as far as it goes into one answer.
-    Part(u64),
+    PartialResponse(u64),
     /// The block at this height.
     Block(u64),
     /// The block at this height, which our user made: first its transactions, each on its own,
@@ -80,7 +80,7 @@ pub struct Sent {
 }
 
 /// Text that is made in one go, and again if it does not fit.
-enum Unit {
+enum Chunk {
     Announce(Greeting),
     PeerList(Vec<SocketAddr>),
     Request(Locator),
@@ -104,12 +104,12 @@ enum Unit {
 }
 
 /// An intent that takes more than one unit.
-enum Progress {
+enum InProgress {
     Chain {
         next: u64,
     },
     /// `room`: bytes of text that still go into this answer.
-    Part {
+    PartialResponse {
         start: u64,
         next: u64,
         room: usize,
@@ -126,9 +126,9 @@ enum Progress {
 
 /// The sending half of a line. Costs [`limits::WRITE_BYTES`] and one block.
 pub struct Writer {
-    queue: heapless::Deque<Intent, { limits::INTENTS }>,
-    progress: Option<Progress>,
-    unit: Option<(Unit, usize)>,
+    queue: heapless::Deque<Outgoing, { limits::OUTGOING_MESSAGES }>,
+    progress: Option<InProgress>,
+    chunk: Option<(Chunk, usize)>,
     bytes: Box<[u8]>,
     start: usize,
     end: usize,
@@ -140,7 +140,7 @@ impl Default for Writer {
         Writer {
             queue: heapless::Deque::new(),
             progress: None,
-            unit: None,
+            chunk: None,
             bytes: vec![0; limits::WRITE_BYTES].into_boxed_slice(),
             start: 0,
             end: 0,
@@ -151,15 +151,16 @@ impl Default for Writer {
 
 impl Writer {
     /// Queues an intent. A chain that is queued or on its way already answers for another one.
-    pub fn push(&mut self, intent: Intent) -> Result<(), Full> {
-        let answer = |intent: &Intent| matches!(intent, Intent::Chain | Intent::Part(_));
+    pub fn push(&mut self, message: Outgoing) -> Result<(), Full> {
+        let answer =
+            |message: &Outgoing| matches!(message, Outgoing::Chain | Outgoing::PartialResponse(_));
         let answering = self.is_telling() || self.queue.iter().any(answer);
-        let again = matches!(intent, Intent::NoChain(_))
-            && self.queue.iter().any(|queued| *queued == intent);
-        if again || (answer(&intent) && answering) {
+        let again = matches!(message, Outgoing::NoChain(_))
+            && self.queue.iter().any(|queued| *queued == message);
+        if again || (answer(&message) && answering) {
             return Ok(());
         }
-        self.queue.push_back(intent).map_err(|_| Full)
+        self.queue.push_back(message).map_err(|_| Full)
     }
 
     /// Whether something more can be queued.
@@ -171,29 +172,29 @@ impl Writer {
     fn is_telling(&self) -> bool {
         matches!(
             self.progress,
-            Some(Progress::Chain { .. } | Progress::Part { .. })
+            Some(InProgress::Chain { .. } | InProgress::PartialResponse { .. })
         )
     }
 
     /// Whether something waits to be sent that tells the voices, as they are then.
     pub fn will_tell(&self) -> bool {
-        let life = [Intent::Announce, Intent::Ping, Intent::Pong];
-        self.queue.iter().any(|intent| life.contains(intent))
+        let life = [Outgoing::Announce, Outgoing::Ping, Outgoing::Pong];
+        self.queue.iter().any(|message| life.contains(message))
     }
 
     /// Forgets the blocks and transactions that wait to be sent, and the chain that would tell the
     /// same; true if there were any.
     pub fn drop_blocks(&mut self) -> bool {
         let before = self.queue.len();
-        self.queue.retain(|intent| {
+        self.queue.retain(|message| {
             matches!(
-                intent,
-                Intent::Announce
-                    | Intent::PeerList
-                    | Intent::NoChain(_)
-                    | Intent::Request
-                    | Intent::Ping
-                    | Intent::Pong
+                message,
+                Outgoing::Announce
+                    | Outgoing::PeerList
+                    | Outgoing::NoChain(_)
+                    | Outgoing::Request
+                    | Outgoing::Ping
+                    | Outgoing::Pong
             )
         });
         self.queue.len() < before
@@ -204,20 +205,22 @@ impl Writer {
     pub fn withhold(&mut self) {
         self.drop_blocks();
         self.progress = match self.progress {
-            None | Some(Progress::OwnBlock { .. }) => None,
-            Some(_) => Some(Progress::BrokenChain { whole: false }),
+            None | Some(InProgress::OwnBlock { .. }) => None,
+            Some(_) => Some(InProgress::BrokenChain { whole: false }),
         };
     }
 
     /// The chain has changed from height `fork` on: a chain that is on its way is told anew if it
     /// is beyond that; who has asked for a part will ask again.
-    pub fn switched(&mut self, fork: u64) {
+    pub fn reorged(&mut self, fork: u64) {
         match self.progress {
-            Some(Progress::Chain { next }) if next > fork => {
-                self.progress = Some(Progress::BrokenChain { whole: true });
+            Some(InProgress::Chain { next }) if next > fork => {
+                self.progress = Some(InProgress::BrokenChain { whole: true });
             }
-            Some(Progress::Part { next, start, .. }) if next > fork && next > start => {
-                self.progress = Some(Progress::BrokenChain { whole: false });
+            Some(InProgress::PartialResponse { next, start, .. })
+                if next > fork && next > start =>
+            {
+                self.progress = Some(InProgress::BrokenChain { whole: false });
             }
             _ => {}
         }
@@ -240,7 +243,7 @@ impl Writer {
     /// Whether everything was sent.
     pub fn is_idle(&self) -> bool {
         self.start == self.end
-            && self.unit.is_none()
+            && self.chunk.is_none()
             && self.progress.is_none()
             && self.queue.is_empty()
     }
@@ -258,9 +261,9 @@ impl Writer {
             return made;
         }
         loop {
-            let Some((unit, offset)) = &mut self.unit else {
-                match self.next_unit(source) {
-                    Some(unit) => self.unit = Some((unit, 0)),
+            let Some((chunk, offset)) = &mut self.chunk else {
+                match self.next_chunk(source) {
+                    Some(chunk) => self.chunk = Some((chunk, 0)),
                     None => return made,
                 }
                 continue;
@@ -272,7 +275,7 @@ impl Writer {
                 cut: false,
                 rendered: 0,
             };
-            unit.render(&mut room, source.sender());
+            chunk.render(&mut room, source.sender());
             tally::count(|done| done.rendered += tally::bytes(room.rendered));
             let (filled, cut) = (room.filled, room.cut);
             made += room.rendered;
@@ -281,87 +284,87 @@ impl Writer {
             if limits::Full::WriteFull.when(cut) {
                 return made;
             }
-            let (blocks, messages) = unit.counts();
+            let (blocks, messages) = chunk.counts();
             self.sent.blocks += blocks;
             self.sent.messages += messages;
-            self.unit = None;
+            self.chunk = None;
         }
     }
 
-    fn next_unit(&mut self, source: &mut impl Source) -> Option<Unit> {
+    fn next_chunk(&mut self, source: &mut impl Source) -> Option<Chunk> {
         loop {
             if let Some(progress) = self.progress.take() {
                 return Some(self.go_on(progress, source));
             }
-            let unit = match self.queue.pop_front()? {
-                Intent::Announce => Unit::Announce(source.greeting()),
-                Intent::PeerList => Unit::PeerList(source.peers()),
-                Intent::Request => Unit::Request(source.locator()),
-                Intent::Ping => Unit::life(MessageKind::Ping, source),
-                Intent::Pong => Unit::life(MessageKind::Pong, source),
-                Intent::NoChain(length) => Unit::NoChain(length),
-                Intent::Chain => {
-                    self.progress = Some(Progress::Chain { next: 0 });
-                    Unit::ChainOpen(None)
+            let chunk = match self.queue.pop_front()? {
+                Outgoing::Announce => Chunk::Announce(source.greeting()),
+                Outgoing::PeerList => Chunk::PeerList(source.peers()),
+                Outgoing::Request => Chunk::Request(source.locator()),
+                Outgoing::Ping => Chunk::life(MessageKind::Ping, source),
+                Outgoing::Pong => Chunk::life(MessageKind::Pong, source),
+                Outgoing::NoChain(length) => Chunk::NoChain(length),
+                Outgoing::Chain => {
+                    self.progress = Some(InProgress::Chain { next: 0 });
+                    Chunk::ChainOpen(None)
                 }
-                Intent::Part(start) => {
+                Outgoing::PartialResponse(start) => {
                     // A switch may have made the chain shorter than it was when this was queued.
                     let start = start.min(source.tip().length);
-                    self.progress = Some(Progress::Part {
+                    self.progress = Some(InProgress::PartialResponse {
                         start,
                         next: start,
-                        room: limits::PART_TEXT_MAX - limits::ENVELOPE_TEXT_MAX,
+                        room: limits::PARTIAL_RESPONSE_TEXT_MAX - limits::ENVELOPE_TEXT_MAX,
                     });
-                    Unit::ChainOpen(Some(start))
+                    Chunk::ChainOpen(Some(start))
                 }
-                Intent::Block(height) | Intent::OwnBlock(height)
+                Outgoing::Block(height) | Outgoing::OwnBlock(height)
                     if height >= source.tip().length =>
                 {
                     continue;
                 }
-                Intent::Block(height) => match source.single(height) {
-                    Some(block) => Unit::Block(block),
+                Outgoing::Block(height) => match source.single(height) {
+                    Some(block) => Chunk::Block(block),
                     // One of ours hears by that that there is more, and asks for it.
-                    None => Unit::life(MessageKind::Ping, source),
+                    None => Chunk::life(MessageKind::Ping, source),
                 },
-                Intent::OwnBlock(height) => {
+                Outgoing::OwnBlock(height) => {
                     self.progress = source
                         .block(height)
-                        .map(|block| Progress::OwnBlock { block, next: 0 });
+                        .map(|block| InProgress::OwnBlock { block, next: 0 });
                     continue;
                 }
-                Intent::Transaction(number) => match source.transaction(number) {
-                    Some(transaction) => Unit::Transaction(Rc::new(transaction)),
+                Outgoing::Transaction(number) => match source.transaction(number) {
+                    Some(transaction) => Chunk::Transaction(Rc::new(transaction)),
                     None => continue,
                 },
             };
-            return Some(unit);
+            return Some(chunk);
         }
     }
 
     /// The next unit of an intent that takes several.
-    fn go_on(&mut self, progress: Progress, source: &mut impl Source) -> Unit {
+    fn go_on(&mut self, progress: InProgress, source: &mut impl Source) -> Chunk {
         let length = source.tip().length;
         match progress {
             // A switch does not change it any more, even if it does not fit yet.
-            Progress::Chain { next } if next == length => Unit::ChainClose { length },
-            Progress::Chain { next } => {
+            InProgress::Chain { next } if next == length => Chunk::ChainClose { length },
+            InProgress::Chain { next } => {
                 let Some(block) = source.block(next) else {
-                    return Unit::ChainBreak;
+                    return Chunk::ChainBreak;
                 };
-                self.progress = Some(Progress::Chain { next: next + 1 });
-                Unit::ChainElement {
+                self.progress = Some(InProgress::Chain { next: next + 1 });
+                Chunk::ChainElement {
                     block,
                     first: next == 0,
                 }
             }
-            Progress::Part { start, next, room } => {
-                let close = Unit::ChainClose { length };
+            InProgress::PartialResponse { start, next, room } => {
+                let close = Chunk::ChainClose { length };
                 if next >= length {
                     return close;
                 }
                 let Some(block) = source.block(next) else {
-                    return Unit::ChainBreak;
+                    return Chunk::ChainBreak;
                 };
                 let bytes = text::block_bytes(&block);
                 let first = next == start;
@@ -369,14 +372,14 @@ impl Writer {
                 if limits::Full::PartFull.when(!first && bytes > room) {
                     return close;
                 }
-                self.progress = Some(Progress::Part {
+                self.progress = Some(InProgress::PartialResponse {
                     start,
                     next: next + 1,
                     room: room.saturating_sub(bytes + 2),
                 });
-                Unit::ChainElement { block, first }
+                Chunk::ChainElement { block, first }
             }
-            Progress::BrokenChain { whole } => {
+            InProgress::BrokenChain { whole } => {
                 if whole {
                     // The chain tells all the blocks that wait. Where the queue is full of other
                     // things, the last of them gives way.
@@ -384,35 +387,35 @@ impl Writer {
                     if limits::Full::QueueAnew.when(self.queue.is_full()) {
                         self.queue.pop_back();
                     }
-                    let _ = self.queue.push_front(Intent::Chain);
+                    let _ = self.queue.push_front(Outgoing::Chain);
                 }
-                Unit::ChainBreak
+                Chunk::ChainBreak
             }
-            Progress::OwnBlock { block, next } if next < block.transactions.len() => {
-                self.progress = Some(Progress::OwnBlock {
+            InProgress::OwnBlock { block, next } if next < block.transactions.len() => {
+                self.progress = Some(InProgress::OwnBlock {
                     block: Rc::clone(&block),
                     next: next + 1,
                 });
-                Unit::OwnTransaction(block, next)
+                Chunk::OwnTransaction(block, next)
             }
-            Progress::OwnBlock { block, .. } => Unit::Block(block),
+            InProgress::OwnBlock { block, .. } => Chunk::Block(block),
         }
     }
 }
 
-impl Unit {
-    fn life(kind: MessageKind, source: &impl Source) -> Unit {
-        Unit::Ping(kind, source.tip(), source.voices())
+impl Chunk {
+    fn life(kind: MessageKind, source: &impl Source) -> Chunk {
+        Chunk::Ping(kind, source.tip(), source.voices())
     }
 
     fn render(&self, sink: &mut impl Sink, sender: &str) {
         match self {
-            Unit::Announce(greeting) => {
+            Chunk::Announce(greeting) => {
                 text::open(sink, MessageKind::PeerAnnounce);
                 greeting.write(sink);
                 text::close(sink, sender);
             }
-            Unit::PeerList(peers) => {
+            Chunk::PeerList(peers) => {
                 text::open(sink, MessageKind::PeerList);
                 sink.put(b"{\"peers\": [");
                 for (position, peer) in peers.iter().enumerate() {
@@ -424,26 +427,26 @@ impl Unit {
                 sink.put(b"]}");
                 text::close(sink, sender);
             }
-            Unit::Request(locator) => {
+            Chunk::Request(locator) => {
                 text::open(sink, MessageKind::RequestChain);
                 locator.write(sink);
                 text::close(sink, sender);
             }
-            Unit::Ping(kind, tip, voices) => {
+            Chunk::Ping(kind, tip, voices) => {
                 text::open(sink, *kind);
                 put_life(sink, tip, voices);
                 text::close(sink, sender);
             }
-            Unit::Transaction(transaction) => put_transaction(sink, transaction, sender),
-            Unit::OwnTransaction(block, position) => {
+            Chunk::Transaction(transaction) => put_transaction(sink, transaction, sender),
+            Chunk::OwnTransaction(block, position) => {
                 put_transaction(sink, &block.transactions[*position], sender);
             }
-            Unit::Block(block) => {
+            Chunk::Block(block) => {
                 text::open(sink, MessageKind::NewBlock);
                 text::block(sink, block);
                 text::close(sink, sender);
             }
-            Unit::ChainOpen(start) => {
+            Chunk::ChainOpen(start) => {
                 text::open(sink, MessageKind::ChainResponse);
                 sink.put(b"{");
                 if let Some(start) = start {
@@ -453,35 +456,35 @@ impl Unit {
                 }
                 sink.put(b"\"chain\": [");
             }
-            Unit::ChainElement { block, first } => {
+            Chunk::ChainElement { block, first } => {
                 if !first {
                     sink.put(b", ");
                 }
                 text::block(sink, block);
             }
-            Unit::ChainClose { length } => {
+            Chunk::ChainClose { length } => {
                 sink.put(b"], \"length\": ");
                 canonical::number(sink, *length);
                 sink.put(b"}");
                 text::close(sink, sender);
             }
-            Unit::NoChain(length) => {
+            Chunk::NoChain(length) => {
                 text::open(sink, MessageKind::ChainResponse);
                 sink.put(b"{\"chain\": [], \"length\": ");
                 canonical::number(sink, *length);
                 sink.put(b"}");
                 text::close(sink, sender);
             }
-            Unit::ChainBreak => sink.put(b"\n"),
+            Chunk::ChainBreak => sink.put(b"\n"),
         }
     }
 
     /// Blocks and messages that this ends.
     fn counts(&self) -> (u64, u64) {
         match self {
-            Unit::Block(_) => (1, 1),
-            Unit::ChainElement { .. } => (1, 0),
-            Unit::ChainOpen(_) | Unit::ChainBreak => (0, 0),
+            Chunk::Block(_) => (1, 1),
+            Chunk::ChainElement { .. } => (1, 0),
+            Chunk::ChainOpen(_) | Chunk::ChainBreak => (0, 0),
             _ => (0, 1),
         }
     }

@@ -3,7 +3,7 @@ use crate::ledger::{Hash, Identity, Kind, Timestamp};
 
 impl Writer {
     /// What waits to be sent, for the tests of those who queue it.
-    pub fn queued(&self) -> Vec<Intent> {
+    pub fn queued(&self) -> Vec<Outgoing> {
         self.queue.iter().copied().collect()
     }
 }
@@ -25,7 +25,7 @@ impl Source for Chain {
         Greeting {
             id: Some(1),
             tip: Some(self.tip()),
-            pool: Vec::new(),
+            mempool: Vec::new(),
             voices: self.voices(),
         }
     }
@@ -61,11 +61,11 @@ fn chain(length: u64, name_bytes: usize) -> Chain {
     let identity = Identity::from_secret(&[3; 32]).expect("a key");
     let name = "x".repeat(name_bytes);
     let time = Timestamp::Integer(1);
-    let wish = identity.sign(Kind::Request, name.as_str().into(), time);
+    let request = identity.sign(Kind::Request, name.as_str().into(), time);
     let block = |index| {
         let mut block = Block::genesis(Timestamp::Float(0.5));
         block.index = index;
-        block.transactions.push(wish.clone());
+        block.transactions.push(request.clone());
         block
     };
     Chain((0..length).map(block).collect())
@@ -97,10 +97,10 @@ fn the_same_text_leaves_whatever_the_room() {
         let mut texts = Vec::new();
         for bite in [1000, 1013, limits::WRITE_BYTES] {
             let mut writer = Writer::default();
-            writer.push(Intent::Chain).expect("room");
-            writer.push(Intent::Chain).expect("answered by the first");
-            writer.push(Intent::OwnBlock(4)).expect("room");
-            writer.push(Intent::PeerList).expect("room");
+            writer.push(Outgoing::Chain).expect("room");
+            writer.push(Outgoing::Chain).expect("answered by the first");
+            writer.push(Outgoing::OwnBlock(4)).expect("room");
+            writer.push(Outgoing::PeerList).expect("room");
             texts.push(drain(&mut writer, &mut source, bite));
             assert!(writer.is_idle());
             assert_eq!(
@@ -125,16 +125,16 @@ fn the_same_text_leaves_whatever_the_room() {
 }
 
 #[test]
-fn a_chain_that_is_overtaken_by_a_switch_is_told_anew() {
+fn a_chain_that_is_overtaken_by_a_reorg_is_told_anew() {
     let mut source = chain(200, 10);
     let mut writer = Writer::default();
-    writer.push(Intent::Chain).expect("room");
+    writer.push(Outgoing::Chain).expect("room");
     writer.fill(&mut source);
     let begun = writer.pending().len();
     let mut start = String::from_utf8(writer.pending().to_vec()).expect("ASCII");
     writer.advance(begun);
-    writer.switched(150);
-    writer.switched(2);
+    writer.reorged(150);
+    writer.reorged(2);
     for block in &mut source.0[2..] {
         block.hash = Hash::new([7; 32]);
     }
@@ -150,9 +150,9 @@ fn a_chain_that_is_overtaken_by_a_switch_is_told_anew() {
 fn a_block_that_is_gone_is_not_sent() {
     let mut source = chain(2, 1);
     let mut writer = Writer::default();
-    writer.push(Intent::Block(2)).expect("room");
-    writer.push(Intent::OwnBlock(7)).expect("room");
-    writer.push(Intent::Pong).expect("room");
+    writer.push(Outgoing::Block(2)).expect("room");
+    writer.push(Outgoing::OwnBlock(7)).expect("room");
+    writer.push(Outgoing::Pong).expect("room");
     let text = drain(&mut writer, &mut source, 1 << 20);
     assert_eq!(text, sign_of_life(&source, "pong"));
 }
@@ -161,7 +161,7 @@ fn a_block_that_is_gone_is_not_sent() {
 fn a_block_that_nobody_takes_alone_is_not_told_alone() {
     let mut source = chain(2, 1);
     let mut writer = Writer::default();
-    writer.push(Intent::Block(0)).expect("room");
+    writer.push(Outgoing::Block(0)).expect("room");
     let text = drain(&mut writer, &mut source, 1 << 20);
     assert_eq!(text, sign_of_life(&source, "ping"));
 }
@@ -181,11 +181,17 @@ fn a_part_ends_at_its_limit_and_the_next_goes_on_behind_it() {
     let mut answers = 0;
     while told < 2_000 {
         let mut writer = Writer::default();
-        writer.push(Intent::Part(told)).expect("room");
-        writer.push(Intent::Part(7)).expect("answered by the first");
+        writer.push(Outgoing::PartialResponse(told)).expect("room");
+        writer
+            .push(Outgoing::PartialResponse(7))
+            .expect("answered by the first");
         let text = drain(&mut writer, &mut source, 1 << 20);
         assert_eq!(text.lines().count(), 1);
-        assert!(text.len() <= limits::PART_TEXT_MAX, "{}", text.len());
+        assert!(
+            text.len() <= limits::PARTIAL_RESPONSE_TEXT_MAX,
+            "{}",
+            text.len()
+        );
         let start = format!("{{\"start\": {told}, \"chain\": [{{\"index\": {told}, ");
         assert!(text.contains(&start), "{}", &text[..200]);
         assert!(text.ends_with("], \"length\": 2000}, \"sender\": \"0.0.0.0:6000\"}\n"));
@@ -197,9 +203,9 @@ fn a_part_ends_at_its_limit_and_the_next_goes_on_behind_it() {
 
 #[test]
 fn a_block_that_is_longer_than_a_part_is_told_alone() {
-    let mut source = chain(3, limits::PART_TEXT_MAX);
+    let mut source = chain(3, limits::PARTIAL_RESPONSE_TEXT_MAX);
     let mut writer = Writer::default();
-    writer.push(Intent::Part(1)).expect("room");
+    writer.push(Outgoing::PartialResponse(1)).expect("room");
     drain(&mut writer, &mut source, 1 << 20);
     assert_eq!(writer.sent().blocks, 1);
 }
@@ -208,21 +214,21 @@ fn a_block_that_is_longer_than_a_part_is_told_alone() {
 fn a_part_of_what_is_gone_is_empty() {
     let mut source = chain(3, 1);
     let mut writer = Writer::default();
-    writer.push(Intent::Part(9)).expect("room");
+    writer.push(Outgoing::PartialResponse(9)).expect("room");
     let text = drain(&mut writer, &mut source, 1 << 20);
     assert!(text.contains("{\"start\": 3, \"chain\": [], \"length\": 3}"));
 }
 
 #[test]
-fn a_part_that_is_overtaken_by_a_switch_breaks_off() {
+fn a_part_that_is_overtaken_by_a_reorg_breaks_off() {
     let mut source = chain(400, 10);
     let mut writer = Writer::default();
-    writer.push(Intent::Part(100)).expect("room");
+    writer.push(Outgoing::PartialResponse(100)).expect("room");
     writer.fill(&mut source);
     let mut text = String::from_utf8(writer.pending().to_vec()).expect("ASCII");
     writer.advance(text.len());
-    writer.switched(399);
-    writer.switched(100);
+    writer.reorged(399);
+    writer.reorged(100);
     text += &drain(&mut writer, &mut source, 1 << 20);
     assert_eq!(text.lines().count(), 1);
     assert!(!text.contains("length") && text.ends_with('\n'));
@@ -232,10 +238,10 @@ fn a_part_that_is_overtaken_by_a_switch_breaks_off() {
 fn who_asks_says_where_he_stands() {
     let mut source = chain(1, 1);
     let mut writer = Writer::default();
-    writer.push(Intent::Announce).expect("room");
-    writer.push(Intent::Request).expect("room");
-    writer.push(Intent::Transaction(0)).expect("room");
-    writer.push(Intent::Transaction(5)).expect("room");
+    writer.push(Outgoing::Announce).expect("room");
+    writer.push(Outgoing::Request).expect("room");
+    writer.push(Outgoing::Transaction(0)).expect("room");
+    writer.push(Outgoing::Transaction(5)).expect("room");
     let text = drain(&mut writer, &mut source, 1 << 20);
     let lines: Vec<_> = text.lines().collect();
     let hash = source.tip().hash;
@@ -260,8 +266,8 @@ fn who_asks_says_where_he_stands() {
 #[test]
 fn a_full_queue_says_so() {
     let mut writer = Writer::default();
-    let taken = (0..1000).take_while(|height| writer.push(Intent::Block(*height)).is_ok());
-    assert_eq!(taken.count(), limits::INTENTS);
+    let taken = (0..1000).take_while(|height| writer.push(Outgoing::Block(*height)).is_ok());
+    assert_eq!(taken.count(), limits::OUTGOING_MESSAGES);
     assert!(writer.drop_blocks());
     assert!(!writer.drop_blocks());
     assert!(writer.is_idle());
@@ -271,13 +277,13 @@ fn a_full_queue_says_so() {
 fn a_chain_that_breaks_behind_a_full_queue_is_told_anew_all_the_same() {
     let mut source = chain(200, 10);
     let mut writer = Writer::default();
-    writer.push(Intent::Chain).expect("room");
+    writer.push(Outgoing::Chain).expect("room");
     writer.fill(&mut source);
-    while writer.push(Intent::Pong).is_ok() {}
-    writer.switched(1);
+    while writer.push(Outgoing::Pong).is_ok() {}
+    writer.reorged(1);
     let text = drain(&mut writer, &mut source, 1 << 20);
     let lines: Vec<_> = text.lines().collect();
-    assert_eq!(lines.len(), 2 + limits::INTENTS - 1);
+    assert_eq!(lines.len(), 2 + limits::OUTGOING_MESSAGES - 1);
     assert!(!lines[0].contains("length"), "cut before its end");
     assert!(lines[1].contains("\"length\": 200"));
 }
@@ -287,9 +293,9 @@ fn who_is_to_hear_nothing_of_the_chain_hears_no_more_of_it() {
     let mut source = chain(200, 10);
     for begun in [
         None,
-        Some(Intent::Chain),
-        Some(Intent::Part(1)),
-        Some(Intent::OwnBlock(4)),
+        Some(Outgoing::Chain),
+        Some(Outgoing::PartialResponse(1)),
+        Some(Outgoing::OwnBlock(4)),
     ] {
         let mut writer = Writer::default();
         if let Some(begun) = begun {
@@ -297,14 +303,18 @@ fn who_is_to_hear_nothing_of_the_chain_hears_no_more_of_it() {
             writer.fill(&mut source);
             assert!(!writer.pending().is_empty());
         }
-        for waits in [Intent::Chain, Intent::Block(3), Intent::Transaction(0)] {
+        for waits in [
+            Outgoing::Chain,
+            Outgoing::Block(3),
+            Outgoing::Transaction(0),
+        ] {
             writer.push(waits).expect("room");
         }
-        writer.push(Intent::Pong).expect("room");
+        writer.push(Outgoing::Pong).expect("room");
         writer.withhold();
-        for _ in 0..2 * limits::INTENTS {
+        for _ in 0..2 * limits::OUTGOING_MESSAGES {
             writer
-                .push(Intent::NoChain(0))
+                .push(Outgoing::NoChain(0))
                 .expect("one answers for all");
         }
         let text = drain(&mut writer, &mut source, 1000);
@@ -316,7 +326,7 @@ fn who_is_to_hear_nothing_of_the_chain_hears_no_more_of_it() {
             Some(sign_of_life(&source, "pong").trim_end()),
             "{begun:?}"
         );
-        if let Some(Intent::Chain | Intent::Part(_)) = begun {
+        if let Some(Outgoing::Chain | Outgoing::PartialResponse(_)) = begun {
             let broken = lines.pop().expect("its beginning");
             let short = broken.len() < 2 * limits::WRITE_BYTES;
             assert!(short && !broken.contains("\"length\""), "it has no end");
@@ -374,9 +384,9 @@ impl Source for Crowd {
 fn all_voices_leave_in_pieces_and_take_no_more_than_their_share() {
     let mut source = Crowd(chain(1, 1));
     let mut writer = Writer::default();
-    for intent in [Intent::Announce, Intent::Ping, Intent::Pong] {
+    for message in [Outgoing::Announce, Outgoing::Ping, Outgoing::Pong] {
         assert!(!writer.will_tell());
-        writer.push(intent).expect("room");
+        writer.push(message).expect("room");
         assert!(writer.will_tell());
         let text = drain(&mut writer, &mut source, limits::WRITE_BYTES);
         assert!(text.len() < limits::TEXT_PER_TURN / 4, "{}", text.len());

@@ -146,7 +146,7 @@ impl Node {
 }
 
 /// What a node did in a window of time.
-struct Window {
+struct Sample {
     resident: u64,
     wakes: f64,
     processor: Duration,
@@ -155,7 +155,7 @@ struct Window {
     calls: Option<(u64, u64)>,
 }
 
-fn watch(node: &Node, time: Duration) -> Window {
+fn watch(node: &Node, time: Duration) -> Sample {
     let marks = || {
         (
             node.number("status", "voluntary_ctxt_switches:"),
@@ -166,7 +166,7 @@ fn watch(node: &Node, time: Duration) -> Window {
     let before = marks();
     thread::sleep(time);
     let after = marks();
-    Window {
+    Sample {
         resident: node.resident(),
         wakes: (after.0 - before.0) as f64 / time.as_secs_f64(),
         processor: Duration::from_nanos(after.1 - before.1),
@@ -255,7 +255,7 @@ fn measured(
     chain: &Path,
     work: &Path,
     quick: bool,
-) -> (Vec<Window>, Vec<Window>) {
+) -> (Vec<Sample>, Vec<Sample>) {
     let native = &programs[0];
     let mut alone = Vec::new();
     let mut busy = Vec::new();
@@ -275,7 +275,7 @@ fn measured(
     // The book of addresses is written some time after it has changed.
     let settle = Duration::from_secs(if quick { 2 } else { 90 });
     thread::sleep(settle);
-    let windows = |nodes: &[Node]| -> Vec<Window> {
+    let windows = |nodes: &[Node]| -> Vec<Sample> {
         thread::scope(|scope| {
             let watched: Vec<_> = nodes
                 .iter()
@@ -318,11 +318,11 @@ fn row(figure: &str, blocks: u64, cells: impl Iterator<Item = String>) -> Row {
     }
 }
 
-fn rows(who: &str, mib_max: f64, wakes_max: f64, time: Duration, windows: &[Window]) -> Vec<Row> {
-    let mib = |window: &Window| window.resident as f64 / f64::from(1 << 20);
+fn rows(who: &str, mib_max: f64, wakes_max: f64, time: Duration, windows: &[Sample]) -> Vec<Row> {
+    let mib = |window: &Sample| window.resident as f64 / f64::from(1 << 20);
     let goal =
-        |name: &'static str, met: &dyn Fn(&Window) -> bool| Some((name, windows.iter().all(met)));
-    let figure = |what: &str, cell: &dyn Fn(&Window) -> String| {
+        |name: &'static str, met: &dyn Fn(&Sample) -> bool| Some((name, windows.iter().all(met)));
+    let figure = |what: &str, cell: &dyn Fn(&Sample) -> String| {
         row(&format!("{what}, {who}"), SHORT, windows.iter().map(cell))
     };
     let (memory_goal, wakes_goal) = match who {

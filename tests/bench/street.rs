@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use blx::ledger::Kind;
 use blx::limits;
-use blx::node::{Action, CONSOLE, Clock, Config, Event, Line, Millis, Node};
+use blx::node::{Action, CONSOLE, Clock, Config, ConnId, Event, Millis, Node};
 use blx::shell::net::Listener;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -70,7 +70,7 @@ pub struct Street {
     now: Clock,
     listener: Listener,
     incoming: Option<TcpStream>,
-    lines: [Option<TcpStream>; CONSOLE.0 as usize],
+    conns: [Option<TcpStream>; CONSOLE.0 as usize],
     desktops: Vec<Desktop>,
     /// Bytes that went from the node, and to it.
     flowed: [u64; 2],
@@ -97,7 +97,7 @@ impl Street {
             now,
             listener,
             incoming: None,
-            lines: [const { None }; CONSOLE.0 as usize],
+            conns: [const { None }; CONSOLE.0 as usize],
             desktops: Vec::new(),
             flowed: [0; 2],
             written,
@@ -208,7 +208,7 @@ impl Street {
     /// One turn of the node's loop; whether anything moved.
     fn serve(&mut self) -> bool {
         let mut moved = false;
-        for index in 0..self.lines.len() {
+        for index in 0..self.conns.len() {
             moved |= self.write(index);
             moved |= self.read(index);
         }
@@ -220,8 +220,8 @@ impl Street {
     }
 
     fn write(&mut self, index: usize) -> bool {
-        let line = line(index);
-        let (Some(stream), bytes) = (&mut self.lines[index], self.node.tx_pending(line)) else {
+        let conn = conn(index);
+        let (Some(stream), bytes) = (&mut self.conns[index], self.node.tx_pending(conn)) else {
             return false;
         };
         if bytes.is_empty() {
@@ -230,7 +230,7 @@ impl Street {
         match stream.write(bytes) {
             Ok(count) => {
                 self.flowed[0] += count as u64;
-                self.tell(Event::Sent { line, count });
+                self.tell(Event::Sent { conn, count });
                 true
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
@@ -239,8 +239,8 @@ impl Street {
     }
 
     fn read(&mut self, index: usize) -> bool {
-        let line = line(index);
-        let (Some(stream), space) = (&mut self.lines[index], self.node.rx_space(line)) else {
+        let conn = conn(index);
+        let (Some(stream), space) = (&mut self.conns[index], self.node.rx_space(conn)) else {
             return false;
         };
         if space.is_empty() {
@@ -250,7 +250,7 @@ impl Street {
             Ok(0) => panic!("a desktop node never hangs up"),
             Ok(count) => {
                 self.flowed[1] += count as u64;
-                self.tell(Event::Received { line, count });
+                self.tell(Event::Received { conn, count });
                 true
             }
             Err(error) if error.kind() == ErrorKind::WouldBlock => false,
@@ -277,8 +277,8 @@ impl Street {
         self.signatures += self.node.tally().signatures;
         while let Some(action) = self.node.poll() {
             match action {
-                Action::Accept { line } => {
-                    self.lines[usize::from(line.0)] = self.incoming.take();
+                Action::Accept { conn } => {
+                    self.conns[usize::from(conn.0)] = self.incoming.take();
                 }
                 action => panic!("{action:?}: nothing here asks for that"),
             }
@@ -296,7 +296,7 @@ fn config(listen: SocketAddr) -> Config {
         unclean_stop: false,
         built: 0,
         id: 1,
-        drop_orphans: false,
+        drop_disconnected: false,
         items_max: limits::ITEMS_MAX,
         staging_max: limits::STAGING_MIB << 20,
         secret: [1; 32],
@@ -304,8 +304,8 @@ fn config(listen: SocketAddr) -> Config {
     }
 }
 
-fn line(index: usize) -> Line {
-    Line(u8::try_from(index).expect("peers are few"))
+fn conn(index: usize) -> ConnId {
+    ConnId(u8::try_from(index).expect("peers are few"))
 }
 
 /// What this thread had of a processor; what the kernel shows of it in /proc is late by a tick.

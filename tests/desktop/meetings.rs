@@ -141,7 +141,7 @@ fn one_of_ours_and_a_desktop_node_at_once() {
 }
 
 #[test]
-fn a_switch_at_block_0_warns_and_keeps_what_it_took_out() {
+fn a_reorg_at_block_0_warns_and_keeps_what_it_took_out() {
     let Some(python) = python() else { return };
     let mut lan = Lan::apart(&python, 2, 0);
     lan.request(0, "drill");

@@ -51,9 +51,9 @@ impl Actor {
 }
 
 /// The nodes of a table.
-struct Stage(BTreeMap<String, Actor>);
+struct Scene(BTreeMap<String, Actor>);
 
-impl Stage {
+impl Scene {
     /// What the page says, with the ports that the nodes have here.
     fn here(&self, text: &str) -> String {
         page::with_ports(text, |there| Some(self.0.get(there)?.port))
@@ -123,13 +123,13 @@ fn play(table: usize, mut actor: impl FnMut(&str) -> Actor) {
     let tables = page::tables(&page.section("Walk-through"));
     assert_eq!(tables.len(), 2, "{tables:?}");
     let rows = &tables[table];
-    let mut stage = Stage(BTreeMap::new());
+    let mut scene = Scene(BTreeMap::new());
     for row in rows {
         let name = row[0].to_owned();
-        stage.0.entry(name).or_insert_with_key(|name| actor(name));
+        scene.0.entry(name).or_insert_with_key(|name| actor(name));
     }
     for row in rows {
-        stage.play(row);
+        scene.play(row);
     }
 }
 

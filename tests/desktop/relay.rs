@@ -99,7 +99,7 @@ impl Relay {
     }
 
     /// The opposite of [`Relay::cut`], for connections to come.
-    pub fn mend(&self) {
+    pub fn reconnect(&self) {
         self.line.lock().cut = false;
     }
 

@@ -106,7 +106,7 @@ fn halves(crosswise: bool, quiet: bool) {
     let everybody = [ours[0], ours[1], desktops[0], desktops[1]];
     street.take_in_turn(&everybody, "apart", 20, HURRY);
     street.answered();
-    street.mend(bridge);
+    street.reconnect(bridge);
     if crosswise {
         street.wire(desktops[0], ours[1]);
         street.wire(desktops[1], ours[0]);
@@ -143,7 +143,7 @@ fn halves_of_three_that_are_apart_for_45_seconds() {
     let pace = Duration::from_secs(45) / 24;
     street.take_in_turn(&everybody, "apart", 24, pace);
     street.answered();
-    street.mend(bridge);
+    street.reconnect(bridge);
     street.wait_for_peers(&[(ours[0], 3), (ours[1], 3)]);
     street.settle();
 }

@@ -32,7 +32,7 @@ fn two_halves_of_ours_come_together() {
     lan.link(3, 2);
     lan.wire(bridge).cut();
     live_apart(&mut lan, [&[0, 1], &[2, 3]], 0);
-    lan.wire(bridge).mend();
+    lan.wire(bridge).reconnect();
     lan.settle();
     lan.request(0, "after");
     lan.settle();
@@ -47,7 +47,7 @@ fn two_desktop_nodes_with_one_of_ours_in_between_come_together() {
         let bridge = lan.link(0, 2);
         lan.wire(bridge).cut();
         live_apart(&mut lan, [&[1, 0], &[2]], more);
-        lan.wire(bridge).mend();
+        lan.wire(bridge).reconnect();
         lan.settle();
         lan.request(1, "after-1");
         lan.settle();
@@ -66,7 +66,7 @@ fn three_of_ours_with_two_desktop_nodes_come_together() {
     lan.link(2, 4);
     lan.wire(bridge).cut();
     live_apart(&mut lan, [&[0, 3], &[1, 2, 4]], 0);
-    lan.wire(bridge).mend();
+    lan.wire(bridge).reconnect();
     lan.settle();
     lan.request(3, "after-3");
     lan.settle();

@@ -207,7 +207,7 @@ fn a_desktop_nodes_chain_of_100_000_blocks_is_taken_as_far_as_it_links() {
 }
 
 #[test]
-fn a_switch_while_another_chain_streams_in() {
+fn a_reorg_while_another_chain_streams_in() {
     // The slow one wins in the end, or breaks off.
     for whole in [true, false] {
         let places = [Place::new(), Place::new()];
@@ -292,7 +292,7 @@ impl Source {
 const SWITCH_BLOCKS: usize = 20_000;
 
 #[test]
-fn a_kill_in_the_middle_of_a_switch_costs_no_request() {
+fn a_kill_in_the_middle_of_a_reorg_costs_no_request() {
     let chain = Source::Line(chain_message(&empty_blocks(SWITCH_BLOCKS)));
     let place = Place::new();
     let mut long = place.start(&EASY);
@@ -305,14 +305,14 @@ fn a_kill_in_the_middle_of_a_switch_costs_no_request() {
         for (round, moment) in moments.into_iter().chain([Moment::Adopted]).enumerate() {
             // The long chain of ours keeps what came into it in the rounds before.
             let items = named(&format!("round-{round}"), 3);
-            torn += u32::from(killed_in_switch(&source, &items, whole, moment));
+            torn += u32::from(killed_in_reorg(&source, &items, whole, moment));
         }
         assert!(torn > 0, "no kill came in the middle");
     }
 }
 
 /// Whether the old chain was still there after the kill.
-fn killed_in_switch(source: &Source, ours: &[String], whole: u64, moment: Moment) -> bool {
+fn killed_in_reorg(source: &Source, ours: &[String], whole: u64, moment: Moment) -> bool {
     let place = Place::new();
     let mut blx = place.start(&EASY);
     for item in ours {

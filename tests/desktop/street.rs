@@ -128,8 +128,8 @@ impl Street {
         self.wires[wire].cut();
     }
 
-    pub fn mend(&self, wire: usize) {
-        self.wires[wire].mend();
+    pub fn reconnect(&self, wire: usize) {
+        self.wires[wire].reconnect();
     }
 
     /// Waits until each of these has so many peers; ours may find more by themselves.

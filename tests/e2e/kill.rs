@@ -64,7 +64,7 @@ fn kills_lose_nothing(rounds: usize) {
 }
 
 #[test]
-fn a_kill_in_a_switch_leaves_the_old_chain_or_the_new_one() {
+fn a_kill_in_a_reorg_leaves_the_old_chain_or_the_new_one() {
     let home = Home::new();
     let port = free_port();
     let mut taken = 0;
@@ -97,7 +97,7 @@ fn a_kill_in_a_switch_leaves_the_old_chain_or_the_new_one() {
 }
 
 #[test]
-fn a_kill_between_a_switch_and_the_block_that_makes_it_good_loses_no_confirmed_request() {
+fn a_kill_between_a_reorg_and_the_block_that_makes_it_good_loses_no_confirmed_request() {
     const DIFFICULTY: u8 = 4;
     let home = Home::new();
     let mut node = home
@@ -215,7 +215,7 @@ fn a_torn_tail_is_cut_with_a_word_and_the_node_goes_on() {
 }
 
 #[test]
-fn a_tail_that_is_no_record_is_kept_aside_and_the_peers_fill_the_gap() {
+fn a_tail_that_is_no_record_is_kept_aside_and_the_peers_fill_the_hole() {
     let home = Home::new();
     let port = with_items(&home, &["saw", "axe"]);
     let mut other = home.node().start();

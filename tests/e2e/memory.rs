@@ -56,13 +56,13 @@ impl Chain {
 
     /// Blocks of 200 requests, each of an item of its own, signed by `identity` of their number.
     fn add_items(&mut self, items: usize, mut identity: impl FnMut(usize) -> Identity) {
-        let mut wishes = Vec::new();
+        let mut requests = Vec::new();
         for number in 0..items {
             let item = format!("item-{:06}", number * 7_919 % items);
             let time = Timestamp::Float(1.5);
-            wishes.push(identity(number).sign(Kind::Request, item.as_str().into(), time));
-            if wishes.len() == 200 {
-                self.add(mem::take(&mut wishes));
+            requests.push(identity(number).sign(Kind::Request, item.as_str().into(), time));
+            if requests.len() == 200 {
+                self.add(mem::take(&mut requests));
             }
         }
     }

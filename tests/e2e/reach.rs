@@ -305,10 +305,10 @@ fn a_desktop_node_agrees_with_us_while_its_chain_proves_it() {
 fn a_desktop_node_with_a_block_that_does_not_link_is_not_called_one_of_our_mind() {
     let mut node = Launch::new().start();
     let (mut peer, mut chain) = Peer::join_as(Role::Desktop, node.port);
-    let wish = Person::new(1).requests("saw");
-    chain.push(after(&chain[0], vec![wish.clone()]));
+    let request = Person::new(1).requests("saw");
+    chain.push(after(&chain[0], vec![request.clone()]));
     // Its threads raced: the same request once more.
-    let mut unlinked = after(&chain[1], vec![wish]);
+    let mut unlinked = after(&chain[1], vec![request]);
     unlinked.prev_hash = chain[0].hash;
     chain.push(mine(unlinked));
     peer.tells = Some(chain);

@@ -211,8 +211,8 @@ fn a_desktop_nodes_chain_that_does_not_link_is_no_fault_and_what_is_in_it_counts
     let (mut peer, chain) = Peer::join_as(Role::Desktop, node.port);
     let mut spoiled = chain.clone();
     for item in ["a", "b", "c"] {
-        let wish = Person::new(2).requests(item);
-        spoiled.push(after(&spoiled[spoiled.len() - 1], vec![wish]));
+        let request = Person::new(2).requests(item);
+        spoiled.push(after(&spoiled[spoiled.len() - 1], vec![request]));
     }
     spoiled.remove(3);
     peer.tells = Some(spoiled.clone());

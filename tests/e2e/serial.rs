@@ -203,8 +203,8 @@ fn a_line_that_nobody_reads_holds_nothing_up_and_is_told_what_is_missing() {
     let person = Person::new(1);
     let mut chain = Peer::dial(node.port).chain();
     for number in 0..BLOCKS {
-        let wish = person.requests(&format!("item-{number}"));
-        chain.push(after(&chain[number], vec![wish]));
+        let request = person.requests(&format!("item-{number}"));
+        chain.push(after(&chain[number], vec![request]));
     }
     // Not before: who says nothing for long is given up.
     let (mut peer, _) = Peer::join(node.port);

@@ -235,8 +235,8 @@ fn a_transaction_is_shown_passed_on_once_and_put_into_a_block() {
     let (mut peer, chain) = Peer::join(node.port);
     let (mut other, _) = Peer::join(node.port);
     let block = after(&chain[0], vec![Person::new(1).requests("saw")]);
-    let wish = transaction_message(&block.transactions[0]);
-    peer.say(&wish);
+    let request = transaction_message(&block.transactions[0]);
+    peer.say(&request);
     node.expect("[network 📨] request of saw by ");
     // It waits, unless the node's answer took so long that the block came first.
     let status = node.status();
@@ -246,14 +246,14 @@ fn a_transaction_is_shown_passed_on_once_and_put_into_a_block() {
     assert!(other.expect("new_transaction").contains("\"saw\""));
     // Whoever says it again says nothing new.
     for _ in 0..2 {
-        other.say(&wish);
+        other.say(&request);
     }
     let made = block_of(&other.expect("new_block"));
     assert_eq!(made.transactions, block.transactions);
     assert_eq!(node.reserved(), ["saw"]);
     // A replay, when the item is free again.
     node.ask(&["2", "saw"], "✅ released saw\n");
-    peer.say(&wish);
+    peer.say(&request);
     node.expect("[network 📨] request of saw by ");
     other.settle();
     assert!(!other.settle().contains("new_transaction"));

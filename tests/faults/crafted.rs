@@ -1,7 +1,7 @@
 //! Files that somebody made: every checksum is right, and the values are what no node writes. They
 //! are refused, or set aside, or read for what they are; nothing panics.
 
-use blx::store::book;
+use blx::store::address_book;
 use blx::store::disk::{Disk, File};
 use blx::store::extract::Extract;
 use blx::store::record::CHECK_BYTES;
@@ -59,15 +59,15 @@ fn history() -> (History, SimDisk) {
 
 /// A start, everything that reads the file, and what a node does if nobody helps.
 fn live_with(disk: &SimDisk) -> Result<(), String> {
-    let (mut log, opening) = match open(disk) {
+    let (mut log, recovery) = match open(disk) {
         Ok(opened) => opened,
         Err(error) if error.contains("update blx") || error.contains("not a chain") => {
             return Ok(());
         }
         Err(error) => return Err(error),
     };
-    let _ = opening.notice();
-    assert!(log.gap().is_none_or(|length| length > log.tip().length));
+    let _ = recovery.notice();
+    assert!(log.hole().is_none_or(|length| length > log.tip().length));
     for again in [false, true] {
         match read_all(&mut log) {
             Ok(blocks) => {
@@ -149,7 +149,7 @@ fn no_value_in_a_checkpoint_is_trusted_for_its_checksum() {
 
 #[test]
 fn no_value_in_the_files_beside_is_trusted_for_its_checksum() {
-    let small = [File::Peers, File::Waiting, File::Fallen];
+    let small = [File::Peers, File::Waiting, File::Disconnected];
     let mut random = Random::new(8);
     let mut disk = SimDisk::default();
     let (history, _) = history();
@@ -160,24 +160,24 @@ fn no_value_in_the_files_beside_is_trusted_for_its_checksum() {
         fresh: true,
     }];
     waiting::write(&mut disk, &waits).expect("writes");
-    let entry = book::Entry {
+    let entry = address_book::Entry {
         address: "[::1]:6000".parse().expect("an address"),
         source: "10.0.0.1".parse().expect("an address"),
         proven: true,
     };
-    book::write(&mut disk, &[entry; 3]).expect("writes");
+    address_book::write(&mut disk, &[entry; 3]).expect("writes");
     let chain = history.run(&SimDisk::default());
     let chain = chain.ok().expect("runs").disk().live(File::Chain);
     // Its form is that of a chain file without branches.
     let close = |length: u8| [&[2, length][..], &[0; 32]].concat();
-    let mut fallen = vec![close(0)];
-    fallen.extend(bodies(&chain).into_iter().take(8));
-    fallen.push(close(8));
+    let mut disconnected = vec![close(0)];
+    disconnected.extend(bodies(&chain).into_iter().take(8));
+    disconnected.push(close(8));
     for _ in 0..if full() { 50_000 } else { 1_000 } {
         for file in small {
             let bytes = match file {
-                File::Fallen => {
-                    let mut altered = fallen.clone();
+                File::Disconnected => {
+                    let mut altered = disconnected.clone();
                     let at = random.place(altered.len());
                     alter(&mut altered[at], &mut random);
                     sealed(&chain, &altered)
@@ -193,7 +193,7 @@ fn no_value_in_the_files_beside_is_trusted_for_its_checksum() {
             };
             let mut copy = SimDisk::default();
             copy.write(file, 0, &bytes).expect("writes");
-            let _ = book::read(&mut copy).expect("reads");
+            let _ = address_book::read(&mut copy).expect("reads");
             for waits in waiting::read(&mut copy).expect("reads").0 {
                 for transaction in waits.transactions.iter().chain(&waits.ended) {
                     let mut out = Vec::new();
@@ -201,7 +201,7 @@ fn no_value_in_the_files_beside_is_trusted_for_its_checksum() {
                     let _ = (transaction.id(), transaction.uid.to_string());
                 }
             }
-            if let Ok(Some(mut saved)) = Extract::fallen(&mut copy) {
+            if let Ok(Some(mut saved)) = Extract::disconnected(&mut copy) {
                 while let Ok(Some(stored)) = saved.next(&mut copy) {
                     text::block(&mut Vec::new(), &stored.block);
                 }

@@ -39,7 +39,7 @@ fn check(disk: &SimDisk, legal: &[Chain], again: bool) -> Result<Ending, String>
     if again {
         disk.record();
     }
-    let (mut log, opening) = open(disk)?;
+    let (mut log, recovery) = open(disk)?;
     let moments = disk.moments();
     check_one_of(&mut log, legal)?;
     goes_on(log)?;
@@ -49,7 +49,7 @@ fn check(disk: &SimDisk, legal: &[Chain], again: bool) -> Result<Ending, String>
             check(&disk, legal, false).map_err(|why| format!("in the start after it: {why}"))?;
         }
     }
-    Ok(opening.ending)
+    Ok(recovery.ending)
 }
 
 #[test]
@@ -75,7 +75,7 @@ fn a_power_cut_at_any_moment_leaves_all_that_was_acknowledged_and_nothing_by_hal
                 Ending::OpenBranch => open_branches += 1,
                 Ending::Damaged => damaged += 1,
                 Ending::Clean | Ending::NoHeader => {}
-                Ending::Gap => panic!("change {number}, {kept:?}: a power cut makes no hole"),
+                Ending::Hole => panic!("change {number}, {kept:?}: a power cut makes no hole"),
             }
         }
     }

@@ -5,7 +5,7 @@ use blx::ledger::Block;
 use blx::store::disk::File;
 use blx::store::log::Log;
 use blx::store::recover::OpenError;
-use blx::store::repair::Mended;
+use blx::store::repair::Filled;
 
 use super::disk::{SECTOR, SimDisk};
 use super::full;
@@ -72,16 +72,16 @@ fn peer(bytes: &[u8]) -> Peer<'_> {
 /// Fills the holes of a file from a peer; what that cannot tell is given up.
 fn heal(log: &mut Log<SimDisk>, peer: &[Block]) -> Result<bool, String> {
     let mut mended = true;
-    while log.gap().is_some() {
-        log.begin_mending();
+    while log.hole().is_some() {
+        log.begin_filling();
         let from = usize::try_from(log.tip().length).expect("small");
-        let mut outcome = Ok(Mended::More);
+        let mut outcome = Ok(Filled::More);
         for block in peer.get(from..).unwrap_or_default() {
-            if outcome == Ok(Mended::More) {
-                outcome = log.mend(block);
+            if outcome == Ok(Filled::More) {
+                outcome = log.fill_hole(block);
             }
         }
-        if outcome != Ok(Mended::Done) {
+        if outcome != Ok(Filled::Done) {
             mended = false;
             log.give_up().map_err(|error| format!("give up: {error}"))?;
         }
@@ -97,14 +97,14 @@ fn start(
     go_on: bool,
 ) -> Result<Outcome, String> {
     let before = disk.live(File::Chain);
-    let (mut log, opening) = match Log::open(disk.clone(), None, NOW) {
+    let (mut log, recovery) = match Log::open(disk.clone(), None, NOW) {
         Ok(opened) => opened,
         Err(OpenError::Foreign | OpenError::Newer(_)) if disk.live(File::Chain) == before => {
             return Ok(Outcome::Refused);
         }
         Err(error) => return Err(format!("open: {error}")),
     };
-    let hole = log.gap().is_some();
+    let hole = log.hole().is_some();
     let mended = heal(&mut log, &peer.blocks)?;
     let after = disk.live(File::Chain);
     // Whatever is not as it was before was written as it was before the damage.
@@ -127,7 +127,8 @@ fn start(
             let beginnings = (1..peer.blocks.len()).map(|length| peer.blocks[..length].to_vec());
             let legal: Vec<Chain> = chains.iter().cloned().chain(beginnings).collect();
             check_one_of(&mut log, &legal)?;
-            let noticed = hole || before != after || opening.cut > 0 || opening.notice().is_some();
+            let noticed =
+                hole || before != after || recovery.cut > 0 || recovery.notice().is_some();
             if noticed {
                 Outcome::Noticed
             } else {
@@ -147,11 +148,11 @@ fn every_beginning_of_a_file_opens_and_goes_on() {
     let mut lengths = Vec::new();
     for size in 0..=whole.len() {
         let disk = SimDisk::with(&whole[..size], &[]);
-        let result = open(&disk).and_then(|(mut log, opening)| {
+        let result = open(&disk).and_then(|(mut log, recovery)| {
             if full() || size % 4 == 0 || lengths.last() != Some(&log.tip().length) {
                 check_one_of(&mut log, &history.chains)?;
             }
-            assert!(size < 16 || disk.aside().is_empty(), "{opening:?}");
+            assert!(size < 16 || disk.aside().is_empty(), "{recovery:?}");
             lengths.push(log.tip().length);
             if full() || size % 16 == 0 {
                 goes_on(log)

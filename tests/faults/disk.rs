@@ -277,7 +277,7 @@ impl SimDisk {
         });
     }
 
-    pub fn mend(&self) {
+    pub fn repair(&self) {
         self.0.borrow_mut().plan = None;
     }
 

@@ -76,14 +76,14 @@ fn run(history: &History, call: usize, failure: Failure, lasts: bool) -> Result<
             let hit = disk.hit().ok_or("nothing failed")?;
             log.abandon();
             if hit.0 == File::Chain && !["read", "measure"].contains(&hit.1) {
-                disk.mend();
+                disk.repair();
                 is_read_only(&mut log, chain)?;
             } else if !lasts {
                 legal = vec![is_sound(&mut log, chain)?];
             }
         }
     }
-    disk.mend();
+    disk.repair();
     for disk in [
         disk.after_kill(),
         disk.now().after_power_cut(|_| true),

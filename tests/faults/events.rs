@@ -100,7 +100,7 @@ fn whatever_call_fails_the_old_events_are_there() {
                 number += 1;
             }
             let done = disk.hit().is_none();
-            disk.mend();
+            disk.repair();
             is_whole(&disk.after_kill(), number - 1)
                 .unwrap_or_else(|why| panic!("call {call}, {failure:?}: {why}"));
             if done {

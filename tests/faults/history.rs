@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 
 use blx::ledger::{Block, Hash, Identity, ItemKey, Kind, Timestamp, Transaction, Uid, Work};
 use blx::store::log::Log;
-use blx::store::recover::{OpenError, Opening};
+use blx::store::recover::{OpenError, Recovery};
 use blx::store::state::AppendError;
 
 use super::disk::SimDisk;
@@ -262,9 +262,9 @@ pub fn goes_on(mut log: Log<SimDisk>) -> Result<(), String> {
     log.append(&block)
         .map_err(|error| format!("append: {error}"))?;
     let disk = log.disk().now().after_power_cut(|_| false);
-    let (mut log, opening) = open(&disk)?;
-    if opening.cut > 0 || log.tip().hash != block.hash {
-        return Err(format!("the next start: {opening:?}"));
+    let (mut log, recovery) = open(&disk)?;
+    if recovery.cut > 0 || log.tip().hash != block.hash {
+        return Err(format!("the next start: {recovery:?}"));
     }
     let last = log.read(block.index).map_err(|error| error.to_string())?;
     (last.block == block)
@@ -272,6 +272,6 @@ pub fn goes_on(mut log: Log<SimDisk>) -> Result<(), String> {
         .ok_or("the next start has another block".into())
 }
 
-pub fn open(disk: &SimDisk) -> Result<(Log<SimDisk>, Opening), String> {
+pub fn open(disk: &SimDisk) -> Result<(Log<SimDisk>, Recovery), String> {
     Log::open(disk.clone(), None, NOW).map_err(|error| format!("open: {error}"))
 }

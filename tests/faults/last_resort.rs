@@ -4,7 +4,7 @@
 use blx::store::disk::File;
 use blx::store::log::Log;
 use blx::store::recover::Ending;
-use blx::store::repair::Mended;
+use blx::store::repair::Filled;
 
 use super::disk::SimDisk;
 use super::full;
@@ -52,17 +52,17 @@ fn beginning(log: &Log<SimDisk>, chains: &[Chain]) -> Result<Chain, String> {
 /// Gives up what is behind each hole, if somebody who knows a part of the chain does not fill it.
 fn give_up(log: &mut Log<SimDisk>, chain: &Chain, random: &mut Random) -> Result<bool, String> {
     let mut given_up = false;
-    while log.gap().is_some() {
-        log.begin_mending();
+    while log.hole().is_some() {
+        log.begin_filling();
         let from = usize::try_from(log.tip().length).expect("small");
         let known = (from + random.place(3)).min(chain.len());
-        let mut outcome = Ok(Mended::More);
+        let mut outcome = Ok(Filled::More);
         for block in chain.get(from..known).unwrap_or_default() {
-            if outcome == Ok(Mended::More) {
-                outcome = log.mend(block);
+            if outcome == Ok(Filled::More) {
+                outcome = log.fill_hole(block);
             }
         }
-        if outcome != Ok(Mended::Done) {
+        if outcome != Ok(Filled::Done) {
             log.give_up().map_err(|error| format!("give up: {error}"))?;
             given_up = true;
         }
@@ -96,10 +96,10 @@ fn start_again(log: &mut Log<SimDisk>, kill: bool) -> Result<Log<SimDisk>, Strin
         true => log.disk().after_kill(),
         false => log.disk().now().after_power_cut(|_| false),
     };
-    let (log, opening) = open(&disk)?;
-    match opening.ending {
+    let (log, recovery) = open(&disk)?;
+    match recovery.ending {
         Ending::Clean => Ok(log),
-        _ => Err(format!("the next start: {opening:?}")),
+        _ => Err(format!("the next start: {recovery:?}")),
     }
 }
 
@@ -112,7 +112,7 @@ fn story(disk: &SimDisk, chains: &[Chain], random: &mut Random) -> Result<bool, 
     if read_all(&mut log).is_err() {
         // Found as a node finds it, behind a checkpoint.
         log.reopen().map_err(|error| format!("reopen: {error}"))?;
-        if log.gap().is_none() {
+        if log.hole().is_none() {
             log.begin_chain(NOW).map_err(|error| error.to_string())?;
         }
     }

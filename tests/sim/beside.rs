@@ -1,6 +1,6 @@
 //! Stories of ours beside desktop nodes: nobody presses 8, and nobody's request is lost.
 
-use blx::node::{Event, Line};
+use blx::node::{ConnId, Event};
 use blx::store::disk::File;
 
 use crate::oracle::{self, Chain};
@@ -232,7 +232,7 @@ fn a_desktop_between_two_of_ours_has_what_they_have_whoever_was_first() {
 }
 
 #[test]
-fn a_desktop_is_brought_up_that_was_told_the_chain_just_before_a_switch() {
+fn a_desktop_is_brought_up_that_was_told_the_chain_just_before_a_reorg() {
     for seed in 0..20 {
         let mut world = star(seed, 1);
         world.type_in(0, "1\nsaw\n1\naxe\n");
@@ -246,14 +246,14 @@ fn a_desktop_is_brought_up_that_was_told_the_chain_just_before_a_switch() {
         world.run(1_000);
         let wire = world.net.connections.len();
         connect(&mut world, desktop, 0);
-        let line_of = |world: &World, connection: usize| {
+        let conn_of = |world: &World, connection: usize| {
             let is_it = |used: &Use| matches!(used, Use::Open(number, _) if *number == connection);
-            let line = world.hosts[0].lines.iter().position(is_it)?;
-            Some(Line(line as u8))
+            let conn = world.hosts[0].conns.iter().position(is_it)?;
+            Some(ConnId(conn as u8))
         };
         let told = world.run_until(10_000, |world| {
             let node = world.hosts[0].node.as_ref().expect("it runs");
-            let pending = line_of(world, wire).map(|line| node.tx_pending(line));
+            let pending = conn_of(world, wire).map(|conn| node.tx_pending(conn));
             let text = String::from_utf8_lossy(pending.unwrap_or_default());
             text.contains("\"length\": 3}, \"sender\"")
         });
@@ -262,11 +262,11 @@ fn a_desktop_is_brought_up_that_was_told_the_chain_just_before_a_switch() {
         let mut other = longer(&world, Vec::new(), 1);
         grow(&world, &mut other, Some("drill"));
         let other = chain_response(&longer(&world, other, 5));
-        let line = line_of(&world, call).expect("it is open");
+        let conn = conn_of(&world, call).expect("it is open");
         let node = world.hosts[0].node.as_mut().expect("it runs");
         let count = other.len();
-        node.rx_space(line)[..count].copy_from_slice(&other);
-        world.tell(0, Event::Received { line, count });
+        node.rx_space(conn)[..count].copy_from_slice(&other);
+        world.tell(0, Event::Received { conn, count });
         agree(&mut world);
         oracle::check(&mut world);
         assert_eq!(world.desktop(desktop).items(true).len(), 4, "{seed}");

@@ -100,12 +100,12 @@ fn no_block_goes_back_in_time_and_no_wish_is_older_than_what_it_changes() {
                 world.run(300);
             }
         }
-        let (blocks, wishes) = times(&mut world, 1);
-        assert_eq!((blocks.len(), wishes.len()), (37, 36), "seed {seed}");
+        let (blocks, requests) = times(&mut world, 1);
+        assert_eq!((blocks.len(), requests.len()), (37, 36), "seed {seed}");
         assert!(blocks.is_sorted(), "seed {seed}: {blocks:?}");
         // Each is later than all before it, so none can be taken for another one.
-        let grows = wishes.windows(2).all(|pair| pair[0] < pair[1]);
-        assert!(grows, "seed {seed}: {wishes:?}");
+        let grows = requests.windows(2).all(|pair| pair[0] < pair[1]);
+        assert!(grows, "seed {seed}: {requests:?}");
         oracle::check(&mut world);
     }
 }
@@ -124,12 +124,12 @@ fn a_time_beyond_all_clocks_is_not_signed() {
     assert!(world.run_until(2_000, taken), "{}", world.shown(0));
     world.type_in(0, "1\ndrill\n2\ndrill\n1\ndrill\n");
     world.run(2_000);
-    let (blocks, wishes) = times(&mut world, 0);
+    let (blocks, requests) = times(&mut world, 0);
     assert!(blocks.is_sorted());
-    assert_eq!(wishes.len(), 3);
+    assert_eq!(requests.len(), 3);
     let today = WALL as f64 / 1e6;
     assert!(
-        wishes
+        requests
             .iter()
             .all(|time| (today..today + 100.0).contains(time))
     );

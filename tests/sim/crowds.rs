@@ -66,7 +66,7 @@ fn more(world: &mut World) {
     }
 }
 
-fn wish(world: &mut World, host: usize) {
+fn request(world: &mut World, host: usize) {
     let item = world.random.below(WANTED);
     match world.random.below(10) {
         0..=5 => take(world, host),
@@ -151,7 +151,7 @@ fn run(seed: u64, faults: Faults) -> World {
                 false => trouble_theirs(&mut world, &mut old),
             }
         } else if world.hosts[host].node.is_some() {
-            wish(&mut world, host);
+            request(&mut world, host);
         }
         let pause = match world.random.below(4) {
             0 => 0,

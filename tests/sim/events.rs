@@ -3,7 +3,7 @@
 
 use std::net::SocketAddr;
 
-use blx::node::{CONSOLE, Event, Line};
+use blx::node::{CONSOLE, ConnId, Event};
 use blx::wire::read_block;
 use serde_json::Value;
 
@@ -20,14 +20,14 @@ impl World {
         connection.pipes[side].close(due, rudely);
     }
 
-    pub fn read(&mut self, at: usize, line: usize) {
-        let Use::Open(number, side) = self.hosts[at].lines[line] else {
+    pub fn read(&mut self, at: usize, conn: usize) {
+        let Use::Open(number, side) = self.hosts[at].conns[conn] else {
             return;
         };
-        let name = Line(line as u8);
+        let name = ConnId(conn as u8);
         let pipe = &mut self.net.connections[number].pipes[1 - side];
         if pipe.ended(self.now) {
-            return self.closed(at, line, None);
+            return self.closed(at, conn, None);
         }
         let node = self.hosts[at].node.as_mut().expect("it runs");
         let space = node.rx_space(name);
@@ -38,27 +38,27 @@ impl World {
             self.overhear(number, 1 - side, &bytes);
         }
         self.note(format_args!("{count}"));
-        self.tell(at, Event::Received { line: name, count });
+        self.tell(at, Event::Received { conn: name, count });
     }
 
-    pub fn closed(&mut self, at: usize, line: usize, reason: Option<&str>) {
-        let used = std::mem::replace(&mut self.hosts[at].lines[line], Use::Free);
+    pub fn closed(&mut self, at: usize, conn: usize, reason: Option<&str>) {
+        let used = std::mem::replace(&mut self.hosts[at].conns[conn], Use::Free);
         if let Use::Open(connection, side) = used {
             self.hang_up(connection, side);
         }
-        let line = Line(line as u8);
-        self.tell(at, Event::Closed { line, reason });
+        let conn = ConnId(conn as u8);
+        self.tell(at, Event::Closed { conn, reason });
     }
 
-    pub fn write(&mut self, at: usize, line: usize) {
-        let Use::Open(number, side) = self.hosts[at].lines[line] else {
+    pub fn write(&mut self, at: usize, conn: usize) {
+        let Use::Open(number, side) = self.hosts[at].conns[conn] else {
             return;
         };
         let connection = &mut self.net.connections[number];
         if connection.pipes[1 - side].ending(self.now) {
-            return self.closed(at, line, Some("broken pipe"));
+            return self.closed(at, conn, Some("broken pipe"));
         }
-        let name = Line(line as u8);
+        let name = ConnId(conn as u8);
         let node = self.hosts[at].node.as_ref().expect("it runs");
         let pending = node.tx_pending(name);
         let most = pending.len().min(connection.pipes[side].room());
@@ -66,21 +66,21 @@ impl World {
         let due = self.now + self.random.below(self.delay);
         connection.pipes[side].push(due, &pending[..count]);
         self.note(format_args!("{count}"));
-        self.tell(at, Event::Sent { line: name, count });
+        self.tell(at, Event::Sent { conn: name, count });
     }
 
-    pub fn dialed(&mut self, at: usize, line: usize) {
-        let Use::Dialing(_, to) = self.hosts[at].lines[line] else {
+    pub fn dialed(&mut self, at: usize, conn: usize) {
+        let Use::Dialing(_, to) = self.hosts[at].conns[conn] else {
             return;
         };
-        let name = Line(line as u8);
+        let name = ConnId(conn as u8);
         let named = |host: &usize| address(*host) == to || alias(*host) == to;
         let target = (0..self.hosts.len()).find(named);
         let up = target.filter(|host| self.hosts[*host].node.is_some());
         let Some(target) = up.filter(|host| !self.net.parts(at, *host)) else {
-            self.hosts[at].lines[line] = Use::Free;
+            self.hosts[at].conns[conn] = Use::Free;
             let reason = "connection refused";
-            return self.tell(at, Event::DialFailed { line: name, reason });
+            return self.tell(at, Event::DialFailed { conn: name, reason });
         };
         if alias(target) == to {
             self.two_named.insert(target);
@@ -93,10 +93,10 @@ impl World {
             connection.lines = Some(Default::default());
         }
         self.net.connections.push(connection);
-        self.hosts[at].lines[line] = Use::Open(number, 0);
+        self.hosts[at].conns[conn] = Use::Open(number, 0);
         let ephemeral = 30_000 + (number % 30_000) as u16;
         let event = Event::Connected {
-            line: name,
+            conn: name,
             local: SocketAddr::new(address(at).ip(), ephemeral),
             remote: to,
         };
@@ -141,8 +141,8 @@ impl World {
         for (place, byte) in space.iter_mut().zip(host.screen.typed.drain(..count)) {
             *place = byte;
         }
-        let line = CONSOLE;
-        self.tell(at, Event::Received { line, count });
+        let conn = CONSOLE;
+        self.tell(at, Event::Received { conn, count });
     }
 
     pub fn show(&mut self, at: usize) {
@@ -152,8 +152,8 @@ impl World {
         let bytes = pending[..count].to_vec();
         host.screen.bytes.extend_from_slice(&bytes);
         self.note(format_args!("{}", String::from_utf8_lossy(&bytes)));
-        let line = CONSOLE;
-        self.tell(at, Event::Sent { line, count });
+        let conn = CONSOLE;
+        self.tell(at, Event::Sent { conn, count });
     }
 
     /// Remembers the transactions that a desktop node has said and one of ours has read that could

@@ -17,14 +17,14 @@ use crate::world::World;
 pub const ITEMS: &str = "foe-";
 
 /// A third of what fits into a block: of more each seed would take seconds.
-const WISHES: usize = 1_200;
+const REQUESTS: usize = 1_200;
 
 /// Requests of items of its own, made once: signing takes the most time of all.
 fn many() -> &'static [Transaction] {
     static MANY: OnceLock<Vec<Transaction>> = OnceLock::new();
     MANY.get_or_init(|| {
-        let wish = |item: usize| sign(Kind::Request, &format!("{ITEMS}{item}"), 0.5);
-        (0..WISHES).map(wish).collect()
+        let request = |item: usize| sign(Kind::Request, &format!("{ITEMS}{item}"), 0.5);
+        (0..REQUESTS).map(request).collect()
     })
 }
 
@@ -130,7 +130,7 @@ impl Foe {
         format!("{ITEMS}{}-{}", self.names, fill.repeat(length / bytes))
     }
 
-    fn wish(&mut self, length: usize) -> Transaction {
+    fn request(&mut self, length: usize) -> Transaction {
         let name = self.name(length);
         sign(Kind::Request, &name, 0.5)
     }
@@ -143,7 +143,7 @@ impl Foe {
             3 => 5_000,
             _ => 1_015 + self.random.place(12),
         };
-        new_transaction(&self.wish(length))
+        new_transaction(&self.request(length))
     }
 
     /// As many as make a block that is longer than a line.
@@ -156,17 +156,17 @@ impl Foe {
             1 => (40, 30_000),
             _ => (64, 6_000),
         };
-        let lines = (0..count).map(|_| new_transaction(&self.wish(length)));
+        let lines = (0..count).map(|_| new_transaction(&self.request(length)));
         lines.collect::<Vec<_>>().concat()
     }
 
     /// As much of a block as it feels like, up to the most that fits.
     fn content(&mut self) -> Vec<Transaction> {
         match self.random.below(4) {
-            0 if self.spend() => vec![self.wish(BLOCK_TEXT_MAX - 1_000)],
+            0 if self.spend() => vec![self.request(BLOCK_TEXT_MAX - 1_000)],
             1 if self.spend() => many().to_vec(),
             2 => many()[..self.random.place(300)].to_vec(),
-            _ => vec![self.wish(2_000)],
+            _ => vec![self.request(2_000)],
         }
     }
 

@@ -23,8 +23,8 @@ fn forged(transaction: &Transaction) -> Transaction {
 }
 
 /// A block of these behind a chain, with a lower hash than `below`.
-fn mined(world: &World, chain: &[Block], wishes: Vec<Transaction>, below: Option<Hash>) -> Block {
-    let mut block = behind(world, chain, wishes);
+fn mined(world: &World, chain: &[Block], requests: Vec<Transaction>, below: Option<Hash>) -> Block {
+    let mut block = behind(world, chain, requests);
     while below.is_some_and(|below| block.hash >= below) {
         block.nonce += 1;
         block = peer::mined(block, world.difficulty);
@@ -33,8 +33,8 @@ fn mined(world: &World, chain: &[Block], wishes: Vec<Transaction>, below: Option
 }
 
 /// A block of these whose hash is right and was no work.
-fn without_work(world: &World, chain: &[Block], wishes: Vec<Transaction>) -> Block {
-    let mut block = mined(world, chain, wishes, None);
+fn without_work(world: &World, chain: &[Block], requests: Vec<Transaction>) -> Block {
+    let mut block = mined(world, chain, requests, None);
     while block.hash.as_bytes()[0] == 0 {
         block.nonce += 1;
         block.hash = block.content_hash();
@@ -61,13 +61,13 @@ fn grown(seed: u64, blocks: usize) -> (World, Vec<Block>) {
 fn a_block_on_top_of_ours_is_signed() {
     for (good, speaker) in Speaker::each_of([false, true]) {
         let (mut world, ours) = grown(12, 2);
-        let wish = sign(Kind::Request, "drill", 0.5);
-        let wish = if good { wish } else { forged(&wish) };
-        let block = mined(&world, &ours, vec![wish.clone()], None);
+        let request = sign(Kind::Request, "drill", 0.5);
+        let request = if good { request } else { forged(&request) };
+        let block = mined(&world, &ours, vec![request.clone()], None);
         let call = speaker.call(&mut world, 0);
         world.say(call, &new_block(&block));
         world.run(10_000);
-        assert_eq!(Chain::of(&mut world, 0).count(&wish), usize::from(good));
+        assert_eq!(Chain::of(&mut world, 0).count(&request), usize::from(good));
         oracle::check(&mut world);
     }
 }
@@ -76,14 +76,19 @@ fn a_block_on_top_of_ours_is_signed() {
 fn a_block_in_the_place_of_our_last_one_is_signed() {
     for good in [false, true] {
         let (mut world, ours) = grown(1, 2);
-        let wish = sign(Kind::Request, "drill", 0.5);
-        let wish = if good { wish } else { forged(&wish) };
-        let rival = mined(&world, &ours[..2], vec![wish.clone()], Some(ours[2].hash));
+        let request = sign(Kind::Request, "drill", 0.5);
+        let request = if good { request } else { forged(&request) };
+        let rival = mined(
+            &world,
+            &ours[..2],
+            vec![request.clone()],
+            Some(ours[2].hash),
+        );
         let call = call_ours(&mut world, 0);
         world.say(call, &new_block(&rival));
         world.run(10_000);
         let chain = Chain::of(&mut world, 0);
-        assert_eq!(chain.count(&wish), usize::from(good));
+        assert_eq!(chain.count(&request), usize::from(good));
         assert_eq!(world.shown(0).contains("adopted equally long"), good);
         oracle::check(&mut world);
     }
@@ -92,28 +97,28 @@ fn a_block_in_the_place_of_our_last_one_is_signed() {
 #[test]
 fn a_block_in_the_place_of_our_last_one_has_the_hash_that_it_names() {
     let (mut world, ours) = grown(2, 2);
-    let wish = sign(Kind::Request, "drill", 0.5);
-    let mut rival = mined(&world, &ours[..2], vec![wish.clone()], None);
+    let request = sign(Kind::Request, "drill", 0.5);
+    let mut rival = mined(&world, &ours[..2], vec![request.clone()], None);
     rival.hash = Hash::ZERO;
     let call = call_ours(&mut world, 0);
     world.say(call, &new_block(&rival));
     world.run(10_000);
     let chain = chain_of(&mut world, 0);
     assert!(chain.starts_with(&ours));
-    assert_eq!(Chain::of(&mut world, 0).count(&wish), 0);
+    assert_eq!(Chain::of(&mut world, 0).count(&request), 0);
 }
 
 #[test]
 fn what_is_taken_of_a_desktops_losing_block_is_signed() {
     for good in [false, true] {
         let (mut world, ours) = grown(3, 3);
-        let wish = sign(Kind::Request, "drill", 0.5);
-        let wish = if good { wish } else { forged(&wish) };
-        let loser = mined(&world, &ours[..1], vec![wish.clone()], None);
+        let request = sign(Kind::Request, "drill", 0.5);
+        let request = if good { request } else { forged(&request) };
+        let loser = mined(&world, &ours[..1], vec![request.clone()], None);
         let call = call_desktop(&mut world, 0);
         world.say(call, &new_block(&loser));
         world.run(10_000);
-        let count = Chain::of(&mut world, 0).count(&wish);
+        let count = Chain::of(&mut world, 0).count(&request);
         assert_eq!(count, usize::from(good), "made again if it is signed");
         oracle::check(&mut world);
     }
@@ -123,13 +128,13 @@ fn what_is_taken_of_a_desktops_losing_block_is_signed() {
 fn what_is_taken_of_a_losing_chain_is_signed() {
     for (good, speaker) in Speaker::each_of([false, true]) {
         let (mut world, ours) = grown(4, 4);
-        let wish = sign(Kind::Request, "drill", 0.5);
-        let wish = if good { wish } else { forged(&wish) };
-        let loser = mined(&world, &ours[..1], vec![wish.clone()], None);
+        let request = sign(Kind::Request, "drill", 0.5);
+        let request = if good { request } else { forged(&request) };
+        let loser = mined(&world, &ours[..1], vec![request.clone()], None);
         let call = speaker.call(&mut world, 0);
         world.say(call, &chain_response(&[ours[0].clone(), loser]));
         world.run(10_000);
-        let count = Chain::of(&mut world, 0).count(&wish);
+        let count = Chain::of(&mut world, 0).count(&request);
         assert_eq!(count, usize::from(good), "made again if it is signed");
         oracle::check(&mut world);
     }
@@ -139,16 +144,16 @@ fn what_is_taken_of_a_losing_chain_is_signed() {
 fn what_is_taken_of_a_desktops_chain_that_does_not_link_is_signed() {
     for good in [false, true] {
         let (mut world, ours) = grown(13, 4);
-        let wish = sign(Kind::Request, "drill", 0.5);
-        let wish = if good { wish } else { forged(&wish) };
+        let request = sign(Kind::Request, "drill", 0.5);
+        let request = if good { request } else { forged(&request) };
         // Its threads have made two blocks of the same height, one after the other.
         let mut chain = ours[..3].to_vec();
-        let late = mined(&world, &ours[..2], vec![wish.clone()], None);
+        let late = mined(&world, &ours[..2], vec![request.clone()], None);
         chain.push(late);
         let call = call_desktop(&mut world, 0);
         world.say(call, &chain_response(&chain));
         world.run(10_000);
-        let count = Chain::of(&mut world, 0).count(&wish);
+        let count = Chain::of(&mut world, 0).count(&request);
         assert_eq!(count, usize::from(good), "made again if it is signed");
         oracle::check(&mut world);
     }
@@ -194,9 +199,9 @@ fn a_block_on_its_own_was_work() {
     for speaker in Speaker::BOTH {
         let (mut world, ours) = grown(6, 2);
         let call = speaker.call(&mut world, 0);
-        let wish = sign(Kind::Request, "drill", 0.5);
+        let request = sign(Kind::Request, "drill", 0.5);
         for chain in [&ours[..], &ours[..1]] {
-            let block = without_work(&world, chain, vec![wish.clone()]);
+            let block = without_work(&world, chain, vec![request.clone()]);
             world.say(call, &new_block(&block));
         }
         world.run(10_000);
@@ -329,8 +334,8 @@ fn with_file_of(seed: u64, make: impl Fn(&World, &[Block]) -> Block) -> World {
             2 => make(&world, &chain),
             _ => {
                 let item = format!("item-{at}");
-                let wish = sign(Kind::Request, &item, 0.5);
-                mined(&world, &chain, vec![wish], None)
+                let request = sign(Kind::Request, &item, 0.5);
+                mined(&world, &chain, vec![request], None)
             }
         };
         log.append(&block).expect("it is taken");
@@ -351,9 +356,9 @@ fn scrubbed(world: &mut World) -> String {
 
 #[test]
 fn the_scrubber_finds_nothing_wrong_with_a_good_file() {
-    let wish = sign(Kind::Request, "drill", 0.5);
+    let request = sign(Kind::Request, "drill", 0.5);
     let mut world = with_file_of(9, |world, chain| {
-        mined(world, chain, vec![wish.clone()], None)
+        mined(world, chain, vec![request.clone()], None)
     });
     let shown = scrubbed(&mut world);
     assert!(!shown.contains("corruption"), "{shown}");
@@ -363,8 +368,8 @@ fn the_scrubber_finds_nothing_wrong_with_a_good_file() {
 
 #[test]
 fn the_scrubber_looks_at_signatures_and_work() {
-    let wish = sign(Kind::Request, "drill", 0.5);
-    let bad = forged(&wish);
+    let request = sign(Kind::Request, "drill", 0.5);
+    let bad = forged(&request);
     let signature = |world: &World, chain: &[Block]| mined(world, chain, vec![bad.clone()], None);
     type Make<'a> = &'a dyn Fn(&World, &[Block]) -> Block;
     // A wrong hash does not get so far: a start takes such a block as damage.

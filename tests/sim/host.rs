@@ -10,9 +10,9 @@ use blx::ledger::Identity;
 use crate::desktop::{Manner, Saved};
 use crate::disk::SimDisk;
 use crate::machine::Machine;
-use crate::world::LINES;
+use crate::world::CONNS;
 
-/// What a line of a host is used for.
+/// What a connection of a host is used for.
 #[derive(Clone, Copy)]
 pub enum Use {
     Free,
@@ -42,14 +42,14 @@ pub struct Host {
     pub screen: Screen,
     pub secret: [u8; 32],
     pub connect: Vec<SocketAddr>,
-    pub drop_orphans: bool,
+    pub drop_disconnected: bool,
     pub starts: u32,
     /// What the next start is told to follow at most.
     pub items_max: usize,
     pub staging_max: u64,
     /// Its last run has not ended by itself.
     pub unclean: bool,
-    pub lines: [Use; LINES],
+    pub conns: [Use; CONNS],
     /// What its wall clock shows at the beginning of the run: microseconds.
     pub wall: u64,
     /// What a turn of its work takes: milliseconds.

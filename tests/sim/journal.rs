@@ -11,7 +11,7 @@ thread_local! {
 struct Journal;
 
 /// What is said of one who broke a rule, and of one who did so too often.
-const STRIKES: [&str; 2] = [": dropped: ", "it broke the rules"];
+const MISBEHAVIOURS: [&str; 2] = [": dropped: ", "it broke the rules"];
 
 impl log::Log for Journal {
     fn enabled(&self, metadata: &log::Metadata<'_>) -> bool {
@@ -20,7 +20,10 @@ impl log::Log for Journal {
 
     fn log(&self, record: &log::Record<'_>) {
         let line = record.args().to_string();
-        if STRIKES.iter().any(|strike| line.contains(strike)) {
+        if MISBEHAVIOURS
+            .iter()
+            .any(|misbehaviour| line.contains(misbehaviour))
+        {
             LINES.with_borrow_mut(|lines| lines.push(line));
         }
     }

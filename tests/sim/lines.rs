@@ -169,7 +169,7 @@ fn a_line_is_not_taken_twice_for_its_other_signature() {
 }
 
 #[test]
-fn one_peer_can_fill_a_quarter_of_the_pool_and_no_more() {
+fn one_peer_can_fill_a_quarter_of_the_mempool_and_no_more() {
     let mut world = star(5, 2);
     let (many, few) = (world.call(0), world.call(0));
     let kilobyte = "x".repeat(900);
@@ -191,7 +191,7 @@ fn one_peer_can_fill_a_quarter_of_the_pool_and_no_more() {
     let ((many_taken, bytes), (few_taken, _)) = (of("many"), of("few"));
     // With what each costs besides its name: more than half of the share, and not beyond it.
     assert!(many_taken < 300, "all were taken");
-    let share = blx::limits::POOL_BYTES_PER_PEER;
+    let share = blx::limits::MEMPOOL_BYTES_PER_PEER;
     assert!(
         (share / 2..share).contains(&bytes),
         "{bytes} bytes of names"

@@ -14,7 +14,7 @@ use crate::host::{Host, Screen, Use, address, alias};
 use crate::machine::Machine;
 use crate::net::{Connection, End};
 use crate::oracle;
-use crate::world::{BUILT, LINES, WALL, World};
+use crate::world::{BUILT, CONNS, WALL, World};
 
 impl World {
     /// A new machine, which is not started yet.
@@ -28,12 +28,12 @@ impl World {
             screen: Screen::default(),
             secret: self.random.bytes(),
             connect: connect.iter().map(|to| address(*to)).collect(),
-            drop_orphans: false,
+            drop_disconnected: false,
             starts: 0,
             items_max: 200_000,
             staging_max: 256 << 20,
             unclean: false,
-            lines: [Use::Free; LINES],
+            conns: [Use::Free; CONNS],
             wall: WALL + self.random.below(20_000_000),
             turn: 0,
             works: 0,
@@ -96,7 +96,7 @@ impl World {
             unclean_stop: host.unclean,
             built: BUILT,
             id,
-            drop_orphans: host.drop_orphans,
+            drop_disconnected: host.drop_disconnected,
             items_max: host.items_max,
             staging_max: host.staging_max,
             secret: host.secret,
@@ -123,10 +123,10 @@ impl World {
                 }
             }
         }
-        let line = CONSOLE;
+        let conn = CONSOLE;
         let (utf8, echoes) = (true, true);
         let kind = ConsoleKind::Standard { utf8, echoes };
-        self.tell(at, Event::ConsoleOpened { line, kind });
+        self.tell(at, Event::ConsoleOpened { conn, kind });
     }
 
     /// The process is gone. `quietly`: so is the machine, and nobody hears of it.
@@ -139,8 +139,8 @@ impl World {
         self.resume(at);
         self.interrupt(at);
         self.hosts[at].screen.bytes.extend_from_slice(b"\n");
-        for line in 0..LINES {
-            let used = std::mem::replace(&mut self.hosts[at].lines[line], Use::Free);
+        for conn in 0..CONNS {
+            let used = std::mem::replace(&mut self.hosts[at].conns[conn], Use::Free);
             if let Use::Open(connection, side) = used {
                 if quietly {
                     self.net.connections[connection].ends[side] = End::Dead(at);
@@ -263,14 +263,14 @@ impl World {
 
     /// The user has nothing more to type.
     pub fn end_input(&mut self, at: usize) {
-        let (line, reason) = (CONSOLE, None);
-        self.tell(at, Event::Closed { line, reason });
+        let (conn, reason) = (CONSOLE, None);
+        self.tell(at, Event::Closed { conn, reason });
     }
 
     /// The user's terminal is gone.
     pub fn break_output(&mut self, at: usize) {
-        let (line, reason) = (CONSOLE, Some("broken pipe"));
-        self.tell(at, Event::Closed { line, reason });
+        let (conn, reason) = (CONSOLE, Some("broken pipe"));
+        self.tell(at, Event::Closed { conn, reason });
     }
 
     /// All that a host ever showed, and what it has not shown yet but would.

@@ -56,7 +56,7 @@ fn a_chain_of_100_000_blocks_that_is_invalid_in_its_last_leaves_no_trace() {
     assert!(
         !world.is_over(call),
         "it is the first of {}",
-        limits::STRIKES
+        limits::MISBEHAVIOURS_MAX
     );
     assert!(world.hosts[0].disk.live(File::Chain) == before);
     assert!(world.hosts[0].disk.live(File::Candidate).is_empty());

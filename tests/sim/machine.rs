@@ -1,7 +1,7 @@
 //! What runs on a host: a node of ours or a desktop node, driven by the same law.
 
 use blx::ledger::Tally;
-use blx::node::{Action, Clock, Event, Line, Millis, Node};
+use blx::node::{Action, Clock, ConnId, Event, Millis, Node};
 
 use crate::desktop::Desktop;
 use crate::disk::SimDisk;
@@ -19,17 +19,17 @@ impl Machine {
         }
     }
 
-    pub fn rx_space(&mut self, line: Line) -> &mut [u8] {
+    pub fn rx_space(&mut self, conn: ConnId) -> &mut [u8] {
         match self {
-            Machine::Ours(node) => node.rx_space(line),
-            Machine::Desktop(node) => node.rx_space(line),
+            Machine::Ours(node) => node.rx_space(conn),
+            Machine::Desktop(node) => node.rx_space(conn),
         }
     }
 
-    pub fn tx_pending(&self, line: Line) -> &[u8] {
+    pub fn tx_pending(&self, conn: ConnId) -> &[u8] {
         match self {
-            Machine::Ours(node) => node.tx_pending(line),
-            Machine::Desktop(node) => node.tx_pending(line),
+            Machine::Ours(node) => node.tx_pending(conn),
+            Machine::Desktop(node) => node.tx_pending(conn),
         }
     }
 

@@ -38,13 +38,13 @@ mod races;
 #[path = "../random.rs"]
 mod random;
 mod reach;
+mod reorgs;
 mod repair;
 mod ring;
 mod rows;
 mod scenario;
 mod splits;
 mod stories;
-mod switches;
 mod telling;
 #[cfg(feature = "tiny-limits")]
 mod throng;

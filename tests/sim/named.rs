@@ -129,7 +129,7 @@ fn banish(world: &mut World, from: usize, by: usize) {
     let mut forged = sign(Kind::Request, "saw", 7.5);
     forged.uid = "axe".into();
     let call = world.call_from(from, by);
-    for _ in 0..limits::STRIKES {
+    for _ in 0..limits::MISBEHAVIOURS_MAX {
         assert!(!world.is_over(call));
         world.say(call, &new_transaction(&forged));
         world.run(500);
@@ -160,7 +160,7 @@ fn a_ban_holds_for_who_dials_us_and_for_who_is_learned() {
         let list = "{\"type\": \"peer_list\", \"payload\": {\"peers\": [\"10.0.0.3:6000\"]}}\n";
         world.say(other, list.as_bytes());
         world.type_in(2, "1\ndrill\n");
-        while world.now < begun + limits::BANISHED_MS - 10_000 {
+        while world.now < begun + limits::BAN_MS - 10_000 {
             world.say(other, PING);
             world.run(5_000);
             assert!(

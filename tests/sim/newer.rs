@@ -72,22 +72,22 @@ fn whatever_it_says_is_told_once_and_taken_by_nobody() {
     let ours = chain_of(&mut world, 0);
     let call = call_newer(&mut world, 0);
     for round in 0..10 {
-        let wish = |item: &str| sign(Kind::Request, item, f64::from(round));
+        let request = |item: &str| sign(Kind::Request, item, f64::from(round));
         // On top of our chain, and on top of its own: what a console makes looks valid here.
-        let plain = new_block(&behind(&world, &ours, vec![wish("drill")]));
+        let plain = new_block(&behind(&world, &ours, vec![request("drill")]));
         let theirs = longer(&world, Vec::new(), 1);
-        let loser = new_block(&behind(&world, &theirs, vec![wish("axe")]));
+        let loser = new_block(&behind(&world, &theirs, vec![request("axe")]));
         let far = new_block(&behind(
             &world,
             &longer(&world, theirs, 5),
-            vec![wish("saw")],
+            vec![request("saw")],
         ));
         for line in [&plain, &loser, &far] {
             world.say(call, line);
             world.say(call, &with_amount(line.clone()));
         }
-        world.say(call, &new_transaction(&wish("cup")));
-        world.say(call, &with_amount(new_transaction(&wish("cup"))));
+        world.say(call, &new_transaction(&request("cup")));
+        world.say(call, &with_amount(new_transaction(&request("cup"))));
         // What has an impossible value or a hash of its own is not invalid from there.
         world.say(
             call,
@@ -254,10 +254,10 @@ fn who_takes_a_chain_without_credits_is_a_desktop_node_like_others() {
 
     // Its user takes something there all the same.
     let before = told(&mut world, call).len();
-    let wish = sign(Kind::Request, "saw", 7.0);
+    let request = sign(Kind::Request, "saw", 7.0);
     world.say(
         call,
-        &with_amount(new_block(&behind(&world, &theirs, vec![wish]))),
+        &with_amount(new_block(&behind(&world, &theirs, vec![request]))),
     );
     world.run(1_000);
     world.type_in(0, "1\ncup\n");

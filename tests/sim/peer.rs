@@ -130,8 +130,8 @@ pub fn grow(world: &World, chain: &mut Vec<Block>, item: Option<&str>) {
 
 /// Adds a block, in which a stranger requests these items.
 pub fn grow_by(world: &World, chain: &mut Vec<Block>, items: &[String]) {
-    let wishes = items.iter().map(|item| sign(Kind::Request, item, 0.5));
-    let block = behind(world, chain, wishes.collect());
+    let requests = items.iter().map(|item| sign(Kind::Request, item, 0.5));
+    let block = behind(world, chain, requests.collect());
     chain.push(block);
 }
 

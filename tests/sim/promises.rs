@@ -72,7 +72,7 @@ fn who_is_banned_is_not_dialed_before_its_time() {
         assert!(world.run_until(30_000, there));
         world.run(2 * limits::HEALTHY_MS);
         break_rules(&mut world);
-        let early = world.run_until(limits::BANISHED_MS - 2_000, there);
+        let early = world.run_until(limits::BAN_MS - 2_000, there);
         assert!(!early, "dialed at {} ms, named: {named}", world.now);
         assert!(
             world.run_until(60_000, there),
@@ -112,10 +112,10 @@ fn who_is_named_keeps_its_place() {
 
 /// A node's chain, and what it has shown, after a block of its user and one of a stranger fell out
 /// for a longer chain, and a block and a chain came that lose.
-fn with_orphans(drop_orphans: bool) -> (Chain, String) {
+fn with_orphans(drop_disconnected: bool) -> (Chain, String) {
     let mut world = World::new(4);
     world.add(&[]);
-    world.hosts[0].drop_orphans = drop_orphans;
+    world.hosts[0].drop_disconnected = drop_disconnected;
     world.start(0);
     world.type_in(0, "1\nours\n");
     world.run(1_000);
@@ -164,7 +164,7 @@ fn what_falls_out_is_dropped_if_that_is_wanted() {
 }
 
 #[test]
-fn the_time_of_a_block_follows_the_tip_that_a_switch_put_in_place() {
+fn the_time_of_a_block_follows_the_tip_that_a_reorg_put_in_place() {
     let mut world = World::new(5);
     world.add(&[]);
     world.start(0);

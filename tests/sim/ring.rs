@@ -63,7 +63,7 @@ fn a_day_of_peers_that_come_and_go_costs_two_writes() {
 }
 
 #[test]
-fn a_switch_that_loses_something_is_kept() {
+fn a_reorg_that_loses_something_is_kept() {
     let mut world = star(2, 1);
     for item in 0..10 {
         world.type_in(0, &format!("1\nitem-{item}\n"));
@@ -75,7 +75,7 @@ fn a_switch_that_loses_something_is_kept() {
     world.run(5_000);
     world.cut(call);
     let events = kept(&world, 0);
-    let alarm = "consensus: this switch loses or changes what stood more than 6 blocks deep: from ";
+    let alarm = "consensus: this reorg loses or changes what stood more than 6 blocks deep: from ";
     assert!(events[1].starts_with(alarm), "{events:?}");
     assert!(
         events[1].ends_with("blx export --branch"),

@@ -366,8 +366,8 @@ pub fn give_void(world: &mut World, desktop: usize) {
     .into_iter()
     .enumerate()
     {
-        let wish = sign(kind, item, wall + step as f64);
-        let block = behind(world, &chain, vec![wish]);
+        let request = sign(kind, item, wall + step as f64);
+        let block = behind(world, &chain, vec![request]);
         chain.push(block);
     }
     let call = world.call(desktop);

@@ -9,7 +9,7 @@ use crate::world::{World, address, host_at};
 
 const ITEMS: u64 = 6;
 
-pub fn wish(world: &mut World, host: usize) {
+pub fn request(world: &mut World, host: usize) {
     let item = |world: &mut World| format!("item-{}", world.random.below(ITEMS));
     let text = match world.random.below(12) {
         0..=4 => format!("1\n{}\n", item(world)),
@@ -240,7 +240,7 @@ fn run(seed: u64) -> Outcome {
         if !trouble_free && world.random.one_in(calm) {
             trouble(&mut world, wild_clocks);
         } else if world.hosts[host].node.is_some() {
-            wish(&mut world, host);
+            request(&mut world, host);
         }
         if let Some(foe) = &mut foe
             && world.random.one_in(4)

@@ -139,7 +139,7 @@ fn a_wish_is_fulfilled_at_once() {
 }
 
 #[test]
-fn what_a_switch_took_out_is_made_again_after_a_power_cut() {
+fn what_a_reorg_took_out_is_made_again_after_a_power_cut() {
     for steps in 0..40 {
         let mut world = star(8, 2);
         world.net.islands[1] = 1;

@@ -17,12 +17,12 @@ const ASKED: &str = "\"request_chain\"";
 /// A block behind a chain, of one request, whose text is as long as a block's may be.
 fn longest(world: &World, chain: &[Block]) -> Block {
     let named = |bytes: usize| {
-        let wish = sign(Kind::Request, &"x".repeat(bytes), 0.5);
+        let request = sign(Kind::Request, &"x".repeat(bytes), 0.5);
         let block = Block {
             // Ours would have a longer one.
             timestamp: Timestamp::Integer(1),
             nonce: 0,
-            ..behind(world, chain, vec![wish])
+            ..behind(world, chain, vec![request])
         };
         mined(block, world.difficulty)
     };

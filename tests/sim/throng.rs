@@ -139,7 +139,7 @@ impl Throng {
     }
 
     /// A request by one of several strangers.
-    fn wish(&mut self, length: usize) -> Transaction {
+    fn request(&mut self, length: usize) -> Transaction {
         self.names += 1;
         let name = format!("{ITEMS}{}{}", self.names, "x".repeat(length));
         self.sign(Kind::Request, &name)
@@ -156,7 +156,7 @@ impl Throng {
             let call = self.call(world, host);
             for _ in 0..1 + self.random.below(5) {
                 let length = self.random.place(60);
-                world.say(call, &new_transaction(&self.wish(length)));
+                world.say(call, &new_transaction(&self.request(length)));
             }
         }
     }
@@ -218,7 +218,7 @@ impl Throng {
             let bytes = match self.random.below(4) {
                 0 => ASK.to_vec(),
                 1 => ANNOUNCE.to_vec(),
-                2 => new_transaction(&self.wish(3)),
+                2 => new_transaction(&self.request(3)),
                 _ => PING.to_vec(),
             };
             world.say(call, &bytes);
@@ -228,9 +228,9 @@ impl Throng {
     fn breaks(&mut self, world: &mut World, host: usize) {
         let call = call_ours(world, host);
         self.calls.push(call);
-        let mut forged = self.wish(3);
+        let mut forged = self.request(3);
         forged.uid = "foe-forged".into();
-        for _ in 0..limits::STRIKES {
+        for _ in 0..limits::MISBEHAVIOURS_MAX {
             world.say(call, &new_transaction(&forged));
         }
     }
@@ -248,8 +248,8 @@ impl Throng {
     /// A block behind the chain of a host, with names of so much text.
     fn on_top(&mut self, world: &World, host: usize, count: usize, length: usize) -> Block {
         let chain = chain_on(world, host);
-        let wishes = (0..count).map(|_| self.wish(length)).collect();
-        behind(world, &chain, wishes)
+        let requests = (0..count).map(|_| self.request(length)).collect();
+        behind(world, &chain, requests)
     }
 
     fn long_lines(&mut self, world: &mut World, host: usize) {
@@ -270,7 +270,7 @@ impl Throng {
                 said("chain_response", &payload)
             }
             // What it takes beside its name.
-            3 => new_transaction(&self.wish(limits::BLOCK_TEXT_MAX - 200)),
+            3 => new_transaction(&self.request(limits::BLOCK_TEXT_MAX - 200)),
             4 => {
                 let length = 3_100 + self.random.place(500);
                 new_block(&self.on_top(world, host, 1, length))
@@ -279,7 +279,7 @@ impl Throng {
                 let (count, length) = (3 + self.random.place(6), 100 + self.random.place(200));
                 new_block(&self.on_top(world, host, count, length))
             }
-            6 => new_transaction(&self.wish(limits::ITEM_BYTES_MAX)),
+            6 => new_transaction(&self.request(limits::ITEM_BYTES_MAX)),
             _ => {
                 let length = 900 + self.random.place(300);
                 let block = self.on_top(world, host, 2, length);
@@ -297,8 +297,8 @@ impl Throng {
         let mut chain = chain_on(world, host);
         for _ in 0..2 + self.random.below(3) {
             let count = 1 + self.random.place(4);
-            let wishes = (0..count).map(|_| self.wish(3)).collect();
-            let mut block = behind(world, &chain, wishes);
+            let requests = (0..count).map(|_| self.request(3)).collect();
+            let mut block = behind(world, &chain, requests);
             block.index -= self.random.below(2).min(block.index);
             chain.push(block);
         }

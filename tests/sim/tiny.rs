@@ -182,7 +182,7 @@ fn run(seed: u64) -> Outcome {
         if world.random.one_in(calm) {
             scenario::trouble(&mut world, switches.wild_clocks);
         } else if world.hosts[host].node.is_some() {
-            scenario::wish(&mut world, host);
+            scenario::request(&mut world, host);
         }
         if let Some(foe) = &mut foe
             && world.random.one_in(4)
@@ -240,7 +240,7 @@ fn told_anew(seed: u64) {
     world.net.connections[call].ends[0] = End::Gone;
     world.say(call, ASK);
     world.run(500);
-    for _ in 0..2 * limits::INTENTS {
+    for _ in 0..2 * limits::OUTGOING_MESSAGES {
         world.say(call, PING);
     }
     world.run(500);

@@ -15,7 +15,7 @@ fn victim(seed: u64, ours: usize) -> usize {
 
 /// What has been cut is connected again: ours by themselves, desktop nodes by their users. Who was
 /// banned never is; the verdict tells of it.
-fn mend(world: &mut World) {
+fn reconnect(world: &mut World) {
     let ours = world.ours();
     for _ in 0..10 {
         world.run(3_000);
@@ -41,7 +41,7 @@ fn one_of_ours_is_killed_in_the_middle_and_started_later() {
         world.cut_power(victim);
         live(&mut world, 10, 2_000);
         world.start(victim);
-        mend(&mut world);
+        reconnect(&mut world);
         live(&mut world, 6, 1_000);
         world
     });
@@ -58,7 +58,7 @@ fn one_of_ours_stands_still_for_70_s_and_goes_on() {
         live(&mut world, 12, 5_000);
         world.run(end.saturating_sub(world.now));
         world.resume(victim);
-        mend(&mut world);
+        reconnect(&mut world);
         live(&mut world, 6, 1_000);
         world
     });
@@ -75,7 +75,7 @@ fn one_of_ours_has_a_full_disk_and_is_started_again() {
         world.stop(victim, false);
         world.hosts[victim].disk.set_broken(false);
         world.start(victim);
-        mend(&mut world);
+        reconnect(&mut world);
         live(&mut world, 6, 1_000);
         world
     });
@@ -92,7 +92,7 @@ fn one_of_ours_is_started_again_in_the_middle() {
             world.stop(victim, false);
             world.start(victim);
         }
-        mend(&mut world);
+        reconnect(&mut world);
         live(&mut world, 4, 1_000);
         world
     });
@@ -112,7 +112,7 @@ fn a_desktop_stands_still_for_70_s_and_goes_on() {
         }
         world.run(end.saturating_sub(world.now));
         world.resume(desktop);
-        mend(&mut world);
+        reconnect(&mut world);
         world
     });
 }
@@ -126,7 +126,7 @@ fn restarted(seed: u64, file: impl Fn(&mut World, usize)) -> World {
     file(&mut world, desktop);
     world.start(desktop);
     meet(&mut world, desktop, (seed % 2) as usize);
-    mend(&mut world);
+    reconnect(&mut world);
     live(&mut world, 4, 1_000);
     world
 }
@@ -203,7 +203,7 @@ fn a_split_of_45_s_with_two_desktops_on_each_side() {
         live(&mut world, 10, 6_000);
         world.run(end.saturating_sub(world.now));
         world.net.islands.fill(0);
-        mend(&mut world);
+        reconnect(&mut world);
         world
     });
 }

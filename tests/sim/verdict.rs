@@ -29,7 +29,7 @@ pub struct Verdict {
     /// block that comes to both, nobody can tell that it is one.
     pub two_named: usize,
     /// Desktop nodes' lines that ours held against them, and closed for that.
-    pub strikes: usize,
+    pub misbehaviours: usize,
     pub banned: Vec<String>,
     /// What desktop nodes' users did, how often beside a message, and what of it their own threads
     /// have eaten before anybody was told.
@@ -54,7 +54,7 @@ impl fmt::Display for Verdict {
             self.apart,
             self.vanished,
             self.broken,
-            self.strikes,
+            self.misbehaviours,
             self.banned.len(),
             self.eaten,
             self.crowded,
@@ -119,7 +119,7 @@ pub fn judge(world: &mut World, relation: Ours) -> Verdict {
             .iter()
             .filter(|(_, line)| names.iter().any(|name| line.starts_with(name)));
         for (by, line) in held {
-            verdict.strikes += usize::from(line.contains(": dropped: "));
+            verdict.misbehaviours += usize::from(line.contains(": dropped: "));
             verdict
                 .causes
                 .push(format!("{host}, held against it by {by}: {line}"));
@@ -197,18 +197,18 @@ pub fn hold_for(
         None => seeds,
     };
     let mut verdicts = Vec::new();
-    let mut fallen = Vec::new();
+    let mut disconnected = Vec::new();
     for seed in seeds {
         let run = || judge(&mut story(seed), ours);
         match catch_unwind(AssertUnwindSafe(run)) {
             Ok(verdict) => verdicts.push((seed, verdict)),
-            Err(_) => fallen.push(seed),
+            Err(_) => disconnected.push(seed),
         }
     }
-    say(name, &verdicts, &fallen);
+    say(name, &verdicts, &disconnected);
     assert!(
-        fallen.is_empty(),
-        "{name}: these seeds did not end: {fallen:?}"
+        disconnected.is_empty(),
+        "{name}: these seeds did not end: {disconnected:?}"
     );
     each(name, "what a desktop node said vanished", &verdicts, |v| {
         v.vanished.is_empty()
@@ -235,7 +235,7 @@ pub fn hold_for(
         name,
         "something was held against a desktop node",
         &verdicts,
-        |v| v.banned.is_empty() && v.strikes == 0,
+        |v| v.banned.is_empty() && v.misbehaviours == 0,
     );
     // Elsewhere one may be cut off from everybody, with what its user has just done.
     if matches!(ours, Ours::Linked | Ours::Strangers) {
@@ -263,7 +263,7 @@ fn each(name: &str, what: &str, verdicts: &[(u64, Verdict)], holds: impl Fn(&Ver
 }
 
 /// How many seeds kept what.
-fn say(name: &str, verdicts: &[(u64, Verdict)], fallen: &[u64]) {
+fn say(name: &str, verdicts: &[(u64, Verdict)], disconnected: &[u64]) {
     let count = |holds: &dyn Fn(&Verdict) -> bool| {
         let broken = verdicts.iter().filter(|(_, verdict)| !holds(verdict));
         broken.count()
@@ -274,8 +274,8 @@ fn say(name: &str, verdicts: &[(u64, Verdict)], fallen: &[u64]) {
     println!(
         "ROW {name} | {} seeds | vanished {} | broken {} | apart {} | spoiled by ours {} ({}, {} by two names), by \
          users {}, otherwise {} | banned {}, strikes {} | eaten {} of {} of {}, unheard {} | slowest {} ms | \
-         fallen {fallen:?}",
-        verdicts.len() + fallen.len(),
+         fallen {disconnected:?}",
+        verdicts.len() + disconnected.len(),
         count(&|v| v.vanished.is_empty()),
         count(&|v| v.broken.is_empty()),
         count(&|v| v.apart.is_empty()),
@@ -285,7 +285,7 @@ fn say(name: &str, verdicts: &[(u64, Verdict)], fallen: &[u64]) {
         sum(&|v| v.spoiled[1]),
         sum(&|v| v.spoiled[2]),
         count(&|v| v.banned.is_empty()),
-        sum(&|v| v.strikes),
+        sum(&|v| v.misbehaviours),
         sum(&|v| v.eaten.len()),
         sum(&|v| v.crowded),
         sum(&|v| v.acts),

@@ -77,13 +77,13 @@ fn who_loses_its_connection_is_replaced_in_five_seconds() {
         let (first, desktop) = (speaker(&mut world), 3);
         // One of ours would dial whom it knows.
         world.net.walls.push((first, desktop));
-        for line in 0..world.hosts[first].lines.len() {
-            if let Use::Open(connection, _) = world.hosts[first].lines[line]
+        for conn in 0..world.hosts[first].conns.len() {
+            if let Use::Open(connection, _) = world.hosts[first].conns[conn]
                 && world.net.connections[connection]
                     .hosts()
                     .contains(&Some(desktop))
             {
-                world.closed(first, line, None);
+                world.closed(first, conn, None);
             }
         }
         world.run(5_000);

@@ -150,7 +150,7 @@ fn what_is_void_is_taken_out_again_without_a_trace() {
 }
 
 #[test]
-fn alone_a_void_transaction_is_refused_and_is_no_strike() {
+fn alone_a_void_transaction_is_refused_and_is_no_misbehaviour() {
     let mut world = star(3, 2);
     world.type_in(0, "1\nsaw\n");
     world.run(2_000);
@@ -165,9 +165,9 @@ fn alone_a_void_transaction_is_refused_and_is_no_strike() {
         }
         let before = asked(&mut world);
         for time in 0..10 {
-            let wish = sign(Kind::Request, "saw", f64::from(time));
-            world.say(call, &new_transaction(&wish));
-            world.say(call, &new_block(&behind(&world, &ours, vec![wish])));
+            let request = sign(Kind::Request, "saw", f64::from(time));
+            world.say(call, &new_transaction(&request));
+            world.say(call, &new_block(&behind(&world, &ours, vec![request])));
             world.run(500);
         }
         assert!(!world.is_over(call), "no strikes for {speaker:?}");

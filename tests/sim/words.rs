@@ -94,8 +94,8 @@ pub fn check_disk(world: &World, host: usize, key: &str, shown: &str) {
     // What a switch took out, of which the console has not heard yet, waits to be made again.
     let (waiting, aside) = waiting::read(log.disk()).expect("reads");
     assert_eq!(aside, None);
-    let fallen = waiting.into_iter().filter(|waits| !waits.fresh);
-    kept.extend(fallen.flat_map(|waits| waits.transactions));
+    let disconnected = waiting.into_iter().filter(|waits| !waits.fresh);
+    kept.extend(disconnected.flat_map(|waits| waits.transactions));
     let mut there: BTreeMap<(String, String), usize> = BTreeMap::new();
     for transaction in kept {
         if transaction.requester.to_string() == key {

@@ -5,7 +5,7 @@ use std::sync::OnceLock;
 
 use blx::ledger::{Block, Hash, Kind, Signature, Tally, Timestamp, Tip, Transaction};
 use blx::limits::{self, BLOCK_TEXT_MAX, MESSAGE_TEXT_MAX};
-use blx::node::{Event, Line};
+use blx::node::{ConnId, Event};
 use blx::store::log::Log;
 use blx::wire::text;
 
@@ -108,8 +108,8 @@ fn many() -> &'static [Vec<Transaction>; 2] {
     MANY.get_or_init(|| {
         let most = BLOCK_TEXT_MAX / 290;
         [Kind::Request, Kind::Release].map(|kind| {
-            let wish = |item: usize| sign(kind, &format!("{item}"), 0.5);
-            (0..most).map(wish).collect()
+            let request = |item: usize| sign(kind, &format!("{item}"), 0.5);
+            (0..most).map(request).collect()
         })
     })
 }
@@ -185,12 +185,12 @@ fn a_block_that_loses() {
 }
 
 #[test]
-fn blocks_that_lose_one_after_the_other_beside_a_full_pool() {
+fn blocks_that_lose_one_after_the_other_beside_a_full_mempool() {
     let (mut world, call) = alone(3, 0, 3);
     let ours = chain_of(&mut world, 0);
-    for item in 0..limits::POOL_BYTES_PER_PEER / 500 {
-        let wish = sign(Kind::Request, &format!("waits-{item}"), 7.5);
-        world.say(call, &new_transaction(&wish));
+    for item in 0..limits::MEMPOOL_BYTES_PER_PEER / 500 {
+        let request = sign(Kind::Request, &format!("waits-{item}"), 7.5);
+        world.say(call, &new_transaction(&request));
     }
     for height in 1..3 {
         let block = behind(&world, &ours[..height], many()[0].clone());
@@ -285,23 +285,23 @@ fn a_chain_whose_block_is_wrong() {
     }
 }
 
-/// The line of a host that leads to a story.
-fn line_of(world: &World, call: usize) -> Line {
+/// The connection of a host that leads to a story.
+fn conn_of(world: &World, call: usize) -> ConnId {
     let is_it = |used: &Use| matches!(used, Use::Open(number, _) if *number == call);
-    let line = world.hosts[0].lines.iter().position(is_it);
-    Line(line.expect("it is open") as u8)
+    let conn = world.hosts[0].conns.iter().position(is_it);
+    ConnId(conn.expect("it is open") as u8)
 }
 
-/// Bytes come on a line, although nobody else had a turn.
-fn feed(world: &mut World, line: Line, mut bytes: &[u8]) {
+/// Bytes come over a connection, although nobody else had a turn.
+fn feed(world: &mut World, conn: ConnId, mut bytes: &[u8]) {
     while !bytes.is_empty() {
         let node = world.hosts[0].node.as_mut().expect("it runs");
-        let space = node.rx_space(line);
+        let space = node.rx_space(conn);
         let count = space.len().min(bytes.len());
         assert!(count > 0, "the line is read");
         space[..count].copy_from_slice(&bytes[..count]);
         bytes = &bytes[count..];
-        world.tell(0, Event::Received { line, count });
+        world.tell(0, Event::Received { conn, count });
     }
 }
 
@@ -314,11 +314,11 @@ fn a_peer_that_hangs_up_behind_its_block() {
         let height = 1 + usize::from(is_next);
         let block = behind(&world, &ours[..=height], many()[0].clone());
         world.run(1_000);
-        let line = line_of(&world, call);
+        let conn = conn_of(&world, call);
         world.most = Tally::default();
-        feed(&mut world, line, &new_block(&block));
-        world.hosts[0].lines[usize::from(line.0)] = Use::Free;
-        world.tell(0, Event::Closed { line, reason: None });
+        feed(&mut world, conn, &new_block(&block));
+        world.hosts[0].conns[usize::from(conn.0)] = Use::Free;
+        world.tell(0, Event::Closed { conn, reason: None });
         world.run(20_000);
         hold(&world, "who hangs up");
     }
@@ -362,8 +362,8 @@ fn many_transactions_at_once() {
     let (mut world, _) = alone(13, 0, 1);
     for peer in 0..8 {
         let call = world.call(0);
-        for wish in &many()[0][peer * 100..(peer + 1) * 100] {
-            world.say(call, &new_transaction(wish));
+        for request in &many()[0][peer * 100..(peer + 1) * 100] {
+            world.say(call, &new_transaction(request));
         }
     }
     check(&mut world, "many transactions");
@@ -400,9 +400,9 @@ fn words_that_fill_a_line() {
         vec![b'['; room],
     ] {
         let (mut world, call) = alone(14, 0, 3);
-        let wishes = (0..60).map(|item| sign(Kind::Request, &format!("w-{item}"), 7.5));
+        let requests = (0..60).map(|item| sign(Kind::Request, &format!("w-{item}"), 7.5));
         let other = world.call(0);
-        wishes.for_each(|wish| world.say(other, &new_transaction(&wish)));
+        requests.for_each(|request| world.say(other, &new_transaction(&request)));
         world.run(500);
         world.say(call, &line);
         check(&mut world, &String::from_utf8_lossy(&line[..30]));
@@ -461,8 +461,8 @@ fn many_who_ask_for_a_heavy_chain_at_once() {
     world.run(1_000);
     world.most = Tally::default();
     for call in calls {
-        let line = line_of(&world, call);
-        feed(&mut world, line, &said("request_chain", "{}"));
+        let conn = conn_of(&world, call);
+        feed(&mut world, conn, &said("request_chain", "{}"));
     }
     check(&mut world, "listeners");
 }

@@ -6,7 +6,7 @@ use std::collections::BTreeSet;
 use std::net::SocketAddr;
 
 use blx::ledger::Tally;
-use blx::node::{Action, CONSOLE, Clock, Event, Line, Millis};
+use blx::node::{Action, CONSOLE, Clock, ConnId, Event, Millis};
 
 use crate::heard::Heard;
 pub use crate::host::{Host, Use, address, alias, host_at};
@@ -15,7 +15,7 @@ use crate::machine::Machine;
 use crate::net::{End, Net};
 use crate::random::Random;
 
-pub const LINES: usize = CONSOLE.0 as usize;
+pub const CONNS: usize = CONSOLE.0 as usize;
 /// So many events without a millisecond going by: nothing moves any more.
 const LIVELOCK: u32 = 1_000_000;
 pub const WALL: u64 = 1_795_000_000_000_000;
@@ -165,8 +165,8 @@ impl World {
             return;
         };
         let pending = |node: &Machine| -> Vec<usize> {
-            (0..=LINES)
-                .map(|line| node.tx_pending(Line(line as u8)).len())
+            (0..=CONNS)
+                .map(|conn| node.tx_pending(ConnId(conn as u8)).len())
                 .collect()
         };
         let before = pending(node);
@@ -202,25 +202,25 @@ impl World {
             if !node.tx_pending(CONSOLE).is_empty() {
                 at(Step::Show(number), host.screen.asleep);
             }
-            for (line, used) in host.lines.iter().enumerate() {
+            for (conn, used) in host.conns.iter().enumerate() {
                 match *used {
                     Use::Free => {}
-                    Use::Dialing(due, _) => at(Step::Dialed(number, line), due),
+                    Use::Dialing(due, _) => at(Step::Dialed(number, conn), due),
                     Use::Open(connection, side) => {
                         if self.net.held_up(connection) {
                             continue;
                         }
-                        let name = Line(line as u8);
+                        let name = ConnId(conn as u8);
                         let connection = &self.net.connections[connection];
                         if let Some(due) = connection.pipes[1 - side].due()
                             && !node.rx_space(name).is_empty()
                         {
-                            at(Step::Read(number, line), due);
+                            at(Step::Read(number, conn), due);
                         }
                         let over = connection.pipes[1 - side].ending(now);
                         let room = connection.pipes[side].room() > 0;
                         if (room || over) && !node.tx_pending(name).is_empty() {
-                            at(Step::Write(number, line), now);
+                            at(Step::Write(number, conn), now);
                         }
                     }
                 }
@@ -254,9 +254,9 @@ impl World {
                 self.hosts[host].works = now + self.hosts[host].turn;
                 self.tell(host, Event::Tick);
             }
-            Step::Read(host, line) => self.read(host, line),
-            Step::Write(host, line) => self.write(host, line),
-            Step::Dialed(host, line) => self.dialed(host, line),
+            Step::Read(host, conn) => self.read(host, conn),
+            Step::Write(host, conn) => self.write(host, conn),
+            Step::Dialed(host, conn) => self.dialed(host, conn),
             Step::Arrive(connection) => self.arrive(connection),
             Step::Type(host) => self.type_some(host),
             Step::Show(host) => self.show(host),
@@ -297,7 +297,7 @@ impl World {
         let node = self.hosts[at].node.as_mut().expect("it runs");
         node.handle(clock, event);
         self.most = self.most.max(node.tally());
-        let held = journal::take().into_iter().map(|line| (at, line));
+        let held = journal::take().into_iter().map(|conn| (at, conn));
         self.held_against.extend(held);
         while let Some(node) = &mut self.hosts[at].node
             && let Some(action) = node.poll()
@@ -309,24 +309,24 @@ impl World {
 
     fn obey(&mut self, at: usize, incoming: Option<usize>, action: Action) {
         match action {
-            Action::Dial { line, host, port } => {
+            Action::Dial { conn, host, port } => {
                 let ip = host.parse().expect("hosts are named by address");
                 let due = self.now + 1 + self.random.below(self.delay);
                 let to = SocketAddr::new(ip, port);
-                let used = &mut self.hosts[at].lines[usize::from(line.0)];
+                let used = &mut self.hosts[at].conns[usize::from(conn.0)];
                 assert!(matches!(used, Use::Free), "a line has one use");
                 *used = Use::Dialing(due, to);
             }
-            Action::Accept { line } => {
+            Action::Accept { conn } => {
                 let connection = incoming.expect("somebody came in");
                 self.net.connections[connection].ends[1] = End::Host(at);
-                let used = &mut self.hosts[at].lines[usize::from(line.0)];
+                let used = &mut self.hosts[at].conns[usize::from(conn.0)];
                 assert!(matches!(used, Use::Free), "a line has one use");
                 *used = Use::Open(connection, 1);
             }
             Action::Refuse => self.hang_up(incoming.expect("somebody came in"), 1),
-            Action::Hangup { line } => {
-                let used = &mut self.hosts[at].lines[usize::from(line.0)];
+            Action::Hangup { conn } => {
+                let used = &mut self.hosts[at].conns[usize::from(conn.0)];
                 if let Use::Open(connection, side) = std::mem::replace(used, Use::Free) {
                     self.hang_up(connection, side);
                 }

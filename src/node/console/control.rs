@@ -1,7 +1,7 @@
 //! What a program asks on a control socket, instead of a person in the menu: one question a line, and
 //! an answer that says where it ends (`wire::control`).
 
-use super::Command;
+use super::UserCommand;
 use super::menu::{Asked, Parsed, parse_items};
 use crate::ledger::Kind;
 use crate::wire::address::parse_host;
@@ -15,26 +15,28 @@ pub fn read(line: &str) -> Parsed {
     };
     let needs_answer = matches!(
         ask,
-        control::Command::Request(_) | control::Command::Release(_) | control::Command::Connect(..)
+        control::CtlCommand::Request(_)
+            | control::CtlCommand::Release(_)
+            | control::CtlCommand::Connect(..)
     );
     let change = |kind, names: Vec<String>| {
         let items = parse_items(kind, names.iter().map(String::as_str));
-        items.map(|items| Command::Change(kind, items))
+        items.map(|items| UserCommand::Change(kind, items))
     };
     let command = match ask {
-        control::Command::Menu(echoes) => return Parsed::Menu { utf8, echoes },
-        control::Command::Request(names) => change(Kind::Request, names),
-        control::Command::Release(names) => change(Kind::Release, names),
-        control::Command::Reserved => Ok(Command::List { reserved: true }),
-        control::Command::Available => Ok(Command::List { reserved: false }),
-        control::Command::Peers => Ok(Command::Peers),
-        control::Command::Connect(host, port) => match parse_host(&host).filter(|_| port > 0) {
-            Some(host) => Ok(Command::Connect(host.to_owned(), port)),
+        control::CtlCommand::Menu(echoes) => return Parsed::Menu { utf8, echoes },
+        control::CtlCommand::Request(names) => change(Kind::Request, names),
+        control::CtlCommand::Release(names) => change(Kind::Release, names),
+        control::CtlCommand::Reserved => Ok(UserCommand::List { reserved: true }),
+        control::CtlCommand::Available => Ok(UserCommand::List { reserved: false }),
+        control::CtlCommand::Peers => Ok(UserCommand::Peers),
+        control::CtlCommand::Connect(host, port) => match parse_host(&host).filter(|_| port > 0) {
+            Some(host) => Ok(UserCommand::Connect(host.to_owned(), port)),
             None => Err("that is no host with a port.".into()),
         },
-        control::Command::Sync => Ok(Command::Sync),
-        control::Command::Status => Ok(Command::Status),
-        control::Command::Events => Ok(Command::Events),
+        control::CtlCommand::SyncChain => Ok(UserCommand::SyncChain),
+        control::CtlCommand::Status => Ok(UserCommand::Status),
+        control::CtlCommand::Events => Ok(UserCommand::Events),
     };
     let asked = Asked {
         json,

@@ -1,7 +1,7 @@
 //! The numbered menu (PROTOCOL.md section 7): what is shown, and how a line is understood. The table below
 //! is both.
 
-use super::Command;
+use super::UserCommand;
 use super::report::Listing;
 use super::stream::Console;
 use crate::ledger::{Kind, Uid};
@@ -12,7 +12,7 @@ use crate::wire::address::{parse_host, parse_port};
 
 /// What a number of the menu stands for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Choice {
+enum MenuEntry {
     Request,
     Release,
     ListReserved,
@@ -20,24 +20,24 @@ enum Choice {
     RequestMany,
     Connect,
     ListPeers,
-    Sync,
+    SyncChain,
     Status,
     Exit,
     ListEvents,
 }
 
-const MENU: [(Choice, &str); 11] = [
-    (Choice::Request, "request (single)"),
-    (Choice::Release, "release (single)"),
-    (Choice::ListReserved, "list reserved items"),
-    (Choice::ListAvailable, "list available items"),
-    (Choice::RequestMany, "request (multiple)"),
-    (Choice::Connect, "connect to peer"),
-    (Choice::ListPeers, "list connected peers"),
-    (Choice::Sync, "sync chain from network (consensus)"),
-    (Choice::Status, "report blockchain status"),
-    (Choice::Exit, "exit"),
-    (Choice::ListEvents, "list recent events"),
+const MENU: [(MenuEntry, &str); 11] = [
+    (MenuEntry::Request, "request (single)"),
+    (MenuEntry::Release, "release (single)"),
+    (MenuEntry::ListReserved, "list reserved items"),
+    (MenuEntry::ListAvailable, "list available items"),
+    (MenuEntry::RequestMany, "request (multiple)"),
+    (MenuEntry::Connect, "connect to peer"),
+    (MenuEntry::ListPeers, "list connected peers"),
+    (MenuEntry::SyncChain, "sync chain from network (consensus)"),
+    (MenuEntry::Status, "report blockchain status"),
+    (MenuEntry::Exit, "exit"),
+    (MenuEntry::ListEvents, "list recent events"),
 ];
 
 /// What the next line of input means.
@@ -138,9 +138,9 @@ impl Menu {
 /// What a line means.
 pub enum Parsed {
     /// Something to do.
-    Command(Command),
+    UserCommand(UserCommand),
     /// What a program asks for, if that can be.
-    Asked(Asked, Result<Command, String>),
+    Asked(Asked, Result<UserCommand, String>),
     /// Somebody on a socket wants the menu, on what shows UTF-8 or echoes what is typed.
     Menu { utf8: bool, echoes: bool },
     /// The menu has another question.
@@ -157,7 +157,7 @@ impl Menu {
     /// A line that is the answer to the menu's question.
     pub fn answer(&mut self, line: &str) -> Parsed {
         let change = |kind, items: Result<Vec<Uid>, String>| match items {
-            Ok(items) => Parsed::Command(Command::Change(kind, items)),
+            Ok(items) => Parsed::UserCommand(UserCommand::Change(kind, items)),
             Err(why) => Parsed::Refused(why),
         };
         match core::mem::take(&mut self.question) {
@@ -169,7 +169,7 @@ impl Menu {
                 None => Parsed::Refused("that is neither a host name nor an address.".into()),
             },
             Question::Port(host) => match parse_port(line.trim()) {
-                Ok(port) => Parsed::Command(Command::Connect(host, port)),
+                Ok(port) => Parsed::UserCommand(UserCommand::Connect(host, port)),
                 Err(why) => Parsed::Refused(format!("{why}.")),
             },
         }
@@ -186,23 +186,23 @@ impl Menu {
         }
         let mut numbered = MENU.iter().zip(1..);
         let chosen = numbered.find(|(_, number)| line == format!("{number}"));
-        let Some(((choice, _), _)) = chosen else {
+        let Some(((entry, _), _)) = chosen else {
             return Parsed::Unknown;
         };
-        let command = match choice {
-            Choice::Request => return self.ask(Question::Item(Kind::Request)),
-            Choice::Release => return self.ask(Question::Item(Kind::Release)),
-            Choice::RequestMany => return self.ask(Question::Items),
-            Choice::Connect => return self.ask(Question::Host),
-            Choice::ListReserved => Command::List { reserved: true },
-            Choice::ListAvailable => Command::List { reserved: false },
-            Choice::ListPeers => Command::Peers,
-            Choice::Sync => Command::Sync,
-            Choice::Status => Command::Status,
-            Choice::Exit => Command::Exit,
-            Choice::ListEvents => Command::Events,
+        let command = match entry {
+            MenuEntry::Request => return self.ask(Question::Item(Kind::Request)),
+            MenuEntry::Release => return self.ask(Question::Item(Kind::Release)),
+            MenuEntry::RequestMany => return self.ask(Question::Items),
+            MenuEntry::Connect => return self.ask(Question::Host),
+            MenuEntry::ListReserved => UserCommand::List { reserved: true },
+            MenuEntry::ListAvailable => UserCommand::List { reserved: false },
+            MenuEntry::ListPeers => UserCommand::Peers,
+            MenuEntry::SyncChain => UserCommand::SyncChain,
+            MenuEntry::Status => UserCommand::Status,
+            MenuEntry::Exit => UserCommand::Exit,
+            MenuEntry::ListEvents => UserCommand::Events,
         };
-        Parsed::Command(command)
+        Parsed::UserCommand(command)
     }
 }
 

@@ -18,7 +18,7 @@ pub use sessions::{Session, Sessions};
 
 /// What somebody wants, in the menu or by a program.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Command {
+pub enum UserCommand {
     /// Take items or give them back: all or none.
     Change(Kind, Vec<Uid>),
     /// The items that somebody has, or those that nobody has.
@@ -28,7 +28,7 @@ pub enum Command {
     /// The connections.
     Peers,
     /// Ask every peer for its chain.
-    Sync,
+    SyncChain,
     /// The node's state.
     Status,
     /// What happened lately, also to earlier runs.

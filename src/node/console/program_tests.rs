@@ -1,13 +1,13 @@
 //! A program that asks on a control socket, without a node.
 
-use super::tests::{World, line};
+use super::tests::{World, conn};
 use super::*;
 use crate::limits;
 use crate::node::answer::Answer;
 use crate::node::event::{ConsoleKind, Millis};
-use crate::wire::control::{self, Ask, Command as Asks};
+use crate::wire::control::{self, Ask, CtlCommand};
 
-fn ask(ask: Asks) -> String {
+fn ask(ask: CtlCommand) -> String {
     let (json, utf8) = (false, true);
     Ask { ask, json, utf8 }.to_line()
 }
@@ -27,7 +27,7 @@ fn answer(world: &mut World) -> (Vec<String>, Option<u8>) {
     (lines, code)
 }
 
-fn asks(question: Asks) -> (World, Vec<Command>) {
+fn asks(question: CtlCommand) -> (World, Vec<UserCommand>) {
     let mut world = World::new(ConsoleKind::Socket);
     let commands = world.types(0, &ask(question));
     (world, commands)
@@ -37,26 +37,26 @@ fn asks(question: Asks) -> (World, Vec<Command>) {
 fn each_question_of_a_program_is_a_command() {
     let uids = |names: [&str; 2]| names.map(Uid::from).to_vec();
     let names = || vec!["a".to_owned(), "b".to_owned()];
-    let list = |reserved| Command::List { reserved };
+    let list = |reserved| UserCommand::List { reserved };
     for (question, command) in [
         (
-            Asks::Request(names()),
-            Command::Change(Kind::Request, uids(["a", "b"])),
+            CtlCommand::Request(names()),
+            UserCommand::Change(Kind::Request, uids(["a", "b"])),
         ),
         (
-            Asks::Release(names()),
-            Command::Change(Kind::Release, uids(["a", "b"])),
+            CtlCommand::Release(names()),
+            UserCommand::Change(Kind::Release, uids(["a", "b"])),
         ),
-        (Asks::Reserved, list(true)),
-        (Asks::Available, list(false)),
-        (Asks::Peers, Command::Peers),
+        (CtlCommand::Reserved, list(true)),
+        (CtlCommand::Available, list(false)),
+        (CtlCommand::Peers, UserCommand::Peers),
         (
-            Asks::Connect("::1".into(), 6001),
-            Command::Connect("::1".into(), 6001),
+            CtlCommand::Connect("::1".into(), 6001),
+            UserCommand::Connect("::1".into(), 6001),
         ),
-        (Asks::Sync, Command::Sync),
-        (Asks::Status, Command::Status),
-        (Asks::Events, Command::Events),
+        (CtlCommand::SyncChain, UserCommand::SyncChain),
+        (CtlCommand::Status, UserCommand::Status),
+        (CtlCommand::Events, UserCommand::Events),
     ] {
         let (mut world, commands) = asks(question);
         assert_eq!(commands, [command]);
@@ -68,14 +68,14 @@ fn each_question_of_a_program_is_a_command() {
 fn what_is_told_ends_with_done_and_the_next_question_may_follow() {
     let mut world = World::new(ConsoleKind::Socket);
     for number in 0..3 {
-        let text = ask(Asks::Peers);
+        let text = ask(CtlCommand::Peers);
         let typing = &mut world.at(0).console.typing;
         typing.space()[..text.len()].copy_from_slice(text.as_bytes());
         typing.received(text.len());
         let (now, owes) = (world.now, world.owes);
         assert!(world.at(0).is_ready(now, owes));
         let command = world.at(0).next_command(6000);
-        assert_eq!(command, Some(Some(Command::Peers)));
+        assert_eq!(command, Some(Some(UserCommand::Peers)));
         world.at(0).say(&format!("peer\n{number}"));
         let expected = ["\"peer\"".to_owned(), format!("\"{number}\"")];
         assert_eq!(answer(&mut world), (expected.to_vec(), Some(control::DONE)));
@@ -85,9 +85,9 @@ fn what_is_told_ends_with_done_and_the_next_question_may_follow() {
 #[test]
 fn json_is_one_object_for_each_thing() {
     let mut world = World::new(ConsoleKind::Socket);
-    let (ask, json, utf8) = (Asks::Peers, true, false);
+    let (ask, json, utf8) = (CtlCommand::Peers, true, false);
     let text = Ask { ask, json, utf8 }.to_line();
-    assert_eq!(world.types(0, &text), [Command::Peers]);
+    assert_eq!(world.types(0, &text), [UserCommand::Peers]);
     assert!(world.at(0).wants_json());
     world.shown(0);
     world.at(0).say(&Answer::Requested("é\nb".into()));
@@ -99,22 +99,28 @@ fn json_is_one_object_for_each_thing() {
 fn what_is_impossible_is_refused_with_its_reason() {
     let many = (0..=limits::TRANSACTIONS_PER_BLOCK).map(|number| number.to_string());
     for (question, why) in [
-        (Asks::Request(vec![" ".into()]), "the item ID is empty."),
-        (Asks::Request(vec![]), "there is no item ID in that list."),
         (
-            Asks::Release(vec!["a".into(), "a".into()]),
+            CtlCommand::Request(vec![" ".into()]),
+            "the item ID is empty.",
+        ),
+        (
+            CtlCommand::Request(vec![]),
+            "there is no item ID in that list.",
+        ),
+        (
+            CtlCommand::Release(vec!["a".into(), "a".into()]),
             "item a is in the list twice: nothing was released.",
         ),
         (
-            Asks::Request(many.collect()),
+            CtlCommand::Request(many.collect()),
             "201 items are too many, 200 are allowed at once.",
         ),
         (
-            Asks::Connect("pc-2".into(), 0),
+            CtlCommand::Connect("pc-2".into(), 0),
             "that is no host with a port.",
         ),
         (
-            Asks::Connect("a b".into(), 1),
+            CtlCommand::Connect("a b".into(), 1),
             "that is no host with a port.",
         ),
     ] {
@@ -134,13 +140,16 @@ fn a_line_that_is_no_question_is_refused_and_the_next_one_is_heard() {
     assert_eq!((lines.len(), code), (1, Some(control::REFUSED)));
     assert_eq!(world.types(0, "7\n"), [], "a program has no menu");
     assert_eq!(answer(&mut world).1, Some(control::REFUSED));
-    assert_eq!(world.types(0, &ask(Asks::Sync)), [Command::Sync]);
+    assert_eq!(
+        world.types(0, &ask(CtlCommand::SyncChain)),
+        [UserCommand::SyncChain]
+    );
     assert_eq!(answer(&mut world), (vec![], Some(control::DONE)));
 }
 
 #[test]
 fn a_node_that_is_not_well_is_an_answer_of_its_own() {
-    let (mut world, _) = asks(Asks::Status);
+    let (mut world, _) = asks(CtlCommand::Status);
     world.shown(0);
     for (refused, code) in [(false, control::NOT_OK), (true, control::REFUSED)] {
         if let Mode::Control(asked) = &mut world.at(0).menu.mode {
@@ -154,7 +163,7 @@ fn a_node_that_is_not_well_is_an_answer_of_its_own() {
 fn waits() -> World {
     let mut world = World::new(ConsoleKind::Socket);
     world.owes = true;
-    let text = ask(Asks::Request(vec!["a".into(), "b".into()]));
+    let text = ask(CtlCommand::Request(vec!["a".into(), "b".into()]));
     let typing = &mut world.at(0).console.typing;
     typing.space()[..text.len()].copy_from_slice(text.as_bytes());
     typing.received(text.len());
@@ -226,7 +235,7 @@ fn the_first_line_on_a_socket_says_who_is_there() {
     );
 
     let mut world = World::new(ConsoleKind::Socket);
-    assert_eq!(world.types(0, &ask(Asks::Menu(true))), []);
+    assert_eq!(world.types(0, &ask(CtlCommand::Menu(true))), []);
     assert!(world.at(0).is_menu() && world.at(0).console.is_terminal());
     let shown = world.shown(0);
     assert!(shown.starts_with("=== Blockchain Node (Port 6000) ===\n"));
@@ -271,7 +280,7 @@ fn a_program_that_has_left_is_let_go_behind_its_answer() {
     world.at(0).is_ready(now, false);
     assert_eq!(world.sessions.let_go(), [], "it was not read");
     assert_eq!(answer(&mut world).1, Some(control::DONE));
-    assert_eq!(world.sessions.let_go(), [line(0)]);
+    assert_eq!(world.sessions.let_go(), [conn(0)]);
 }
 
 #[test]

@@ -47,7 +47,7 @@ impl fmt::Display for Status {
         if let Some(fault) = &self.writing_stopped {
             writeln!(
                 f,
-                "[status] ❌ nothing is written any more: {fault}; start blx again when that is mended"
+                "[status] ❌ nothing is written any more: {fault}; start blx again once that is fixed"
             )?;
         }
         match &self.damage {
@@ -66,7 +66,7 @@ impl fmt::Display for Status {
         );
         writeln!(
             f,
-            "[status] data file: {bytes} bytes, {share} % of it garbage"
+            "[status] data file: {bytes} bytes, {share} % of it stale blocks"
         )?;
         let last = Duration::from_micros(self.last_sync_us);
         let slowest = Duration::from_micros(self.slowest_sync_us);

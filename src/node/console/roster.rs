@@ -137,12 +137,12 @@ impl TargetReport {
 }
 
 impl PeerReport {
-    /// What is told of the connection of a line.
+    /// What is told of a connection.
     pub fn of<D: Disk>(
         cx: &mut Cx<D>,
         peers: &Peers,
         desktops: &Desktops,
-        (line, peer): (usize, &Peer),
+        (conn, peer): (usize, &Peer),
     ) -> PeerReport {
         let (now, sent, agrees) = (cx.now.mono, peer.writer.sent(), agrees(cx, peer));
         let said = match &peer.kind {
@@ -153,7 +153,7 @@ impl PeerReport {
             Kind::Ours(_) => peer.tip.map(|tip| tip.length),
             _ => said.map(|(length, _)| length),
         };
-        let id = peers.desktop_id(now, line);
+        let id = peers.desktop_id(now, conn);
         PeerReport {
             credits: peer.is_newer(),
             address: peer.remote.to_string(),
@@ -173,7 +173,7 @@ impl PeerReport {
             blocks_out: sent.blocks,
             messages_in: peer.messages_in,
             messages_out: sent.messages,
-            speaks: id.map(|_| desktops.speaks_to(now, peers, line)),
+            speaks: id.map(|_| desktops.speaks_to(now, peers, conn)),
             connections: id.map_or(1, |id| peers.lines_to(now, id).count()),
         }
     }

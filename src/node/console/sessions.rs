@@ -1,6 +1,6 @@
 //! The consoles, each with a menu of its own: who sits there, what they are told, and how they leave.
 
-use super::Command;
+use super::UserCommand;
 use super::control;
 use super::menu::{self, Asked, Menu, Mode, Parsed, Question};
 use super::report::Report;
@@ -8,7 +8,7 @@ use super::stream::{Console, printable};
 use super::typing::Input;
 use crate::limits;
 use crate::node::answer::{Answer, SessionId};
-use crate::node::event::{ConsoleKind, Line, Millis};
+use crate::node::event::{ConnId, ConsoleKind, Millis};
 use crate::wire::control as wire;
 
 /// Somebody at a console.
@@ -127,7 +127,7 @@ impl Session {
     }
 
     /// What is wanted by the next line, if one was typed: something to do, or nothing more.
-    pub fn next_command(&mut self, port: u16) -> Option<Option<Command>> {
+    pub fn next_command(&mut self, port: u16) -> Option<Option<UserCommand>> {
         Some(match self.next_input()? {
             Input::Unusable(why) => {
                 self.menu.question = Question::Select;
@@ -162,7 +162,7 @@ impl Session {
     }
 
     /// What a line means that was typed or asked here: something to do, or nothing more.
-    fn understand(&mut self, line: &str, port: u16) -> Option<Command> {
+    fn understand(&mut self, line: &str, port: u16) -> Option<UserCommand> {
         let parsed = match self.menu.mode {
             Mode::Fresh if !line.starts_with('{') => {
                 self.menu.mode = Mode::Menu;
@@ -172,11 +172,11 @@ impl Session {
             Mode::Fresh | Mode::Control(_) => control::read(line),
         };
         match parsed {
-            Parsed::Command(Command::Exit) if self.kind == ConsoleKind::Socket => {
+            Parsed::UserCommand(UserCommand::Exit) if self.kind == ConsoleKind::Socket => {
                 self.console.say("good bye; the node goes on.");
                 self.console.typing.drop_all();
             }
-            Parsed::Command(command) => return Some(command),
+            Parsed::UserCommand(command) => return Some(command),
             Parsed::Asked(asked, command) => {
                 // JSON is UTF-8; what the asker cannot show is escaped in it.
                 self.console.shows(true, true);
@@ -246,7 +246,7 @@ impl Default for Sessions {
 }
 
 impl Sessions {
-    /// The console of a line, if it is one's line and somebody is there.
+    /// The console with this id, if it is one of a console and somebody is there.
     pub fn at(&self, at: usize) -> Option<&Session> {
         self.all[at].as_deref()
     }
@@ -282,8 +282,8 @@ impl Sessions {
     }
 
     /// Somebody can sit down; `early` is what there was to say before.
-    pub fn open(&mut self, line: Line, kind: ConsoleKind, port: u16, early: &[String]) {
-        let Some(at) = line.console() else { return };
+    pub fn open(&mut self, conn: ConnId, kind: ConsoleKind, port: u16, early: &[String]) {
+        let Some(at) = conn.console() else { return };
         self.count += 1;
         let mut session = Session {
             id: SessionId(self.count),
@@ -350,14 +350,14 @@ impl Sessions {
         }
     }
 
-    /// Takes those off the list who have left by a socket and were told everything; their lines.
-    pub fn let_go(&mut self) -> Vec<Line> {
+    /// Takes those off the list who have left by a socket and were told everything; their ids.
+    pub fn let_go(&mut self) -> Vec<ConnId> {
         let mut gone = Vec::new();
         for (at, place) in self.all.iter_mut().enumerate() {
             let left = place.as_ref().is_some_and(|session| session.has_left());
             if left {
                 *place = None;
-                gone.push(Line::of_console(at));
+                gone.push(ConnId::of_console(at));
             }
         }
         gone
@@ -368,8 +368,8 @@ impl Sessions {
         self.iter().filter_map(|session| session.menu.due()).min()
     }
 
-    /// Shows how far a long transfer is: `lines` where each text stays on a line of its own too. Whether
-    /// it was shown anywhere, and on a terminal.
+    /// Shows how far a long transfer is: `lines` where each text stays on a line of its own too.
+    /// Whether it was shown anywhere, and on a terminal.
     pub fn show_progress(&mut self, text: &str, lines: bool) -> [bool; 2] {
         let (mut terminal, mut shown) = (false, false);
         for session in self.menus() {

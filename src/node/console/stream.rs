@@ -243,7 +243,7 @@ impl Console {
         let rest = rest.split_off(end.map_or(rest.len(), |end| end + 1));
         let gone = &self.output[from..];
         lines += 1 + gone.iter().filter(|byte| **byte == b'\n').count() as u64;
-        let notice = format!("\n[console] {lines} lines came too fast for this line.\n");
+        let notice = format!("\n[console] {lines} lines came too fast for this console.\n");
         self.output.clear();
         self.output.extend_from_slice(notice.as_bytes());
         self.output.extend_from_slice(&rest);

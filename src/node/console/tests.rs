@@ -3,7 +3,7 @@
 use super::*;
 use crate::limits;
 use crate::node::answer::{Answer, SessionId};
-use crate::node::event::{CONSOLE, ConsoleKind, Line, Millis};
+use crate::node::event::{CONSOLE, ConnId, ConsoleKind, Millis};
 
 pub(super) const PORT: u16 = 6000;
 const TERMINAL: ConsoleKind = ConsoleKind::Standard {
@@ -42,7 +42,7 @@ impl World {
     }
 
     pub fn opens(&mut self, at: usize, kind: ConsoleKind) -> Option<SessionId> {
-        self.sessions.open(line(at), kind, PORT, &[]);
+        self.sessions.open(conn(at), kind, PORT, &[]);
         Some(self.at(at).id)
     }
 
@@ -51,7 +51,7 @@ impl World {
     }
 
     /// Somebody types, and as many lines are taken as may be; what they ask for.
-    pub fn types(&mut self, at: usize, text: &str) -> Vec<Command> {
+    pub fn types(&mut self, at: usize, text: &str) -> Vec<UserCommand> {
         let typing = &mut self.at(at).console.typing;
         typing.space()[..text.len()].copy_from_slice(text.as_bytes());
         typing.received(text.len());
@@ -59,7 +59,7 @@ impl World {
     }
 
     /// `None`: no line was taken.
-    pub fn turn(&mut self, at: usize) -> Option<Option<Command>> {
+    pub fn turn(&mut self, at: usize) -> Option<Option<UserCommand>> {
         let (now, owes) = (self.now, self.owes);
         let session = self.at(at);
         if !session.is_ready(now, owes) || session.console.typing.is_at_end() {
@@ -80,34 +80,34 @@ impl World {
     }
 }
 
-pub(super) fn line(at: usize) -> Line {
-    Line(CONSOLE.0 + at as u8)
+pub(super) fn conn(at: usize) -> ConnId {
+    ConnId(CONSOLE.0 + at as u8)
 }
 
-fn change(kind: Kind, items: &[&str]) -> Command {
-    Command::Change(kind, items.iter().map(|item| Uid::from(*item)).collect())
+fn change(kind: Kind, items: &[&str]) -> UserCommand {
+    UserCommand::Change(kind, items.iter().map(|item| Uid::from(*item)).collect())
 }
 
 #[test]
 fn each_number_of_the_menu_asks_for_what_stands_beside_it() {
-    let list = |reserved| Command::List { reserved };
+    let list = |reserved| UserCommand::List { reserved };
     let walk = [
         ("1\nlap\n", change(Kind::Request, &["lap"])),
         ("2\n lap \n", change(Kind::Release, &["lap"])),
         ("3\n", list(true)),
         (" 4 \n", list(false)),
         ("5\na, b\n", change(Kind::Request, &["a", "b"])),
-        ("6\npc-2\n6001\n", Command::Connect("pc-2".into(), 6001)),
-        ("7\n", Command::Peers),
-        ("8\n", Command::Sync),
-        ("9\n", Command::Status),
-        ("10\n", Command::Exit),
-        ("11\n", Command::Events),
+        ("6\npc-2\n6001\n", UserCommand::Connect("pc-2".into(), 6001)),
+        ("7\n", UserCommand::Peers),
+        ("8\n", UserCommand::SyncChain),
+        ("9\n", UserCommand::Status),
+        ("10\n", UserCommand::Exit),
+        ("11\n", UserCommand::Events),
     ];
     for kind in [TERMINAL, ConsoleKind::Serial, ConsoleKind::Socket] {
         let mut world = World::new(kind);
         for (typed, command) in &walk {
-            if kind == ConsoleKind::Socket && *command == Command::Exit {
+            if kind == ConsoleKind::Socket && *command == UserCommand::Exit {
                 continue;
             }
             let asked = world.types(0, typed);
@@ -145,7 +145,7 @@ fn an_answer_that_cannot_be_ends_its_question() {
         assert_eq!(world.types(0, typed), []);
         let shown = world.shown(0);
         assert!(shown.ends_with(&format!("❌ {why}\nselect > ")), "{shown}");
-        assert_eq!(world.types(0, "7\n"), [Command::Peers]);
+        assert_eq!(world.types(0, "7\n"), [UserCommand::Peers]);
     }
     let mut world = World::menu();
     assert_eq!(world.types(0, "6\npc-2\n0\n"), []);
@@ -169,7 +169,7 @@ fn on_a_serial_line_a_question_can_be_cancelled() {
     world.shown(0);
     assert_eq!(world.types(0, "6\rpc-2\r60\x03"), []);
     assert!(world.shown(0).ends_with("60^C\nselect > "));
-    assert_eq!(world.types(0, "7\r"), [Command::Peers]);
+    assert_eq!(world.types(0, "7\r"), [UserCommand::Peers]);
 }
 
 #[test]
@@ -184,7 +184,7 @@ fn what_is_no_text_ends_its_question_too() {
         shown.ends_with("❌ that line is not UTF-8 text.\nselect > "),
         "{shown}"
     );
-    assert_eq!(world.types(0, "9\n"), [Command::Status]);
+    assert_eq!(world.types(0, "9\n"), [UserCommand::Status]);
 }
 
 #[test]
@@ -193,7 +193,7 @@ fn exit_on_a_socket_ends_only_the_session_behind_its_last_words() {
     assert_eq!(world.types(0, "10\n9\n"), []);
     assert_eq!(world.sessions.let_go(), [], "it was not read");
     assert!(world.shown(0).ends_with("good bye; the node goes on.\n"));
-    assert_eq!(world.sessions.let_go(), [line(0)]);
+    assert_eq!(world.sessions.let_go(), [conn(0)]);
     assert!(world.sessions.at(0).is_none() && world.sessions.let_go().is_empty());
 }
 
@@ -201,7 +201,7 @@ fn exit_on_a_socket_ends_only_the_session_behind_its_last_words() {
 fn whoever_sits_at_the_node_ends_it_by_exit() {
     for kind in [TERMINAL, ConsoleKind::Serial] {
         let mut world = World::new(kind);
-        assert_eq!(world.types(0, "10\n"), [Command::Exit]);
+        assert_eq!(world.types(0, "10\n"), [UserCommand::Exit]);
     }
 }
 
@@ -222,13 +222,13 @@ fn the_next_line_is_taken_when_the_last_one_is_done_or_after_a_while() {
         if done {
             world.owes = false;
             world.sessions.answer(id, &answer);
-            assert_eq!(world.types(0, ""), [Command::Peers]);
+            assert_eq!(world.types(0, ""), [UserCommand::Peers]);
             let expected = "✅ connected to pc-2\nselect > select > ";
             assert_eq!(world.shown(0), expected);
             continue;
         }
         world.now = due;
-        assert_eq!(world.types(0, ""), [Command::Peers]);
+        assert_eq!(world.types(0, ""), [UserCommand::Peers]);
         let shown = world.shown(0);
         let text = "that takes a while; the outcome will be shown here.\n";
         assert!(shown.starts_with(text), "{shown}");
@@ -255,7 +255,7 @@ fn events_wait_behind_a_list_that_is_being_written() {
     world.at(0).menu.listing = None;
     let shown = world.shown(0);
     assert_eq!(shown, "[network 📦] one\nselect > ");
-    assert_eq!(world.types(0, ""), [Command::Peers]);
+    assert_eq!(world.types(0, ""), [UserCommand::Peers]);
 }
 
 #[test]
@@ -267,19 +267,19 @@ fn whoever_does_not_read_is_not_asked_for_more() {
     assert!(!world.at(0).has_input());
     assert_eq!(world.shown(0), format!("{long}\n"));
     assert!(world.at(0).has_input());
-    assert_eq!(world.types(0, ""), [Command::Peers]);
+    assert_eq!(world.types(0, ""), [UserCommand::Peers]);
 }
 
 #[test]
 fn what_there_was_to_say_before_is_told_where_a_menu_opens() {
     let mut world = World::new(TERMINAL);
     let early = ["a record was damaged.".to_owned()];
-    world.sessions.open(line(1), TERMINAL, PORT, &early);
+    world.sessions.open(conn(1), TERMINAL, PORT, &early);
     let text = "[store ⚠️] a record was damaged.\nselect > ";
     assert_eq!(world.shown(1), format!("{MENU}{text}"));
     world
         .sessions
-        .open(line(2), ConsoleKind::Socket, PORT, &early);
+        .open(conn(2), ConsoleKind::Socket, PORT, &early);
     assert_eq!(world.shown(2), "");
 }
 
@@ -324,7 +324,7 @@ fn the_end_of_its_input_takes_a_serial_line_away_and_lets_others_be_told_the_res
     world.shown(2);
     assert_eq!(world.sessions.let_go(), [], "it is not told all");
     world.at(2).menu.waiting = false;
-    assert_eq!(world.sessions.let_go(), [line(2)]);
+    assert_eq!(world.sessions.let_go(), [conn(2)]);
     assert_eq!(world.shown(0), "", "there is no question for nobody");
     world.sessions.tell_all(log::Level::Info, "an event");
     assert_eq!(world.shown(0), "\nan event\n");

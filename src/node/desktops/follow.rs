@@ -12,7 +12,7 @@ use crate::node::desktop::Stand;
 use crate::node::effects::{Cx, Fault};
 use crate::node::event::Millis;
 use crate::node::mempool::{Due, Making, Mempool};
-use crate::node::peer::Origin;
+use crate::node::peer::BlockOrigin;
 use crate::node::peers::Peers;
 use crate::node::twins::Heard;
 use crate::store::disk::Disk;
@@ -23,25 +23,26 @@ impl Desktops {
     pub fn block<D: Disk>(
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         block: Box<Block>,
     ) -> Result<(), Fault> {
         let now = cx.now.mono;
-        // Before its hash counts for anything: who claims another one's must not be taken for its maker.
+        // Before its hash counts for anything: who claims another one's must not be taken for its
+        // maker.
         if let Err(error) = block.check_alone(cx.chain.difficulty()) {
             return Err(Fault::block(block.index, error));
         }
         let length = cx.chain.tip().length;
         if block.index < length && cx.chain.hash(block.index) == Ok(block.hash) {
             // It was made here: what its user did is behind it.
-            peers.doubt(now, line);
+            peers.doubt(now, conn);
             return Ok(());
         }
-        match peers.note_maker(now, line, block.hash) {
+        match peers.note_maker(now, conn, block.hash) {
             Heard::First => {}
             Heard::Twice => return Ok(()),
             Heard::Elsewhere => {
-                peers.doubt(now, line);
+                peers.doubt(now, conn);
                 return Ok(());
             }
         }
@@ -51,9 +52,9 @@ impl Desktops {
         };
         if ours.is_some_and(|ours| ours.block.has_content_of(&block)) {
             // In place of what its user did it has announced what came in between.
-            peers.doubt(now, line);
-        } else if let Some(peer) = peers.get_mut(line) {
-            peer.hold(block, Origin::Desktop, 0);
+            peers.doubt(now, conn);
+        } else if let Some(peer) = peers.get_mut(conn) {
+            peer.hold(block, BlockOrigin::Desktop, 0);
         }
         Ok(())
     }
@@ -65,11 +66,11 @@ impl Desktops {
         cx: &mut Cx<D>,
         peers: &mut Peers,
         mempool: &mut Mempool,
-        line: usize,
+        conn: usize,
         block: &Block,
     ) {
         let (tip, now) = (cx.chain.tip(), cx.now.mono);
-        let (voice, mine) = (peers.voice_of(now, line), self.makes_for(now, peers, line));
+        let (voice, mine) = (peers.voice_of(now, conn), self.makes_for(now, peers, conn));
         let possible = block.index == tip.length
             && !block.transactions.is_empty()
             && cx.may_append()
@@ -84,10 +85,10 @@ impl Desktops {
         let long = |own: &Block| text::block_bytes(own) > limits::TEMPLATE_TEXT_MAX;
         let own = own.filter(|own| !limits::Full::FollowedLong.when(long(own)));
         if own.is_none() || !mine {
-            self.salvage_all(cx, peers, mempool, line, &block.transactions);
+            self.salvage_all(cx, peers, mempool, conn, &block.transactions);
         }
         let Some(own) = own else {
-            return peers.doubt(now, line);
+            return peers.doubt(now, conn);
         };
         if mine {
             self.drop_making(cx, peers, mempool);
@@ -97,7 +98,7 @@ impl Desktops {
                 ended: false,
             });
             cx.effects.busy = true;
-        } else if let Some(id) = peers.desktop_id(now, line) {
+        } else if let Some(id) = peers.desktop_id(now, conn) {
             let made = (block.index, id, now);
             limits::Full::FollowedForgotten.when(self.remembered.followed.is_full());
             self.remembered.followed.write(made);
@@ -114,22 +115,22 @@ impl Desktops {
         let Some(Making { work, from, ended }) = mempool.making.take() else {
             return;
         };
-        if let Some(line) = from {
+        if let Some(conn) = from {
             let transactions = work.into_block().transactions;
-            self.salvage_all(cx, peers, mempool, line, &transactions);
+            self.salvage_all(cx, peers, mempool, conn, &transactions);
             if !ended {
-                peers.doubt(cx.now.mono, line);
+                peers.doubt(cx.now.mono, conn);
             }
         }
     }
 
     /// A block that was made of a desktop node's is in the chain.
-    pub fn followed(&mut self, now: Millis, peers: &mut Peers, line: usize, height: u64) {
-        if let Some(id) = peers.desktop_id(now, line) {
+    pub fn followed(&mut self, now: Millis, peers: &mut Peers, conn: usize, height: u64) {
+        if let Some(id) = peers.desktop_id(now, conn) {
             limits::Full::FollowedForgotten.when(self.remembered.followed.is_full());
             self.remembered.followed.write((height, id, now));
         }
-        let Some(desktop) = peers.desktop_of(line) else {
+        let Some(desktop) = peers.desktop_of(conn) else {
             return;
         };
         match desktop.stand {
@@ -143,20 +144,20 @@ impl Desktops {
         cx: &mut Cx<D>,
         peers: &mut Peers,
         mempool: &mut Mempool,
-        line: usize,
+        conn: usize,
         transactions: &[Transaction],
     ) {
-        let due = self.salvage_due(cx.now.mono, peers, line);
+        let due = self.salvage_due(cx.now.mono, peers, conn);
         for transaction in transactions {
             mempool.salvage(cx, due, transaction, None);
         }
     }
 
-    /// When a block is made of what the desktop node of a line said and no block of ours has. Before it
-    /// has told its chain, that may come with this in it.
-    pub fn salvage_due(&self, now: Millis, peers: &Peers, line: usize) -> Due {
-        let known = peers.desktop_at(line).is_some_and(|it| it.said.is_some());
-        match known && self.makes_for(now, peers, line) {
+    /// When a block is made of what the desktop node of a connection said and no block of ours has.
+    /// Before it has told its chain, that may come with this in it.
+    pub fn salvage_due(&self, now: Millis, peers: &Peers, conn: usize) -> Due {
+        let known = peers.desktop_at(conn).is_some_and(|it| it.said.is_some());
+        match known && self.makes_for(now, peers, conn) {
             true => Due::Now,
             false => Due::Later,
         }

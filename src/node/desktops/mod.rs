@@ -18,7 +18,7 @@ use super::peers::Peers;
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::extension::Voice;
-use crate::wire::write::Intent;
+use crate::wire::write::Outgoing;
 use voices::in_order;
 pub use voices::{Voices, number};
 
@@ -66,7 +66,7 @@ impl Desktops {
     /// it is still there. `settled`: no other chain is being looked at.
     pub fn tend_voices<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, settled: bool) {
         let now = cx.now.mono;
-        let writes = cx.chain.fault().is_none() && cx.chain.gap().is_none();
+        let writes = cx.chain.fault().is_none() && cx.chain.hole().is_none();
         let connected = connected(now, peers);
         self.voices.set_own(now, connected, writes && settled);
         self.voices.own.made = peers.marks(now);
@@ -79,7 +79,7 @@ impl Desktops {
                 peer.told.at = Some(now);
                 match peer.pinged {
                     // It is given up when it is silent for too long, however often it is asked.
-                    Some(_) => peer.push(Intent::Ping),
+                    Some(_) => peer.push(Outgoing::Ping),
                     None => peer.ping(now),
                 }
             }
@@ -91,11 +91,11 @@ impl Desktops {
         &mut self,
         now: Millis,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         mut told: Vec<Voice>,
     ) {
         let before = self.voices.news();
-        let Some(peer) = peers.get_mut(line) else {
+        let Some(peer) = peers.get_mut(conn) else {
             return;
         };
         let Kind::Ours(id) = peer.kind else { return };
@@ -104,7 +104,7 @@ impl Desktops {
         for (by, mark) in made {
             peers.note_mark(now, *by, mark);
         }
-        let Some(peer) = peers.get_mut(line) else {
+        let Some(peer) = peers.get_mut(conn) else {
             return;
         };
         let count = self.voices.own.count;
@@ -136,8 +136,8 @@ impl Desktops {
         if connected(now, peers) != self.voices.own.desktops {
             return Some(now);
         }
-        let lines = peers.lines().filter_map(|line| peers.desktop_at(line));
-        let aliases = lines.filter_map(|desktop| desktop.alias_ends());
+        let conns = peers.conns().filter_map(|conn| peers.desktop_at(conn));
+        let aliases = conns.filter_map(|desktop| desktop.alias_ends());
         let on = cx.ending.is_none();
         let due = peers.iter();
         let due = due.filter_map(|(_, peer)| peer.voices_due(news).filter(|_| on));
@@ -149,11 +149,11 @@ impl Desktops {
 
 /// The desktop nodes that this node is connected to.
 fn connected(now: Millis, peers: &Peers) -> Vec<SocketAddr> {
-    let known = |line: &usize| peers.desktop_at(*line).is_some_and(|it| !it.is_device());
-    let lines = peers.lines().filter(known);
+    let known = |conn: &usize| peers.desktop_at(*conn).is_some_and(|it| !it.is_device());
+    let conns = peers.conns().filter(known);
     in_order(
-        lines
-            .filter_map(|line| peers.desktop_id(now, line))
+        conns
+            .filter_map(|conn| peers.desktop_id(now, conn))
             .collect(),
     )
 }

@@ -17,17 +17,18 @@ use crate::node::twins::known_as;
 use crate::store::disk::Disk;
 
 impl Desktops {
-    /// Whether of all of ours this node speaks to the desktop node of a line, and on this line.
-    pub fn speaks_to(&self, now: Millis, peers: &Peers, line: usize) -> bool {
-        let id = peers.desktop_id(now, line);
+    /// Whether of all of ours this node speaks to the desktop node of a connection, and over this
+    /// connection.
+    pub fn speaks_to(&self, now: Millis, peers: &Peers, conn: usize) -> bool {
+        let id = peers.desktop_id(now, conn);
         let speaks = id.is_some_and(|id| self.voices.speaks(now, id));
-        speaks && peers.voice_of(now, line) == line
+        speaks && peers.voice_of(now, conn) == conn
     }
 
-    /// Whether what the desktop node of a line said is this node's to make: it speaks to it, or knows
-    /// its chain and nobody else of ours can have heard it, or it has hung up.
-    pub fn makes_for(&self, now: Millis, peers: &Peers, line: usize) -> bool {
-        let voice = peers.voice_of(now, line);
+    /// Whether what the desktop node of a connection said is this node's to make: it speaks to it,
+    /// or knows its chain and nobody else of ours can have heard it, or it has hung up.
+    pub fn makes_for(&self, now: Millis, peers: &Peers, conn: usize) -> bool {
+        let voice = peers.voice_of(now, conn);
         let Some((desktop, id)) = peers.desktop_at(voice).zip(peers.desktop_id(now, voice)) else {
             return true;
         };
@@ -35,48 +36,48 @@ impl Desktops {
         self.speaks_to(now, peers, voice) || (desktop.said.is_some() && alone())
     }
 
-    /// When the desktop node of a line on which it is not spoken to is asked for its chain all the
-    /// same: where two of them are behind a router they show one address. Right behind the one on
-    /// which it is spoken to, as long as what both told proves neither.
-    pub fn twin_asks_at(&self, now: Millis, peers: &Peers, line: usize) -> Option<Millis> {
-        let voice = peers.voice_of(now, line);
-        let alike = peers.shows(voice) == peers.shows(line);
-        if voice == line || !alike || !self.speaks_to(now, peers, voice) {
+    /// When the desktop node of a connection over which it is not spoken to is asked for its chain
+    /// all the same: where two of them are behind a router they show one address. Right behind the
+    /// one on which it is spoken to, as long as what both told proves neither.
+    pub fn twin_asks_at(&self, now: Millis, peers: &Peers, conn: usize) -> Option<Millis> {
+        let voice = peers.voice_of(now, conn);
+        let alike = peers.shows(voice) == peers.shows(conn);
+        if voice == conn || !alike || !self.speaks_to(now, peers, voice) {
             return None;
         }
-        let (own, spoken) = peers.desktop_at(line).zip(peers.desktop_at(voice))?;
+        let (own, spoken) = peers.desktop_at(conn).zip(peers.desktop_at(voice))?;
         let (_, told) = spoken.answer?;
         let compared = own.answer.is_some_and(|(_, at)| at >= told);
         let known = own.is_twin || own.alias(now).is_some() || compared;
         (!known && spoken.is_unchanged(told)).then_some(own.ask_at)
     }
 
-    /// A desktop node has told its chain on a line on which it is not spoken to.
-    pub fn compare_twin<D: Disk>(cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
+    /// A desktop node has told its chain over a connection over which it is not spoken to.
+    pub fn compare_twin<D: Disk>(cx: &mut Cx<D>, peers: &mut Peers, conn: usize) {
         let now = cx.now.mono;
-        let voice = peers.voice_of(now, line);
-        let Some((own, spoken)) = peers.desktop_at(line).zip(peers.desktop_at(voice)) else {
+        let voice = peers.voice_of(now, conn);
+        let Some((own, spoken)) = peers.desktop_at(conn).zip(peers.desktop_at(voice)) else {
             return;
         };
         let Some(((chain, at), (other, since))) = own.answer.zip(spoken.answer) else {
             return;
         };
-        if voice == line || at < now || !own.is_unchanged(since) || !spoken.is_unchanged(since) {
+        if voice == conn || at < now || !own.is_unchanged(since) || !spoken.is_unchanged(since) {
             return;
         }
         let same = chain.is_as(&other);
         let last = chain.length.saturating_sub(1);
         let ours = last < cx.chain.tip().length && cx.chain.hash(last) == Ok(chain.hash);
-        if let Some(desktop) = peers.desktop_of(line) {
+        if let Some(desktop) = peers.desktop_of(conn) {
             desktop.is_twin = same && !ours;
             desktop.apart = if same { 0 } else { desktop.apart + 1 };
         }
     }
 
-    /// A line ends. What its desktop node was told last may be handled later than what the next one
-    /// brings: by a thread of its own (PROTOCOL.md section 5).
-    pub fn leaves_under_way(&mut self, now: Millis, peers: &mut Peers, line: usize) {
-        let Some(peer) = peers.get(line) else {
+    /// A connection ends. What its desktop node was told last may be handled later than what the
+    /// next one brings: by a thread of its own (PROTOCOL.md section 5).
+    pub fn leaves_under_way(&mut self, now: Millis, peers: &mut Peers, conn: usize) {
+        let Some(peer) = peers.get(conn) else {
             return;
         };
         let Kind::Desktop(desktop) = &peer.kind else {
@@ -88,7 +89,7 @@ impl Desktops {
         let id = known_as(peer, desktop, now);
         limits::Full::LeftForgotten.when(self.remembered.left.is_full());
         self.remembered.left.write((id, now));
-        let others = peers.lines_to(now, id).filter(|at| *at != line);
+        let others = peers.lines_to(now, id).filter(|at| *at != conn);
         for at in others.collect::<Vec<_>>() {
             if let Some(desktop) = peers.desktop_of(at) {
                 desktop.unsure = Some(Unsure::default());
@@ -103,10 +104,10 @@ impl Desktops {
         now: Millis,
         peers: &mut Peers,
         links: &mut Links,
-        line: usize,
+        conn: usize,
         told: &[String],
     ) {
-        let Some(peer) = peers.get(line) else {
+        let Some(peer) = peers.get(conn) else {
             return;
         };
         let there = peer.remote.ip().to_canonical();
@@ -119,7 +120,7 @@ impl Desktops {
         };
         let hosts = friends.iter().map(|friend| friend.ip().to_canonical());
         let strangers: BTreeSet<IpAddr> = hosts.filter(|host| !connected(*host)).collect();
-        let Some(desktop) = peers.desktop_of(line) else {
+        let Some(desktop) = peers.desktop_of(conn) else {
             return;
         };
         desktop.friends = friends;
@@ -134,11 +135,11 @@ impl Desktops {
 
     /// Dials those desktop nodes that know no connection to us any more.
     pub fn dial_deaf(now: Millis, peers: &mut Peers, links: &mut Links) {
-        for line in peers.lines() {
-            if !peers.is_deaf(now, line) || peers.voice_of(now, line) != line {
+        for conn in peers.conns() {
+            if !peers.is_deaf(now, conn) || peers.voice_of(now, conn) != conn {
                 continue;
             }
-            let Some(peer) = peers.get_mut(line) else {
+            let Some(peer) = peers.get_mut(conn) else {
                 continue;
             };
             let there = peer.listening();

@@ -82,7 +82,7 @@ fn two_connections_that_tell_the_same_chain_which_is_nobody_elses_are_one_deskto
 #[test]
 fn strangers_that_a_desktop_node_is_connected_to_are_called_once_and_waited_for() {
     let mut world = World::new(3);
-    let line = world.in_step(D);
+    let conn = world.in_step(D);
     let later = Millis(world.now().0 + 60_000);
     for host in ["10.0.0.5", "10.0.0.6"] {
         let mut target = Target::new(host.into(), 6000, later);
@@ -93,21 +93,21 @@ fn strangers_that_a_desktop_node_is_connected_to_are_called_once_and_waited_for(
     let told = ["10.0.1.12:5000", "127.0.0.1:6001", "10.0.0.5:40001"].map(str::to_owned);
     let now = world.now();
     let (peers, links) = (&mut world.peers, &mut world.links);
-    Desktops::hear_friends(now, peers, links, line, &told);
+    Desktops::hear_friends(now, peers, links, conn, &told);
     let contacts: Vec<bool> = world.links.targets.iter().map(called(now)).collect();
     assert_eq!(contacts, [true, false], "{known} is connected");
-    assert_eq!(world.desktop(line).friends.len(), 3);
+    assert_eq!(world.desktop(conn).friends.len(), 3);
     world.grow(1);
     world.live(limits::DESKTOP_QUIET_MS - 1);
-    assert_eq!(world.told(line), [""; 0]);
+    assert_eq!(world.told(conn), [""; 0]);
     world.live(1);
-    assert_eq!(world.told(line), ["block 4", "ping"]);
+    assert_eq!(world.told(conn), ["block 4", "ping"]);
     // What it says again delays nothing.
     let (now, peers, links) = (world.now(), &mut world.peers, &mut world.links);
-    Desktops::hear_friends(now, peers, links, line, &told);
-    world.pongs(line);
+    Desktops::hear_friends(now, peers, links, conn, &told);
+    world.pongs(conn);
     world.grow(1);
-    assert_eq!(world.told(line), ["block 5", "ping"]);
+    assert_eq!(world.told(conn), ["block 5", "ping"]);
 }
 
 fn called(now: Millis) -> impl Fn(&Target) -> bool {
@@ -117,13 +117,13 @@ fn called(now: Millis) -> impl Fn(&Target) -> bool {
 #[test]
 fn a_desktop_node_that_forgot_its_connection_is_dialed_now_and_then() {
     let mut world = World::new(3);
-    let (line, dialed) = (world.in_step(D), world.reaches(E));
+    let (conn, dialed) = (world.in_step(D), world.reaches(E));
     world.told(dialed);
     world.answers(dialed, same(4));
     let hash = block_of(4, vec![]).hash;
-    for line in [line, dialed] {
+    for conn in [conn, dialed] {
         let now = world.now();
-        world.peers.note_unsaid(now, line, &hash);
+        world.peers.note_unsaid(now, conn, &hash);
     }
     let mut dials = Vec::new();
     let begin = world.now().0;
@@ -138,6 +138,6 @@ fn a_desktop_node_that_forgot_its_connection_is_dialed_now_and_then() {
     }
     assert_eq!(dials, [5_000, 65_000, 125_000]);
     let now = world.now();
-    world.peers.note_maker(now, line, hash);
-    assert!(!world.peers.is_deaf(now, line), "its block came");
+    world.peers.note_maker(now, conn, hash);
+    assert!(!world.peers.is_deaf(now, conn), "its block came");
 }

@@ -10,7 +10,7 @@ use crate::node::mempool::Mempool;
 use crate::node::peer::Kind;
 use crate::node::peers::Peers;
 use crate::store::disk::Disk;
-use crate::wire::write::Intent;
+use crate::wire::write::Outgoing;
 
 impl Desktops {
     /// When a desktop node has to be looked at again; `free` says whether a chain could be.
@@ -25,26 +25,26 @@ impl Desktops {
             return None;
         }
         let now = cx.now.mono;
-        let lines = peers.iter().filter_map(|(line, peer)| {
+        let conns = peers.iter().filter_map(|(conn, peer)| {
             let Kind::Desktop(desktop) = &peer.kind else {
                 return None;
             };
             if desktop.is_device() {
                 return None;
             }
-            let speaks = self.speaks_to(now, peers, line);
+            let speaks = self.speaks_to(now, peers, conn);
             if speaks != desktop.spoken_to.is_some() {
                 return Some(now);
             }
-            let turn = Desktops::asks_from(cx, peers, free, line);
+            let turn = Desktops::asks_from(cx, peers, free, conn);
             if !speaks {
-                let ask = self.twin_asks_at(now, peers, line).zip(turn);
+                let ask = self.twin_asks_at(now, peers, conn).zip(turn);
                 let ask = ask.filter(|_| peer.may_ask());
                 return ask.map(|(ask, turn)| ask.max(turn));
             }
             let ask = turn.map(|turn| turn.max(desktop.ask_at));
             let ask = ask.filter(|_| peer.may_ask());
-            let look = self.look_at(cx, peers, mempool, free, line);
+            let look = self.look_at(cx, peers, mempool, free, conn);
             let spoiled = match desktop.stand {
                 Stand::Spoiled(_, since) => Some(Millis(since.0 + limits::DESKTOP_MONITOR_MS)),
                 _ => None,
@@ -56,7 +56,7 @@ impl Desktops {
                 .flatten()
                 .min()
         });
-        lines.min()
+        conns.min()
     }
 
     /// Tells the desktop nodes what they lack, and asks for their chains.
@@ -67,8 +67,8 @@ impl Desktops {
         mempool: &mut Mempool,
         free: bool,
     ) {
-        for line in peers.lines() {
-            self.tend_desktop(cx, peers, mempool, free, line);
+        for conn in peers.conns() {
+            self.tend_desktop(cx, peers, mempool, free, conn);
         }
     }
 
@@ -78,16 +78,16 @@ impl Desktops {
         peers: &mut Peers,
         mempool: &mut Mempool,
         free: bool,
-        line: usize,
+        conn: usize,
     ) {
         let (now, writes) = (cx.now.mono, cx.chain.fault().is_none());
         let (speaks, id) = (
-            self.speaks_to(now, peers, line),
-            peers.desktop_id(cx.now.mono, line),
+            self.speaks_to(now, peers, conn),
+            peers.desktop_id(cx.now.mono, conn),
         );
-        let twin = self.twin_asks_at(now, peers, line);
-        let turn = Desktops::asks_from(cx, peers, free, line);
-        let Some(peer) = peers.get_mut(line) else {
+        let twin = self.twin_asks_at(now, peers, conn);
+        let turn = Desktops::asks_from(cx, peers, free, conn);
+        let Some(peer) = peers.get_mut(conn) else {
             return;
         };
         let opened = peer.opened;
@@ -97,21 +97,21 @@ impl Desktops {
         };
         if desktop.is_device() {
             if core::mem::take(&mut desktop.asks) {
-                peer.push(Intent::Chain);
+                peer.push(Outgoing::Chain);
             }
             return;
         }
         if !writes {
             // What it has and we have not cannot be taken, and our chain would cost it that.
             if core::mem::take(&mut desktop.asks) {
-                peer.push(Intent::NoChain(0));
+                peer.push(Outgoing::NoChain(0));
             }
             return;
         }
         if !speaks {
             desktop.spoken_to = None;
             if core::mem::take(&mut desktop.asks) {
-                peer.push(Intent::NoChain(0));
+                peer.push(Outgoing::NoChain(0));
             }
             if may_ask && twin.is_some_and(|at| at <= now) {
                 peer.ask(now);
@@ -124,7 +124,7 @@ impl Desktops {
         }
         if desktop.announce_at <= now {
             desktop.announce_at = Millis(now.0 + limits::PEER_LIST_MS);
-            peer.push(Intent::Announce);
+            peer.push(Outgoing::Announce);
         }
         let Some(desktop) = peer.desktop() else {
             return;
@@ -132,18 +132,18 @@ impl Desktops {
         if desktop.ask_at <= now && may_ask {
             peer.ask(now);
         }
-        if Desktops::tell_at(now, peers, line).is_some_and(|at| at <= now) {
-            self.tell_desktop(cx, peers, mempool, free, line);
+        if Desktops::tell_at(now, peers, conn).is_some_and(|at| at <= now) {
+            self.tell_desktop(cx, peers, mempool, free, conn);
         }
     }
 
     /// From when on a desktop node may be asked for its chain: one at a time is looked at, and another
     /// one that came meanwhile would have been sent for nothing. `None` while none can be looked at.
-    fn asks_from<D: Disk>(cx: &Cx<D>, peers: &Peers, free: bool, line: usize) -> Option<Millis> {
+    fn asks_from<D: Disk>(cx: &Cx<D>, peers: &Peers, free: bool, conn: usize) -> Option<Millis> {
         if !free || cx.chain.fault().is_some() {
             return None;
         }
-        let others = peers.iter().filter(|(at, _)| *at != line);
+        let others = peers.iter().filter(|(at, _)| *at != conn);
         let asked = others.filter_map(|(_, peer)| match peer.kind {
             Kind::Desktop(_) => peer.asked,
             _ => None,
@@ -155,8 +155,8 @@ impl Desktops {
     /// When a desktop node may be told what changes its chain: all that went before was handled, also
     /// what went over another connection that may lead to the same node. `None` while that is not
     /// known.
-    fn tell_at(now: Millis, peers: &Peers, line: usize) -> Option<Millis> {
-        let (own, id) = peers.desktop_at(line).zip(peers.desktop_id(now, line))?;
+    fn tell_at(now: Millis, peers: &Peers, conn: usize) -> Option<Millis> {
+        let (own, id) = peers.desktop_at(conn).zip(peers.desktop_id(now, conn))?;
         if own.under_way.is_some() {
             return None;
         }
@@ -166,7 +166,7 @@ impl Desktops {
             let since = own.spoken_to.filter(|_| own.asks)?;
             at = at.max(Millis(since.0 + limits::DESKTOP_WORDS_MS));
         }
-        for other in peers.lines().filter(|other| *other != line) {
+        for other in peers.conns().filter(|other| *other != conn) {
             let under_way = peers.desktop_at(other).and_then(|other| other.under_way);
             let Some(((_, since), other)) = under_way.zip(peers.desktop_id(now, other)) else {
                 continue;
@@ -188,12 +188,12 @@ impl Desktops {
         peers: &Peers,
         mempool: &Mempool,
         free: bool,
-        line: usize,
+        conn: usize,
     ) -> Option<Millis> {
         let (now, ours) = (cx.now.mono, cx.chain.tip().length);
-        let desktop = peers.desktop_at(line)?;
+        let desktop = peers.desktop_at(conn)?;
         let need = match desktop.need(ours, now) {
-            Need::Block(height) => self.friend_tells(now, peers, line, height).or(Some(now)),
+            Need::Block(height) => self.friend_tells(now, peers, conn, height).or(Some(now)),
             Need::Chain => Some(desktop.chain_at),
             // Until what is being made is there.
             Need::Longer if mempool.queue.lengthen || !is_calm(cx, mempool, free) => None,
@@ -209,7 +209,7 @@ impl Desktops {
         };
         let answer = Some(answer).filter(|_| desktop.asks);
         let what = need.into_iter().chain(answer).min()?;
-        Some(what.max(Desktops::tell_at(now, peers, line)?))
+        Some(what.max(Desktops::tell_at(now, peers, conn)?))
     }
 
     /// Tells one thing that a desktop node lacks, or has asked for.
@@ -219,11 +219,11 @@ impl Desktops {
         peers: &mut Peers,
         mempool: &mut Mempool,
         free: bool,
-        line: usize,
+        conn: usize,
     ) {
         let (now, ours) = (cx.now.mono, cx.chain.tip().length);
-        self.tend_tie(cx, peers, mempool, free, line);
-        let Some(peer) = peers.get_mut(line) else {
+        self.tend_tie(cx, peers, mempool, free, conn);
+        let Some(peer) = peers.get_mut(conn) else {
             return;
         };
         let Some(desktop) = peer.desktop() else {
@@ -233,10 +233,10 @@ impl Desktops {
         let may_all = desktop.chain_at <= now;
         let asks = (may_all || has_all) && core::mem::take(&mut desktop.asks);
         match need {
-            Need::Nothing if asks && has_all => peer.push(Intent::NoChain(ours)),
-            Need::Chain if may_all => self.tell_all(cx, peers, line),
-            _ if asks => self.tell_all(cx, peers, line),
-            Need::Block(height) => self.tell_block(cx, peers, line, height),
+            Need::Nothing if asks && has_all => peer.push(Outgoing::NoChain(ours)),
+            Need::Chain if may_all => self.tell_all(cx, peers, conn),
+            _ if asks => self.tell_all(cx, peers, conn),
+            Need::Block(height) => self.tell_block(cx, peers, conn, height),
             Need::Chain | Need::Nothing | Need::Longer => {}
         }
     }
@@ -248,10 +248,10 @@ impl Desktops {
         peers: &mut Peers,
         mempool: &mut Mempool,
         free: bool,
-        line: usize,
+        conn: usize,
     ) {
         let (now, ours) = (cx.now.mono, cx.chain.tip().length);
-        let Some(desktop) = peers.desktop_at(line) else {
+        let Some(desktop) = peers.desktop_at(conn) else {
             return;
         };
         let tie = match (desktop.need(ours, now), desktop.tie) {
@@ -263,7 +263,7 @@ impl Desktops {
         };
         let due = tie.is_some_and(|at| at <= now) && is_calm(cx, mempool, free);
         let fires = due && self.remembered.allowance.take(now);
-        if let Some(desktop) = peers.desktop_of(line) {
+        if let Some(desktop) = peers.desktop_of(conn) {
             desktop.tie = tie;
             if fires {
                 // It may take some more blocks, which nobody has to wait for.
@@ -277,22 +277,26 @@ impl Desktops {
     }
 
     /// Tells the next block, unless that is on its way from another desktop node.
-    fn tell_block<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize, height: u64) {
+    fn tell_block<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize, height: u64) {
         let now = cx.now.mono;
         if self
-            .friend_tells(now, peers, line, height)
+            .friend_tells(now, peers, conn, height)
             .is_some_and(|until| now < until)
         {
             return;
         }
         if cx.chain.read(height).is_ok_and(|read| read.has_void()) {
             // It is taken by nobody but as part of a chain.
-            return self.tell_void(cx, peers, line);
+            return self.tell_void(cx, peers, conn);
         }
         let own = self.own_block == Some(height);
-        let intent = if own { Intent::OwnBlock } else { Intent::Block };
-        if let Some(peer) = peers.get_mut(line) {
-            peer.push(intent(height));
+        let message = if own {
+            Outgoing::OwnBlock
+        } else {
+            Outgoing::Block
+        };
+        if let Some(peer) = peers.get_mut(conn) {
+            peer.push(message(height));
             let ping = peer.probe();
             if let Some(desktop) = peer.desktop() {
                 desktop.tell(now, ping, Stand::Same(height + 1));
@@ -301,22 +305,22 @@ impl Desktops {
     }
 
     /// Tells the whole chain for a block that is taken by nobody alone, as soon as that may be.
-    fn tell_void<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
+    fn tell_void<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize) {
         let now = cx.now.mono;
-        let Some(desktop) = peers.desktop_of(line) else {
+        let Some(desktop) = peers.desktop_of(conn) else {
             return;
         };
         match desktop.chain_at <= now {
-            true => self.tell_all(cx, peers, line),
+            true => self.tell_all(cx, peers, conn),
             false => desktop.quiet = desktop.quiet.max(desktop.chain_at),
         }
     }
 
     /// Tells the whole chain; what came of it shows when it tells its own.
-    fn tell_all<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
+    fn tell_all<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize) {
         let (now, ours) = (cx.now.mono, cx.chain.tip().length);
-        if let Some(peer) = peers.get_mut(line) {
-            peer.push(Intent::Chain);
+        if let Some(peer) = peers.get_mut(conn) {
+            peer.push(Outgoing::Chain);
             let ping = peer.probe();
             if let Some(desktop) = peer.desktop() {
                 desktop.tell_chain(now, ping, ours);
@@ -327,8 +331,8 @@ impl Desktops {
 
     /// Until when a block may be under way from the desktop node that made it, if this one is
     /// connected to that.
-    fn friend_tells(&self, now: Millis, peers: &Peers, line: usize, height: u64) -> Option<Millis> {
-        let (own, id) = peers.desktop_at(line).zip(peers.desktop_id(now, line))?;
+    fn friend_tells(&self, now: Millis, peers: &Peers, conn: usize, height: u64) -> Option<Millis> {
+        let (own, id) = peers.desktop_at(conn).zip(peers.desktop_id(now, conn))?;
         let mut followed = self.remembered.followed.iter();
         let (_, maker, since) = followed.find(|(at, ..)| *at == height)?;
         let mut makers = peers.lines_to(now, *maker);

@@ -7,7 +7,7 @@ use crate::node::desktop::{Desktop, End};
 use crate::node::effects::testing::key;
 use crate::node::links::Links;
 use crate::node::outbox::Outbox;
-use crate::node::sync::Sync;
+use crate::node::sync::ChainSync;
 use crate::store::disk::memory::MemoryDisk;
 
 /// Where a desktop node is.
@@ -24,15 +24,15 @@ pub(super) fn at(text: &str) -> SocketAddr {
 pub(super) struct World {
     pub cx: Cx<MemoryDisk>,
     pub peers: Peers,
-    pub pool: Mempool,
+    pub mempool: Mempool,
     pub links: Links,
     pub desktops: Desktops,
     outbox: Outbox,
-    sync: Sync,
+    sync: ChainSync,
     /// Another chain could be looked at, and one is put in place.
     pub free: bool,
     pub settling: bool,
-    /// What was sent on each line and was not looked at yet.
+    /// What was sent on each connection and was not looked at yet.
     sent: Vec<(usize, String)>,
 }
 
@@ -42,18 +42,18 @@ impl World {
         let mut cx = Cx::on(MemoryDisk::default(), 0);
         let (now, of) = (cx.now.mono, (key(1), false));
         let mut notices = Vec::new();
-        let pool = Mempool::open(cx.chain.disk(), now, of, &mut notices);
+        let mempool = Mempool::open(cx.chain.disk(), now, of, &mut notices);
         let listen = at("0.0.0.0:6000");
         let links = Links::open(cx.chain.disk(), now, (listen, ID), vec![], &mut notices);
         assert!(notices.is_empty(), "{notices:?}");
         let mut world = World {
             cx,
             peers: Peers::default(),
-            pool,
+            mempool,
             links,
             desktops: Desktops::new(ID),
             outbox: Outbox::new(ID, listen),
-            sync: Sync::resume(None),
+            sync: ChainSync::resume(None),
             free: true,
             settling: false,
             sent: Vec::new(),
@@ -67,7 +67,7 @@ impl World {
         for _ in 0..blocks {
             self.cx.append(vec![]);
         }
-        self.pool.tip_changed(&mut self.cx);
+        self.mempool.tip_changed(&mut self.cx);
     }
 
     pub fn now(&self) -> Millis {
@@ -75,91 +75,91 @@ impl World {
     }
 
     fn opens(&mut self, remote: &str, outbound: bool) -> usize {
-        let line = self.peers.free_line().expect("a free line");
+        let conn = self.peers.free_conn().expect("a free line");
         let peer = Peer::new(self.now(), at(remote), outbound);
-        self.peers.open(line, peer);
-        let line = usize::from(line.0);
-        let peer = self.peers.get_mut(line).expect("it is open");
+        self.peers.open(conn, peer);
+        let conn = usize::from(conn.0);
+        let peer = self.peers.get_mut(conn).expect("it is open");
         peer.announce();
-        line
+        conn
     }
 
     /// A desktop node that has dialed us and says that it listens at this address; the port that the
-    /// connection shows is `line`'s own.
+    /// connection shows is `conn`'s own.
     pub fn meets(&mut self, address: &str) -> usize {
         let host = at(address).ip();
-        let line = self.opens(&format!("{host}:40000"), false);
+        let conn = self.opens(&format!("{host}:40000"), false);
         let (port, now) = (at(address).port(), self.now());
-        let peer = self.peers.get_mut(line).expect("it is open");
-        peer.remote.set_port(40_000 + line as u16);
+        let peer = self.peers.get_mut(conn).expect("it is open");
+        peer.remote.set_port(40_000 + conn as u16);
         peer.port = Some(port);
         peer.kind = Kind::Desktop(Box::new(Desktop::new(now, true)));
         peer.ask(now);
-        line
+        conn
     }
 
     /// One that we have dialed.
     pub fn reaches(&mut self, address: &str) -> usize {
-        let line = self.meets(address);
-        let peer = self.peers.get_mut(line).expect("it is open");
+        let conn = self.meets(address);
+        let peer = self.peers.get_mut(conn).expect("it is open");
         (peer.remote, peer.outbound) = (at(address), true);
-        line
+        conn
     }
 
     /// Something that sends signed lines, and no more.
     pub fn device(&mut self) -> usize {
-        let line = self.meets("10.0.0.7:6000");
+        let conn = self.meets("10.0.0.7:6000");
         let now = self.now();
-        let peer = self.peers.get_mut(line).expect("it is open");
+        let peer = self.peers.get_mut(conn).expect("it is open");
         peer.kind = Kind::Desktop(Box::new(Desktop::new(now, false)));
         peer.asked = None;
-        line
+        conn
     }
 
     /// One of ours of this number, which tells that it is connected to these.
     pub fn ours(&mut self, id: u64, desktops: &[&str]) -> usize {
-        let line = self.opens(&format!("10.0.1.{id}:6000"), true);
-        let peer = self.peers.get_mut(line).expect("it is open");
+        let conn = self.opens(&format!("10.0.1.{id}:6000"), true);
+        let peer = self.peers.get_mut(conn).expect("it is open");
         peer.kind = Kind::Ours(id);
-        self.tells_voice(line, id, 0, desktops);
-        line
+        self.tells_voice(conn, id, 0, desktops);
+        conn
     }
 
-    pub fn tells_voice(&mut self, line: usize, id: u64, count: u64, desktops: &[&str]) {
+    pub fn tells_voice(&mut self, conn: usize, id: u64, count: u64, desktops: &[&str]) {
         let voice = voice(id, count, desktops);
         let now = self.now();
         self.desktops
-            .hear_voices(now, &mut self.peers, line, vec![voice]);
+            .hear_voices(now, &mut self.peers, conn, vec![voice]);
     }
 
     /// Its connection ends.
-    pub fn leaves(&mut self, line: usize) {
+    pub fn leaves(&mut self, conn: usize) {
         let now = self.now();
-        self.desktops.leaves_under_way(now, &mut self.peers, line);
-        let peer = self.peers.free(line).expect("it was there");
+        self.desktops.leaves_under_way(now, &mut self.peers, conn);
+        let peer = self.peers.free(conn).expect("it was there");
         self.desktops.lose_voice(now, &self.peers, &peer);
     }
 
-    pub fn desktop(&self, line: usize) -> &Desktop {
-        self.peers.desktop_at(line).expect("a desktop node")
+    pub fn desktop(&self, conn: usize) -> &Desktop {
+        self.peers.desktop_at(conn).expect("a desktop node")
     }
 
-    pub fn desktop_mut(&mut self, line: usize) -> &mut Desktop {
-        self.peers.desktop_of(line).expect("a desktop node")
+    pub fn desktop_mut(&mut self, conn: usize) -> &mut Desktop {
+        self.peers.desktop_of(conn).expect("a desktop node")
     }
 
     /// A desktop node tells its whole chain, which ends so.
-    pub fn answers(&mut self, line: usize, end: End) {
+    pub fn answers(&mut self, conn: usize, end: End) {
         let now = self.now();
-        let peer = self.peers.get_mut(line).expect("it is there");
+        let peer = self.peers.get_mut(conn).expect("it is there");
         let asked = peer.asked.take();
-        self.desktop_mut(line).has_told(now, asked, Some(end));
-        Desktops::compare_twin(&mut self.cx, &mut self.peers, line);
+        self.desktop_mut(conn).has_told(now, asked, Some(end));
+        Desktops::compare_twin(&mut self.cx, &mut self.peers, conn);
     }
 
-    pub fn pongs(&mut self, line: usize) {
+    pub fn pongs(&mut self, conn: usize) {
         let now = self.now();
-        self.peers.get_mut(line).expect("it is there").ponged(now);
+        self.peers.get_mut(conn).expect("it is there").ponged(now);
     }
 
     /// One call of a node.
@@ -168,16 +168,16 @@ impl World {
         let (cx, peers) = (&mut self.cx, &mut self.peers);
         self.desktops.tend_voices(cx, peers, self.free);
         if !self.settling {
-            self.desktops.tell(cx, peers, &mut self.pool, self.free);
+            self.desktops.tell(cx, peers, &mut self.mempool, self.free);
         }
         let (cx, peers) = (&mut self.cx, &mut self.peers);
-        let seen = (&self.pool, &self.desktops.voices, &self.sync);
+        let seen = (&self.mempool, &self.desktops.voices, &self.sync);
         self.sent.append(&mut self.outbox.send(cx, peers, seen));
     }
 
     pub fn due(&self) -> Option<Millis> {
         let how = [self.free, self.settling];
-        self.desktops.due(&self.cx, &self.peers, &self.pool, how)
+        self.desktops.due(&self.cx, &self.peers, &self.mempool, how)
     }
 
     /// Calls until what is left to do lies in the future: nothing is due for which nothing is done.
@@ -203,10 +203,10 @@ impl World {
             let next = due.filter(|due| *due < end).unwrap_or(end);
             self.cx.pass(next.0 - self.now().0);
             if next == end {
-                let lengthen = self.pool.queue.lengthen;
+                let lengthen = self.mempool.queue.lengthen;
                 let before = self.sent.len();
                 self.rest();
-                let done = self.sent.len() > before || self.pool.queue.lengthen != lengthen;
+                let done = self.sent.len() > before || self.mempool.queue.lengthen != lengthen;
                 assert!(!done || due.is_some_and(|due| due <= end), "{due:?}");
                 return;
             }
@@ -214,11 +214,11 @@ impl World {
         panic!("it wakes all the time: {:?}", self.sent);
     }
 
-    /// What a line was told since this was asked last, after all that is to be done now.
-    pub fn told(&mut self, line: usize) -> Vec<String> {
+    /// What was told over a connection since this was asked last, after all that is to be done now.
+    pub fn told(&mut self, conn: usize) -> Vec<String> {
         self.rest();
         let all = core::mem::take(&mut self.sent);
-        let (told, rest) = all.into_iter().partition(|(at, _)| *at == line);
+        let (told, rest) = all.into_iter().partition(|(at, _)| *at == conn);
         self.sent = rest;
         let told: Vec<(usize, String)> = told;
         told.into_iter().map(|(_, word)| word).collect()
@@ -226,12 +226,12 @@ impl World {
 
     /// A desktop node that has what we have, and was told so.
     pub fn in_step(&mut self, address: &str) -> usize {
-        let line = self.meets(address);
-        assert_eq!(self.told(line), ["peer_announce", "request_chain"]);
+        let conn = self.meets(address);
+        assert_eq!(self.told(conn), ["peer_announce", "request_chain"]);
         let length = self.cx.chain.tip().length;
-        self.answers(line, same(length));
-        assert_eq!(self.told(line), [""; 0]);
-        line
+        self.answers(conn, same(length));
+        assert_eq!(self.told(conn), [""; 0]);
+        conn
     }
 }
 
@@ -270,48 +270,48 @@ pub(super) fn block_of(index: u64, transactions: Vec<Transaction>) -> Block {
 #[test]
 fn of_ours_the_one_with_the_lowest_number_speaks_and_the_others_listen() {
     let mut world = World::new(3);
-    let line = world.in_step(D);
+    let conn = world.in_step(D);
     let other = world.ours(3, &[D]);
-    assert_eq!(world.told(line), [""; 0]);
-    assert!(!world.desktops.speaks_to(world.now(), &world.peers, line));
+    assert_eq!(world.told(conn), [""; 0]);
+    assert!(!world.desktops.speaks_to(world.now(), &world.peers, conn));
     world.grow(1);
-    world.desktop_mut(line).asks = true;
-    assert_eq!(world.told(line), ["chain 0 of 0"]);
+    world.desktop_mut(conn).asks = true;
+    assert_eq!(world.told(conn), ["chain 0 of 0"]);
     world.live(30_000);
-    assert_eq!(world.told(line), [""; 0], "it is another one's to ask");
+    assert_eq!(world.told(conn), [""; 0], "it is another one's to ask");
     // What goes round tells the others of it.
     assert!(world.told(other).contains(&"ping".to_owned()));
     world.leaves(other);
     world.live(limits::VOICE_SETTLE_MS - 1);
-    assert_eq!(world.told(line), [""; 0]);
+    assert_eq!(world.told(conn), [""; 0]);
     world.live(1);
-    assert_eq!(world.told(line), ["request_chain"]);
-    world.answers(line, same(4));
+    assert_eq!(world.told(conn), ["request_chain"]);
+    world.answers(conn, same(4));
     world.live(limits::DESKTOP_QUIET_MS - 1);
-    assert_eq!(world.told(line), [""; 0], "something may be under way");
+    assert_eq!(world.told(conn), [""; 0], "something may be under way");
 }
 
 #[test]
 fn whoever_has_a_greater_number_changes_nothing() {
     let mut world = World::new(3);
-    let line = world.in_step(D);
+    let conn = world.in_step(D);
     world.ours(12, &[D]);
     world.grow(1);
-    assert_eq!(world.told(line), ["block 4", "ping"]);
+    assert_eq!(world.told(conn), ["block 4", "ping"]);
 }
 
 #[test]
 fn what_is_under_way_on_a_connection_that_ended_makes_the_next_one_wait() {
     for under_way in [true, false] {
         let mut world = World::new(3);
-        let line = world.in_step(D);
+        let conn = world.in_step(D);
         world.grow(1);
-        assert_eq!(world.told(line), ["block 4", "ping"]);
+        assert_eq!(world.told(conn), ["block 4", "ping"]);
         if !under_way {
-            world.pongs(line);
+            world.pongs(conn);
         }
         world.cx.pass(100);
-        world.leaves(line);
+        world.leaves(conn);
         let next = world.meets(D);
         assert_eq!(world.told(next), ["peer_announce", "request_chain"]);
         world.answers(next, same(4));

@@ -1,9 +1,9 @@
-//! Who comes and who goes: connections are accepted, dialed, given up, and dialed again. `targets` are
-//! dialed for ever, the addresses in `book` now and then; `slots` says who has a place, `bans` who is left
-//! alone.
+//! Who comes and who goes: connections are accepted, dialed, given up, and dialed again. `targets`
+//! are dialed for ever, the addresses in `book` now and then; `slots` says who has a place, `bans`
+//! who is left alone.
 
+mod address_book;
 mod bans;
-mod book;
 mod slots;
 mod targets;
 
@@ -11,12 +11,12 @@ use core::net::SocketAddr;
 
 use super::answer::{Answer, SessionId};
 use super::effects::Cx;
-use super::event::{Action, Line, Millis};
+use super::event::{Action, ConnId, Millis};
 use super::peer::Peer;
 use super::peers::Peers;
 use crate::limits;
 use crate::store::disk::Disk;
-use book::Book;
+use address_book::AddressBook;
 pub use targets::{Contact, LEFT_ALONE, Target};
 
 /// Whom this node dials, and whom it knows.
@@ -27,7 +27,7 @@ pub struct Links {
     id: u64,
     /// Peers that are dialed.
     pub targets: Vec<Target>,
-    book: Book,
+    book: AddressBook,
     /// Nobody who was learned is dialed before this time.
     next_learned: Millis,
 }
@@ -41,9 +41,9 @@ pub enum Met {
     Alone,
     /// The same as another connection: one of the two is closed, and the other one kept.
     Twice {
-        /// The line that is closed.
+        /// The connection that is closed.
         closed: usize,
-        /// The line that is kept.
+        /// The connection that is kept.
         kept: usize,
     },
     /// The same as another connection, one of which the other end closes.
@@ -107,13 +107,13 @@ impl Links {
 
     /// Somebody has come, and has a place if there is one.
     pub fn incoming<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, from: SocketAddr) {
-        let Some(line) = peers.free_line() else {
+        let Some(conn) = peers.free_conn() else {
             limits::Full::PlaceRefused.ran();
             log::info!("{from} is refused: all {} places are taken", limits::PEERS);
             return cx.effects.act(Action::Refuse);
         };
-        peers.open(line, Peer::new(cx.now.mono, from, false));
-        cx.effects.act(Action::Accept { line });
+        peers.open(conn, Peer::new(cx.now.mono, from, false));
+        cx.effects.act(Action::Accept { conn });
         log::info!("{from} connected");
     }
 
@@ -122,7 +122,7 @@ impl Links {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: Line,
+        conn: ConnId,
         [local, remote]: [SocketAddr; 2],
     ) {
         let now = cx.now.mono;
@@ -130,29 +130,29 @@ impl Links {
             && remote.port() == self.listen.port()
             && (self.listen.ip().is_unspecified() || self.listen.ip() == remote.ip());
         if itself || local == remote {
-            cx.effects.act(Action::Hangup { line });
+            cx.effects.act(Action::Hangup { conn });
             if itself {
                 self.book.is_ours(remote, now);
             }
-            return self.forget_target(cx, peers, line, "that is this node itself");
+            return self.forget_target(cx, peers, conn, "that is this node itself");
         }
-        if let Some(at) = self.target_at(line) {
+        if let Some(at) = self.target_at(conn) {
             self.targets[at].led = Some(remote);
         }
-        if self.is_unwanted(cx, peers, line, remote) {
+        if self.is_unwanted(cx, peers, conn, remote) {
             return;
         }
         if let Some(there) =
             self.dialed_before(peers, remote)
-                .or(self.met_at(cx.now.mono, peers, line))
+                .or(self.met_at(cx.now.mono, peers, conn))
         {
-            return self.connected_twice(cx, peers, line, there);
+            return self.connected_twice(cx, peers, conn, there);
         }
         let mut peer = Peer::new(now, remote, true);
         peer.announce();
-        peers.open(line, peer);
+        peers.open(conn, peer);
         log::info!("connected to {remote}");
-        let Some(at) = self.target_at(line) else {
+        let Some(at) = self.target_at(conn) else {
             return;
         };
         if self.targets[at].learned {
@@ -161,7 +161,7 @@ impl Links {
             return;
         }
         let target = &mut self.targets[at];
-        target.contact = Contact::Open(line, now);
+        target.contact = Contact::Open(conn, now);
         target.kept = true;
         let again = target.error.take().is_some();
         let name = target.name();
@@ -178,11 +178,11 @@ impl Links {
     }
 
     /// The connection that we made to this address before.
-    fn dialed_before(&self, peers: &Peers, remote: SocketAddr) -> Option<Line> {
+    fn dialed_before(&self, peers: &Peers, remote: SocketAddr) -> Option<ConnId> {
         let mut open = peers.iter();
         let there =
             open.find(|(_, peer)| peer.outbound && peer.remote == remote && peer.gone.is_none());
-        there.map(|(line, _)| Line::of_peer(line))
+        there.map(|(conn, _)| ConnId::of_peer(conn))
     }
 
     /// A dial has reached a peer that we are connected to, by another name or because it dialed
@@ -191,11 +191,11 @@ impl Links {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: Line,
-        there: Line,
+        conn: ConnId,
+        there: ConnId,
     ) {
-        cx.effects.act(Action::Hangup { line });
-        if let Some(at) = self.ended(peers, line) {
+        cx.effects.act(Action::Hangup { conn });
+        if let Some(at) = self.ended(peers, conn) {
             self.attach(cx, peers, at, there);
         }
     }
@@ -205,20 +205,20 @@ impl Links {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: Line,
+        conn: ConnId,
         reason: &str,
     ) {
-        if let Some(at) = self.ended(peers, line)
+        if let Some(at) = self.ended(peers, conn)
             && !self.need_not_dial(cx, peers, at)
         {
-            self.missed(cx, at, reason);
+            self.connect_failed(cx, at, reason);
         }
     }
 
-    /// A dial has ended without a connection that stays: its line is free. The target that it was for.
-    fn ended(&self, peers: &mut Peers, line: Line) -> Option<usize> {
-        peers.free(usize::from(line.0));
-        self.target_at(line)
+    /// A dial has ended without a connection that stays: its id is free. The target that it was for.
+    fn ended(&self, peers: &mut Peers, conn: ConnId) -> Option<usize> {
+        peers.free(usize::from(conn.0));
+        self.target_at(conn)
     }
 
     /// A connection that was made is of no use, now or later.
@@ -226,12 +226,12 @@ impl Links {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: Line,
+        conn: ConnId,
         reason: &str,
     ) {
-        if let Some(at) = self.ended(peers, line) {
+        if let Some(at) = self.ended(peers, conn) {
             self.targets[at].kept = false;
-            self.missed(cx, at, reason);
+            self.connect_failed(cx, at, reason);
         }
     }
 
@@ -256,8 +256,8 @@ impl Links {
         self.targets.push(target);
     }
 
-    /// Leaves the other end of a connection alone for so many milliseconds: where we dialed it, and where
-    /// it says that it listens.
+    /// Leaves the other end of a connection alone for so many milliseconds: where we dialed it, and
+    /// where it says that it listens.
     pub fn ban(&mut self, now: Millis, peer: &Peer, ms: u64) {
         let (until, place) = (Millis(now.0 + ms), peer.place());
         self.book.bans.add(place, now, until);
@@ -276,21 +276,21 @@ impl Links {
         &mut self,
         cx: &mut Cx<D>,
         peers: &Peers,
-        (line, peer): (usize, &Peer),
+        (conn, peer): (usize, &Peer),
         reason: &str,
     ) {
         self.left(cx, peer);
-        let (now, line) = (cx.now.mono, Line::of_peer(line));
+        let (now, conn) = (cx.now.mono, ConnId::of_peer(conn));
         let banned = self.book.bans.until(peer.place(), now);
         for at in 0..self.targets.len() {
-            if self.targets[at].line() != Some(line) {
+            if self.targets[at].conn() != Some(conn) {
                 continue;
             }
             let (chance, other) = (cx.jitter.number(), self.met(now, peers, &self.targets[at]));
             let target = &mut self.targets[at];
             let then = match (banned, other) {
                 (Some(until), _) => {
-                    target.rest(until, reason.to_owned());
+                    target.back_off(until, reason.to_owned());
                     let minutes = (until.0 - now.0).div_ceil(60_000);
                     format!("not dialed for {minutes} minutes")
                 }
@@ -315,9 +315,9 @@ impl Links {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        (line, kept): (usize, usize),
+        (conn, kept): (usize, usize),
     ) {
-        let Some(peer) = peers.free(line) else {
+        let Some(peer) = peers.free(conn) else {
             return;
         };
         let (remote, outbound) = (peer.remote, peer.outbound);
@@ -325,12 +325,12 @@ impl Links {
         let (now, chance) = (cx.now.mono, cx.jitter.number());
         if outbound {
             // Another address of the same node: no use while the first one lasts.
-            self.book.missed(remote, now, chance);
+            self.book.failed(remote, now, chance);
         }
-        let line = Line::of_peer(line);
-        cx.effects.act(Action::Hangup { line });
-        for target in self.targets.iter_mut().filter(|t| t.line() == Some(line)) {
-            target.contact = Contact::Open(Line::of_peer(kept), now);
+        let conn = ConnId::of_peer(conn);
+        cx.effects.act(Action::Hangup { conn });
+        for target in self.targets.iter_mut().filter(|t| t.conn() == Some(conn)) {
+            target.contact = Contact::Open(ConnId::of_peer(kept), now);
         }
     }
 
@@ -342,15 +342,15 @@ impl Links {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         id: u64,
     ) -> Met {
         let now = cx.now.mono;
         if id == self.id {
-            let own = Line::of_peer(line);
-            cx.effects.act(Action::Hangup { line: own });
+            let own = ConnId::of_peer(conn);
+            cx.effects.act(Action::Hangup { conn: own });
             log::info!("a connection to this node itself is closed");
-            if let Some(peer) = peers.get(line)
+            if let Some(peer) = peers.get(conn)
                 && peer.outbound
             {
                 self.book.is_ours(peer.remote, now);
@@ -359,7 +359,7 @@ impl Links {
             return Met::Itself;
         }
         for target in self.targets.iter_mut() {
-            if target.line() == Some(Line::of_peer(line)) {
+            if target.conn() == Some(ConnId::of_peer(conn)) {
                 target.id = Some(id);
             }
         }
@@ -367,23 +367,23 @@ impl Links {
             let there = peer.gone.is_none() && peer.id() == Some(id);
             there.then_some((at, peer.outbound))
         });
-        let (own, others): (Vec<_>, Vec<_>) = met.partition(|(at, _)| *at == line);
+        let (own, others): (Vec<_>, Vec<_>) = met.partition(|(at, _)| *at == conn);
         let outbound = own.first().is_some_and(|(_, outbound)| *outbound);
         let Some((at, there)) = others.first().copied() else {
-            self.reached(cx, peers, line);
+            self.reached(cx, peers, conn);
             return Met::Alone;
         };
         // The other end may have given it up already.
         let dead = peers.get(at).is_some_and(|peer| peer.is_silent(now));
         let this = there == outbound || outbound == (self.id > id);
         let (closed, ours) = match this && !dead {
-            true => (line, outbound),
+            true => (conn, outbound),
             false => (at, there),
         };
         if !ours && !dead {
             return Met::Theirs;
         }
-        let kept = if closed == line { at } else { line };
+        let kept = if closed == conn { at } else { conn };
         Met::Twice { closed, kept }
     }
 }

@@ -6,7 +6,7 @@ use core::net::SocketAddr;
 use std::collections::BTreeSet;
 
 use super::Links;
-use super::book::Book;
+use super::address_book::AddressBook;
 use super::targets::Target;
 use crate::limits;
 use crate::node::addresses::plain;
@@ -14,22 +14,24 @@ use crate::node::effects::Cx;
 use crate::node::event::Millis;
 use crate::node::peer::{Kind, Peer};
 use crate::node::peers::Peers;
-use crate::store::book;
+use crate::store::address_book;
 use crate::store::disk::Disk;
-use crate::wire::write::Intent;
+use crate::wire::write::Outgoing;
 
 /// Reads the peer book; what is wrong with it is added to `notices`.
-pub fn open_book(disk: &mut impl Disk, notices: &mut Vec<String>) -> Book {
-    match book::read(disk) {
+pub fn open_book(disk: &mut impl Disk, notices: &mut Vec<String>) -> AddressBook {
+    match address_book::read(disk) {
         Ok((entries, aside)) => {
             notices.extend(aside.map(|name| {
-                format!("the peer book was damaged and is kept as {name}: peers are learned anew.")
+                format!(
+                    "the address book was damaged and is kept as {name}: peers are learned anew."
+                )
             }));
-            Book::new(entries)
+            AddressBook::new(entries)
         }
         Err(error) => {
             notices.push(format!("{error}: peers are learned anew."));
-            Book::new(Vec::new())
+            AddressBook::new(Vec::new())
         }
     }
 }
@@ -53,14 +55,14 @@ impl Links {
         let [told, _] = &mut peer.listed;
         if told.is_none_or(|at| now.0 >= at.0 + limits::PEER_LIST_MS) {
             *told = Some(now);
-            peer.push(Intent::PeerList);
+            peer.push(Outgoing::PeerList);
         }
     }
 
     /// A peer has spoken for the first time.
-    pub fn reached<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
+    pub fn reached<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize) {
         let now = cx.now.mono;
-        let Some(peer) = peers.get_mut(line) else {
+        let Some(peer) = peers.get_mut(conn) else {
             return;
         };
         let (remote, outbound) = (peer.remote, peer.outbound);
@@ -79,7 +81,7 @@ impl Links {
         let (now, chance) = (cx.now.mono, cx.jitter.number());
         match peer.kind {
             _ if !peer.outbound => {}
-            Kind::Unknown => self.book.missed(peer.remote, now, chance),
+            Kind::Unknown => self.book.failed(peer.remote, now, chance),
             Kind::Ours(_) | Kind::Desktop(_) | Kind::Newer(_) => {
                 self.book.left(peer.remote, now, now.0 - peer.opened.0);
             }
@@ -136,7 +138,7 @@ impl Links {
             return self.book.write_failed(now);
         }
         let entries = self.book.entries(now);
-        match book::write(cx.chain.disk(), &entries) {
+        match address_book::write(cx.chain.disk(), &entries) {
             Ok(()) => self.book.written(now),
             Err(error) => {
                 log::warn!("{error}: the peers of this run may be forgotten");
@@ -164,29 +166,29 @@ impl Links {
         let open: Vec<(usize, &Peer)> = peers.iter().collect();
         let mut pings: Vec<_> = open
             .iter()
-            .filter_map(|(line, peer)| Some((peer.ping_ms?, *line)))
+            .filter_map(|(conn, peer)| Some((peer.ping_ms?, *conn)))
             .collect();
         pings.sort_unstable();
         let mut brought: Vec<_> = open
             .iter()
-            .filter_map(|(line, peer)| Some((Reverse(peer.brought?), *line)))
+            .filter_map(|(conn, peer)| Some((Reverse(peer.brought?), *conn)))
             .collect();
         brought.sort_unstable();
         let fast = pings
             .iter()
             .take(limits::PLACES_KEPT)
-            .map(|(_, line)| *line);
+            .map(|(_, conn)| *conn);
         let useful = brought
             .iter()
             .take(limits::PLACES_KEPT)
-            .map(|(_, line)| *line);
+            .map(|(_, conn)| *conn);
         let named = self.targets.iter().filter(|target| !target.learned);
-        let named = named.filter_map(|target| Some(usize::from(target.line()?.0)));
+        let named = named.filter_map(|target| Some(usize::from(target.conn()?.0)));
         let safe: BTreeSet<usize> = fast.chain(useful).chain(named).chain(syncing).collect();
         let settled = |peer: &Peer| now.0 >= peer.opened.0 + limits::NEWCOMER_MS;
         open.iter()
-            .filter(|(line, peer)| !safe.contains(line) && settled(peer))
+            .filter(|(conn, peer)| !safe.contains(conn) && settled(peer))
             .max_by_key(|(_, peer)| (matches!(peer.kind, Kind::Unknown), peer.opened))
-            .map(|(line, _)| *line)
+            .map(|(conn, _)| *conn)
     }
 }

@@ -4,7 +4,7 @@ use super::tests::{ASKER, World, at, dial};
 use super::*;
 use crate::node::event::Action;
 use crate::node::peer::Kind;
-use crate::store::book;
+use crate::store::address_book;
 use crate::store::disk::File;
 
 /// A host of the LAN.
@@ -32,12 +32,12 @@ fn full() -> World {
     let mut world = World::new(&["pi.local:6000"]);
     world.tend();
     world.reaches(0, "10.0.0.9:6000");
-    for line in 1..limits::PEERS {
+    for conn in 1..limits::PEERS {
         world.cx.pass(1);
-        assert_eq!(world.comes(&host(line)), line);
+        assert_eq!(world.comes(&host(conn)), conn);
     }
-    for line in 0..limits::PEERS {
-        world.peer(line).kind = Kind::Ours(1_000 + line as u64);
+    for conn in 0..limits::PEERS {
+        world.peer(conn).kind = Kind::Ours(1_000 + conn as u64);
     }
     world
 }
@@ -45,8 +45,8 @@ fn full() -> World {
 #[test]
 fn whoever_comes_has_a_place_while_there_is_one() {
     let mut world = World::new(&[]);
-    for line in 0..limits::PEERS {
-        assert_eq!(world.comes(&host(1)), line);
+    for conn in 0..limits::PEERS {
+        assert_eq!(world.comes(&host(1)), conn);
     }
     world
         .links
@@ -76,8 +76,8 @@ fn who_said_nothing_gives_up_a_place_first_and_then_who_came_last() {
     let mut world = full();
     world.cx.pass(limits::NEWCOMER_MS);
     assert_eq!(candidate(&world, None), Some(31));
-    for line in [5, 6] {
-        world.peer(line).kind = Kind::Unknown;
+    for conn in [5, 6] {
+        world.peer(conn).kind = Kind::Unknown;
     }
     assert_eq!(candidate(&world, None), Some(6));
 }
@@ -87,21 +87,21 @@ fn whoever_is_of_use_keeps_a_place() {
     let mut world = full();
     world.cx.pass(limits::NEWCOMER_MS);
     world.peer(0).kind = Kind::Unknown;
-    for (line, ping) in [(31, 1), (30, 2), (29, 3)] {
-        world.peer(line).ping_ms = Some(ping);
+    for (conn, ping) in [(31, 1), (30, 2), (29, 3)] {
+        world.peer(conn).ping_ms = Some(ping);
     }
-    for (line, brought) in [(28, 9), (27, 8), (26, 7)] {
-        world.peer(line).brought = Some(Millis(brought));
+    for (conn, brought) in [(28, 9), (27, 8), (26, 7)] {
+        world.peer(conn).brought = Some(Millis(brought));
     }
     let mut gone = Vec::new();
     for _ in 0..4 {
-        let line = candidate(&world, Some(25)).expect("somebody");
-        world.peers.free(line);
-        gone.push(line);
+        let conn = candidate(&world, Some(25)).expect("somebody");
+        world.peers.free(conn);
+        gone.push(conn);
     }
     assert_eq!(gone, [29, 26, 24, 23]);
-    for line in 1..limits::PEERS - 9 {
-        world.peers.free(line);
+    for conn in 1..limits::PEERS - 9 {
+        world.peers.free(conn);
     }
     // Of those that are left four are of use, one is being followed, and one was named.
     assert_eq!(candidate(&world, Some(25)), None);
@@ -125,7 +125,7 @@ fn addresses_that_were_learned_are_dialed_one_at_a_time_and_apart() {
     world.fails(1);
     let (slept, dialed) = world.sleep();
     assert_eq!(dialed, [dial(1, &host(2))]);
-    assert!(slept + 1_000 >= limits::BOOK_RETRY_MS, "{slept}");
+    assert!(slept + 1_000 >= limits::ADDRESS_BOOK_BACKOFF_MS, "{slept}");
 }
 
 #[test]
@@ -135,9 +135,9 @@ fn nobody_who_was_learned_is_dialed_where_there_are_enough_connections() {
     while world.due().is_some_and(|due| due.0 < world.now().0 + 2_000) {
         let (_, done) = world.sleep();
         dialed += 1;
-        let line = dialed - 1;
-        assert_eq!(done, [dial(line, &host(dialed))]);
-        world.reaches(line, &host(dialed));
+        let conn = dialed - 1;
+        assert_eq!(done, [dial(conn, &host(dialed))]);
+        world.reaches(conn, &host(dialed));
     }
     assert_eq!(dialed, limits::LEARNED_PEERS);
     assert_eq!(world.due(), None);
@@ -150,8 +150,8 @@ fn nobody_who_was_learned_is_dialed_where_there_are_enough_connections() {
 #[test]
 fn who_was_learned_and_is_connected_or_banned_is_not_dialed() {
     let mut world = knowing(3);
-    let line = world.comes("10.0.2.1:50000");
-    world.peer(line).port = Some(6000);
+    let conn = world.comes("10.0.2.1:50000");
+    world.peer(conn).port = Some(6000);
     let banned = Peer::new(world.now(), at(&host(2)), true);
     world.links.ban(world.now(), &banned, 600_000);
     assert_eq!(world.tend(), [dial(1, &host(3))]);
@@ -194,10 +194,10 @@ fn a_peer_is_listened_to_about_others_once_in_a_while() {
 #[test]
 fn the_book_is_saved_when_it_is_due_and_not_more_often() {
     let mut world = World::new(&[]);
-    let line = world.comes("10.0.0.9:50000");
-    let mut peer = world.peers.free(line).expect("a connection");
+    let conn = world.comes("10.0.0.9:50000");
+    let mut peer = world.peers.free(conn).expect("a connection");
     let own = |world: &mut World| {
-        let (entries, _) = book::read(world.cx.chain.disk()).expect("reads");
+        let (entries, _) = address_book::read(world.cx.chain.disk()).expect("reads");
         let addresses = entries.iter().map(|entry| entry.address.to_string());
         addresses.collect::<Vec<_>>()
     };
@@ -206,9 +206,9 @@ fn the_book_is_saved_when_it_is_due_and_not_more_often() {
         world.comes("10.0.0.8:50000");
     }
     world.links.learn(world.now(), &mut peer, &[host(1)]);
-    let due = Millis(world.now().0 + limits::BOOK_SETTLE_MS);
+    let due = Millis(world.now().0 + limits::ADDRESS_BOOK_SETTLE_MS);
     assert_eq!(world.due(), Some(due));
-    world.cx.pass(limits::BOOK_SETTLE_MS - 1);
+    world.cx.pass(limits::ADDRESS_BOOK_SETTLE_MS - 1);
     world.tend();
     assert!(own(&mut world).is_empty());
     world.cx.pass(1);
@@ -216,11 +216,11 @@ fn the_book_is_saved_when_it_is_due_and_not_more_often() {
     assert_eq!(own(&mut world), [host(1)]);
     assert_eq!(world.due(), None);
     world.links.learn(world.now(), &mut peer, &[host(2)]);
-    let due = Millis(world.now().0 + limits::BOOK_WRITE_MS);
+    let due = Millis(world.now().0 + limits::ADDRESS_BOOK_WRITE_MS);
     assert_eq!(world.due(), Some(due));
     world.links.save_book(&mut world.cx);
     assert_eq!(own(&mut world), [host(1)], "it was written just now");
-    world.cx.pass(limits::BOOK_WRITE_MS);
+    world.cx.pass(limits::ADDRESS_BOOK_WRITE_MS);
     // At the end of the node it does not matter that it is due.
     world.links.save_book(&mut world.cx);
     assert_eq!(own(&mut world), [host(1), host(2)]);
@@ -234,19 +234,19 @@ fn a_book_that_cannot_be_written_is_tried_again_later() {
     }
     let mut peer = Peer::new(world.now(), at("10.0.0.9:6000"), false);
     world.links.learn(world.now(), &mut peer, &[host(1)]);
-    world.cx.pass(limits::BOOK_SETTLE_MS);
+    world.cx.pass(limits::ADDRESS_BOOK_SETTLE_MS);
     let kept = |world: &mut World| {
         let mut cut = world.cx.chain.disk().after_power_cut(0);
-        let (entries, _) = book::read(&mut cut).expect("reads");
+        let (entries, _) = address_book::read(&mut cut).expect("reads");
         entries.len()
     };
     world.cx.chain.disk().sync_fails = true;
     world.tend();
     assert_eq!(kept(&mut world), 0);
     world.cx.chain.disk().sync_fails = false;
-    let due = Millis(world.now().0 + limits::BOOK_WRITE_MS);
+    let due = Millis(world.now().0 + limits::ADDRESS_BOOK_WRITE_MS);
     assert_eq!(world.due(), Some(due));
-    world.cx.pass(limits::BOOK_WRITE_MS);
+    world.cx.pass(limits::ADDRESS_BOOK_WRITE_MS);
     world.tend();
     assert_eq!(kept(&mut world), 1);
     assert_eq!(world.due(), None);
@@ -259,7 +259,7 @@ fn a_damaged_book_is_told_and_learned_anew() {
     let mut notices = Vec::new();
     let (now, of) = (world.now(), (at("0.0.0.0:6000"), 1));
     let links = Links::open(world.cx.chain.disk(), now, of, Vec::new(), &mut notices);
-    assert!(notices.len() == 1 && notices[0].starts_with("the peer book was damaged"));
+    assert!(notices.len() == 1 && notices[0].starts_with("the address book was damaged"));
     assert_eq!(links.slots_due(now, &world.peers), None);
 }
 

@@ -7,7 +7,7 @@ use crate::limits;
 use crate::node::addresses::plain;
 use crate::node::answer::{Answer, SessionId};
 use crate::node::effects::Cx;
-use crate::node::event::{Action, Line, Millis};
+use crate::node::event::{Action, ConnId, Millis};
 use crate::node::peer::{Kind, Peer};
 use crate::node::peers::Peers;
 use crate::store::disk::Disk;
@@ -20,10 +20,10 @@ pub const LEFT_ALONE: &str = "it broke the rules and is left alone for a while";
 pub enum Contact {
     /// Dialed again at this time.
     Waiting(Millis),
-    /// Being dialed on this line.
-    Dialing(Line),
-    /// Connected on this line since then.
-    Open(Line, Millis),
+    /// Being dialed with this id.
+    Dialing(ConnId),
+    /// Connected with this id since then.
+    Open(ConnId, Millis),
 }
 
 /// A peer that was named by the command line or the user, or is dialed because it was learned.
@@ -117,24 +117,24 @@ impl Target {
     }
 
     /// Not dialed again before this time.
-    pub fn rest(&mut self, until: Millis, error: String) {
+    pub fn back_off(&mut self, until: Millis, error: String) {
         self.contact = Contact::Waiting(until);
         self.error = Some(error);
     }
 
-    /// The line it is dialed or connected on.
-    pub fn line(&self) -> Option<Line> {
+    /// The id of its dial or connection.
+    pub fn conn(&self) -> Option<ConnId> {
         match self.contact {
             Contact::Waiting(_) => None,
-            Contact::Dialing(line) | Contact::Open(line, _) => Some(line),
+            Contact::Dialing(conn) | Contact::Open(conn, _) => Some(conn),
         }
     }
 }
 
 impl Links {
-    pub fn target_at(&self, line: Line) -> Option<usize> {
+    pub fn target_at(&self, conn: ConnId) -> Option<usize> {
         let mut targets = self.targets.iter();
-        targets.position(|target| target.line() == Some(line))
+        targets.position(|target| target.conn() == Some(conn))
     }
 
     /// Whether nobody asked for a connection that was made to somebody who is left alone; it is
@@ -143,46 +143,46 @@ impl Links {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: Line,
+        conn: ConnId,
         remote: SocketAddr,
     ) -> bool {
-        let at = self.target_at(line);
+        let at = self.target_at(conn);
         if at.is_some_and(|at| !self.targets[at].asked.is_empty()) {
             self.book.bans.lift(remote);
         }
         let Some(until) = self.book.bans.until_dialed(remote, cx.now.mono) else {
             return false;
         };
-        cx.effects.act(Action::Hangup { line });
-        peers.free(usize::from(line.0));
+        cx.effects.act(Action::Hangup { conn });
+        peers.free(usize::from(conn.0));
         match at {
-            Some(at) if self.targets[at].learned => self.missed(cx, at, LEFT_ALONE),
-            Some(at) => self.targets[at].rest(until, LEFT_ALONE.into()),
+            Some(at) if self.targets[at].learned => self.connect_failed(cx, at, LEFT_ALONE),
+            Some(at) => self.targets[at].back_off(until, LEFT_ALONE.into()),
             None => {}
         }
         true
     }
 
     /// The connection to the node that a target means, whoever dialed, if it is of use.
-    pub fn met(&self, now: Millis, peers: &Peers, target: &Target) -> Option<Line> {
+    pub fn met(&self, now: Millis, peers: &Peers, target: &Target) -> Option<ConnId> {
         let mut open = peers.iter();
-        let there = open.find(|(line, peer)| {
+        let there = open.find(|(conn, peer)| {
             let lasts = peer.gone.is_none() && !peer.is_silent(now);
-            target.is(peer) && lasts && !peers.is_deaf(now, *line)
+            target.is(peer) && lasts && !peers.is_deaf(now, *conn)
         });
-        there.map(|(line, _)| Line::of_peer(line))
+        there.map(|(conn, _)| ConnId::of_peer(conn))
     }
 
-    /// The same of the target that is dialed on this line.
-    pub fn met_at(&self, now: Millis, peers: &Peers, line: Line) -> Option<Line> {
-        self.met(now, peers, &self.targets[self.target_at(line)?])
+    /// The same of the target that is dialed with this id.
+    pub fn met_at(&self, now: Millis, peers: &Peers, conn: ConnId) -> Option<ConnId> {
+        self.met(now, peers, &self.targets[self.target_at(conn)?])
     }
 
     /// A target need not be dialed while the connection lasts that is there. From now on it is kept
     /// if it was not.
-    pub fn attach<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, at: usize, there: Line) {
+    pub fn attach<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, at: usize, there: ConnId) {
         if self.targets[at].learned {
-            return self.missed(cx, at, "it is connected already");
+            return self.connect_failed(cx, at, "it is connected already");
         }
         let known = self.target_at(there).is_some();
         let peer = peers.get(usize::from(there.0));
@@ -227,12 +227,12 @@ impl Links {
     }
 
     /// A dial came to nothing: tried again, if its target is kept.
-    pub fn missed<D: Disk>(&mut self, cx: &mut Cx<D>, at: usize, reason: &str) {
+    pub fn connect_failed<D: Disk>(&mut self, cx: &mut Cx<D>, at: usize, reason: &str) {
         let chance = cx.jitter.number();
         if self.targets[at].learned {
             let target = self.targets.remove(at);
             if let Some(address) = target.address() {
-                self.book.missed(address, cx.now.mono, chance);
+                self.book.failed(address, cx.now.mono, chance);
             }
             return;
         }
@@ -276,21 +276,21 @@ impl Links {
         let target = &mut self.targets[at];
         let place = target.place().filter(|_| target.asked.is_empty());
         let ban = place.and_then(|place| self.book.bans.until_dialed(place, now));
-        ban.map(|until| target.rest(until, LEFT_ALONE.into()))
+        ban.map(|until| target.back_off(until, LEFT_ALONE.into()))
             .is_some()
     }
 
     fn dial_target<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, at: usize) {
-        let Some(line) = peers.free_line() else {
+        let Some(conn) = peers.free_conn() else {
             limits::Full::PlaceDialed.ran();
             let reason = format!("all {} places are taken", limits::PEERS);
-            return self.missed(cx, at, &reason);
+            return self.connect_failed(cx, at, &reason);
         };
-        peers.dial(line);
+        peers.dial(conn);
         let target = &mut self.targets[at];
-        target.contact = Contact::Dialing(line);
+        target.contact = Contact::Dialing(conn);
         let (host, port) = (target.host.clone(), target.port);
-        cx.effects.act(Action::Dial { line, host, port });
+        cx.effects.act(Action::Dial { conn, host, port });
     }
 
     /// A user wants a connection; the outcome is told when it is known.
@@ -360,9 +360,9 @@ mod tests {
         for _ in 0..4 {
             delay(&mut target, 0, 0);
         }
-        target.contact = Contact::Open(Line(0), Millis(1_000));
+        target.contact = Contact::Open(ConnId(0), Millis(1_000));
         assert_eq!(delay(&mut target, 60_999, 0), 18_000);
-        target.contact = Contact::Open(Line(0), Millis(1_000));
+        target.contact = Contact::Open(ConnId(0), Millis(1_000));
         assert_eq!(delay(&mut target, 61_000, 0), 900);
     }
 

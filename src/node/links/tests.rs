@@ -3,7 +3,7 @@
 use super::*;
 use crate::node::effects::Notice;
 use crate::node::peer::Kind;
-use crate::store::book::{self, Entry};
+use crate::store::address_book::{self, Entry};
 use crate::store::disk::memory::MemoryDisk;
 
 /// The number that this node drew.
@@ -41,7 +41,7 @@ impl World {
             source: at(text).ip(),
             proven: true,
         });
-        book::write(cx.chain.disk(), &entries.collect::<Vec<_>>()).expect("written");
+        address_book::write(cx.chain.disk(), &entries.collect::<Vec<_>>()).expect("written");
         let (now, of) = (cx.now.mono, (at("0.0.0.0:6000"), OWN_ID));
         let connect = connect.iter().copied().map(split).collect();
         let mut notices = Vec::new();
@@ -88,44 +88,44 @@ impl World {
         panic!("nothing comes of it");
     }
 
-    /// A dial of this line ends here.
-    pub fn reaches(&mut self, line: usize, remote: &str) {
-        let (line, ends) = (Line::of_peer(line), [at("10.0.0.1:40000"), at(remote)]);
+    /// A dial with this id ends here.
+    pub fn reaches(&mut self, conn: usize, remote: &str) {
+        let (conn, ends) = (ConnId::of_peer(conn), [at("10.0.0.1:40000"), at(remote)]);
         self.links
-            .connected(&mut self.cx, &mut self.peers, line, ends);
+            .connected(&mut self.cx, &mut self.peers, conn, ends);
     }
 
-    pub fn fails(&mut self, line: usize) {
-        let (line, why) = (Line::of_peer(line), "connection refused");
+    pub fn fails(&mut self, conn: usize) {
+        let (conn, why) = (ConnId::of_peer(conn), "connection refused");
         self.links
-            .dial_failed(&mut self.cx, &mut self.peers, line, why);
+            .dial_failed(&mut self.cx, &mut self.peers, conn, why);
     }
 
     /// A connection ends, and what is to be said of it is.
-    pub fn loses(&mut self, line: usize) -> Vec<Notice> {
-        let peer = self.peers.free(line).expect("a connection");
+    pub fn loses(&mut self, conn: usize) -> Vec<Notice> {
+        let peer = self.peers.free(conn).expect("a connection");
         let (links, cx) = (&mut self.links, &mut self.cx);
-        links.lost(cx, &self.peers, (line, &peer), "it went");
+        links.lost(cx, &self.peers, (conn, &peer), "it went");
         self.cx.words()
     }
 
-    /// Somebody dials us; returns his line.
+    /// Somebody dials us; returns the id of the connection.
     pub fn comes(&mut self, from: &str) -> usize {
-        let line = self.peers.free_line().expect("a place");
+        let conn = self.peers.free_conn().expect("a place");
         self.links.incoming(&mut self.cx, &mut self.peers, at(from));
-        assert_eq!(self.actions(), [Action::Accept { line }]);
-        usize::from(line.0)
+        assert_eq!(self.actions(), [Action::Accept { conn }]);
+        usize::from(conn.0)
     }
 
-    pub fn peer(&mut self, line: usize) -> &mut Peer {
-        self.peers.get_mut(line).expect("a connection")
+    pub fn peer(&mut self, conn: usize) -> &mut Peer {
+        self.peers.get_mut(conn).expect("a connection")
     }
 
     /// A peer tells its number, and that it listens on port 6000.
-    pub fn tells(&mut self, line: usize, id: u64) -> Met {
-        let peer = self.peer(line);
+    pub fn tells(&mut self, conn: usize, id: u64) -> Met {
+        let peer = self.peer(conn);
         (peer.kind, peer.port) = (Kind::Ours(id), Some(6000));
-        self.links.meet(&mut self.cx, &mut self.peers, line, id)
+        self.links.meet(&mut self.cx, &mut self.peers, conn, id)
     }
 
     fn asks(&mut self, name: &str) {
@@ -146,18 +146,18 @@ impl World {
     }
 }
 
-pub(super) fn dial(line: usize, name: &str) -> Action {
-    let (line, (host, port)) = (Line::of_peer(line), split(name));
-    Action::Dial { line, host, port }
+pub(super) fn dial(conn: usize, name: &str) -> Action {
+    let (conn, (host, port)) = (ConnId::of_peer(conn), split(name));
+    Action::Dial { conn, host, port }
 }
 
-fn hangup(line: usize) -> Action {
-    let line = Line::of_peer(line);
-    Action::Hangup { line }
+fn hangup(conn: usize) -> Action {
+    let conn = ConnId::of_peer(conn);
+    Action::Hangup { conn }
 }
 
-fn open(line: usize, since: Millis) -> Option<Contact> {
-    Some(Contact::Open(Line::of_peer(line), since))
+fn open(conn: usize, since: Millis) -> Option<Contact> {
+    Some(Contact::Open(ConnId::of_peer(conn), since))
 }
 
 fn event(text: &str) -> Notice {
@@ -193,10 +193,10 @@ fn a_dial_that_reaches_this_node_itself_is_closed_and_never_tried_again() {
     ] {
         let mut world = World::with_book(&["pi.local:6000"], &["10.0.0.1:6000"]);
         world.tend();
-        let line = Line::of_peer(0);
+        let conn = ConnId::of_peer(0);
         world
             .links
-            .connected(&mut world.cx, &mut world.peers, line, ends.map(at));
+            .connected(&mut world.cx, &mut world.peers, conn, ends.map(at));
         assert_eq!(world.peers.get(0).is_none(), itself, "{ends:?}");
         assert_eq!(world.contact("pi.local:6000").is_none(), itself, "{ends:?}");
         if itself {
@@ -235,8 +235,8 @@ fn of_two_names_that_lead_to_one_address_the_second_is_given_up_and_whoever_aske
 #[test]
 fn whom_we_reach_and_who_dialed_us_keeps_the_connection_that_is_there() {
     let mut world = World::new(&["pi.local:6000"]);
-    let line = world.comes("10.0.0.9:50000");
-    assert_eq!(world.tells(line, 9), Met::Alone);
+    let conn = world.comes("10.0.0.9:50000");
+    assert_eq!(world.tells(conn, 9), Met::Alone);
     assert_eq!(world.tend(), [dial(1, "pi.local:6000")]);
     world.reaches(1, LAN);
     assert_eq!(world.actions(), [hangup(1)]);
@@ -253,9 +253,9 @@ fn who_waits_to_be_dialed_and_comes_by_himself_is_dialed_no_more() {
     let mut world = World::new(&[LAN]);
     world.tend();
     world.fails(0);
-    let line = world.comes("10.0.0.9:50000");
-    assert_eq!(world.tells(line, 9), Met::Alone);
-    assert_eq!(world.contact(LAN), open(line, world.now()));
+    let conn = world.comes("10.0.0.9:50000");
+    assert_eq!(world.tells(conn, 9), Met::Alone);
+    assert_eq!(world.contact(LAN), open(conn, world.now()));
     let text = format!("[network 🔗] connected to {LAN} again");
     assert_eq!(world.cx.words(), [event(&text)]);
     assert_eq!(world.due().map(|due| due > world.now()), Some(true));
@@ -266,13 +266,13 @@ fn a_dial_that_fails_is_of_no_matter_if_its_node_came_by_itself_and_is_of_use() 
     for (gone, silent) in [(false, false), (true, false), (false, true)] {
         let mut world = World::new(&[LAN]);
         world.tend();
-        let line = world.comes("10.0.0.9:50000");
-        world.tells(line, 9);
-        world.peer(line).gone = gone.then(|| "closed".into());
-        world.peer(line).pinged = silent.then_some(world.now());
+        let conn = world.comes("10.0.0.9:50000");
+        world.tells(conn, 9);
+        world.peer(conn).gone = gone.then(|| "closed".into());
+        world.peer(conn).pinged = silent.then_some(world.now());
         world.cx.pass(limits::SILENT_MS);
         world.fails(0);
-        let there = open(line, world.now());
+        let there = open(conn, world.now());
         let is_of_use = !gone && !silent;
         assert_eq!(world.contact(LAN) == there, is_of_use, "{gone} {silent}");
         assert!(world.cx.words().is_empty());
@@ -287,9 +287,9 @@ fn one_of_ours_is_known_again_by_its_number_wherever_it_dials_from() {
     world.tells(0, 9);
     world.loses(0);
     for (id, known) in [(8, false), (9, true)] {
-        let line = world.comes("10.0.0.77:50000");
-        assert_eq!(world.tells(line, id), Met::Alone);
-        let there = open(line, world.now());
+        let conn = world.comes("10.0.0.77:50000");
+        assert_eq!(world.tells(conn, id), Met::Alone);
+        let there = open(conn, world.now());
         assert_eq!(world.contact("pi.local:6000") == there, known, "{id}");
     }
 }
@@ -404,8 +404,8 @@ fn who_is_lost_for_a_broken_rule_is_dialed_when_the_ban_ends() {
     assert_eq!(world.loses(0), [event(&text)]);
     assert_eq!(world.sleep(), (90_000, vec![dial(0, LAN)]));
     // Nobody who only came is dialed, or spoken of, when lost.
-    let line = world.comes("10.0.0.5:50000");
-    assert!(world.loses(line).is_empty());
+    let conn = world.comes("10.0.0.5:50000");
+    assert!(world.loses(conn).is_empty());
 }
 
 #[test]
@@ -414,12 +414,12 @@ fn who_is_lost_on_one_of_two_connections_is_not_dialed() {
     world.tend();
     world.reaches(0, LAN);
     assert_eq!(world.tells(0, 90), Met::Alone);
-    let line = world.comes("10.0.0.9:50000");
-    assert_eq!(world.tells(line, 90), Met::Theirs);
+    let conn = world.comes("10.0.0.9:50000");
+    assert_eq!(world.tells(conn, 90), Met::Theirs);
     world.cx.pass(5);
     assert!(world.loses(0).is_empty());
-    assert_eq!(world.contact(LAN), open(line, world.now()));
-    assert_eq!(world.loses(line).len(), 1);
+    assert_eq!(world.contact(LAN), open(conn, world.now()));
+    assert_eq!(world.loses(conn).len(), 1);
     assert!(matches!(world.contact(LAN), Some(Contact::Waiting(_))));
 }
 
@@ -431,8 +431,8 @@ fn one_of_ours_with_this_nodes_number_is_this_node() {
     assert_eq!(world.tells(0, OWN_ID), Met::Itself);
     assert_eq!(world.actions(), [hangup(0)]);
     assert!(world.peers.used() == 0 && world.links.targets.is_empty());
-    let line = world.comes("10.0.0.9:50000");
-    assert_eq!(world.tells(line, OWN_ID), Met::Itself);
+    let conn = world.comes("10.0.0.9:50000");
+    assert_eq!(world.tells(conn, OWN_ID), Met::Itself);
     assert_eq!(world.actions(), [hangup(0)]);
     let mut told = Peer::new(world.now(), at("10.0.0.5:6000"), false);
     world.links.learn(world.now(), &mut told, &[LAN.into()]);
@@ -444,7 +444,7 @@ fn of_two_connections_both_ends_close_the_one_that_the_greater_number_dialed() {
     let (less, greater) = (OWN_ID - 1, OWN_ID + 1);
     let twice = |closed, kept| Met::Twice { closed, kept };
     for (directions, id, met) in [
-        // The first is line 0, the one that tells its number now is line 1.
+        // The first is connection 0, the one that tells its number now is connection 1.
         ([true, true], less, twice(1, 0)),
         ([true, true], greater, twice(1, 0)),
         ([false, false], less, Met::Theirs),
@@ -455,9 +455,9 @@ fn of_two_connections_both_ends_close_the_one_that_the_greater_number_dialed() {
         ([true, false], greater, Met::Theirs),
     ] {
         let mut world = World::new(&[]);
-        for (line, outbound) in directions.into_iter().enumerate() {
+        for (conn, outbound) in directions.into_iter().enumerate() {
             let peer = Peer::new(world.now(), at(LAN), outbound);
-            world.peers.open(Line::of_peer(line), peer);
+            world.peers.open(ConnId::of_peer(conn), peer);
         }
         assert_eq!(world.tells(0, id), Met::Alone);
         assert_eq!(world.tells(1, id), met, "{directions:?} {id}");
@@ -475,14 +475,14 @@ fn a_connection_is_closed_in_favour_of_another_one_to_the_same_node() {
     let mut world = World::new(&["pi.local:6000"]);
     world.tend();
     world.reaches(0, LAN);
-    let line = world.comes("10.0.0.9:50000");
+    let conn = world.comes("10.0.0.9:50000");
     world.cx.pass(5);
     let (cx, peers) = (&mut world.cx, &mut world.peers);
-    world.links.retire(cx, peers, (0, line));
+    world.links.retire(cx, peers, (0, conn));
     assert_eq!(world.actions(), [hangup(0)]);
     assert!(world.peers.get(0).is_none() && world.cx.words().is_empty());
-    assert_eq!(world.contact("pi.local:6000"), open(line, world.now()));
+    assert_eq!(world.contact("pi.local:6000"), open(conn, world.now()));
     let (cx, peers) = (&mut world.cx, &mut world.peers);
-    world.links.retire(cx, peers, (0, line));
+    world.links.retire(cx, peers, (0, conn));
     assert!(world.actions().is_empty(), "it is closed already");
 }

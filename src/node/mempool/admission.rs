@@ -4,7 +4,7 @@
 use core::net::IpAddr;
 
 use super::Mempool;
-use super::batch::{Batch, Origin, may_stand_alone};
+use super::batch::{Batch, BatchOrigin, may_stand_alone};
 use super::lookup::{Found, LookUp};
 use crate::ledger::Transaction;
 use crate::limits;
@@ -13,7 +13,7 @@ use crate::node::effects::{Cx, Fault};
 use crate::node::event::Millis;
 use crate::node::peers::Peers;
 use crate::store::disk::Disk;
-use crate::wire::write::Intent;
+use crate::wire::write::Outgoing;
 
 /// When a block is made of what a desktop node's user did and no block of ours has.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -33,7 +33,7 @@ pub enum Received {
     Impossible,
 }
 
-/// What has come of a batch that a peer sent over the line `from`.
+/// What has come of a batch that a peer sent over the connection `from`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
     /// It waits under this number, and the others are to hear of it.
@@ -43,11 +43,11 @@ pub enum Admitted {
 }
 
 impl Mempool {
-    /// A peer at `from` sent a transaction on its own, over `line`. Its signature is checked.
+    /// A peer at `from` sent a transaction on its own, over `conn`. Its signature is checked.
     pub fn receive<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
-        (from, line): (IpAddr, usize),
+        (from, conn): (IpAddr, usize),
         transaction: Transaction,
     ) -> Result<Received, Fault> {
         if !may_stand_alone(&transaction) {
@@ -57,7 +57,7 @@ impl Mempool {
             );
             return Ok(Received::Fine);
         }
-        let mut batch = Batch::new(vec![transaction], Origin::Peer(from), cx.now.mono);
+        let mut batch = Batch::new(vec![transaction], BatchOrigin::Peer(from), cx.now.mono);
         if self.is_waiting(&batch) {
             return Ok(Received::Fine);
         }
@@ -74,7 +74,7 @@ impl Mempool {
         cx.effects
             .notify(format!("[network 📨] {verb} of {uid} by {who}"));
         batch.due = cx.delayed();
-        batch.expires = Some(Millis(cx.now.mono.0 + limits::POOL_MS));
+        batch.expires = Some(Millis(cx.now.mono.0 + limits::MEMPOOL_MS));
         if !self.has_room_for(&batch) {
             log::info!("{from}: too many transactions wait, one is dropped");
             return Ok(Received::Fine);
@@ -82,7 +82,7 @@ impl Mempool {
         if !self.allows(cx, &batch) {
             return Ok(Received::Impossible);
         }
-        self.look_for(cx, batch, Some(line));
+        self.look_for(cx, batch, Some(conn));
         Ok(Received::Fine)
     }
 
@@ -128,7 +128,7 @@ impl Mempool {
             Due::Now => cx.now.mono,
             Due::Later => cx.delayed(),
         };
-        let mut batch = Batch::new(vec![transaction.clone()], Origin::Other, due);
+        let mut batch = Batch::new(vec![transaction.clone()], BatchOrigin::Other, due);
         batch.ended = ended.cloned();
         if self.drops
             || self.is_waiting(&batch)
@@ -151,13 +151,13 @@ impl Mempool {
     /// its signature has been checked. A release counts only for the reservation that it was made
     /// for: `ended`, or, where that is not known, one that is not younger than itself, which shows
     /// when it is looked for. True if it is taken.
-    pub fn glean<D: Disk>(
+    pub fn salvage_from_chain<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
         transaction: &Transaction,
         ended: Option<&Transaction>,
     ) -> bool {
-        let mut batch = Batch::new(vec![transaction.clone()], Origin::Other, cx.delayed());
+        let mut batch = Batch::new(vec![transaction.clone()], BatchOrigin::Other, cx.delayed());
         batch.ended = ended.cloned();
         let waits = self.is_waiting(&batch);
         let taken = !waits
@@ -177,7 +177,7 @@ impl Mempool {
         cx.effects.busy = true;
         match self.look_up(cx) {
             Some(Admitted::Waits { number, from }) => {
-                peers.relay(Intent::Transaction(number), Some(from));
+                peers.relay(Outgoing::Transaction(number), Some(from));
             }
             // What a desktop node takes and we do not is behind something that we lack.
             Some(Admitted::Impossible { from }) => peers.doubt(cx.now.mono, from),

@@ -11,7 +11,7 @@ use crate::node::effects::testing::sign;
 use crate::node::effects::{Fault, Notice};
 use Kind::{Release, Request};
 
-/// The line on which everything of peers comes.
+/// The connection over which everything of peers comes.
 const LINE: usize = 5;
 
 /// So long what is not urgent waits at most.
@@ -20,15 +20,21 @@ const LATER_MS: u64 = limits::DELAY_MS + limits::DELAY_SPREAD_MS;
 impl World {
     fn receive(&mut self, peer: u8, transaction: &Transaction) -> Result<Received, Fault> {
         let from = (IpAddr::from([10, 0, 0, peer]), LINE);
-        self.pool.receive(&mut self.cx, from, transaction.clone())
+        self.mempool
+            .receive(&mut self.cx, from, transaction.clone())
     }
 
     fn salvage(&mut self, due: Due, transaction: &Transaction) -> bool {
-        self.pool.salvage(&mut self.cx, due, transaction, None)
+        self.mempool.salvage(&mut self.cx, due, transaction, None)
     }
 
-    fn glean(&mut self, transaction: &Transaction, ended: Option<&Transaction>) -> bool {
-        self.pool.glean(&mut self.cx, transaction, ended)
+    fn salvage_from_chain(
+        &mut self,
+        transaction: &Transaction,
+        ended: Option<&Transaction>,
+    ) -> bool {
+        self.mempool
+            .salvage_from_chain(&mut self.cx, transaction, ended)
     }
 
     /// Calls until nothing is to be done; returns what came in and is told to others.
@@ -54,7 +60,7 @@ fn what_a_peer_sends_with_a_wrong_signature_is_a_fault() {
     wrong.uid = "b".into();
     let why = "a transaction: its signature does not verify";
     assert_eq!(world.receive(1, &wrong), Err(Fault::Rule(why.into())));
-    assert!(world.pool.is_empty() && world.cx.words().is_empty());
+    assert!(world.mempool.is_empty() && world.cx.words().is_empty());
     assert_eq!(world.cx.checked, 1);
 }
 
@@ -71,7 +77,7 @@ fn what_a_peer_sends_is_taken_once_told_once_and_made_a_while_later() {
     let [Admitted::Waits { number, from: LINE }] = admitted[..] else {
         panic!("{admitted:?}");
     };
-    assert_eq!(world.pool.queue.transaction(number), Some(&good));
+    assert_eq!(world.mempool.queue.transaction(number), Some(&good));
     assert_eq!(world.receive(2, &good), Ok(Received::Fine));
     assert!(world.admits().is_empty() && world.cx.words().is_empty());
     assert_eq!(world.cx.checked, 1);
@@ -90,7 +96,7 @@ fn what_the_items_do_not_allow_is_told_to_be_impossible() {
     let impossible = Ok(Received::Impossible);
     assert_eq!(world.receive(1, &sign(3, Request, "a", 2)), impossible);
     assert_eq!(world.receive(1, &sign(3, Release, "b", 2)), impossible);
-    assert!(!world.pool.looks_up());
+    assert!(!world.mempool.looks_up());
     // What waits counts as well, and what is only looked for when it does.
     for somebody in [3, 4] {
         let wanted = sign(somebody, Request, "b", 2);
@@ -115,7 +121,7 @@ fn what_becomes_impossible_while_it_is_looked_for_is_not_taken() {
     assert_eq!(world.receive(1, &late), Ok(Received::Fine));
     world.comes(&[sign(3, Request, "a", 2)]);
     assert_eq!(world.admits(), [Admitted::Impossible { from: LINE }]);
-    assert!(world.pool.is_empty());
+    assert!(world.mempool.is_empty());
 }
 
 #[test]
@@ -138,12 +144,12 @@ fn what_is_in_the_chain_already_is_not_taken_however_deep_it_stands() {
         assert!(turns.len() > 2, "no call reads more than a few blocks");
         assert!(turns.iter().all(|done| done.admitted.is_none()));
     }
-    assert!(world.glean(&sign(3, Request, "a", 2), None));
+    assert!(world.salvage_from_chain(&sign(3, Request, "a", 2), None));
     assert!(world.admits().is_empty());
     assert!(world.salvage(Due::Now, &sign(3, Request, "a", 4)));
     world.live(LATER_MS);
     assert_eq!(world.cx.chain.tip().length, length);
-    assert!(world.pool.is_empty());
+    assert!(world.mempool.is_empty());
     // It has never been there, and is of the same time.
     let other = sign(4, Request, "a", 2);
     assert_eq!(world.receive(1, &other), Ok(Received::Fine));
@@ -159,9 +165,9 @@ fn a_new_end_of_the_chain_is_looked_at_although_the_look_was_half_done() {
     }
     let wanted = sign(2, Request, "a", 1);
     assert_eq!(world.receive(1, &wanted), Ok(Received::Fine));
-    assert!(world.turn().admitted.is_none() && world.pool.looks_up());
+    assert!(world.turn().admitted.is_none() && world.mempool.looks_up());
     world.comes(&[wanted, sign(2, Release, "a", 2)]);
-    assert!(world.admits().is_empty() && world.pool.is_empty());
+    assert!(world.admits().is_empty() && world.mempool.is_empty());
 }
 
 #[test]
@@ -170,7 +176,7 @@ fn a_name_that_no_menu_takes_is_not_taken_and_is_no_fault() {
     let name = "x".repeat(limits::ITEM_BYTES_MAX);
     let long = sign(2, Request, &format!("{name}x"), 1);
     assert_eq!(world.receive(1, &long), Ok(Received::Fine));
-    assert!(world.pool.is_empty());
+    assert!(world.mempool.is_empty());
     let just = sign(2, Request, &name, 1);
     assert_eq!(world.receive(1, &just), Ok(Received::Fine));
     assert_eq!(world.admits().len(), 1);
@@ -181,7 +187,7 @@ fn too_many_of_one_peer_are_dropped_and_another_ones_are_taken_until_they_expire
     let mut world = World::new();
     let long = "x".repeat(limits::ITEM_BYTES_MAX - 4);
     let of = |number| sign(2, Request, &format!("{number:04}{long}"), 1);
-    let most = limits::POOL_BYTES_PER_PEER / limits::ITEM_BYTES_MAX;
+    let most = limits::MEMPOOL_BYTES_PER_PEER / limits::ITEM_BYTES_MAX;
     for number in 0..most {
         assert_eq!(world.receive(1, &of(number)), Ok(Received::Fine));
     }
@@ -192,15 +198,15 @@ fn too_many_of_one_peer_are_dropped_and_another_ones_are_taken_until_they_expire
     assert_eq!(world.receive(1, &of(most + 1)), Ok(Received::Fine));
     assert!(world.admits().is_empty());
     // Nothing is made of them while a longer chain comes in.
-    let end = Millis(world.cx.now.mono.0 + limits::POOL_MS);
+    let end = Millis(world.cx.now.mono.0 + limits::MEMPOOL_MS);
     world.ahead = Some(Millis(end.0 + 1));
-    assert_eq!(world.pool.queue.expires(), Some(end));
-    world.live(limits::POOL_MS - 1);
+    assert_eq!(world.mempool.queue.expires(), Some(end));
+    world.live(limits::MEMPOOL_MS - 1);
     assert_eq!(world.waiting().len(), taken + 1);
     assert_eq!(world.due(), Some(end));
     world.live(1);
     world.rest();
-    assert!(world.pool.is_empty());
+    assert!(world.mempool.is_empty());
     assert_eq!(world.receive(1, &of(most + 1)), Ok(Received::Fine));
     assert_eq!(world.admits().len(), 1);
 }
@@ -238,9 +244,9 @@ fn an_older_release_of_what_somebody_else_holds_does_not_count() {
     let mut world = World::new();
     world.comes(&[sign(3, Request, "a", 10), sign(4, Request, "b", 10)]);
     world.salvage(Due::Now, &sign(2, Release, "a", 5));
-    world.glean(&sign(2, Release, "b", 5), None);
+    world.salvage_from_chain(&sign(2, Release, "b", 5), None);
     world.live(LATER_MS + 1);
-    assert!(world.holds("a") && world.holds("b") && world.pool.is_empty());
+    assert!(world.holds("a") && world.holds("b") && world.mempool.is_empty());
     let text = format!(
         "[consensus] {}'s release of a came late: it was taken at block 1",
         name_of(2)
@@ -258,10 +264,10 @@ fn a_release_counts_only_for_the_request_that_it_was_made_for() {
     let (hers, his) = (sign(2, Request, "a", 1), sign(3, Request, "a", 2));
     let release = sign(2, Release, "a", 9);
     world.comes(core::slice::from_ref(&his));
-    assert!(world.glean(&release, Some(&hers)));
+    assert!(world.salvage_from_chain(&release, Some(&hers)));
     world.live(LATER_MS + 1);
-    assert!(world.holds("a") && world.pool.is_empty());
-    assert!(world.glean(&release, Some(&his)));
+    assert!(world.holds("a") && world.mempool.is_empty());
+    assert!(world.salvage_from_chain(&release, Some(&his)));
     world.live(LATER_MS + 1);
     assert!(!world.holds("a"));
 }
@@ -270,11 +276,11 @@ fn a_release_counts_only_for_the_request_that_it_was_made_for() {
 fn a_release_does_not_end_what_the_same_block_takes_for_somebody_else() {
     let mut world = World::new();
     let (hers, his) = (sign(2, Request, "a", 1), sign(3, Request, "a", 2));
-    assert!(world.glean(&his, None));
-    assert!(world.glean(&sign(2, Release, "a", 9), Some(&hers)));
+    assert!(world.salvage_from_chain(&his, None));
+    assert!(world.salvage_from_chain(&sign(2, Release, "a", 9), Some(&hers)));
     world.live(LATER_MS + 1);
     assert_eq!(world.blocks(1), [[his]]);
-    assert!(world.pool.is_empty());
+    assert!(world.mempool.is_empty());
 }
 
 #[test]
@@ -297,7 +303,7 @@ fn who_asked_too_late_is_told_of_once() {
         Ok(Received::Impossible)
     );
     world.cx.words();
-    assert!(!world.glean(&sign(4, Request, "a", 3), None));
+    assert!(!world.salvage_from_chain(&sign(4, Request, "a", 3), None));
     world.rest();
     assert!(world.cx.words().is_empty());
 }
@@ -308,16 +314,16 @@ fn what_losing_chains_have_is_taken_up_to_its_bound() {
     let long = "x".repeat(100_000);
     let of = |number: u8| unsigned(Request, &format!("{number}{long}"), 1);
     let taken: Vec<bool> = (0..12)
-        .map(|number| world.glean(&of(number), None))
+        .map(|number| world.salvage_from_chain(&of(number), None))
         .collect();
     let count = limits::RESTORED_BYTES / 100_000;
-    assert!(world.pool.is_half_full());
+    assert!(world.mempool.is_half_full());
     assert!(taken[..count].iter().all(|taken| *taken), "{taken:?}");
     assert!(!taken[count..].iter().any(|taken| *taken), "{taken:?}");
     assert!(!world.salvage(Due::Now, &of(99)));
     world.live(LATER_MS + limits::LOOK_AGAIN_MS);
     assert_eq!(world.blocks(1).concat().len(), count);
-    assert!(world.glean(&of(99), None));
+    assert!(world.salvage_from_chain(&of(99), None));
 }
 
 /// Anybody does anything with one of a few items.
@@ -330,16 +336,16 @@ fn at_random(world: &mut World, number: u64, seconds: i128) -> usize {
         0 => drop(world.receive(author, &his)),
         1 => drop(world.salvage(Due::Now, &his)),
         2 => drop(world.salvage(Due::Later, &his)),
-        3 => drop(world.glean(&his, None)),
+        3 => drop(world.salvage_from_chain(&his, None)),
         4 => {
             let until = Millis(world.cx.now.mono.0 + limits::LOOK_AHEAD_MS);
             world.ahead = Some(until);
         }
         5 => world.own(sign(OWN, kind, name, seconds)),
         _ => {
-            let wish = [sign(OWN, kind, name, seconds)];
-            if world.pool.check(&world.cx, &wish).is_ok() {
-                world.wish(&wish);
+            let request = [sign(OWN, kind, name, seconds)];
+            if world.mempool.check(&world.cx, &request).is_ok() {
+                world.request(&request);
                 return 1;
             }
         }
@@ -351,15 +357,19 @@ fn at_random(world: &mut World, number: u64, seconds: i128) -> usize {
 fn whoever_wakes_only_when_something_is_due_makes_all_of_it() {
     for seed in 0..30 {
         let mut world = World::new();
-        let (mut wishes, mut woken) = (0, 0);
+        let (mut requests, mut woken) = (0, 0);
         for step in 0..40 {
             let number = world.cx.jitter.number().wrapping_mul(2 * seed + 1) >> 8;
-            wishes += at_random(&mut world, number, step);
+            requests += at_random(&mut world, number, step);
             // `rest` finds a time that is over while no block is wanted.
             woken += world.live([0, 0, 1, 50, 400, 3_000][(number >> 40) as usize % 6]);
         }
         woken += world.live(limits::LOOK_AHEAD_MS + LATER_MS + limits::LOOK_AGAIN_MS);
-        assert!(world.pool.is_empty(), "seed {seed}: {:?}", world.waiting());
+        assert!(
+            world.mempool.is_empty(),
+            "seed {seed}: {:?}",
+            world.waiting()
+        );
         assert_eq!(world.due(), None);
         assert!(woken < 200, "seed {seed}: woken {woken} times");
         let words = world.cx.words();
@@ -369,7 +379,7 @@ fn whoever_wakes_only_when_something_is_due_makes_all_of_it() {
             matches!(word, Notice::Answer(Some(_), answer) | Notice::AnswerProgram(Some(_), answer)
                 if ends(answer))
         });
-        assert_eq!(answers.count(), wishes, "seed {seed}: {words:?}");
+        assert_eq!(answers.count(), requests, "seed {seed}: {words:?}");
     }
 }
 

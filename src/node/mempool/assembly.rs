@@ -3,7 +3,7 @@
 use std::collections::{BTreeMap, BTreeSet};
 
 use super::Mempool;
-use super::batch::{Batch, Origin};
+use super::batch::{Batch, BatchOrigin};
 use crate::ledger::{Block, Changes, Transaction, Uid, Work};
 use crate::limits;
 use crate::node::answer::Answer;
@@ -17,7 +17,7 @@ use crate::wire::text;
 pub struct Making {
     /// The search for its nonce.
     pub work: Work,
-    /// The line of the desktop node that made one of the same content,
+    /// The connection of the desktop node that made one of the same content,
     pub from: Option<usize>,
     /// which has ended since: somebody else may have it now.
     pub ended: bool,
@@ -28,14 +28,14 @@ pub struct Made {
     /// Its height.
     pub height: u64,
     /// Our user waited for something in it.
-    pub wished: bool,
-    /// The line of the desktop node that made one of the same content, if it is still there.
+    pub awaited: bool,
+    /// The connection of the desktop node that made one of the same content, if it is still there.
     pub from: Option<usize>,
 }
 
 /// A block that is being put together.
 #[derive(Default)]
-struct Draft {
+struct Template {
     transactions: Vec<Transaction>,
     /// Bytes of text of the block without them, and with them.
     bare: usize,
@@ -55,7 +55,7 @@ enum Drawn {
     Never,
 }
 
-impl Draft {
+impl Template {
     /// Until when a batch has to wait for others in front of it.
     fn blocks(&self, batch: &Batch) -> Option<Millis> {
         batch
@@ -96,8 +96,8 @@ fn text_bytes(batch: &Batch) -> usize {
 }
 
 impl Mempool {
-    /// Goes on making a block of what waits; returns it when it is in the chain. `ahead` is until when a
-    /// longer chain comes in, if one does.
+    /// Goes on making a block of what waits; returns it when it is in the chain. `ahead` is until
+    /// when a longer chain comes in, if one does.
     pub fn make<D: Disk>(&mut self, cx: &mut Cx<D>, ahead: Option<Millis>) -> Option<Made> {
         if self.making.is_none() {
             self.begin_block(cx, ahead);
@@ -105,7 +105,7 @@ impl Mempool {
         let making = self.making.as_mut()?;
         if !making.work.turn() {
             // It takes longer than a turn: a wish must survive a restart meanwhile.
-            self.queue.keep_wishes();
+            self.queue.keep_pending_requests();
             return None;
         }
         let making = self.making.take()?;
@@ -127,11 +127,11 @@ impl Mempool {
         };
         let nothing = format!("nothing was changed: {fault}.");
         let later = format!("not done yet: {fault}; it is tried again at the next start.");
-        for wish in self.queue.wishes() {
-            let kept = wish.kept && !self.unkept;
+        for request in self.queue.pending_requests() {
+            let kept = request.kept && !self.unkept;
             let text = if kept { &later } else { &nothing };
             let answer = Answer::Refused(text.clone());
-            cx.effects.answer(wish.session, answer);
+            cx.effects.answer(request.session, answer);
         }
         self.queue.clear();
     }
@@ -141,15 +141,19 @@ impl Mempool {
     /// or what came together would be a block each on a machine that looks slowly.
     pub fn wants_block<D>(&self, cx: &Cx<D>, ahead: Option<Millis>) -> bool {
         let now = cx.now.mono;
-        let wished = || self.queue.wishes().any(|wish| wish.due <= now);
+        let awaited = || {
+            self.queue
+                .pending_requests()
+                .any(|request| request.due <= now)
+        };
         let ripe = |due: Millis| match self.lookups.is_empty() {
             true => due <= now,
             false => due.max(self.made).0 + limits::LOOK_AGAIN_MS <= now.0,
         };
         match ahead {
             _ if self.making.is_some() => true,
-            Some(_) => wished(),
-            None => wished() || self.queue.due().is_some_and(ripe),
+            Some(_) => awaited(),
+            None => awaited() || self.queue.due().is_some_and(ripe),
         }
     }
 
@@ -159,7 +163,11 @@ impl Mempool {
         let due = match ahead {
             Some(until) => {
                 let later = all.map(|due| due.max(until));
-                self.queue.wishes().map(|wish| wish.due).chain(later).min()
+                self.queue
+                    .pending_requests()
+                    .map(|request| request.due)
+                    .chain(later)
+                    .min()
             }
             None => all,
         };
@@ -178,10 +186,10 @@ impl Mempool {
         wanted: &BTreeSet<Uid>,
     ) -> bool {
         match batch.origin {
-            Origin::User => true,
+            BatchOrigin::User => true,
             _ if ahead.is_some() => false,
-            Origin::Own | Origin::Peer(_) => true,
-            Origin::Other => {
+            BatchOrigin::Own | BatchOrigin::Peer(_) => true,
+            BatchOrigin::Other => {
                 batch.due <= cx.now.mono || batch.items().any(|uid| wanted.contains(uid))
             }
         }
@@ -191,21 +199,22 @@ impl Mempool {
     /// much reading, the rest is looked at for the next block.
     fn begin_block<D: Disk>(&mut self, cx: &mut Cx<D>, ahead: Option<Millis>) {
         let tip = cx.chain.tip();
-        let wanted = self.queue.wishes().flat_map(Batch::items);
+        let wanted = self.queue.pending_requests().flat_map(Batch::items);
         let wanted: BTreeSet<Uid> = wanted.cloned().collect();
         let mut block = Block::behind(&tip, cx.block_time());
         let bare = text::block_bytes(&block);
-        let mut draft = Draft {
+        let mut template = Template {
             bare,
             text: bare,
-            ..Draft::default()
+            ..Template::default()
         };
         let (budget, mut refused) = (cx.chain.budget(), 0);
         let all: Vec<u64> = self.queue.iter().map(|batch| batch.number).collect();
         let mut left = all.into_iter();
-        while !draft.is_full() && refused < limits::HISTORY_PER_TURN && !cx.chain.is_over(budget) {
+        while !template.is_full() && refused < limits::HISTORY_PER_TURN && !cx.chain.is_over(budget)
+        {
             let Some(number) = left.next() else { break };
-            match self.draw_up(cx, number, (&wanted, ahead), &mut draft) {
+            match self.draw_up(cx, number, (&wanted, ahead), &mut template) {
                 Drawn::In | Drawn::Later => {}
                 Drawn::Never => {
                     refused += 1;
@@ -216,14 +225,14 @@ impl Mempool {
             }
         }
         let through = left.next().is_none();
-        limits::Full::BlockCount.when(!through && draft.is_full());
+        limits::Full::BlockCount.when(!through && template.is_full());
         limits::Full::Refused.when(!through && refused >= limits::HISTORY_PER_TURN);
         limits::Full::DraftRecords.when(!through && cx.chain.is_over(budget));
         let lengthen = through && core::mem::take(&mut self.queue.lengthen);
-        if draft.transactions.is_empty() && !lengthen {
+        if template.transactions.is_empty() && !lengthen {
             return;
         }
-        block.transactions = draft.transactions;
+        block.transactions = template.transactions;
         self.making = Some(Making {
             work: Work::new(block, cx.chain.difficulty()),
             from: None,
@@ -237,25 +246,25 @@ impl Mempool {
         cx: &mut Cx<D>,
         number: u64,
         (wanted, ahead): (&BTreeSet<Uid>, Option<Millis>),
-        draft: &mut Draft,
+        template: &mut Template,
     ) -> Drawn {
         let Some(batch) = self.queue.get(number).cloned() else {
             return Drawn::Later;
         };
         let text = text_bytes(&batch);
-        if draft.bare + text > limits::TEMPLATE_TEXT_MAX {
+        if template.bare + text > limits::TEMPLATE_TEXT_MAX {
             limits::Full::BlockNever.ran();
             self.cannot_fit(cx, &batch);
             return Drawn::Never;
         }
         if self.waits_for_behind(number) {
-            draft.pass_over(&batch);
+            template.pass_over(&batch);
             return Drawn::Later;
         }
-        let full = !draft.has_room_for(&batch, text);
-        let blocked = draft.blocks(&batch);
+        let full = !template.has_room_for(&batch, text);
+        let blocked = template.blocks(&batch);
         if full || blocked.is_some() || !Mempool::is_ripe(cx, ahead, &batch, wanted) {
-            draft.pass_over(&batch);
+            template.pass_over(&batch);
             // Not looked at again before something can have changed.
             let soon = Millis(cx.now.mono.0 + limits::LOOK_AGAIN_MS);
             if !full && batch.due <= cx.now.mono {
@@ -266,20 +275,20 @@ impl Mempool {
         }
         let height = cx.chain.tip().length;
         let error = match &batch.ended {
-            Some(ended) if self.is_held_by_another(cx, ended, draft) => None,
+            Some(ended) if self.is_held_by_another(cx, ended, template) => None,
             _ => {
                 let all = &batch.transactions;
-                match draft.changes.apply_all(cx.chain.items(), all, height) {
+                match template.changes.apply_all(cx.chain.items(), all, height) {
                     Ok(()) => {
-                        draft.text += text;
-                        draft.transactions.extend(batch.transactions);
+                        template.text += text;
+                        template.transactions.extend(batch.transactions);
                         return Drawn::In;
                     }
                     Err(error) => Some(error),
                 }
             }
         };
-        self.is_impossible(cx, &batch, error, &draft.transactions);
+        self.is_impossible(cx, &batch, error, &template.transactions);
         Drawn::Never
     }
 
@@ -289,14 +298,14 @@ impl Mempool {
         &mut self,
         cx: &mut Cx<D>,
         ended: &Transaction,
-        draft: &Draft,
+        template: &Template,
     ) -> bool {
-        let state = draft.changes.get(cx.chain.items(), &ended.uid);
+        let state = template.changes.get(cx.chain.items(), &ended.uid);
         let Some(state) = state.filter(|state| state.reserved) else {
             return false;
         };
-        let mut drafted = draft.transactions.iter().rev();
-        if let Some(last) = drafted.find(|t| t.uid == ended.uid) {
+        let mut taken = template.transactions.iter().rev();
+        if let Some(last) = taken.find(|t| t.uid == ended.uid) {
             return !last.is_same_as(ended);
         }
         let Ok(stored) = cx.chain.read(state.since) else {
@@ -342,7 +351,7 @@ impl Mempool {
         }
         Some(Made {
             height,
-            wished: self.confirmed(cx, block),
+            awaited: self.confirmed(cx, block),
             from: from.filter(|_| !ended),
         })
     }

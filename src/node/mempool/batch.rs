@@ -9,7 +9,7 @@ use crate::node::event::Millis;
 
 /// Whose wish it is, which says how long it waits and who is told of its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Origin {
+pub enum BatchOrigin {
     /// Our user waits for the outcome.
     User,
     /// Our user was told that it is done, and then it fell out of the chain.
@@ -28,7 +28,7 @@ pub struct Batch {
     /// Their ids.
     pub ids: Vec<TransactionId>,
     /// Whose.
-    pub origin: Origin,
+    pub origin: BatchOrigin,
     /// Who waits for the outcome, if that is known.
     pub session: Option<SessionId>,
     /// For a release that fell out, the request that it ended.
@@ -45,7 +45,7 @@ pub struct Batch {
 
 impl Batch {
     /// A batch that waits for nothing.
-    pub fn new(transactions: Vec<Transaction>, origin: Origin, due: Millis) -> Batch {
+    pub fn new(transactions: Vec<Transaction>, origin: BatchOrigin, due: Millis) -> Batch {
         Batch {
             ids: transactions.iter().map(Transaction::id).collect(),
             transactions,
@@ -68,12 +68,12 @@ impl Batch {
 
     /// Whether it is our user's.
     pub fn is_own(&self) -> bool {
-        matches!(self.origin, Origin::User | Origin::Own)
+        matches!(self.origin, BatchOrigin::User | BatchOrigin::Own)
     }
 
     /// Whether it survives a restart.
     pub fn is_saved(&self) -> bool {
-        self.origin == Origin::Own || self.kept
+        self.origin == BatchOrigin::Own || self.kept
     }
 
     /// The items that it changes.
@@ -85,12 +85,12 @@ impl Batch {
     pub fn bytes(&self) -> usize {
         let all = self.transactions.iter().chain(&self.ended);
         let bytes = |t: &Transaction| size_of::<Transaction>() + t.uid.as_wtf8().len();
-        size_of::<Batch>() + limits::POOL_ENTRY_BYTES + all.map(bytes).sum::<usize>()
+        size_of::<Batch>() + limits::MEMPOOL_ENTRY_BYTES + all.map(bytes).sum::<usize>()
     }
 
     /// Whether peers take it as a message of its own.
     pub fn is_told_alone(&self) -> bool {
-        self.origin != Origin::User && self.transactions.iter().all(may_stand_alone)
+        self.origin != BatchOrigin::User && self.transactions.iter().all(may_stand_alone)
     }
 }
 

@@ -4,8 +4,8 @@
 use std::collections::BTreeMap;
 
 use super::Mempool;
-use super::batch::{Batch, Origin};
-use super::gathering::{Looked, Lost};
+use super::batch::{Batch, BatchOrigin};
+use super::gathering::{DisconnectedTransactions, Looked};
 use super::queue::Queue;
 use crate::ledger::{Kind, PublicKey, Transaction, Uid};
 use crate::limits;
@@ -22,7 +22,7 @@ pub struct Behind {
     damaged: u64,
     /// From this height on the chain may have some of it.
     from: u64,
-    lost: Lost,
+    lost: DisconnectedTransactions,
     /// The last changes of items in what is gathered.
     earlier: BTreeMap<Uid, Transaction>,
     /// The block of the chain in which what a release ended was looked up last.
@@ -45,7 +45,7 @@ impl Behind {
             blocks: Some(blocks),
             damaged,
             from: if known { damaged } else { 0 },
-            lost: Lost::default(),
+            lost: DisconnectedTransactions::default(),
             earlier: BTreeMap::new(),
             looked: None,
             compared: None,
@@ -53,7 +53,7 @@ impl Behind {
     }
 
     /// The chain is another one from this height on.
-    pub fn switched(&mut self, fork: u64) {
+    pub fn reorged(&mut self, fork: u64) {
         self.from = self.from.min(fork);
         self.compared = self.compared.map(|_| self.from);
         self.looked = None;
@@ -93,8 +93,8 @@ impl Behind {
     ) -> Result<(), DiskError> {
         for (transaction, before) in stored.effective() {
             let origin = match transaction.requester == own {
-                true => Origin::Own,
-                false => Origin::Other,
+                true => BatchOrigin::Own,
+                false => BatchOrigin::Other,
             };
             let mut batch = Batch::new(vec![transaction.clone()], origin, cx.now.mono);
             if transaction.kind == Kind::Release {
@@ -135,7 +135,7 @@ impl Mempool {
         }
         let mut more = true;
         if let Some(next) = &mut behind.compared {
-            if self.strike_off(cx, next, &mut behind.lost, 0) {
+            if self.confirm_known(cx, next, &mut behind.lost, 0) {
                 behind.compared = None;
                 self.restore_first(cx, core::mem::take(&mut behind.lost));
             }
@@ -159,7 +159,7 @@ impl Mempool {
     }
 
     /// Puts what the chain lacks in front of everything else.
-    fn restore_first<D: Disk>(&mut self, cx: &mut Cx<D>, lost: Lost) {
+    fn restore_first<D: Disk>(&mut self, cx: &mut Cx<D>, lost: DisconnectedTransactions) {
         self.forget_gathered(&lost);
         for (_, batch) in lost.into_lacking() {
             match self.drops {

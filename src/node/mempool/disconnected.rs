@@ -2,37 +2,37 @@
 //! room for waits in the chain file, and is read part by part, as what waits in memory goes into blocks.
 
 use super::Mempool;
-use super::batch::{Batch, Origin};
-use super::gathering::{Gathered, Lost};
+use super::batch::{Batch, BatchOrigin};
+use super::gathering::{DisconnectedTransactions, Gathered};
 use crate::ledger::Transaction;
 use crate::limits;
 use crate::node::answer::verb;
 use crate::node::effects::Cx;
-use crate::store::branch::Fallen;
+use crate::store::branch::DisconnectedBlocks;
 use crate::store::disk::Disk;
 
 /// What fell out of the chain and is not in the mempool yet, because that has no room for more.
 pub struct Disconnected {
-    fallen: Fallen,
+    disconnected: DisconnectedBlocks,
     /// From this height on the chain of today is another one.
     from: u64,
     gathered: Gathered,
     /// Our own from there on: kept over a restart, which what is others' is not.
     own: Vec<(u64, Batch)>,
-    lost: Lost,
-    /// The next block of the chain that is compared with `lost`; none while that is gathered.
+    unconfirmed: DisconnectedTransactions,
+    /// The next block of the chain that is compared with `unconfirmed`; none while that is gathered.
     pub(super) compared: Option<u64>,
 }
 
 impl Disconnected {
     /// What fell out from the height `next` on; the chain of today is another one from `from` on.
-    pub fn new(fallen: Fallen, from: u64, next: u64) -> Disconnected {
+    pub fn new(disconnected: DisconnectedBlocks, from: u64, next: u64) -> Disconnected {
         Disconnected {
-            fallen,
+            disconnected,
             from,
             gathered: Gathered::to(next),
             own: Vec::new(),
-            lost: Lost::default(),
+            unconfirmed: DisconnectedTransactions::default(),
             compared: None,
         }
     }
@@ -48,7 +48,7 @@ impl Disconnected {
     }
 
     /// The chain is another one from this height on.
-    pub fn switched(&mut self, fork: u64) {
+    pub fn reorged(&mut self, fork: u64) {
         self.from = self.from.min(fork);
         self.compared = self.compared.map(|_| self.from);
     }
@@ -67,20 +67,25 @@ impl Mempool {
         let Some(mut rest) = self.disconnected.pop_front() else {
             return false;
         };
-        if rest.compared.is_none() && rest.lost.is_empty() && !room {
+        if rest.compared.is_none() && rest.unconfirmed.is_empty() && !room {
             limits::Full::OutsideWaits.ran();
             self.disconnected.push_front(rest);
             return false;
         }
         if let Some(at) = &mut rest.compared {
-            if self.strike_off(cx, at, &mut rest.lost, 0) {
+            if self.confirm_known(cx, at, &mut rest.unconfirmed, 0) {
                 rest.compared = None;
                 self.restore(&mut rest);
-                if rest.gathered.next() == rest.fallen.to {
+                if rest.gathered.next() == rest.disconnected.to {
                     return true;
                 }
             }
-        } else if self.gather(cx, &rest.fallen, &mut rest.gathered, &mut rest.lost) {
+        } else if self.gather(
+            cx,
+            &rest.disconnected,
+            &mut rest.gathered,
+            &mut rest.unconfirmed,
+        ) {
             rest.compared = Some(rest.from);
         }
         self.disconnected.push_front(rest);
@@ -89,9 +94,9 @@ impl Mempool {
 
     /// Puts what was gathered and is not in the chain into the mempool.
     fn restore(&mut self, rest: &mut Disconnected) {
-        let lost = core::mem::take(&mut rest.lost);
-        self.forget_gathered(&lost);
-        for (_, batch) in lost.into_lacking() {
+        let unconfirmed = core::mem::take(&mut rest.unconfirmed);
+        self.forget_gathered(&unconfirmed);
+        for (_, batch) in unconfirmed.into_lacking() {
             self.queue.add(batch);
         }
         let next = rest.gathered.next();
@@ -104,20 +109,20 @@ impl Mempool {
     pub fn gather<D: Disk>(
         &self,
         cx: &mut Cx<D>,
-        fallen: &Fallen,
+        disconnected: &DisconnectedBlocks,
         at: &mut Gathered,
-        lost: &mut Lost,
+        unconfirmed: &mut DisconnectedTransactions,
     ) -> bool {
-        at.gather(cx, self.own, fallen, lost)
+        at.gather(cx, self.own, disconnected, unconfirmed)
     }
 
     /// Strikes off what some more blocks of the chain have too, from `next` on; true behind the last
     /// one.
-    pub fn strike_off<D: Disk>(
+    pub fn confirm_known<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
         next: &mut u64,
-        lost: &mut Lost,
+        unconfirmed: &mut DisconnectedTransactions,
         deep: u64,
     ) -> bool {
         let (length, budget) = (cx.chain.tip().length, cx.chain.budget());
@@ -128,7 +133,7 @@ impl Mempool {
             match cx.chain.read(*next) {
                 Ok(stored) => {
                     for (transaction, _) in stored.effective() {
-                        lost.strike_off(transaction, deep);
+                        unconfirmed.confirm_known(transaction, deep);
                         self.tell_found(cx, transaction, *next);
                     }
                 }
@@ -160,23 +165,24 @@ impl Mempool {
     pub fn make_again<D>(
         &mut self,
         cx: &mut Cx<D>,
-        lost: Lost,
-        (fallen, from): (&Fallen, u64),
+        unconfirmed: DisconnectedTransactions,
+        (disconnected, from): (&DisconnectedBlocks, u64),
         rest: &mut Option<Disconnected>,
     ) {
-        self.forget_gathered(&lost);
-        for (height, batch) in lost.into_lacking() {
-            if self.drops && !matches!(batch.origin, Origin::Peer(_)) {
+        self.forget_gathered(&unconfirmed);
+        for (height, batch) in unconfirmed.into_lacking() {
+            if self.drops && !matches!(batch.origin, BatchOrigin::Peer(_)) {
                 self.drop_batch(cx, &batch);
                 continue;
             }
-            let room = batch.origin != Origin::Other || self.has_room_for(&batch);
-            if height == fallen.to || (room && rest.is_none()) {
+            let room = batch.origin != BatchOrigin::Other || self.has_room_for(&batch);
+            if height == disconnected.to || (room && rest.is_none()) {
                 self.queue.add(batch);
                 continue;
             }
             limits::Full::Outside.ran();
-            let rest = rest.get_or_insert_with(|| Disconnected::new(fallen.clone(), from, height));
+            let rest =
+                rest.get_or_insert_with(|| Disconnected::new(disconnected.clone(), from, height));
             if limits::Full::OwnOutside.when(batch.is_own()) {
                 rest.keep_own(height, batch);
             }
@@ -184,18 +190,18 @@ impl Mempool {
     }
 
     /// What was gathered and is not in the new chain is not looked for in it any more.
-    pub(super) fn forget_gathered(&mut self, lost: &Lost) {
-        if lost.own_found {
+    pub(super) fn forget_gathered(&mut self, unconfirmed: &DisconnectedTransactions) {
+        if unconfirmed.own_found {
             // Not before all that is left is in the mempool: the file must never say less than that.
             self.queue.save_anew();
         }
         // After a start it may be looked for in the chain as well, as what waited in the last run.
-        self.lookups.forget(|id| lost.has(id));
+        self.lookups.forget(|id| unconfirmed.has(id));
     }
 
     /// By the user's wish, nothing that fell out is made again.
     pub(super) fn drop_batch<D>(&mut self, cx: &mut Cx<D>, batch: &Batch) {
-        if batch.origin != Origin::Own {
+        if batch.origin != BatchOrigin::Own {
             return;
         }
         self.queue.ended(core::slice::from_ref(batch));

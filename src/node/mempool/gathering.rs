@@ -3,18 +3,18 @@
 
 use std::collections::BTreeMap;
 
-use super::batch::{Batch, Origin};
+use super::batch::{Batch, BatchOrigin};
 use crate::ledger::{Kind, PublicKey, Transaction, TransactionId, Uid};
 use crate::limits;
 use crate::node::effects::Cx;
-use crate::store::branch::Fallen;
+use crate::store::branch::DisconnectedBlocks;
 use crate::store::disk::{Disk, DiskError};
 use crate::store::record::StoredBlock;
 
 /// Some of what fell out, at most about [`limits::RESTORED_BYTES`] / 2, until it is known whether the
 /// new chain has it too.
 #[derive(Default)]
-pub struct Lost {
+pub struct DisconnectedTransactions {
     /// In their order; `None` once the new chain has it.
     batches: Vec<Option<(u64, Batch)>>,
     /// What they cost in memory.
@@ -29,7 +29,7 @@ pub struct Lost {
     pub own_found: bool,
 }
 
-impl Lost {
+impl DisconnectedTransactions {
     /// Adds what stood at this height.
     pub fn add(&mut self, height: u64, batch: Batch) {
         for id in &batch.ids {
@@ -60,7 +60,7 @@ impl Lost {
     }
 
     /// The new chain has this too.
-    pub fn strike_off(&mut self, transaction: &Transaction, deep: u64) {
+    pub fn confirm_known(&mut self, transaction: &Transaction, deep: u64) {
         let Some(place) = self.places.remove(&transaction.id()) else {
             return;
         };
@@ -115,22 +115,22 @@ impl Gathered {
         &mut self,
         cx: &mut Cx<D>,
         own: PublicKey,
-        fallen: &Fallen,
-        lost: &mut Lost,
+        disconnected: &DisconnectedBlocks,
+        unconfirmed: &mut DisconnectedTransactions,
     ) -> bool {
         let budget = cx.chain.budget();
         for _ in 0..limits::BLOCKS_PER_TURN {
-            if self.block.is_none() && (self.next == fallen.to || lost.is_full()) {
+            if self.block.is_none() && (self.next == disconnected.to || unconfirmed.is_full()) {
                 return true;
             }
             if cx.chain.is_over(budget) {
                 break;
             }
-            if let Err(error) = self.gather_block(cx, own, fallen, lost, budget) {
+            if let Err(error) = self.gather_block(cx, own, disconnected, unconfirmed, budget) {
                 let height = self.next;
                 cx.effects.alert(format!(
-                    "[store ❌] block {height} of the chain before cannot be read, \
-                     so what was asked for in it is not made again: {error}."
+                    "[store ❌] block {height} of the old chain cannot be read, \
+                     so its transactions are not made again: {error}."
                 ));
                 self.pass();
             }
@@ -143,31 +143,31 @@ impl Gathered {
         &mut self,
         cx: &mut Cx<D>,
         own: PublicKey,
-        fallen: &Fallen,
-        lost: &mut Lost,
+        disconnected: &DisconnectedBlocks,
+        unconfirmed: &mut DisconnectedTransactions,
         budget: u64,
     ) -> Result<(), DiskError> {
         let stored = match self.block.take() {
             Some(stored) => stored,
-            None => cx.chain.read_fallen(fallen, self.next)?,
+            None => cx.chain.read_disconnected(disconnected, self.next)?,
         };
         let later = cx.delayed();
         let all = &stored.block.transactions;
         while let Some(transaction) = all.get(self.position) {
-            if stored.befores[self.position].is_void() {
+            if stored.undo_data[self.position].is_void() {
                 self.position += 1;
                 continue;
             }
             let is_own = transaction.requester == own;
             let (origin, due) = match is_own {
-                true => (Origin::Own, cx.now.mono),
-                false => (Origin::Other, later),
+                true => (BatchOrigin::Own, cx.now.mono),
+                false => (BatchOrigin::Other, later),
             };
             let mut batch = Batch::new(vec![transaction.clone()], origin, due);
             if transaction.kind == Kind::Release {
-                batch.ended = self.ended_by(cx, fallen, &stored)?;
+                batch.ended = self.ended_by(cx, disconnected, &stored)?;
             }
-            lost.add(self.next, batch);
+            unconfirmed.add(self.next, batch);
             self.earlier.insert(transaction.uid.clone(), self.position);
             self.position += 1;
             if cx.chain.is_over(budget) && self.position < all.len() {
@@ -183,23 +183,23 @@ impl Gathered {
     fn ended_by<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
-        fallen: &Fallen,
+        disconnected: &DisconnectedBlocks,
         stored: &StoredBlock,
     ) -> Result<Option<Transaction>, DiskError> {
         let all = &stored.block.transactions;
         let uid = &all[self.position].uid;
-        let Some(height) = stored.befores[self.position].height() else {
+        let Some(height) = stored.undo_data[self.position].height() else {
             return Ok(None);
         };
         if height == stored.block.index {
             return Ok(self.earlier.get(uid).map(|position| all[*position].clone()));
         }
-        let is_fallen = height >= fallen.from;
-        if !is_fallen && height >= cx.chain.tip().length {
+        let is_disconnected = height >= disconnected.from;
+        if !is_disconnected && height >= cx.chain.tip().length {
             return Ok(None);
         }
-        Looked::last(&mut self.ended, height, uid, || match is_fallen {
-            true => cx.chain.read_fallen(fallen, height),
+        Looked::last(&mut self.ended, height, uid, || match is_disconnected {
+            true => cx.chain.read_disconnected(disconnected, height),
             false => cx.chain.read(height),
         })
     }

@@ -7,7 +7,7 @@
 
 use std::collections::{BTreeSet, VecDeque};
 
-use super::batch::{Batch, Origin};
+use super::batch::{Batch, BatchOrigin};
 use super::queue::Queue;
 use super::usage::Usage;
 use crate::ledger::{Changes, Hash, Items, Kind, Tip, Transaction, TransactionId};
@@ -20,7 +20,7 @@ use crate::store::record::StoredBlock;
 /// A batch whose first transaction is looked for in the chain.
 pub struct LookUp {
     pub batch: Batch,
-    /// The line on which it came, if it is to be passed on to the others.
+    /// The connection over which it came, if it is to be passed on to the others.
     pub relay: Option<usize>,
     /// A desktop node's user was told that it is done: if somebody else was first, that is told.
     pub salvaged: bool,
@@ -86,8 +86,8 @@ impl LookUps {
         self.list.push_back(lookup);
     }
 
-    /// A block is made for what is known by one of these at this time at the latest, if it is not in the
-    /// chain.
+    /// A block is made for what is known by one of these at this time at the latest, if it is not
+    /// in the chain.
     pub fn hasten(&mut self, ids: &[TransactionId], due: Millis) {
         if !ids.iter().any(|id| self.knows(id)) {
             return;
@@ -239,7 +239,7 @@ pub enum Found {
 /// Whether this is a release of which nobody knows what it ended, and the item is held by a younger
 /// request: `newest` is the block in which it was changed last.
 fn is_older_than_holder(batch: &Batch, wanted: &Transaction, newest: &StoredBlock) -> bool {
-    let unsure = batch.origin == Origin::Other && batch.ended.is_none();
+    let unsure = batch.origin == BatchOrigin::Other && batch.ended.is_none();
     if !unsure || wanted.kind != Kind::Release {
         return false;
     }

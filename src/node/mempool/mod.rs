@@ -1,8 +1,9 @@
 //! Transactions that are in no block yet: what our user wants, what fell out of the chain, what
 //! peers sent. `queue` has them in their order, `batch` what goes together, `usage` what it costs.
-//! What is not our user's is first looked for in the chain (`admission`, `lookup`); what fell out of it
-//! is gathered and compared (`gathering`), and waits outside while there is no room (`disconnected`).
-//! What stood behind damage comes before all that (`behind`). `assembly` makes blocks, `outcome` tells what became of it.
+//! What is not our user's is first looked for in the chain (`admission`, `lookup`); what fell out
+//! of it is gathered and compared (`gathering`), and waits outside while there is no room
+//! (`disconnected`). What stood behind damage comes before all that (`behind`). `assembly` makes
+//! blocks, `outcome` tells what became of it.
 
 mod admission;
 mod assembly;
@@ -26,10 +27,10 @@ use crate::store::disk::Disk;
 use crate::store::waiting::{self, Waiting};
 pub use admission::{Due, Received};
 pub use assembly::Making;
-pub use batch::{Batch, Origin};
+pub use batch::{Batch, BatchOrigin};
 use behind::Behind;
 pub use disconnected::Disconnected;
-pub use gathering::{Gathered, Looked, Lost};
+pub use gathering::{DisconnectedTransactions, Gathered, Looked};
 use lookup::{LookUp, LookUps};
 use queue::Queue;
 
@@ -82,8 +83,8 @@ impl Mempool {
         let mut lookups = LookUps::default();
         for waiting in list {
             let origin = match waiting.fresh {
-                true => Origin::User,
-                false => Origin::Own,
+                true => BatchOrigin::User,
+                false => BatchOrigin::Own,
             };
             let mut batch = Batch::new(waiting.transactions, origin, now);
             (batch.ended, batch.kept) = (waiting.ended, true);
@@ -105,14 +106,19 @@ impl Mempool {
     }
 
     /// Whether the items allow these transactions behind everything that waits already.
-    pub fn check<D: Disk>(&mut self, cx: &Cx<D>, wish: &[Transaction]) -> Result<(), RuleError> {
+    pub fn check<D: Disk>(&mut self, cx: &Cx<D>, request: &[Transaction]) -> Result<(), RuleError> {
         let (items, tip) = (cx.chain.items(), cx.chain.tip());
-        self.queue.changes(items, tip).check(items, wish)
+        self.queue.changes(items, tip).check(items, request)
     }
 
     /// What a user wishes waits from now on.
-    pub fn wish(&mut self, now: Millis, session: Option<SessionId>, wish: Vec<Transaction>) {
-        let mut batch = Batch::new(wish, Origin::User, now);
+    pub fn add_request(
+        &mut self,
+        now: Millis,
+        session: Option<SessionId>,
+        request: Vec<Transaction>,
+    ) {
+        let mut batch = Batch::new(request, BatchOrigin::User, now);
         batch.session = session;
         self.queue.add(batch);
     }
@@ -164,21 +170,21 @@ impl Mempool {
         self.lookups.begin_anew();
     }
 
-    /// The desktop node of a line has no connection any more: somebody else may have the block that is
-    /// being made of its own.
-    pub fn ends_making_of(&mut self, line: usize) {
+    /// The desktop node of a connection is not connected any more: somebody else may have the block
+    /// that is being made of its own.
+    pub fn ends_making_of(&mut self, conn: usize) {
         if let Some(making) = &mut self.making {
-            making.ended |= making.from == Some(line);
+            making.ended |= making.from == Some(conn);
         }
     }
 
     /// The chain is another one from this height on.
-    pub fn switched(&mut self, fork: u64) {
+    pub fn reorged(&mut self, fork: u64) {
         for rest in &mut self.disconnected {
-            rest.switched(fork);
+            rest.reorged(fork);
         }
         if let Some(behind) = &mut self.behind {
-            behind.switched(fork);
+            behind.reorged(fork);
         }
     }
 
@@ -192,7 +198,7 @@ impl Mempool {
     /// What is not done at the end of the node is to survive that: it is kept now, whatever was kept
     /// before.
     pub fn save_undone<D: Disk>(&mut self, cx: &mut Cx<D>) {
-        self.queue.keep_wishes();
+        self.queue.keep_pending_requests();
         self.queue.save_anew();
         self.save(cx);
     }
@@ -213,7 +219,7 @@ impl Mempool {
         let list: Vec<Waiting> = kept
             .map(|batch| Waiting {
                 transactions: batch.transactions.clone(),
-                fresh: batch.origin == Origin::User,
+                fresh: batch.origin == BatchOrigin::User,
                 ended: batch.ended.clone(),
             })
             .collect();

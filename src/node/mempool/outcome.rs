@@ -1,7 +1,7 @@
 //! What becomes of what waited, told to whom it concerns.
 
 use super::Mempool;
-use super::batch::{Batch, Origin};
+use super::batch::{Batch, BatchOrigin};
 use crate::ledger::{Block, Kind, PublicKey, RuleError, Transaction, Uid};
 use crate::limits;
 use crate::node::answer::{Answer, SessionId, done, menu_name, verb};
@@ -22,13 +22,13 @@ impl Mempool {
         cx: &mut Cx<D>,
         batch: &Batch,
         error: Option<RuleError>,
-        draft: &[Transaction],
+        template: &[Transaction],
     ) {
         match (batch.origin, error) {
-            (Origin::User, Some(error)) if !batch.kept => {
+            (BatchOrigin::User, Some(error)) if !batch.kept => {
                 self.refuse(cx, batch.session, &error, &batch.transactions);
             }
-            (Origin::Own | Origin::User, error) => {
+            (BatchOrigin::Own | BatchOrigin::User, error) => {
                 let Some(first) = batch.transactions.first() else {
                     return;
                 };
@@ -38,13 +38,13 @@ impl Mempool {
                     _ => None,
                 };
                 let transaction = transaction.unwrap_or(first);
-                let winner = self.winner(cx, &transaction.uid, draft);
+                let winner = self.winner(cx, &transaction.uid, template);
                 self.lost_to(cx, transaction, winner, error.as_ref());
                 let text = format!("somebody else was first with {}.", transaction.uid);
                 cx.effects
                     .answer_program(batch.session, Answer::Refused(text));
             }
-            (Origin::Other | Origin::Peer(_), _) => {}
+            (BatchOrigin::Other | BatchOrigin::Peer(_), _) => {}
         }
     }
 
@@ -64,9 +64,9 @@ impl Mempool {
         &mut self,
         cx: &mut Cx<D>,
         uid: &Uid,
-        draft: &[Transaction],
+        template: &[Transaction],
     ) -> Option<Winner> {
-        if let Some(last) = draft.iter().rev().find(|t| t.uid == *uid) {
+        if let Some(last) = template.iter().rev().find(|t| t.uid == *uid) {
             return Some(Winner {
                 key: last.requester,
                 height: cx.chain.tip().length,
@@ -121,14 +121,14 @@ impl Mempool {
         cx: &mut Cx<D>,
         session: Option<SessionId>,
         error: &RuleError,
-        wish: &[Transaction],
+        request: &[Transaction],
     ) {
         let text = match error {
             RuleError::NotAvailable(uid) => format!("item {uid} is not available."),
             RuleError::NotReserved(uid) => format!("item {uid} is ready for request."),
             other => format!("{other}."),
         };
-        let rest = match wish {
+        let rest = match request {
             [first, _, ..] => format!(" nothing was {}.", done(first.kind)),
             _ => String::new(),
         };
@@ -157,10 +157,10 @@ impl Mempool {
         let done = self.queue.take_done(&block.transactions);
         let mut fresh = false;
         for batch in done {
-            fresh |= batch.origin == Origin::User;
+            fresh |= batch.origin == BatchOrigin::User;
             for transaction in batch.transactions.iter().filter(|_| batch.is_own()) {
                 let uid = transaction.uid.to_string();
-                if batch.origin == Origin::User {
+                if batch.origin == BatchOrigin::User {
                     let answer = match transaction.kind {
                         Kind::Request => Answer::Requested(uid),
                         Kind::Release => Answer::Released(uid),

@@ -2,7 +2,7 @@
 
 use std::collections::{BTreeMap, BTreeSet, VecDeque};
 
-use super::batch::{Batch, Origin};
+use super::batch::{Batch, BatchOrigin};
 use super::usage::Usage;
 use crate::ledger::{Changes, Hash, Items, Tip, Transaction, TransactionId};
 use crate::limits;
@@ -48,7 +48,7 @@ impl Queue {
     /// Adds what waits behind everything else; returns its number. What waits already is not added
     /// again, unless it is our own now.
     pub fn add(&mut self, mut batch: Batch) -> Option<u64> {
-        if batch.origin != Origin::User {
+        if batch.origin != BatchOrigin::User {
             let known = batch.ids.iter().filter_map(|id| self.ids.get(id).copied());
             let known: Vec<u64> = known.collect();
             let own = |number: &u64| self.batches.get(number).is_some_and(Batch::is_own);
@@ -165,13 +165,13 @@ impl Queue {
 
     /// Whether this user waits for something.
     pub fn owes(&self, session: SessionId) -> bool {
-        let mut wishes = self.wishes();
-        wishes.any(|wish| wish.session == Some(session))
+        let mut pending_requests = self.pending_requests();
+        pending_requests.any(|request| request.session == Some(session))
     }
 
     /// What our user waits for.
-    pub fn wishes(&self) -> impl Iterator<Item = &Batch> {
-        self.iter().filter(|b| b.origin == Origin::User)
+    pub fn pending_requests(&self) -> impl Iterator<Item = &Batch> {
+        self.iter().filter(|b| b.origin == BatchOrigin::User)
     }
 
     /// Whether something of our own waits.
@@ -180,9 +180,9 @@ impl Queue {
     }
 
     /// The user was told that it takes a while: from now on it survives a restart.
-    pub fn keep_wishes(&mut self) {
+    pub fn keep_pending_requests(&mut self) {
         for batch in self.batches.values_mut() {
-            if batch.origin == Origin::User && !core::mem::replace(&mut batch.kept, true) {
+            if batch.origin == BatchOrigin::User && !core::mem::replace(&mut batch.kept, true) {
                 self.unsaved = true;
             }
         }
@@ -213,9 +213,9 @@ impl Queue {
 
     /// The ids of what waits, as far as a greeting tells them.
     pub fn ids(&self) -> Vec<TransactionId> {
-        let all = self.iter().filter(|b| b.origin != Origin::User);
+        let all = self.iter().filter(|b| b.origin != BatchOrigin::User);
         let all = all.flat_map(|b| &b.ids).copied();
-        let ids: Vec<TransactionId> = all.take(limits::POOL_IDS).collect();
+        let ids: Vec<TransactionId> = all.take(limits::MEMPOOL_IDS).collect();
         limits::Full::GreetingPool.when(ids.len() < self.ids.len());
         ids
     }
@@ -225,9 +225,12 @@ impl Queue {
         let known: BTreeSet<&TransactionId> = known.iter().collect();
         let told = self.iter().filter(|batch| batch.is_told_alone());
         let lacks = |batch: &&Batch| batch.ids.iter().any(|id| !known.contains(id));
-        let all = told.take(limits::POOL_IDS).filter(lacks);
-        let numbers: Vec<u64> = all.take(limits::INTENTS / 2).map(|b| b.number).collect();
-        limits::Full::GreetingLacks.when(numbers.len() == limits::INTENTS / 2);
+        let all = told.take(limits::MEMPOOL_IDS).filter(lacks);
+        let numbers: Vec<u64> = all
+            .take(limits::OUTGOING_MESSAGES / 2)
+            .map(|b| b.number)
+            .collect();
+        limits::Full::GreetingLacks.when(numbers.len() == limits::OUTGOING_MESSAGES / 2);
         numbers
     }
 
@@ -262,7 +265,7 @@ impl Queue {
 
     /// Takes out everything but what the user waits for.
     pub fn take_others(&mut self) -> Vec<Batch> {
-        let others = self.iter().filter(|b| b.origin != Origin::User);
+        let others = self.iter().filter(|b| b.origin != BatchOrigin::User);
         let others: Vec<u64> = others.map(|b| b.number).collect();
         others.into_iter().filter_map(|n| self.remove(n)).collect()
     }

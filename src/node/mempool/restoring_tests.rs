@@ -6,7 +6,7 @@ use crate::ledger::{Kind, Signature};
 use crate::node::answer::Answer;
 use crate::node::effects::Notice;
 use crate::node::effects::testing::sign;
-use crate::store::branch::Fallen;
+use crate::store::branch::DisconnectedBlocks;
 use crate::store::disk::File;
 use crate::store::disk::memory::MemoryDisk;
 use Kind::{Release, Request};
@@ -25,44 +25,44 @@ const LONG: usize = 20_000;
 
 impl World {
     /// The chain from `fork` on is another one; returns what fell out.
-    fn switch(&mut self, fork: u64, blocks: &[&[Transaction]]) -> Fallen {
+    fn reorg(&mut self, fork: u64, blocks: &[&[Transaction]]) -> DisconnectedBlocks {
         let blocks = blocks.iter().map(|block| block.to_vec()).collect();
-        let fallen = self.cx.switch(fork, blocks);
-        self.pool.making = None;
-        self.pool.switched(fork);
-        fallen
+        let disconnected = self.cx.reorg(fork, blocks);
+        self.mempool.making = None;
+        self.mempool.reorged(fork);
+        disconnected
     }
 
     /// Sorts what fell out, without a rest; true if it is alarming.
-    fn sort(&mut self, fallen: &Fallen) -> bool {
-        let (pool, cx) = (&mut self.pool, &mut self.cx);
-        let (mut gathered, mut rest) = (Gathered::to(fallen.from), None);
-        let deep = fallen.to.saturating_sub(limits::ALARM_DEPTH);
-        let (mut waited, mut alarming) = (pool.queue.take_others(), false);
-        while gathered.next() < fallen.to {
-            let mut lost = Lost::default();
-            while !pool.gather(cx, fallen, &mut gathered, &mut lost) {}
-            if gathered.next() == fallen.to {
+    fn sort(&mut self, disconnected: &DisconnectedBlocks) -> bool {
+        let (mempool, cx) = (&mut self.mempool, &mut self.cx);
+        let (mut gathered, mut rest) = (Gathered::to(disconnected.from), None);
+        let deep = disconnected.to.saturating_sub(limits::ALARM_DEPTH);
+        let (mut waited, mut alarming) = (mempool.queue.take_others(), false);
+        while gathered.next() < disconnected.to {
+            let mut lost = DisconnectedTransactions::default();
+            while !mempool.gather(cx, disconnected, &mut gathered, &mut lost) {}
+            if gathered.next() == disconnected.to {
                 for batch in core::mem::take(&mut waited) {
-                    lost.add(fallen.to, batch);
+                    lost.add(disconnected.to, batch);
                 }
             }
-            let mut next = fallen.from;
-            while !pool.strike_off(cx, &mut next, &mut lost, deep) {}
+            let mut next = disconnected.from;
+            while !mempool.confirm_known(cx, &mut next, &mut lost, deep) {}
             alarming |= lost.is_alarming(deep);
-            pool.make_again(cx, lost, (fallen, fallen.from), &mut rest);
-            pool.save(cx);
+            mempool.make_again(cx, lost, (disconnected, disconnected.from), &mut rest);
+            mempool.save(cx);
         }
         if let Some(rest) = rest {
-            pool.keep_outside(rest);
+            mempool.keep_outside(rest);
         }
-        pool.tip_changed(cx);
+        mempool.tip_changed(cx);
         alarming
     }
 
     fn falls_out(&mut self, fork: u64, blocks: &[&[Transaction]]) -> bool {
-        let fallen = self.switch(fork, blocks);
-        self.sort(&fallen)
+        let disconnected = self.reorg(fork, blocks);
+        self.sort(&disconnected)
     }
 }
 
@@ -120,7 +120,7 @@ fn what_fell_out_comes_back_in_its_order_and_not_what_the_new_chain_has() {
     let [release, request] = lost;
     let behind = sign(3, Release, "b", 4);
     assert_eq!(world.blocks(6), [[release, request, behind]]);
-    assert!(world.pool.is_empty());
+    assert!(world.mempool.is_empty());
 }
 
 #[test]
@@ -130,7 +130,7 @@ fn what_somebody_makes_again_before_us_is_not_made_twice() {
     world.comes(&lost);
     world.falls_out(1, &[&[], &[]]);
     world.comes(&lost);
-    assert!(world.pool.is_empty());
+    assert!(world.mempool.is_empty());
     let text = "[consensus ✅] your request of b is in the chain again, block #3";
     assert_eq!(world.cx.words(), [event(text)]);
 }
@@ -156,7 +156,7 @@ fn a_release_that_fell_out_does_not_end_what_somebody_else_took_meanwhile() {
     for verb in ["request", "release"] {
         assert!(words.contains(&alert(lost(verb))), "{verb}: {words:?}");
     }
-    assert!(world.pool.is_empty());
+    assert!(world.mempool.is_empty());
 }
 
 #[test]
@@ -169,7 +169,7 @@ fn a_release_knows_what_it_ended_before_the_fork_in_the_branch_and_in_its_block(
     let block = [request("c"), release("a"), release("b"), release("c")];
     world.comes(&block);
     world.falls_out(2, &[&[], &[], &[]]);
-    let all = world.pool.queue.iter();
+    let all = world.mempool.queue.iter();
     let ended: Vec<_> = all.filter_map(|batch| batch.ended.clone()).collect();
     assert_eq!(ended, [request("a"), request("b"), request("c")]);
     // That is kept over a restart.
@@ -179,7 +179,7 @@ fn a_release_knows_what_it_ended_before_the_fork_in_the_branch_and_in_its_block(
     let ended: Vec<_> = saved.into_iter().filter_map(|its| its.ended).collect();
     assert_eq!(ended, [request("a"), request("b"), request("c")]);
     world.rest();
-    assert!(world.pool.is_empty() && !["a", "b", "c"].iter().any(|name| world.holds(name)));
+    assert!(world.mempool.is_empty() && !["a", "b", "c"].iter().any(|name| world.holds(name)));
 }
 
 #[test]
@@ -213,18 +213,18 @@ fn what_is_lost_or_changes_its_place_deep_in_the_chain_is_alarming() {
 fn what_there_is_no_room_for_waits_outside_and_comes_as_the_mempool_drains() {
     let all = many(2 * FIT);
     let mut world = world_that_lost(&all);
-    assert!(world.pool.waits_outside() && world.pool.has_own());
-    let restored = world.pool.queue.usage().restored();
+    assert!(world.mempool.waits_outside() && world.mempool.has_own());
+    let restored = world.mempool.queue.usage().restored();
     assert!(restored <= limits::RESTORED_BYTES && restored > limits::RESTORED_BYTES / 2);
     let length = world.cx.chain.tip().length;
     for _ in 0..10 {
         world.live(LATER_MS);
-        assert!(world.pool.queue.usage().restored() <= limits::RESTORED_BYTES);
+        assert!(world.mempool.queue.usage().restored() <= limits::RESTORED_BYTES);
     }
-    assert!(world.pool.is_empty());
+    assert!(world.mempool.is_empty());
     let made = world.blocks(length).concat();
     let of = |own: bool, list: &[Transaction]| -> Vec<Transaction> {
-        let named = |t: &&Transaction| (t.requester == world.pool.own) == own;
+        let named = |t: &&Transaction| (t.requester == world.mempool.own) == own;
         list.iter().filter(named).cloned().collect()
     };
     for own in [false, true] {
@@ -237,14 +237,14 @@ fn ours_that_waits_outside_survives_a_restart_and_the_others_answer_for_theirs()
     let all = many(2 * FIT);
     let mut world = world_that_lost(&all);
     world.rest();
-    assert!(!world.holds("last") && world.pool.waits_outside());
-    world.pool.report_unfinished(&mut world.cx);
+    assert!(!world.holds("last") && world.mempool.waits_outside());
+    world.mempool.report_unfinished(&mut world.cx);
     let text = "not done yet: request of last; it is tried again at the next start.";
     let told = Notice::AnswerProgram(None, Answer::Refused(text.into()));
     assert!(world.cx.words().contains(&told));
     let mut world = world.restarted();
     world.rest();
-    assert!(world.holds("middle") && world.holds("last") && world.pool.is_empty());
+    assert!(world.holds("middle") && world.holds("last") && world.mempool.is_empty());
 }
 
 #[test]
@@ -255,7 +255,7 @@ fn what_waits_outside_is_compared_with_the_chain_of_the_day_on_which_it_comes() 
     theirs.push(middle.clone());
     for compares in [false, true] {
         let mut world = world_that_lost(&all);
-        while compares && world.pool.disconnected[0].compared.is_none() {
+        while compares && world.mempool.disconnected[0].compared.is_none() {
             world.turn();
             if !world.cx.effects.busy {
                 world.cx.pass(LATER_MS);
@@ -275,7 +275,7 @@ fn what_waits_outside_is_compared_with_the_chain_of_the_day_on_which_it_comes() 
         let mut ours = all[..KEPT].iter().filter(|t| **t != middle);
         assert_eq!(made.len(), KEPT - 1);
         assert!(ours.all(|t| made.contains(t)));
-        assert!(world.pool.is_empty());
+        assert!(world.mempool.is_empty());
         let lost = |word: &Notice| matches!(word, Notice::Alert(_));
         assert!(!world.cx.words().iter().any(lost), "ours is there");
     }
@@ -288,18 +288,18 @@ fn by_the_users_wish_nothing_is_made_again_and_ours_is_told_as_lost() {
     world.comes(&[own.clone(), sign(2, Request, "b", 1)]);
     let from = (core::net::IpAddr::from([10, 0, 0, 1]), 0);
     let told = sign(3, Request, "c", 1);
-    let (pool, cx) = (&mut world.pool, &mut world.cx);
-    pool.receive(cx, from, told.clone()).expect("good");
+    let (mempool, cx) = (&mut world.mempool, &mut world.cx);
+    mempool.receive(cx, from, told.clone()).expect("good");
     world.rest();
     world.cx.words();
     world.falls_out(1, &[&[], &[]]);
     let why = "another chain was longer, and --orphans drop makes nothing again";
     let text = format!("[consensus ❌] your request of a is lost: {why}.");
     assert_eq!(world.cx.words(), [alert(text)]);
-    assert!(!world.pool.has_own() && world.pool.drops());
+    assert!(!world.mempool.has_own() && world.mempool.drops());
     let other = sign(2, Request, "b", 1);
-    let (pool, cx) = (&mut world.pool, &mut world.cx);
-    assert!(!pool.salvage(cx, Due::Now, &other, None));
+    let (mempool, cx) = (&mut world.mempool, &mut world.cx);
+    assert!(!mempool.salvage(cx, Due::Now, &other, None));
     world.live(LATER_MS);
     assert_eq!(world.blocks(3), [[told]], "what a peer sent never fell out");
     world.cx.words();
@@ -315,9 +315,9 @@ fn what_is_looked_for_after_a_start_and_turns_out_to_have_fallen_out_is_made_onc
     world.own(own.clone());
     let mut world = world.restarted();
     world.cx.append(vec![own.clone()]);
-    assert!(world.pool.looks_up() && world.pool.queue.is_empty());
+    assert!(world.mempool.looks_up() && world.mempool.queue.is_empty());
     world.falls_out(1, &[&[], &[]]);
-    assert!(!world.pool.looks_up());
+    assert!(!world.mempool.looks_up());
     assert_eq!(world.waiting(), core::slice::from_ref(&own));
     world.rest();
     assert_eq!(world.blocks(3), [[own]]);
@@ -329,17 +329,16 @@ fn a_block_that_cannot_be_read_costs_only_what_it_has() {
     world.comes(&[sign(OWN, Request, "a", 1)]);
     let start = world.cx.chain.disk().live(File::Chain).len();
     // So long that the one behind it is found without it.
-    let long = "x".repeat(2 * limits::WINDOW_BYTES);
+    let long = "x".repeat(2 * limits::FILE_READ_BYTES);
     world.comes(&[sign(OWN, Request, &long, 1)]);
     world.comes(&[sign(OWN, Request, "b", 1)]);
-    let fallen = world.switch(1, &[&[], &[], &[], &[]]);
+    let disconnected = world.reorg(1, &[&[], &[], &[], &[]]);
     world.cx.chain.disk().live(File::Chain)[start + 40] ^= 1;
     // What was read before is not kept beside this.
     world.cx.chain.read(4).expect("reads");
-    world.sort(&fallen);
+    world.sort(&disconnected);
     let words = world.cx.words();
-    let told =
-        "block 2 of the chain before cannot be read, so what was asked for in it is not made";
+    let told = "block 2 of the old chain cannot be read, so its transactions are not made";
     assert!(
         matches!(&words[0], Notice::Alert(text) if text.contains(told)),
         "{words:?}"

@@ -18,7 +18,7 @@ const ASKER: Option<SessionId> = Some(SessionId(7));
 /// A mempool, and as much of a node as drives one.
 pub(super) struct World {
     pub cx: Cx<MemoryDisk>,
-    pub pool: Mempool,
+    pub mempool: Mempool,
     /// Until then a longer chain comes in.
     pub ahead: Option<Millis>,
 }
@@ -39,76 +39,77 @@ impl World {
         let mut cx = Cx::on(disk, difficulty);
         let (now, of) = (cx.now.mono, (key(OWN), drops));
         let mut notices = Vec::new();
-        let pool = Mempool::open(cx.chain.disk(), now, of, &mut notices);
+        let mempool = Mempool::open(cx.chain.disk(), now, of, &mut notices);
         assert!(notices.is_empty(), "{notices:?}");
         World {
             cx,
-            pool,
+            mempool,
             ahead: None,
         }
     }
 
     /// The same after a restart.
     pub fn restarted(mut self) -> World {
-        self.pool.save(&mut self.cx);
-        World::on(self.cx.chain.disk().clone(), 0, self.pool.drops)
+        self.mempool.save(&mut self.cx);
+        World::on(self.cx.chain.disk().clone(), 0, self.mempool.drops)
     }
 
-    pub fn wish(&mut self, wish: &[Transaction]) {
-        self.pool.check(&self.cx, wish).expect("possible");
-        self.pool.wish(self.cx.now.mono, ASKER, wish.to_vec());
+    pub fn request(&mut self, request: &[Transaction]) {
+        self.mempool.check(&self.cx, request).expect("possible");
+        self.mempool
+            .add_request(self.cx.now.mono, ASKER, request.to_vec());
     }
 
     /// Something of others that a losing chain had waits, without being looked for.
     pub fn other(&mut self, transaction: Transaction) {
         let due = self.cx.delayed();
-        let batch = Batch::new(vec![transaction], Origin::Other, due);
-        self.pool.queue.add(batch).expect("added");
+        let batch = Batch::new(vec![transaction], BatchOrigin::Other, due);
+        self.mempool.queue.add(batch).expect("added");
     }
 
     /// Something that our user was told to be done waits again.
     pub fn own(&mut self, transaction: Transaction) {
-        let batch = Batch::new(vec![transaction], Origin::Own, self.cx.now.mono);
-        self.pool.queue.add(batch).expect("added");
+        let batch = Batch::new(vec![transaction], BatchOrigin::Own, self.cx.now.mono);
+        self.mempool.queue.add(batch).expect("added");
     }
 
     /// Somebody's block comes.
     pub fn comes(&mut self, transactions: &[Transaction]) {
         let block = self.cx.append(transactions.to_vec());
-        self.pool.confirmed(&mut self.cx, &block);
-        self.pool.making = None;
-        self.pool.tip_changed(&mut self.cx);
+        self.mempool.confirmed(&mut self.cx, &block);
+        self.mempool.making = None;
+        self.mempool.tip_changed(&mut self.cx);
     }
 
     pub fn wants_block(&self) -> bool {
-        self.cx.may_append() && self.pool.wants_block(&self.cx, self.ahead)
+        self.cx.may_append() && self.mempool.wants_block(&self.cx, self.ahead)
     }
 
     pub fn due(&self) -> Option<Millis> {
-        self.pool.due(&self.cx, self.ahead)
+        self.mempool.due(&self.cx, self.ahead)
     }
 
     /// One call of a node; `busy` says afterwards whether it would call again at once.
     pub fn turn(&mut self) -> Done {
         let now = self.cx.now.mono;
         self.ahead = self.ahead.filter(|until| now < *until);
-        if self.pool.making.is_none() {
-            self.pool.queue.expire(now);
+        if self.mempool.making.is_none() {
+            self.mempool.queue.expire(now);
         }
         let mut done = Done::default();
-        self.cx.effects.busy = self.pool.looks_up();
-        if self.pool.looks_up() {
-            done.admitted = self.pool.look_up(&mut self.cx);
+        self.cx.effects.busy = self.mempool.looks_up();
+        if self.mempool.looks_up() {
+            done.admitted = self.mempool.look_up(&mut self.cx);
         }
-        self.cx.effects.busy |= self.pool.restore_some(&mut self.cx);
+        self.cx.effects.busy |= self.mempool.restore_some(&mut self.cx);
         if self.wants_block() {
-            done.made = self.pool.make(&mut self.cx, self.ahead);
+            done.made = self.mempool.make(&mut self.cx, self.ahead);
         }
         if done.made.is_some() {
-            self.pool.tip_changed(&mut self.cx);
+            self.mempool.tip_changed(&mut self.cx);
         }
         self.cx.effects.busy |= self.wants_block();
-        self.pool.save(&mut self.cx);
+        self.mempool.save(&mut self.cx);
         done
     }
 
@@ -158,7 +159,7 @@ impl World {
     }
 
     pub fn waiting(&self) -> Vec<Transaction> {
-        let all = self.pool.queue.iter();
+        let all = self.mempool.queue.iter();
         all.flat_map(|batch| batch.transactions.clone()).collect()
     }
 }
@@ -186,27 +187,27 @@ pub(super) fn name_of(author: u8) -> String {
 #[test]
 fn a_wish_becomes_a_block_and_is_answered_to_its_session() {
     let mut world = World::new();
-    let wish = [sign(OWN, Request, "a", 1), sign(OWN, Request, "b", 1)];
-    world.wish(&wish);
-    assert!(world.pool.queue.owes(SessionId(7)) && !world.pool.queue.owes(SessionId(8)));
+    let request = [sign(OWN, Request, "a", 1), sign(OWN, Request, "b", 1)];
+    world.request(&request);
+    assert!(world.mempool.queue.owes(SessionId(7)) && !world.mempool.queue.owes(SessionId(8)));
     let made = world.turn().made.expect("in the same call");
-    assert_eq!((made.height, made.wished, made.from), (1, true, None));
-    assert_eq!(world.blocks(1), [wish]);
+    assert_eq!((made.height, made.awaited, made.from), (1, true, None));
+    assert_eq!(world.blocks(1), [request]);
     let told = |name: &str| Notice::Answer(ASKER, Answer::Requested(name.into()));
     assert_eq!(world.cx.words(), [told("a"), told("b")]);
-    world.wish(&[sign(OWN, Release, "a", 2)]);
+    world.request(&[sign(OWN, Release, "a", 2)]);
     world.rest();
     let told = Notice::Answer(ASKER, Answer::Released("a".into()));
     assert_eq!(world.cx.words(), [told]);
-    assert!(world.pool.is_empty() && !world.pool.has_own());
+    assert!(world.mempool.is_empty() && !world.mempool.has_own());
 }
 
 #[test]
 fn a_wish_that_somebody_elses_block_has_is_answered_by_that() {
     let mut world = World::new();
-    let wish = sign(OWN, Request, "a", 1);
-    world.wish(core::slice::from_ref(&wish));
-    world.comes(&[wish]);
+    let request = sign(OWN, Request, "a", 1);
+    world.request(core::slice::from_ref(&request));
+    world.comes(&[request]);
     let told = Notice::Answer(ASKER, Answer::Requested("a".into()));
     assert_eq!(world.cx.words(), [told]);
     assert!(world.rest().iter().all(|done| done.made.is_none()));
@@ -216,37 +217,40 @@ fn a_wish_that_somebody_elses_block_has_is_answered_by_that() {
 fn an_impossible_wish_is_refused_with_its_reason() {
     let mut world = World::new();
     world.comes(&[sign(2, Request, "a", 1)]);
-    world.wish(&[sign(OWN, Request, "b", 1)]);
-    let wish = |kind, names: &[&str]| -> Vec<Transaction> {
+    world.request(&[sign(OWN, Request, "b", 1)]);
+    let request = |kind, names: &[&str]| -> Vec<Transaction> {
         names.iter().map(|name| sign(OWN, kind, name, 2)).collect()
     };
-    for (wish, text) in [
-        (wish(Request, &["a"]), "item a is not available."),
+    for (request, text) in [
+        (request(Request, &["a"]), "item a is not available."),
         // What waits counts as well.
-        (wish(Request, &["b"]), "item b is not available."),
-        (wish(Release, &["c"]), "item c is ready for request."),
+        (request(Request, &["b"]), "item b is not available."),
+        (request(Release, &["c"]), "item c is ready for request."),
         (
-            wish(Request, &["c", "c"]),
+            request(Request, &["c", "c"]),
             "item c is not available. nothing was requested.",
         ),
         (
-            wish(Release, &["a", "c"]),
+            request(Release, &["a", "c"]),
             "item c is ready for request. nothing was released.",
         ),
     ] {
-        let error = world.pool.check(&world.cx, &wish).expect_err("impossible");
-        world.pool.refuse(&mut world.cx, ASKER, &error, &wish);
+        let error = world
+            .mempool
+            .check(&world.cx, &request)
+            .expect_err("impossible");
+        world.mempool.refuse(&mut world.cx, ASKER, &error, &request);
         assert_eq!(world.cx.words(), [refused(text)]);
     }
-    let behind = wish(Release, &["b"]);
-    assert_eq!(world.pool.check(&world.cx, &behind), Ok(()));
+    let behind = request(Release, &["b"]);
+    assert_eq!(world.mempool.check(&world.cx, &behind), Ok(()));
 }
 
 #[test]
 fn a_wish_that_became_impossible_is_refused_as_a_whole() {
     let mut world = World::new();
-    world.wish(&[sign(OWN, Request, "a", 1), sign(OWN, Request, "b", 1)]);
-    world.wish(&[sign(OWN, Request, "c", 1)]);
+    world.request(&[sign(OWN, Request, "a", 1), sign(OWN, Request, "b", 1)]);
+    world.request(&[sign(OWN, Request, "c", 1)]);
     world.comes(&[sign(2, Request, "b", 1)]);
     world.rest();
     let told = [
@@ -260,9 +264,9 @@ fn a_wish_that_became_impossible_is_refused_as_a_whole() {
 #[test]
 fn what_was_kept_and_became_impossible_is_told_as_lost_to_whom_and_may_count_after_all() {
     let mut world = World::new();
-    let wish = sign(OWN, Request, "a", 1);
-    world.wish(core::slice::from_ref(&wish));
-    world.pool.queue.keep_wishes();
+    let request = sign(OWN, Request, "a", 1);
+    world.request(core::slice::from_ref(&request));
+    world.mempool.queue.keep_pending_requests();
     world.comes(&[sign(2, Request, "a", 1)]);
     world.rest();
     let text = format!(
@@ -271,9 +275,9 @@ fn what_was_kept_and_became_impossible_is_told_as_lost_to_whom_and_may_count_aft
     );
     let answer = refused_program("somebody else was first with a.");
     assert_eq!(world.cx.words(), [alert(text), answer]);
-    assert!(world.pool.is_empty());
+    assert!(world.mempool.is_empty());
     world.comes(&[sign(2, Release, "a", 2)]);
-    world.comes(&[wish]);
+    world.comes(&[request]);
     let text = "[consensus ✅] your request of a counts after all, block #3";
     assert_eq!(world.cx.words(), [event(text)]);
 }
@@ -314,7 +318,7 @@ fn what_our_user_wants_takes_with_it_what_stands_before_it_on_its_item() {
     let (taken, back) = (sign(3, Request, "a", 1), sign(OWN, Release, "a", 2));
     world.other(taken.clone());
     world.other(sign(3, Request, "b", 1));
-    world.wish(core::slice::from_ref(&back));
+    world.request(core::slice::from_ref(&back));
     world.rest();
     assert_eq!(world.blocks(1), [[taken, back]]);
     assert_eq!(world.waiting(), [sign(3, Request, "b", 1)]);
@@ -328,10 +332,10 @@ fn while_a_longer_chain_comes_in_only_what_our_user_waits_for_is_made() {
     world.ahead = Some(until);
     world.rest();
     assert_eq!(world.due(), Some(until));
-    let wish = sign(OWN, Request, "b", 1);
-    world.wish(core::slice::from_ref(&wish));
+    let request = sign(OWN, Request, "b", 1);
+    world.request(core::slice::from_ref(&request));
     world.rest();
-    assert_eq!(world.blocks(1), [[wish]]);
+    assert_eq!(world.blocks(1), [[request]]);
     world.live(limits::LOOK_AHEAD_MS - 1);
     assert_eq!(world.blocks(1).len(), 1);
     world.live(limits::LOOK_AGAIN_MS + 1);
@@ -368,31 +372,31 @@ fn what_fits_into_no_block_is_told_as_lost_and_holds_up_nobody() {
 #[test]
 fn a_block_without_content_is_made_where_one_is_wanted() {
     let mut world = World::new();
-    world.pool.queue.lengthen();
-    assert!(!world.pool.is_empty());
+    world.mempool.queue.lengthen();
+    assert!(!world.mempool.is_empty());
     world.rest();
     assert_eq!(world.blocks(1), [[]]);
     let text =
         "[consensus ℹ️] made block #1 without content, so that a desktop node takes our chain";
     assert_eq!(world.cx.words(), [event(text)]);
-    world.pool.queue.lengthen();
+    world.mempool.queue.lengthen();
     world.comes(&[sign(2, Request, "a", 1)]);
-    assert!(world.pool.is_empty(), "it is longer already");
+    assert!(world.mempool.is_empty(), "it is longer already");
 }
 
 #[test]
 fn a_wish_whose_block_takes_longer_than_a_turn_survives_a_restart() {
     let mut slow = World::on(MemoryDisk::default(), limits::DIFFICULTY_MAX, false);
-    let wish = [sign(OWN, Request, "a", 1), sign(OWN, Request, "b", 1)];
-    slow.wish(&wish);
-    slow.pool.save(&mut slow.cx);
+    let request = [sign(OWN, Request, "a", 1), sign(OWN, Request, "b", 1)];
+    slow.request(&request);
+    slow.mempool.save(&mut slow.cx);
     assert!(slow.cx.chain.disk().live(File::Waiting).is_empty());
-    assert!(slow.turn().made.is_none() && slow.pool.making.is_some());
+    assert!(slow.turn().made.is_none() && slow.mempool.making.is_some());
     let mut disk = MemoryDisk::default();
     *disk.live(File::Waiting) = slow.cx.chain.disk().live(File::Waiting).clone();
     let mut world = World::on(disk, 0, false);
     world.rest();
-    assert_eq!(world.blocks(1), [wish]);
+    assert_eq!(world.blocks(1), [request]);
     // Whoever asked is gone, so everybody hears it.
     let told = |name: &str| Notice::Answer(None, Answer::Requested(name.into()));
     assert_eq!(world.cx.words(), [told("a"), told("b")]);
@@ -419,31 +423,31 @@ fn our_own_waiting_is_made_after_a_restart_unless_it_is_in_the_chain_by_then() {
         "[consensus ✅] your request of c is in the chain again, block #2",
     ];
     assert_eq!(world.cx.words(), texts.map(event));
-    assert!(world.restarted().pool.is_empty());
+    assert!(world.restarted().mempool.is_empty());
 }
 
 #[test]
 fn a_full_disk_answers_every_wish_and_what_was_kept_is_kept() {
     let mut world = World::new();
     let kept = sign(OWN, Request, "a", 1);
-    world.wish(core::slice::from_ref(&kept));
-    world.pool.queue.keep_wishes();
-    world.pool.save(&mut world.cx);
-    world.wish(&[sign(OWN, Request, "b", 1)]);
+    world.request(core::slice::from_ref(&kept));
+    world.mempool.queue.keep_pending_requests();
+    world.mempool.save(&mut world.cx);
+    world.request(&[sign(OWN, Request, "b", 1)]);
     world.other(sign(3, Request, "c", 1));
-    world.pool.give_up(&mut world.cx);
-    assert!(world.cx.words().is_empty() && !world.pool.is_empty());
+    world.mempool.give_up(&mut world.cx);
+    assert!(world.cx.words().is_empty() && !world.mempool.is_empty());
     world.cx.chain.disk().room = Some(10);
     assert!(world.turn().made.is_none());
     let fault = "cannot write chain.blx: no space left on device";
     assert!(matches!(&world.cx.words()[..], [Notice::Alert(text)] if text.contains(fault)));
-    world.pool.give_up(&mut world.cx);
+    world.mempool.give_up(&mut world.cx);
     let told = [
         format!("not done yet: {fault}; it is tried again at the next start."),
         format!("nothing was changed: {fault}."),
     ];
     assert_eq!(world.cx.words(), told.map(|text| refused(&text)));
-    assert!(world.pool.is_empty() && world.due().is_none());
+    assert!(world.mempool.is_empty() && world.due().is_none());
     let mut world = world.restarted();
     world.cx.chain.disk().room = None;
     world.rest();
@@ -453,39 +457,39 @@ fn a_full_disk_answers_every_wish_and_what_was_kept_is_kept() {
 #[test]
 fn a_block_that_is_made_on_an_end_that_is_none_any_more_is_stale_and_comes_to_nothing() {
     let mut world = World::new();
-    let wish = sign(OWN, Request, "a", 1);
-    world.wish(core::slice::from_ref(&wish));
-    assert!(!world.pool.is_stale(&world.cx));
+    let request = sign(OWN, Request, "a", 1);
+    world.request(core::slice::from_ref(&request));
+    assert!(!world.mempool.is_stale(&world.cx));
     let mut block = Block::behind(&world.cx.chain.tip(), world.cx.block_time());
-    block.transactions = vec![wish];
-    world.pool.making = Some(Making {
+    block.transactions = vec![request];
+    world.mempool.making = Some(Making {
         work: Work::new(block, 0),
         from: None,
         ended: false,
     });
-    assert!(!world.pool.is_stale(&world.cx));
+    assert!(!world.mempool.is_stale(&world.cx));
     world.cx.append(vec![]);
-    assert!(world.pool.is_stale(&world.cx));
+    assert!(world.mempool.is_stale(&world.cx));
     assert!(world.turn().made.is_none());
     let why = "its index is 1 and should be 2";
     let lost = format!("[consensus ❌] your request of a is lost: {why}.");
     let answer = refused_program(&format!("{why}."));
     assert_eq!(world.cx.words(), [alert(lost), answer]);
-    assert!(world.pool.is_empty());
+    assert!(world.mempool.is_empty());
 }
 
 #[test]
 fn what_could_not_be_kept_is_not_promised_for_the_next_start() {
     let mut world = World::new();
-    world.wish(&[sign(OWN, Request, "a", 1)]);
-    world.pool.queue.keep_wishes();
+    world.request(&[sign(OWN, Request, "a", 1)]);
+    world.mempool.queue.keep_pending_requests();
     world.cx.chain.disk().sync_fails = true;
-    world.pool.save(&mut world.cx);
+    world.mempool.save(&mut world.cx);
     assert!(world.turn().made.is_none());
-    world.pool.give_up(&mut world.cx);
+    world.mempool.give_up(&mut world.cx);
     world.own(sign(OWN, Request, "b", 2));
-    world.pool.save_undone(&mut world.cx);
-    world.pool.report_unfinished(&mut world.cx);
+    world.mempool.save_undone(&mut world.cx);
+    world.mempool.report_unfinished(&mut world.cx);
     let told = world.cx.words();
     let promised = |notice: &Notice| format!("{notice:?}").contains("at the next start");
     assert!(!told.iter().any(promised), "{told:?}");

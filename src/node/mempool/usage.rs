@@ -3,7 +3,7 @@
 use core::net::IpAddr;
 use std::collections::BTreeMap;
 
-use super::batch::{Batch, Origin};
+use super::batch::{Batch, BatchOrigin};
 use crate::limits;
 
 /// The memory that batches of others take, by where they came from.
@@ -15,14 +15,14 @@ pub struct Usage {
 
 impl Usage {
     /// The bytes that count against this origin's share; `None` for what is never refused.
-    fn share(&self, origin: Origin) -> Option<(usize, usize)> {
+    fn share(&self, origin: BatchOrigin) -> Option<(usize, usize)> {
         match origin {
-            Origin::Peer(from) => {
-                let his = self.by_peer.get(&from).copied();
-                Some((his.unwrap_or(0), limits::POOL_BYTES_PER_PEER))
+            BatchOrigin::Peer(from) => {
+                let used = self.by_peer.get(&from).copied();
+                Some((used.unwrap_or(0), limits::MEMPOOL_BYTES_PER_PEER))
             }
-            Origin::Other => Some((self.restored, limits::RESTORED_BYTES)),
-            Origin::User | Origin::Own => None,
+            BatchOrigin::Other => Some((self.restored, limits::RESTORED_BYTES)),
+            BatchOrigin::User | BatchOrigin::Own => None,
         }
     }
 
@@ -34,25 +34,25 @@ impl Usage {
     /// A batch is there.
     pub fn add(&mut self, batch: &Batch) {
         match batch.origin {
-            Origin::Peer(from) => *self.by_peer.entry(from).or_default() += batch.bytes(),
-            Origin::Other => self.restored += batch.bytes(),
-            Origin::User | Origin::Own => {}
+            BatchOrigin::Peer(from) => *self.by_peer.entry(from).or_default() += batch.bytes(),
+            BatchOrigin::Other => self.restored += batch.bytes(),
+            BatchOrigin::User | BatchOrigin::Own => {}
         }
     }
 
     /// A batch is gone.
     pub fn remove(&mut self, batch: &Batch) {
         match batch.origin {
-            Origin::Peer(from) => {
-                if let Some(his) = self.by_peer.get_mut(&from) {
-                    *his -= batch.bytes();
-                    if *his == 0 {
+            BatchOrigin::Peer(from) => {
+                if let Some(used) = self.by_peer.get_mut(&from) {
+                    *used -= batch.bytes();
+                    if *used == 0 {
                         self.by_peer.remove(&from);
                     }
                 }
             }
-            Origin::Other => self.restored -= batch.bytes(),
-            Origin::User | Origin::Own => {}
+            BatchOrigin::Other => self.restored -= batch.bytes(),
+            BatchOrigin::User | BatchOrigin::Own => {}
         }
     }
 
@@ -65,10 +65,10 @@ impl Usage {
         let all = |usage: &Usage| usage.by_peer.values().sum::<usize>();
         let fits = here + there + batch.bytes() <= share;
         match batch.origin {
-            Origin::Peer(_) => {
+            BatchOrigin::Peer(_) => {
                 let all = all(self) + all(other) + batch.bytes();
                 !limits::Full::PoolPeer.when(!fits)
-                    && !limits::Full::PoolAll.when(all > limits::POOL_BYTES)
+                    && !limits::Full::PoolAll.when(all > limits::MEMPOOL_BYTES)
             }
             _ => !limits::Full::PoolRestored.when(!fits),
         }
@@ -83,15 +83,15 @@ mod tests {
     use super::*;
     use crate::ledger::{Identity, Kind, Timestamp};
 
-    fn batch(origin: Origin) -> Batch {
+    fn batch(origin: BatchOrigin) -> Batch {
         let identity = Identity::from_secret(&[7; 32]).expect("a key");
         let name = "x".repeat(limits::ITEM_BYTES_MAX);
-        let wish = identity.sign(Kind::Request, name.as_str().into(), Timestamp::Integer(1));
-        Batch::new(vec![wish], origin, Millis(0))
+        let request = identity.sign(Kind::Request, name.as_str().into(), Timestamp::Integer(1));
+        Batch::new(vec![request], origin, Millis(0))
     }
 
-    fn peer(number: u8) -> Origin {
-        Origin::Peer(IpAddr::V4(Ipv4Addr::new(10, 0, 0, number)))
+    fn peer(number: u8) -> BatchOrigin {
+        BatchOrigin::Peer(IpAddr::V4(Ipv4Addr::new(10, 0, 0, number)))
     }
 
     /// Adds batches in turn to what is in the mempool and what is looked for, while there is room;
@@ -117,11 +117,11 @@ mod tests {
         let mut total = 0;
         for number in 0..3 {
             let bytes = fill(&mut both, &batch(peer(number)));
-            assert!(is_just_below(bytes, limits::POOL_BYTES_PER_PEER, step));
+            assert!(is_just_below(bytes, limits::MEMPOOL_BYTES_PER_PEER, step));
             total += bytes;
         }
         total += fill(&mut both, &batch(peer(3))) + fill(&mut both, &batch(peer(4)));
-        assert!(is_just_below(total, limits::POOL_BYTES, step));
+        assert!(is_just_below(total, limits::MEMPOOL_BYTES, step));
         assert_eq!(fill(&mut both, &batch(peer(5))), 0);
         // What is gone makes room for whoever comes.
         both[0].remove(&batch(peer(0)));
@@ -131,11 +131,11 @@ mod tests {
     #[test]
     fn what_fell_out_has_a_bound_of_its_own_and_what_is_ours_none() {
         let mut both = [Usage::default(), Usage::default()];
-        let other = batch(Origin::Other);
+        let other = batch(BatchOrigin::Other);
         let bytes = fill(&mut both, &other);
         assert!(is_just_below(bytes, limits::RESTORED_BYTES, other.bytes()));
         assert!(both[0].has_room_beside(&both[1], &batch(peer(0))));
-        for origin in [Origin::User, Origin::Own] {
+        for origin in [BatchOrigin::User, BatchOrigin::Own] {
             both[0].add(&batch(origin));
             assert!(both[0].has_room_beside(&both[1], &batch(origin)));
         }

@@ -1,6 +1,6 @@
 //! Who is asked for a chain, and who is told what.
 
-use super::Sync;
+use super::ChainSync;
 use crate::ledger::{Block, Tip};
 use crate::limits;
 use crate::node::effects::Cx;
@@ -8,13 +8,13 @@ use crate::node::event::Millis;
 use crate::node::peers::Peers;
 use crate::store::disk::Disk;
 use crate::wire::extension::Locator;
-use crate::wire::write::Intent;
+use crate::wire::write::Outgoing;
 
-impl Sync {
+impl ChainSync {
     /// One of ours says where its chain ends: if it would win, it is asked for what we lack.
-    pub fn hear_tip<D: Disk>(&self, cx: &Cx<D>, peers: &mut Peers, line: usize, tip: Option<Tip>) {
+    pub fn hear_tip<D: Disk>(&self, cx: &Cx<D>, peers: &mut Peers, conn: usize, tip: Option<Tip>) {
         let ours = cx.chain.tip();
-        let Some(peer) = peers.get_mut(line) else {
+        let Some(peer) = peers.get_mut(conn) else {
             return;
         };
         if let Some(end) = tip
@@ -23,16 +23,16 @@ impl Sync {
         {
             peer.tip = Some(end);
             if peer.is_ahead_of(&ours) {
-                self.ask(cx.now.mono, peers, line);
+                self.ask(cx.now.mono, peers, conn);
             }
         }
     }
 
     /// Asks a peer for its chain. One of ours is not asked while another chain is being looked at:
     /// its answer would only be thrown away.
-    pub fn ask(&self, now: Millis, peers: &mut Peers, line: usize) {
-        let busy = self.line().is_some_and(|other| other != line);
-        let Some(peer) = peers.get_mut(line) else {
+    pub fn ask(&self, now: Millis, peers: &mut Peers, conn: usize) {
+        let busy = self.conn().is_some_and(|other| other != conn);
+        let Some(peer) = peers.get_mut(conn) else {
             return;
         };
         if busy && peer.is_ours() {
@@ -44,20 +44,20 @@ impl Sync {
     }
 
     /// A peer that was asked for its chain and does not answer is taken as having none for us.
-    pub fn tend_question<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
-        let Some(peer) = peers.get_mut(line) else {
+    pub fn tend_question<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize) {
+        let Some(peer) = peers.get_mut(conn) else {
             return;
         };
         if peer.tend_question(cx.now.mono) {
             peer.tip = None;
-            self.drop(cx, peers, line, Some("it does not answer"));
+            self.drop(cx, peers, conn, Some("it does not answer"));
         }
     }
 
     /// Asks for the chain of a block that would win.
-    pub fn ask_for_block(&self, now: Millis, peers: &mut Peers, line: usize, block: &Block) {
-        self.ask(now, peers, line);
-        if let Some(peer) = peers.get_mut(line) {
+    pub fn ask_for_block(&self, now: Millis, peers: &mut Peers, conn: usize, block: &Block) {
+        self.ask(now, peers, conn);
+        if let Some(peer) = peers.get_mut(conn) {
             peer.seen = peer.seen.max(block.index);
         }
     }
@@ -68,17 +68,17 @@ impl Sync {
 pub fn tell_chain<D: Disk>(
     cx: &mut Cx<D>,
     peers: &mut Peers,
-    line: usize,
+    conn: usize,
     locator: Option<Locator>,
 ) {
     let fork = locator.map(|locator| fork_of(cx, &locator));
-    let Some(peer) = peers.get_mut(line) else {
+    let Some(peer) = peers.get_mut(conn) else {
         return;
     };
     match (fork, peer.desktop()) {
-        (Some(fork), _) => peer.push(Intent::Part(fork)),
+        (Some(fork), _) => peer.push(Outgoing::PartialResponse(fork)),
         (None, Some(desktop)) => desktop.asks = true,
-        (None, None) => peer.push(Intent::Chain),
+        (None, None) => peer.push(Outgoing::Chain),
     }
 }
 

@@ -6,23 +6,23 @@
 //! its node's threads have raced (PROTOCOL.md section 5): what is behind that is read for its
 //! transactions.
 
-use super::{State, Sync};
+use super::{ChainSync, State};
 use crate::ledger::{Block, Hash, RuleError, Timestamp, Work};
 use crate::limits;
 use crate::node::desktop::End;
 use crate::node::effects::{Cx, Fault};
 use crate::node::event::Millis;
-use crate::node::peer::{Origin, Peer};
+use crate::node::peer::{BlockOrigin, Peer};
 use crate::node::peers::Peers;
 use crate::store::disk::{Disk, DiskError};
 use crate::store::log::Log;
-use crate::store::repair::Mended;
+use crate::store::repair::Filled;
 use crate::store::state::AppendError;
 use crate::wire::text;
 
 /// A chain that is being looked at.
 pub struct Candidate {
-    pub line: usize,
+    pub conn: usize,
     /// The height and the previous hash that its next block must have.
     pub next: u64,
     pub prev_hash: Hash,
@@ -57,10 +57,10 @@ impl Candidate {
         }
     }
 
-    /// That of the peer on a line, of which the block at this height behind this hash comes next.
-    fn new(now: Millis, line: usize, desktop: bool, (next, prev_hash): (u64, Hash)) -> Candidate {
+    /// That of the peer with this id, of which the block at this height behind this hash comes next.
+    fn new(now: Millis, conn: usize, desktop: bool, (next, prev_hash): (u64, Hash)) -> Candidate {
         Candidate {
-            line,
+            conn,
             next,
             prev_hash,
             forked: false,
@@ -110,17 +110,17 @@ impl Candidate {
     }
 }
 
-impl Sync {
+impl ChainSync {
     /// The next block of the chain that a peer sends.
     pub fn chain_block<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         block: Box<Block>,
     ) -> Result<(), Fault> {
-        match self.begin_candidate(cx, peers, line, &block)? {
-            true => self.candidate_block(cx, peers, line, block),
+        match self.begin_candidate(cx, peers, conn, &block)? {
+            true => self.candidate_block(cx, peers, conn, block),
             false => Ok(()),
         }
     }
@@ -131,12 +131,12 @@ impl Sync {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         block: &Block,
     ) -> Result<bool, Fault> {
         let now = cx.now.mono;
         if let State::Candidate(candidate) = &mut self.state
-            && candidate.line == line
+            && candidate.conn == conn
         {
             let again = core::mem::take(&mut candidate.continued);
             let goes_on = (candidate.next, candidate.prev_hash) == (block.index, block.prev_hash);
@@ -147,7 +147,7 @@ impl Sync {
             self.abandon(cx);
         }
         let busy = !self.is_free();
-        let Some(peer) = peers.get_mut(line) else {
+        let Some(peer) = peers.get_mut(conn) else {
             return Ok(false);
         };
         if peer.unfollowed.is_some() {
@@ -172,7 +172,7 @@ impl Sync {
         let links = before == block.prev_hash && (block.index > 0) == (before != Hash::ZERO);
         if !links && ours {
             // A part of a chain that is no longer the same, there or here.
-            if let Some(peer) = peers.get_mut(line) {
+            if let Some(peer) = peers.get_mut(conn) {
                 peer.skip();
                 peer.deferred = Some(Millis(now.0 + limits::LOOK_AGAIN_MS));
             }
@@ -182,8 +182,8 @@ impl Sync {
             true => (block.index, block.prev_hash),
             false => (0, Hash::ZERO),
         };
-        self.look_at(Candidate::new(now, line, !ours, (next, prev_hash)));
-        cx.chain.begin_mending();
+        self.look_at(Candidate::new(now, conn, !ours, (next, prev_hash)));
+        cx.chain.begin_filling();
         Ok(true)
     }
 
@@ -191,14 +191,14 @@ impl Sync {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         block: Box<Block>,
     ) -> Result<(), Fault> {
-        let goal = peers.get_mut(line).and_then(|peer| peer.goal());
+        let goal = peers.get_mut(conn).and_then(|peer| peer.goal());
         let State::Candidate(candidate) = &mut self.state else {
             return Ok(());
         };
-        self.progress.at(cx.now.mono, line, candidate.next, goal);
+        self.progress.at(cx.now.mono, conn, candidate.next, goal);
         if !candidate.forked
             && block.index == candidate.next
             && candidate.share(&mut cx.chain, &block)?
@@ -208,7 +208,7 @@ impl Sync {
         let link = block.check_link(candidate.next, &candidate.prev_hash);
         if candidate.desktop && (candidate.loose > 0 || link.is_err()) {
             candidate.loose += 1;
-            self.salvage_block(cx, peers, line, block);
+            self.salvage_block(cx, peers, conn, block);
             return Ok(());
         }
         if candidate.has_content(&mut cx.chain, &block)? && link.is_ok() {
@@ -220,16 +220,20 @@ impl Sync {
             return Err(Fault::chain(candidate.next, error));
         }
         candidate.measure(&mut cx.chain, &block)?;
-        let Some(peer) = peers.get_mut(line) else {
+        let Some(peer) = peers.get_mut(conn) else {
             return Ok(());
         };
         let place = Some((candidate.next, candidate.prev_hash));
-        let helps = !candidate.forked && !peer.no_help && cx.chain.mending_tip() == place;
+        let helps = !candidate.forked && !peer.no_help && cx.chain.filling_tip() == place;
         if !helps && !candidate.forked {
             candidate.forked = true;
             cx.chain.begin(block.index)?;
         }
-        let origin = if helps { Origin::Hole } else { Origin::Chain };
+        let origin = if helps {
+            BlockOrigin::Hole
+        } else {
+            BlockOrigin::Chain
+        };
         peer.hold(block, origin, 0);
         Ok(())
     }
@@ -240,7 +244,7 @@ impl Sync {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         block: Box<Block>,
     ) {
         let State::Candidate(candidate) = &mut self.state else {
@@ -258,8 +262,8 @@ impl Sync {
         if has || !self.may_salvage() {
             return;
         }
-        if let Some(peer) = peers.get_mut(line) {
-            peer.hold(block, Origin::Salvage, 0);
+        if let Some(peer) = peers.get_mut(conn) {
+            peer.hold(block, BlockOrigin::Salvage, 0);
         }
     }
 
@@ -294,7 +298,7 @@ impl Sync {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         block: Box<Block>,
     ) -> Result<(), Fault> {
         let staged = match cx.chain.unwind(limits::BLOCKS_PER_TURN) {
@@ -314,8 +318,8 @@ impl Sync {
         let Some(staged) = staged else {
             // There is more to do before.
             let next = block.transactions.len();
-            if let Some(peer) = peers.get_mut(line) {
-                peer.hold(block, Origin::Chain, next);
+            if let Some(peer) = peers.get_mut(conn) {
+                peer.hold(block, BlockOrigin::Chain, next);
             }
             return Ok(());
         };
@@ -331,43 +335,43 @@ impl Sync {
         }
     }
 
-    /// A hole is filled: what one of ours still sends is there, unless there is another hole. What it has
-    /// besides is asked for.
-    fn leave_mended<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
-        let ours = peers.get(line).is_some_and(Peer::is_ours);
-        if ours && cx.chain.gap().is_none() {
-            self.drop(cx, peers, line, None);
-            if let Some(peer) = peers.get_mut(line) {
+    /// A hole is filled: what one of ours still sends is there, unless there is another hole. What
+    /// it has besides is asked for.
+    fn leave_mended<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize) {
+        let ours = peers.get(conn).is_some_and(Peer::is_ours);
+        if ours && cx.chain.hole().is_none() {
+            self.drop(cx, peers, conn, None);
+            if let Some(peer) = peers.get_mut(conn) {
                 peer.skip();
                 peer.ask(cx.now.mono);
             }
         }
     }
 
-    /// A block of the candidate that may fill the hole in our chain, and whose signatures are good. True
-    /// if the hole is filled.
-    pub fn mend<D: Disk>(
+    /// A block of the candidate that may fill the hole in our chain, and whose signatures are good.
+    /// True if the hole is filled.
+    pub fn fill_hole<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         block: &Block,
     ) -> Result<bool, Fault> {
-        let mended = cx.chain.mend(block);
-        if let (Ok(Mended::More | Mended::Done), State::Candidate(candidate)) =
-            (&mended, &mut self.state)
+        let filled = cx.chain.fill_hole(block);
+        if let (Ok(Filled::More | Filled::Done), State::Candidate(candidate)) =
+            (&filled, &mut self.state)
         {
             candidate.advance(block);
         }
-        match mended {
-            Ok(Mended::More) => {}
-            Ok(Mended::Done) => {
-                self.leave_mended(cx, peers, line);
+        match filled {
+            Ok(Filled::More) => {}
+            Ok(Filled::Done) => {
+                self.leave_mended(cx, peers, conn);
                 return Ok(true);
             }
-            Ok(Mended::Unfit) => {
-                self.drop(cx, peers, line, None);
-                if let Some(peer) = peers.get_mut(line) {
+            Ok(Filled::Unfit) => {
+                self.drop(cx, peers, conn, None);
+                if let Some(peer) = peers.get_mut(conn) {
                     // It is told anew, and then looked at like any other chain.
                     peer.no_help = true;
                     peer.skip();
@@ -376,7 +380,7 @@ impl Sync {
             }
             Err(AppendError::Rule(error)) => return Err(Fault::chain(block.index, error)),
             Err(AppendError::Disk(error)) => {
-                self.drop(cx, peers, line, Some("its chain was not looked at"));
+                self.drop(cx, peers, conn, Some("its chain was not looked at"));
                 cx.disk_failed(&error);
             }
         }

@@ -28,7 +28,7 @@ fn a_chain_that_comes_while_another_one_is_looked_at_is_asked_for_when_that_is_o
     world
         .send(OTHER, &blocks[..1])
         .expect("no fault of its own");
-    assert_eq!(world.sync.line(), Some(OURS));
+    assert_eq!(world.sync.conn(), Some(OURS));
     let later = Millis(now.0 + limits::DEFERRED_MS);
     assert_eq!(
         (world.peer(OTHER).deferred, world.peer(OTHER).asked),
@@ -322,7 +322,7 @@ fn a_chain_for_which_the_disk_has_no_room_is_nobodys_fault() {
 /// One whose chain has a hole where its second block was, and that block.
 fn world_with_hole() -> (World, Block) {
     // So long that the blocks behind one are found without it.
-    let long = |name: &str| sign(2, Request, &name.repeat(2 * limits::WINDOW_BYTES), 1);
+    let long = |name: &str| sign(2, Request, &name.repeat(2 * limits::FILE_READ_BYTES), 1);
     let mut world = World::new();
     world.comes(&[long("a")]);
     let start = world.cx.chain.disk().live(File::Chain).len();
@@ -330,8 +330,8 @@ fn world_with_hole() -> (World, Block) {
     world.comes(&[long("c")]);
     world.cx.chain.disk().live(File::Chain)[start + 40] ^= 1;
     world.cx.chain.reopen().expect("reads");
-    let (gap, tip) = (world.cx.chain.gap(), world.cx.chain.tip());
-    assert_eq!((gap, tip.length), (Some(4), 2));
+    let (hole, tip) = (world.cx.chain.hole(), world.cx.chain.tip());
+    assert_eq!((hole, tip.length), (Some(4), 2));
     (world, missing)
 }
 
@@ -340,7 +340,7 @@ fn a_hole_is_filled_with_what_a_peers_chain_has_there() {
     let (mut world, missing) = world_with_hole();
     world.send(OURS, &[missing]).expect("good");
     assert_eq!(
-        (world.cx.chain.gap(), world.cx.chain.tip().length),
+        (world.cx.chain.hole(), world.cx.chain.tip().length),
         (None, 4)
     );
     let tip = world.cx.chain.tip();
@@ -354,7 +354,7 @@ fn a_hole_is_filled_with_what_a_peers_chain_has_there() {
 fn a_chain_that_does_not_fill_a_hole_is_looked_at_anew_and_counts_against_what_is_behind_it() {
     let (mut world, missing) = world_with_hole();
     let tip = world.cx.chain.tip();
-    let long = "y".repeat(3 * limits::WINDOW_BYTES);
+    let long = "y".repeat(3 * limits::FILE_READ_BYTES);
     let blocks = world.fork(2, &[&[sign(3, Request, &long, 1)], &[]]);
     world.send(OURS, &blocks[..1]).expect("no fault of its own");
     world.is_as_before(tip);
@@ -368,5 +368,5 @@ fn a_chain_that_does_not_fill_a_hole_is_looked_at_anew_and_counts_against_what_i
     );
     world.is_as_before(tip);
     world.send(OTHER, &[missing]).expect("good");
-    assert_eq!(world.cx.chain.gap(), None);
+    assert_eq!(world.cx.chain.hole(), None);
 }

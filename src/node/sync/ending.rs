@@ -2,7 +2,7 @@
 
 use super::reorg::Reorg;
 use super::salvage::Salvage;
-use super::{State, Sync};
+use super::{ChainSync, State};
 use crate::ledger::{Hash, RuleError, Tip};
 use crate::limits;
 use crate::node::desktop::Stand;
@@ -22,30 +22,30 @@ pub struct Winner {
     unsaid: Option<Hash>,
 }
 
-impl Sync {
+impl ChainSync {
     /// A peer's chain, or a part of it, is complete. `told` is the length that it says its chain
     /// has, if this was a part. If it won, it is to be put in place.
     pub fn chain_end<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         told: Option<u64>,
         drops: bool,
     ) -> Option<Winner> {
         let (now, ours) = (cx.now.mono, cx.chain.tip());
-        let end = self.end_of(line);
+        let end = self.end_of(conn);
         let length = end.map(|end| end.length);
-        let peer = peers.get_mut(line)?;
+        let peer = peers.get_mut(conn)?;
         let asked = peer.asked.take();
         let is_desktop = peer.desktop().is_some();
         let told_before = peer
             .desktop()
             .is_some_and(|desktop| desktop.has_told(now, asked, end));
-        Desktops::compare_twin(cx, peers, line);
+        Desktops::compare_twin(cx, peers, conn);
         let branch = length.and_then(|_| cx.chain.branch_tip());
         // While there is a hole, what is behind it counts too.
-        let whole = cx.chain.gap().unwrap_or(0);
+        let whole = cx.chain.hole().unwrap_or(0);
         // Equally long, a desktop node's chain made again would win by chance, and so would ours in
         // the next turn.
         let beats = |tip: &Tip| match is_desktop {
@@ -59,7 +59,7 @@ impl Sync {
             && told >= ours.length
             && !(wins && extends)
         {
-            self.go_on(cx, peers, line);
+            self.go_on(cx, peers, conn);
             return None;
         }
         if wins {
@@ -71,28 +71,28 @@ impl Sync {
                 unsaid: end.filter(|_| unsaid).map(|end| end.hash),
             });
         }
-        self.lose(cx, peers, line, told, drops);
+        self.lose(cx, peers, conn, told, drops);
         None
     }
 
     /// A chain that won is put in place.
-    pub fn win<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize, winner: Winner) {
+    pub fn win<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize, winner: Winner) {
         let Winner {
             equal,
             more,
             unsaid,
         } = winner;
         let goes_on = more.map(|tip| (tip.length, tip.hash));
-        self.adopt(Reorg::new(line, equal, goes_on));
-        step_in(cx, peers, line);
+        self.adopt(Reorg::new(conn, equal, goes_on));
+        step_in(cx, peers, conn);
         if more.is_some()
-            && let Some(peer) = peers.get_mut(line)
+            && let Some(peer) = peers.get_mut(conn)
         {
             // It can send while we write.
             peer.ask(cx.now.mono);
         }
         if let Some(hash) = unsaid {
-            peers.note_unsaid(cx.now.mono, line, &hash);
+            peers.note_unsaid(cx.now.mono, conn, &hash);
         }
     }
 
@@ -101,12 +101,12 @@ impl Sync {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         told: Option<u64>,
         drops: bool,
     ) {
-        let (now, ours, end) = (cx.now.mono, cx.chain.tip(), self.end_of(line));
-        let Some(peer) = peers.get_mut(line) else {
+        let (now, ours, end) = (cx.now.mono, cx.chain.tip(), self.end_of(conn));
+        let Some(peer) = peers.get_mut(conn) else {
             return;
         };
         if let Some(told) = told
@@ -117,33 +117,33 @@ impl Sync {
             peer.tip = peer.tip.filter(|tip| !tip.beats(&ours));
         }
         let ask_again = peer.seen >= ours.length && peer.desktop().is_none();
-        self.kept(cx, peers, line, end.map(|end| end.length), told);
+        self.kept(cx, peers, conn, end.map(|end| end.length), told);
         let differs = end.is_some_and(|end| end.forked && !end.same);
-        self.leave(cx, peers, line, differs && !drops);
-        if let Some(peer) = peers.get_mut(line).filter(|_| ask_again) {
+        self.leave(cx, peers, conn, differs && !drops);
+        if let Some(peer) = peers.get_mut(conn).filter(|_| ask_again) {
             peer.ask(now);
         }
     }
 
     /// The rest of a chain is asked for.
-    fn go_on<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
+    fn go_on<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize) {
         if let State::Candidate(candidate) = &mut self.state {
             candidate.continued = true;
         }
-        if let Some(peer) = peers.get_mut(line) {
+        if let Some(peer) = peers.get_mut(conn) {
             peer.ask(cx.now.mono);
         }
     }
 
     /// Does with a chain that does not win what is left to do: if its content is another than that
     /// of ours, it is read for what ours lacks.
-    fn leave<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize, salvages: bool) {
-        if salvages && cx.chain.gap().is_none() {
-            let salvage = peers.desktop_at(line).map(|_| line);
+    fn leave<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize, salvages: bool) {
+        if salvages && cx.chain.hole().is_none() {
+            let salvage = peers.desktop_at(conn).map(|_| conn);
             self.read_on(Salvage::new(cx.chain.staged(), salvage));
             cx.effects.busy = true;
         } else {
-            self.forget(cx, peers, line);
+            self.forget(cx, peers, conn);
         }
     }
 
@@ -152,13 +152,13 @@ impl Sync {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         length: Option<u64>,
         told: Option<u64>,
     ) {
         let (ours, length) = (cx.chain.tip(), told.or(length).unwrap_or(0));
         let shared = !matches!(&self.state, State::Candidate(candidate) if candidate.forked);
-        let Some(peer) = peers.get_mut(line) else {
+        let Some(peer) = peers.get_mut(conn) else {
             return;
         };
         peer.from = None;
@@ -175,30 +175,30 @@ impl Sync {
             true => "it has the same chain".into(),
             false => format!("ours is kept, its chain has {length} blocks"),
         };
-        peers.tell_outcome(&mut cx.effects, line, &outcome);
+        peers.tell_outcome(&mut cx.effects, conn, &outcome);
     }
 
-    /// Forgets the candidate of a line, if it has one. `why` is told to a user who asked for it.
+    /// Forgets the candidate of a connection, if it has one. `why` is told to a user who asked for it.
     pub fn drop<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         why: Option<&str>,
     ) {
-        self.forget(cx, peers, line);
-        if let Some(peer) = peers.get_mut(line) {
+        self.forget(cx, peers, conn);
+        if let Some(peer) = peers.get_mut(conn) {
             (peer.asked, peer.from) = (None, None);
         }
         if let Some(why) = why {
-            peers.tell_outcome(&mut cx.effects, line, why);
+            peers.tell_outcome(&mut cx.effects, conn, why);
         }
     }
 
     /// The same, and what is still to come of its chain is passed over.
-    fn drop_rest<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize, why: &str) {
-        self.drop(cx, peers, line, Some(why));
-        if let Some(peer) = peers.get_mut(line) {
+    fn drop_rest<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize, why: &str) {
+        self.drop(cx, peers, conn, Some(why));
+        if let Some(peer) = peers.get_mut(conn) {
             peer.skip();
         }
     }
@@ -208,19 +208,19 @@ impl Sync {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         limit: &RuleError,
     ) {
         let now = cx.now.mono;
-        let whole = self.line() == Some(line);
+        let whole = self.conn() == Some(conn);
         self.drop(
             cx,
             peers,
-            line,
+            conn,
             Some(&format!("its chain is not followed: {limit}")),
         );
         let until = Some(Millis(now.0 + limits::UNFOLLOWED_MS));
-        if let Some(peer) = peers.get_mut(line) {
+        if let Some(peer) = peers.get_mut(conn) {
             if whole {
                 peer.skip();
             }
@@ -243,10 +243,10 @@ impl Sync {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         error: &DiskError,
     ) {
-        self.drop_rest(cx, peers, line, "its chain was not looked at");
+        self.drop_rest(cx, peers, conn, "its chain was not looked at");
         cx.effects.alert(format!(
             "[store ❌] a peer's chain was not looked at: {error}."
         ));
@@ -257,25 +257,25 @@ impl Sync {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         fault: Fault,
     ) -> Option<String> {
         match fault {
             Fault::Rule(reason) => return Some(reason),
             Fault::ChainRule(reason) => {
-                self.invalid(cx, peers, line, &reason);
+                self.invalid(cx, peers, conn, &reason);
                 return Some(reason);
             }
-            Fault::Limit(limit) => self.not_followed(cx, peers, line, &limit),
-            Fault::Disk(error) => self.failed(cx, peers, line, &error),
+            Fault::Limit(limit) => self.not_followed(cx, peers, conn, &limit),
+            Fault::Disk(error) => self.failed(cx, peers, conn, &error),
         }
         None
     }
 
     /// A chain breaks a rule.
-    fn invalid<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize, reason: &str) {
-        self.drop_rest(cx, peers, line, &format!("its chain is invalid, {reason}"));
-        if let Some(peer) = peers.get_mut(line) {
+    fn invalid<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize, reason: &str) {
+        self.drop_rest(cx, peers, conn, &format!("its chain is invalid, {reason}"));
+        if let Some(peer) = peers.get_mut(conn) {
             // What it says of its chain is not worth asking for.
             peer.tip = None;
         }
@@ -287,10 +287,10 @@ impl Sync {
 
 /// A desktop node whose chain we take has the same blocks as we do. If it has more that do not link,
 /// its monitor has to cut these first, which only its next chain proves.
-fn step_in<D: Disk>(cx: &Cx<D>, peers: &mut Peers, line: usize) {
+fn step_in<D: Disk>(cx: &Cx<D>, peers: &mut Peers, conn: usize) {
     let length = cx.chain.branch_tip().map(|tip| tip.length);
     if let Some(length) = length
-        && let Some(desktop) = peers.desktop_of(line)
+        && let Some(desktop) = peers.desktop_of(conn)
     {
         desktop.proven &= !matches!(desktop.stand, Stand::Spoiled(..));
         desktop.stand = Stand::Same(length);

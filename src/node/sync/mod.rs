@@ -22,11 +22,11 @@ use super::mempool::{Due, Mempool};
 use super::peers::Peers;
 use crate::ledger::Hash;
 use crate::limits;
-use crate::store::branch::Fallen;
+use crate::store::branch::DisconnectedBlocks;
 use crate::store::disk::Disk;
 pub use asking::tell_chain;
 use candidate::Candidate;
-use progress::Progress;
+use progress::TransferProgress;
 use reorg::Reorg;
 pub use reorg::announce;
 use salvage::Salvage;
@@ -44,22 +44,22 @@ enum State {
 }
 
 /// The other chain, if there is one.
-pub struct Sync {
+pub struct ChainSync {
     state: State,
     /// When the user was told last that a chain is not followed.
     unfollowed: Option<Millis>,
     /// How far it is.
-    pub progress: Progress,
+    pub progress: TransferProgress,
 }
 
-impl Sync {
+impl ChainSync {
     /// Goes on where a reorg was cut off by the end of the process.
-    pub fn resume(last_switch: Option<Fallen>) -> Sync {
-        let reorg = last_switch.map(Reorg::resume);
-        Sync {
+    pub fn resume(last_reorg: Option<DisconnectedBlocks>) -> ChainSync {
+        let reorg = last_reorg.map(Reorg::resume);
+        ChainSync {
             state: reorg.map_or(State::Free, State::Reorg),
             unfollowed: None,
-            progress: Progress::default(),
+            progress: TransferProgress::default(),
         }
     }
 
@@ -126,43 +126,43 @@ impl Sync {
         limits::Full::SalvageWaits.when(full)
     }
 
-    /// The line of the desktop node whose losing chain is being read.
+    /// The connection of the desktop node whose losing chain is being read.
     pub fn salvages_of(&self) -> Option<usize> {
         match &self.state {
-            State::Salvage(salvage) => salvage.line,
+            State::Salvage(salvage) => salvage.conn,
             State::Free | State::Candidate(_) | State::Reorg(_) => None,
         }
     }
 
-    /// The length and last hash of what a line has told of its chain, if it is to go on there.
-    pub fn continues(&self, line: usize) -> Option<(u64, Hash)> {
+    /// The length and last hash of what a peer has told of its chain, if it is to go on there.
+    pub fn continues(&self, conn: usize) -> Option<(u64, Hash)> {
         match &self.state {
-            State::Candidate(candidate) if candidate.line == line && candidate.continued => {
+            State::Candidate(candidate) if candidate.conn == conn && candidate.continued => {
                 Some((candidate.next, candidate.prev_hash))
             }
-            State::Reorg(reorg) if reorg.source == Some(line) => reorg.goes_on,
+            State::Reorg(reorg) if reorg.source == Some(conn) => reorg.goes_on,
             _ => None,
         }
     }
 
-    /// The line whose chain is being looked at.
-    pub fn line(&self) -> Option<usize> {
+    /// The connection whose chain is being looked at.
+    pub fn conn(&self) -> Option<usize> {
         match &self.state {
-            State::Candidate(candidate) => Some(candidate.line),
+            State::Candidate(candidate) => Some(candidate.conn),
             State::Free | State::Reorg(_) | State::Salvage(_) => None,
         }
     }
 
-    /// How what has come of a line's chain ended, if it was looked at.
-    pub fn end_of(&self, line: usize) -> Option<End> {
+    /// How what has come of a peer's chain ended, if it was looked at.
+    pub fn end_of(&self, conn: usize) -> Option<End> {
         match &self.state {
-            State::Candidate(candidate) if candidate.line == line => Some(candidate.end()),
+            State::Candidate(candidate) if candidate.conn == conn => Some(candidate.end()),
             _ => None,
         }
     }
 
-    /// Looks after the time: asks for a chain that was skipped; returns the line of a candidate that
-    /// trickles.
+    /// Looks after the time: asks for a chain that was skipped; returns the connection of a
+    /// candidate that trickles.
     pub fn tend<D>(&mut self, cx: &Cx<D>, peers: &mut Peers) -> Option<usize> {
         let now = cx.now.mono;
         for (_, peer) in peers.iter_mut() {
@@ -173,7 +173,7 @@ impl Sync {
             State::Candidate(candidate) if now.0 >= candidate.since.0 + limits::STALL_MS => {
                 let enough = candidate.progress >= limits::PROGRESS_MIN;
                 (candidate.progress, candidate.since) = (0, now);
-                return Some(candidate.line).filter(|_| !enough);
+                return Some(candidate.conn).filter(|_| !enough);
             }
             State::Candidate(_) | State::Salvage(_) => {}
             State::Free => {
@@ -193,9 +193,9 @@ impl Sync {
     /// when that chain is looked at again.
     pub fn catching_up<D: Disk>(&self, cx: &Cx<D>, peers: &Peers) -> Option<Millis> {
         let (tip, now) = (cx.chain.tip(), cx.now.mono);
-        let candidate = self.line();
-        let ahead = peers.iter().filter_map(|(line, peer)| {
-            if candidate == Some(line) {
+        let candidate = self.conn();
+        let ahead = peers.iter().filter_map(|(conn, peer)| {
+            if candidate == Some(conn) {
                 return self.due().filter(|_| peer.is_ahead_of(&tip));
             }
             let until = Millis(peer.asked?.0 + limits::LOOK_AHEAD_MS);
@@ -204,8 +204,8 @@ impl Sync {
         ahead.max()
     }
 
-    /// Goes on with a reorg, or a chain that lost, which is salvaged at `due` if a desktop node told it.
-    /// The line that it came from when a reorg is over: the chain has a new end.
+    /// Goes on with a reorg, or a chain that lost, which is salvaged at `due` if a desktop node
+    /// told it. The connection that it came from when a reorg is over: the chain has a new end.
     pub fn step<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
@@ -254,9 +254,9 @@ impl Sync {
         self.state = State::Free;
     }
 
-    /// Forgets the candidate of a line, if it has one: another one may begin.
-    fn forget<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, line: usize) {
-        if self.line() == Some(line) {
+    /// Forgets the candidate of a connection, if it has one: another one may begin.
+    fn forget<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize) {
+        if self.conn() == Some(conn) {
             self.abandon(cx);
             peers.freed(cx.now.mono);
         }

@@ -6,7 +6,7 @@ use crate::node::event::Millis;
 /// A chain that comes in.
 #[derive(Clone, Copy)]
 struct Transfer {
-    line: usize,
+    conn: usize,
     began: Millis,
     /// The height at which it began, and where it is.
     first: u64,
@@ -20,19 +20,19 @@ struct Transfer {
 
 /// The chain that comes in, if there is one.
 #[derive(Default)]
-pub struct Progress(Option<Transfer>);
+pub struct TransferProgress(Option<Transfer>);
 
-impl Progress {
-    /// The chain of a line has come to this height.
-    pub fn at(&mut self, now: Millis, line: usize, height: u64, goal: Option<u64>) {
+impl TransferProgress {
+    /// The chain of a peer has come to this height.
+    pub fn at(&mut self, now: Millis, conn: usize, height: u64, goal: Option<u64>) {
         match &mut self.0 {
-            Some(transfer) if transfer.line == line => {
+            Some(transfer) if transfer.conn == conn => {
                 (transfer.height, transfer.goal) = (height, goal);
             }
             empty => {
                 let first_shown = Millis(now.0 + limits::PROGRESS_QUIET_MS);
                 *empty = Some(Transfer {
-                    line,
+                    conn,
                     began: now,
                     first: height,
                     height,
@@ -78,10 +78,10 @@ impl Transfer {
     }
 }
 
-impl Progress {
-    /// The line whose chain comes in.
-    pub fn line(&self) -> Option<usize> {
-        self.0.map(|transfer| transfer.line)
+impl TransferProgress {
+    /// The connection whose chain comes in.
+    pub fn conn(&self) -> Option<usize> {
+        self.0.map(|transfer| transfer.conn)
     }
 
     /// It has ended.
@@ -114,7 +114,7 @@ mod tests {
 
     #[test]
     fn a_line_tells_how_far_how_fast_and_how_long() {
-        let mut progress = Progress::default();
+        let mut progress = TransferProgress::default();
         progress.at(Millis(1_000), 3, 100, Some(1_100));
         progress.at(Millis(3_000), 3, 600, Some(1_100));
         let transfer = progress.0.expect("it began");

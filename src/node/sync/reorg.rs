@@ -4,45 +4,51 @@
 use crate::ledger::Hash;
 use crate::limits;
 use crate::node::effects::Cx;
-use crate::node::mempool::{Batch, Disconnected, Gathered, Lost, Mempool};
+use crate::node::mempool::{Batch, Disconnected, DisconnectedTransactions, Gathered, Mempool};
 use crate::node::peers::Peers;
-use crate::store::branch::Fallen;
+use crate::store::branch::DisconnectedBlocks;
+use crate::store::disconnected::Saving;
 use crate::store::disk::Disk;
-use crate::store::fallen::Saving;
-use crate::wire::write::Intent;
+use crate::wire::write::Outgoing;
 
 /// A reorg.
 pub struct Reorg {
-    /// The line it came from; none if that was before a restart.
+    /// The connection it came from; none if that was before a restart.
     pub source: Option<usize>,
     /// The chain is as long as ours was.
     equal: bool,
     /// The length and last hash of what is being put in place, if the rest was asked for already.
     pub goes_on: Option<(u64, Hash)>,
     /// What is being done.
-    stage: Stage,
+    phase: ReorgPhase,
 }
 
 /// What is being done about a switch.
-enum Stage {
+enum ReorgPhase {
     /// The branch is being copied into the chain file.
     Adopting,
     /// The two chains are compared block by block, up to where their transactions differ.
-    Differing { fallen: Fallen, next: u64 },
+    Differing {
+        disconnected: DisconnectedBlocks,
+        next: u64,
+    },
     /// What fell out from there on is being read.
     Collecting(Box<Sorting>),
     /// What the new chain has too is being struck off.
     Comparing { sorting: Box<Sorting>, next: u64 },
     /// The branch that fell out is being kept for `blx export --branch`.
-    Saving { fallen: Fallen, saving: Saving },
+    Saving {
+        disconnected: DisconnectedBlocks,
+        saving: Saving,
+    },
 }
 
 /// What a switch took out, while it is sorted.
 pub struct Sorting {
-    fallen: Fallen,
+    disconnected: DisconnectedBlocks,
     from: u64,
     gathered: Gathered,
-    lost: Lost,
+    unconfirmed: DisconnectedTransactions,
     /// What waited in the mempool when the reorg came.
     waited: Vec<Batch>,
     /// What the mempool has no room for.
@@ -52,12 +58,12 @@ pub struct Sorting {
 
 impl Sorting {
     /// What fell out from the height `from` on, where the chains begin to differ.
-    fn new(fallen: Fallen, from: u64) -> Sorting {
+    fn new(disconnected: DisconnectedBlocks, from: u64) -> Sorting {
         Sorting {
-            fallen,
+            disconnected,
             from,
             gathered: Gathered::to(from),
-            lost: Lost::default(),
+            unconfirmed: DisconnectedTransactions::default(),
             waited: Vec::new(),
             rest: None,
             alarming: false,
@@ -66,7 +72,7 @@ impl Sorting {
 
     /// A transaction or block below this height is deep in the chain that fell out.
     fn deep(&self) -> u64 {
-        self.fallen.to.saturating_sub(limits::ALARM_DEPTH)
+        self.disconnected.to.saturating_sub(limits::ALARM_DEPTH)
     }
 }
 
@@ -77,40 +83,43 @@ impl Reorg {
             source: Some(source),
             equal,
             goes_on,
-            stage: Stage::Adopting,
+            phase: ReorgPhase::Adopting,
         }
     }
 
-    /// One that was cut off by the end of the process: the chain is in place, and what fell out is still
-    /// to be seen to.
-    pub fn resume(fallen: Fallen) -> Reorg {
-        let next = fallen.from;
+    /// One that was cut off by the end of the process: the chain is in place, and what fell out is
+    /// still to be seen to.
+    pub fn resume(disconnected: DisconnectedBlocks) -> Reorg {
+        let next = disconnected.from;
         Reorg {
             source: None,
             equal: false,
             goes_on: None,
-            stage: Stage::Differing { fallen, next },
+            phase: ReorgPhase::Differing { disconnected, next },
         }
     }
 
-    /// Goes on; `Err` with the line that it came from when it is over.
+    /// Goes on; `Err` with the connection that it came from when it is over.
     pub fn step<D: Disk>(
         mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
         mempool: &mut Mempool,
     ) -> Result<Reorg, Option<usize>> {
-        let stage = match core::mem::replace(&mut self.stage, Stage::Adopting) {
-            Stage::Adopting => self.adopt(cx, peers, mempool),
-            Stage::Differing { fallen, next } => {
-                Some(self.find_difference(cx, peers, mempool, (fallen, next)))
+        let phase = match core::mem::replace(&mut self.phase, ReorgPhase::Adopting) {
+            ReorgPhase::Adopting => self.adopt(cx, peers, mempool),
+            ReorgPhase::Differing { disconnected, next } => {
+                Some(self.find_difference(cx, peers, mempool, (disconnected, next)))
             }
-            Stage::Collecting(sorting) => Some(collect(cx, mempool, sorting)),
-            Stage::Comparing { sorting, next } => compare(cx, mempool, sorting, next),
-            Stage::Saving { fallen, saving } => save(cx, fallen, saving),
+            ReorgPhase::Collecting(sorting) => Some(collect(cx, mempool, sorting)),
+            ReorgPhase::Comparing { sorting, next } => compare(cx, mempool, sorting, next),
+            ReorgPhase::Saving {
+                disconnected,
+                saving,
+            } => save(cx, disconnected, saving),
         };
-        match stage {
-            Some(stage) => Ok(Reorg { stage, ..self }),
+        match phase {
+            Some(phase) => Ok(Reorg { phase, ..self }),
             None => Err(self.source),
         }
     }
@@ -120,14 +129,14 @@ impl Reorg {
         cx: &mut Cx<D>,
         peers: &mut Peers,
         mempool: &mut Mempool,
-    ) -> Option<Stage> {
+    ) -> Option<ReorgPhase> {
         match cx.chain.adopt(limits::BLOCKS_PER_TURN) {
-            Ok(None) => Some(Stage::Adopting),
-            Ok(Some(fallen)) => {
-                mempool.switched(fallen.from);
-                self.adopted(cx, peers, &fallen);
-                let next = fallen.from;
-                Some(Stage::Differing { fallen, next })
+            Ok(None) => Some(ReorgPhase::Adopting),
+            Ok(Some(disconnected)) => {
+                mempool.reorged(disconnected.from);
+                self.adopted(cx, peers, &disconnected);
+                let next = disconnected.from;
+                Some(ReorgPhase::Differing { disconnected, next })
             }
             Err(error) if cx.chain.fault().is_none() => {
                 cx.effects
@@ -145,18 +154,23 @@ impl Reorg {
         }
     }
 
-    fn adopted<D: Disk>(&self, cx: &mut Cx<D>, peers: &mut Peers, fallen: &Fallen) {
+    fn adopted<D: Disk>(
+        &self,
+        cx: &mut Cx<D>,
+        peers: &mut Peers,
+        disconnected: &DisconnectedBlocks,
+    ) {
         for (_, peer) in peers.iter_mut() {
-            peer.writer.switched(fallen.from);
+            peer.writer.reorged(disconnected.from);
         }
         let tip = cx.chain.tip();
         let length = tip.length;
-        let mut ours = fallen.to;
-        if let Some(peer) = self.source.and_then(|line| peers.get_mut(line)) {
+        let mut ours = disconnected.to;
+        if let Some(peer) = self.source.and_then(|conn| peers.get_mut(conn)) {
             peer.brought = Some(cx.now.mono);
             if peer.is_ahead_of(&tip) && peer.is_ours() {
                 // More comes; one word at the end is enough.
-                peer.from.get_or_insert(fallen.to);
+                peer.from.get_or_insert(disconnected.to);
                 return;
             }
             ours = peer.from.take().unwrap_or(ours);
@@ -169,8 +183,8 @@ impl Reorg {
         } else {
             format!("[consensus ✅] adopted longer chain ({length} blocks)")
         });
-        if let Some(line) = self.source {
-            peers.tell_outcome(&mut cx.effects, line, "its chain is ours now");
+        if let Some(conn) = self.source {
+            peers.tell_outcome(&mut cx.effects, conn, "its chain is ours now");
         }
     }
 
@@ -182,67 +196,74 @@ impl Reorg {
         cx: &mut Cx<D>,
         peers: &mut Peers,
         mempool: &mut Mempool,
-        (fallen, next): (Fallen, u64),
-    ) -> Stage {
+        (disconnected, next): (DisconnectedBlocks, u64),
+    ) -> ReorgPhase {
         let (end, budget) = (
-            fallen.to.min(next + limits::BLOCKS_PER_TURN as u64),
+            disconnected.to.min(next + limits::BLOCKS_PER_TURN as u64),
             cx.chain.budget(),
         );
         for height in next..end {
             if cx.chain.is_over(budget) {
-                return Stage::Differing {
-                    fallen,
+                return ReorgPhase::Differing {
+                    disconnected,
                     next: height,
                 };
             }
-            let ours = cx.chain.read_fallen(&fallen, height);
+            let ours = cx.chain.read_disconnected(&disconnected, height);
             match (ours, cx.chain.read(height)) {
                 (Ok(ours), Ok(theirs)) if ours.block.has_content_of(&theirs.block) => {}
                 _ => {
                     peers.doubt_all(cx.now.mono, self.source);
-                    return begin_sorting(mempool, fallen, height);
+                    return begin_sorting(mempool, disconnected, height);
                 }
             }
         }
-        if end < fallen.to {
-            return Stage::Differing { fallen, next: end };
+        if end < disconnected.to {
+            return ReorgPhase::Differing {
+                disconnected,
+                next: end,
+            };
         }
-        begin_sorting(mempool, fallen, end)
+        begin_sorting(mempool, disconnected, end)
     }
 }
 
 fn not_taken<D>(cx: &mut Cx<D>, peers: &mut Peers, source: Option<usize>) {
-    if let Some(line) = source {
-        peers.tell_outcome(&mut cx.effects, line, "its chain was not taken");
+    if let Some(conn) = source {
+        peers.tell_outcome(&mut cx.effects, conn, "its chain was not taken");
     }
 }
 
 /// From `from` on the chains differ.
-fn begin_sorting(mempool: &mut Mempool, fallen: Fallen, from: u64) -> Stage {
-    let mut sorting = Sorting::new(fallen, from);
+fn begin_sorting(mempool: &mut Mempool, disconnected: DisconnectedBlocks, from: u64) -> ReorgPhase {
+    let mut sorting = Sorting::new(disconnected, from);
     sorting.waited = mempool.queue.take_others();
-    Stage::Collecting(Box::new(sorting))
+    ReorgPhase::Collecting(Box::new(sorting))
 }
 
 /// Gathers the transactions of the next blocks that fell out; behind the last one, what waited
 /// in the mempool.
-fn collect<D: Disk>(cx: &mut Cx<D>, mempool: &mut Mempool, mut sorting: Box<Sorting>) -> Stage {
+fn collect<D: Disk>(
+    cx: &mut Cx<D>,
+    mempool: &mut Mempool,
+    mut sorting: Box<Sorting>,
+) -> ReorgPhase {
     let Sorting {
-        fallen,
+        disconnected,
         gathered,
-        lost,
+        unconfirmed,
         ..
     } = &mut *sorting;
-    if !mempool.gather(cx, fallen, gathered, lost) {
-        return Stage::Collecting(sorting);
+    if !mempool.gather(cx, disconnected, gathered, unconfirmed) {
+        return ReorgPhase::Collecting(sorting);
     }
-    if gathered.next() == fallen.to {
+    if gathered.next() == disconnected.to {
         for batch in core::mem::take(&mut sorting.waited) {
-            sorting.lost.add(sorting.fallen.to, batch);
+            sorting.unconfirmed.add(sorting.disconnected.to, batch);
         }
     }
     let next = sorting.from;
-    Stage::Comparing { sorting, next }
+    ReorgPhase::Comparing { sorting, next }
 }
 
 /// Goes on striking off what the new chain has too.
@@ -251,21 +272,21 @@ fn compare<D: Disk>(
     mempool: &mut Mempool,
     mut sorting: Box<Sorting>,
     mut next: u64,
-) -> Option<Stage> {
+) -> Option<ReorgPhase> {
     let deep = sorting.deep();
-    let lost = &mut sorting.lost;
-    if !mempool.strike_off(cx, &mut next, lost, deep) {
-        return Some(Stage::Comparing { sorting, next });
+    let unconfirmed = &mut sorting.unconfirmed;
+    if !mempool.confirm_known(cx, &mut next, unconfirmed, deep) {
+        return Some(ReorgPhase::Comparing { sorting, next });
     }
-    sorting.alarming |= lost.is_alarming(deep);
-    let lost = core::mem::take(lost);
-    let from = (&sorting.fallen, sorting.from);
-    mempool.make_again(cx, lost, from, &mut sorting.rest);
-    if sorting.gathered.next() < sorting.fallen.to {
-        return Some(Stage::Collecting(sorting));
+    sorting.alarming |= unconfirmed.is_alarming(deep);
+    let unconfirmed = core::mem::take(unconfirmed);
+    let from = (&sorting.disconnected, sorting.from);
+    mempool.make_again(cx, unconfirmed, from, &mut sorting.rest);
+    if sorting.gathered.next() < sorting.disconnected.to {
+        return Some(ReorgPhase::Collecting(sorting));
     }
     let Sorting {
-        fallen,
+        disconnected,
         rest,
         alarming,
         ..
@@ -275,29 +296,44 @@ fn compare<D: Disk>(
     }
     alarming.then(|| {
         let saving = Saving::default();
-        Stage::Saving { fallen, saving }
+        ReorgPhase::Saving {
+            disconnected,
+            saving,
+        }
     })
 }
 
 /// Keeps the branch that a switch took out, of which something deep is lost, and warns.
-fn save<D: Disk>(cx: &mut Cx<D>, fallen: Fallen, mut saving: Saving) -> Option<Stage> {
+fn save<D: Disk>(
+    cx: &mut Cx<D>,
+    disconnected: DisconnectedBlocks,
+    mut saving: Saving,
+) -> Option<ReorgPhase> {
     let blocks = limits::BLOCKS_PER_TURN;
-    match cx.chain.save_fallen(&fallen, &mut saving, blocks) {
-        Ok(false) => return Some(Stage::Saving { fallen, saving }),
+    match cx
+        .chain
+        .save_disconnected(&disconnected, &mut saving, blocks)
+    {
+        Ok(false) => {
+            return Some(ReorgPhase::Saving {
+                disconnected,
+                saving,
+            });
+        }
         Ok(true) => {}
         Err(error) => cx.effects.alert(format!(
             "[store ❌] the branch that was left cannot be kept: {error}."
         )),
     }
-    let old = fallen.to - 1;
-    let old_tip = match cx.chain.read_fallen(&fallen, old) {
+    let old = disconnected.to - 1;
+    let old_tip = match cx.chain.read_disconnected(&disconnected, old) {
         Ok(stored) => stored.block.hash.to_string(),
         Err(error) => error.to_string(),
     };
     let tip = cx.chain.tip();
-    let (fork, new) = (fallen.from, tip.length - 1);
+    let (fork, new) = (disconnected.from, tip.length - 1);
     cx.effects.alert(format!(
-        "[consensus ⚠️] this switch loses or changes what stood more than {} blocks deep: from \
+        "[consensus ⚠️] this reorg loses or changes what stood more than {} blocks deep: from \
          block {fork} on, tip {old_tip} (block {old}) gave way to tip {} (block {new}); what was \
          there is read back with blx export --branch",
         limits::ALARM_DEPTH,
@@ -309,7 +345,7 @@ fn save<D: Disk>(cx: &mut Cx<D>, fallen: Fallen, mut saving: Saving) -> Option<S
 /// What a reorg has put in place is told to the others, unless more of it comes.
 pub fn announce<D: Disk>(cx: &mut Cx<D>, peers: &mut Peers, source: Option<usize>) {
     let (tip, now) = (cx.chain.tip(), cx.now.mono);
-    let peer = source.and_then(|line| peers.get_mut(line));
+    let peer = source.and_then(|conn| peers.get_mut(conn));
     let mut more = false;
     if let Some(peer) = peer
         && (peer.seen >= tip.length || peer.is_ahead_of(&tip))
@@ -322,8 +358,8 @@ pub fn announce<D: Disk>(cx: &mut Cx<D>, peers: &mut Peers, source: Option<usize
         let void = cx.chain.read(last).is_ok_and(|read| read.has_void());
         // Such a block is told to nobody alone, and no desktop node must count as having it.
         let word = match void {
-            true => Intent::Ping,
-            false => Intent::Block(last),
+            true => Outgoing::Ping,
+            false => Outgoing::Block(last),
         };
         peers.relay(word, source);
     }

@@ -26,8 +26,8 @@ fn what_a_reorg_takes_out_waits_to_be_made_again_behind_what_waited() {
     world.comes(&[other.clone(), shared.clone()]);
     world.comes(core::slice::from_ref(&own));
     let last = sign(2, Kind::Release, "b", 2);
-    let (pool, cx) = (&mut world.pool, &mut world.cx);
-    assert!(pool.salvage(cx, Due::Later, &last, Some(&other)));
+    let (mempool, cx) = (&mut world.mempool, &mut world.cx);
+    assert!(mempool.salvage(cx, Due::Later, &last, Some(&other)));
     assert_eq!(world.waiting(), core::slice::from_ref(&last));
     won(&mut world, &[&[shared], &[], &[]]);
     world.rest();
@@ -35,7 +35,7 @@ fn what_a_reorg_takes_out_waits_to_be_made_again_behind_what_waited() {
     assert_eq!(waiting.len(), 3, "{waiting:?}");
     assert_eq!(waiting[2], last);
     assert!(waiting.contains(&own) && waiting.contains(&other));
-    assert!(world.pool.has_own());
+    assert!(world.mempool.has_own());
 }
 
 #[test]
@@ -53,7 +53,7 @@ fn a_reorg_takes_its_time_in_steps_and_no_other_chain_is_looked_at_meanwhile() {
         world.peer(OTHER).deferred,
         Some(Millis(now.0 + limits::DEFERRED_MS))
     );
-    assert_eq!((world.sync.line(), world.sync.due()), (None, None));
+    assert_eq!((world.sync.conn(), world.sync.due()), (None, None));
     world.ask(OTHER);
     world.cx.pass(limits::ANSWER_MAX_MS);
     let now = world.cx.now.mono;
@@ -84,7 +84,7 @@ fn a_reorg_that_loses_something_deep_keeps_the_branch_and_warns() {
         world.rest();
         let tip = end_of(&blocks[depth + 1]);
         world.is_as_before(tip);
-        let kept = world.cx.chain.disk().live(File::Fallen).len();
+        let kept = world.cx.chain.disk().live(File::Disconnected).len();
         assert_eq!(kept > 0, alarms);
         let words = world.cx.words();
         let named = |word: &Notice| {
@@ -194,7 +194,7 @@ fn a_reorg_that_a_restart_cut_off_still_makes_again_what_fell_out() {
     while world.cx.chain.branch_tip().is_some() {
         world.step();
     }
-    assert!(world.sync.is_reorg() && !world.pool.has_own());
+    assert!(world.sync.is_reorg() && !world.mempool.has_own());
     let disk = world.cx.chain.disk().clone();
     let mut world = World::on(disk, false);
     assert!(world.sync.is_reorg());
@@ -207,8 +207,8 @@ fn a_reorg_that_a_restart_cut_off_still_makes_again_what_fell_out() {
 fn a_reorg_is_told_to_all_but_whom_it_came_from_who_is_asked_on_if_he_has_more() {
     for more in [false, true] {
         let mut world = World::new();
-        for line in [OURS, OTHER, DESKTOP] {
-            world.peer(line).kind = peer::Kind::Unknown;
+        for conn in [OURS, OTHER, DESKTOP] {
+            world.peer(conn).kind = peer::Kind::Unknown;
         }
         // Who has not spoken yet remembers that there was something to be told.
         world.comes(&[]);
@@ -218,7 +218,7 @@ fn a_reorg_is_told_to_all_but_whom_it_came_from_who_is_asked_on_if_he_has_more()
         let further = grow(end_of(last), world.cx.now.wall, &[&[]]).remove(0);
         world.peer(OURS).tip = more.then(|| end_of(&further));
         world.rest();
-        let missed = [OURS, OTHER, DESKTOP].map(|line| world.peer(line).missed);
+        let missed = [OURS, OTHER, DESKTOP].map(|conn| world.peer(conn).missed);
         assert_eq!(missed, [false, !more, !more]);
         assert_eq!(world.peer(OURS).asked.is_some(), more);
     }

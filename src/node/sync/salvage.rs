@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use crate::ledger::changes::Before;
+use crate::ledger::changes::Undo;
 use crate::ledger::{Kind, Transaction, Uid};
 use crate::limits;
 use crate::node::effects::Cx;
@@ -14,8 +14,8 @@ use crate::store::record::StoredBlock;
 /// A chain that lost, while it is read.
 pub struct Salvage {
     staged: Staged,
-    /// The line of the desktop node whose chain it is.
-    pub line: Option<usize>,
+    /// The connection of the desktop node whose chain it is.
+    pub conn: Option<usize>,
     /// The block that is being read, and the next of its transactions.
     block: Option<StoredBlock>,
     position: usize,
@@ -32,10 +32,10 @@ pub struct Salvage {
 
 impl Salvage {
     /// Begins at its first block that is not ours.
-    pub fn new(staged: Staged, line: Option<usize>) -> Salvage {
+    pub fn new(staged: Staged, conn: Option<usize>) -> Salvage {
         Salvage {
             staged,
-            line,
+            conn,
             block: None,
             position: 0,
             open: BTreeMap::new(),
@@ -46,11 +46,11 @@ impl Salvage {
         }
     }
 
-    /// Whether no more of it is read. A desktop node makes nothing again when it takes ours, so all that
-    /// it did is read.
+    /// Whether no more of it is read. A desktop node makes nothing again when it takes ours, so all
+    /// that it did is read.
     fn is_enough(&self) -> bool {
-        let enough = self.taken >= limits::GLEANED_MAX || self.notes_no_more();
-        self.line.is_none() && limits::Full::Enough.when(enough)
+        let enough = self.taken >= limits::SALVAGED_FROM_CHAIN_MAX || self.notes_no_more();
+        self.conn.is_none() && limits::Full::Enough.when(enough)
     }
 
     /// Whether there is no room to note further requests.
@@ -67,8 +67,9 @@ impl Salvage {
         self.open.insert(request.uid.clone(), request.clone());
     }
 
-    /// Reads on in a chain that lost, for what ours lacks. What there is no room for waits if a desktop
-    /// node did it, and else is left: one of ours that has that chain makes it again when it takes ours.
+    /// Reads on in a chain that lost, for what ours lacks. What there is no room for waits if a
+    /// desktop node did it, and else is left: one of ours that has that chain makes it again when
+    /// it takes ours.
     pub fn step<D: Disk>(
         mut self,
         cx: &mut Cx<D>,
@@ -111,7 +112,7 @@ impl Salvage {
         stored: &StoredBlock,
     ) {
         let budget = cx.chain.budget();
-        let all = stored.block.transactions.iter().zip(&stored.befores);
+        let all = stored.block.transactions.iter().zip(&stored.undo_data);
         let some = all.skip(self.position).take(limits::ITEMS_PER_TURN);
         for (transaction, before) in some {
             if due.is_some() && mempool.is_half_full_of_all() {
@@ -140,7 +141,7 @@ impl Salvage {
             let ended = ended.as_ref();
             let taken = match due {
                 Some(due) => mempool.salvage(cx, due, transaction, ended),
-                None => mempool.glean(cx, transaction, ended),
+                None => mempool.salvage_from_chain(cx, transaction, ended),
             };
             self.taken += usize::from(taken);
             if cx.chain.is_over(budget) {
@@ -156,7 +157,7 @@ fn shared_request<D: Disk>(
     cx: &mut Cx<D>,
     looked: &mut Option<Looked>,
     release: &Transaction,
-    before: Before,
+    before: Undo,
 ) -> Option<Transaction> {
     let height = before.height()?;
     if height >= cx.chain.tip().length {

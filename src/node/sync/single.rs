@@ -1,29 +1,29 @@
 //! A block that comes on its own: behind our chain, in the place of our last block, or of a chain that
 //! is asked for.
 
-use super::Sync;
+use super::ChainSync;
 use super::reorg::Reorg;
 use crate::ledger::{Block, Changes, RuleError, Tip};
 use crate::node::desktops::Desktops;
 use crate::node::effects::{Cx, Fault};
 use crate::node::mempool::Mempool;
-use crate::node::peer::Origin;
+use crate::node::peer::BlockOrigin;
 use crate::node::peers::Peers;
 use crate::store::disk::Disk;
 use crate::store::state::AppendError;
-use crate::wire::write::Intent;
+use crate::wire::write::Outgoing;
 
-impl Sync {
+impl ChainSync {
     /// A block on its own (PROTOCOL.md section 4). Cheapest test first.
     pub fn new_block<D: Disk>(
         &self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         block: Box<Block>,
     ) -> Result<(), Fault> {
         let tip = cx.chain.tip();
-        let whole = cx.chain.gap().is_none();
+        let whole = cx.chain.hole().is_none();
         let links = block.index == tip.length && block.prev_hash == tip.hash && whole;
         // What its chain would be: only one that would win is worth a look.
         let claim = Tip {
@@ -33,11 +33,11 @@ impl Sync {
         if cx.chain.fault().is_some() {
             return Ok(());
         }
-        let Some(peer) = peers.get_mut(line) else {
+        let Some(peer) = peers.get_mut(conn) else {
             return Ok(());
         };
         if !peer.is_ours() {
-            return Desktops::block(cx, peers, line, block);
+            return Desktops::block(cx, peers, conn, block);
         }
         if !peer.is_ahead_of(&claim) {
             peer.tip = Some(claim);
@@ -51,17 +51,17 @@ impl Sync {
             verdict = Changes::default().check(cx.chain.items(), all);
         }
         if let Err(error) = verdict {
-            return self.refuse_block(cx, peers, line, &block, error);
+            return self.refuse_block(cx, peers, conn, &block, error);
         }
         let origin = match links {
-            true => Origin::NewBlock,
-            false if whole && self.is_rival(cx, &block) => Origin::Rival,
+            true => BlockOrigin::NewBlock,
+            false if whole && self.is_rival(cx, &block) => BlockOrigin::Rival,
             false => {
-                self.ask_for_block(cx.now.mono, peers, line, &block);
+                self.ask_for_block(cx.now.mono, peers, conn, &block);
                 return Ok(());
             }
         };
-        if let Some(peer) = peers.get_mut(line) {
+        if let Some(peer) = peers.get_mut(conn) {
             peer.hold(block, origin, 0);
         }
         Ok(())
@@ -73,13 +73,13 @@ impl Sync {
         cx: &mut Cx<D>,
         peers: &mut Peers,
         mempool: &mut Mempool,
-        line: usize,
+        conn: usize,
         block: Box<Block>,
     ) -> Result<bool, Fault> {
         let tip = cx.chain.tip();
-        let hole = cx.chain.gap().is_some();
+        let hole = cx.chain.hole().is_some();
         if hole || block.index != tip.length || block.prev_hash != tip.hash {
-            return self.new_block(cx, peers, line, block).map(|()| false);
+            return self.new_block(cx, peers, conn, block).map(|()| false);
         }
         match cx.chain.append(&block) {
             Ok(()) => {
@@ -87,15 +87,15 @@ impl Sync {
                     "[network 📦] received and added block #{}",
                     block.index
                 ));
-                if let Some(peer) = peers.get_mut(line) {
+                if let Some(peer) = peers.get_mut(conn) {
                     peer.brought = Some(cx.now.mono);
                 }
                 mempool.confirmed(cx, &block);
-                peers.relay(Intent::Block(block.index), Some(line));
+                peers.relay(Outgoing::Block(block.index), Some(conn));
                 Ok(true)
             }
             Err(AppendError::Rule(error)) => self
-                .refuse_block(cx, peers, line, &block, error)
+                .refuse_block(cx, peers, conn, &block, error)
                 .map(|()| false),
             Err(AppendError::Disk(error)) => {
                 cx.disk_failed(&error);
@@ -110,12 +110,12 @@ impl Sync {
         &self,
         cx: &Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         block: &Block,
         error: RuleError,
     ) -> Result<(), Fault> {
         if error.is_void() {
-            self.ask_for_block(cx.now.mono, peers, line, block);
+            self.ask_for_block(cx.now.mono, peers, conn, block);
             return Ok(());
         }
         Err(match error.is_limit() {
@@ -140,12 +140,12 @@ impl Sync {
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        line: usize,
+        conn: usize,
         block: &Block,
     ) -> Result<(), Fault> {
         let tip = cx.chain.tip();
         if !self.is_rival(cx, block) || block.hash >= tip.hash || cx.chain.fault().is_some() {
-            self.ask_for_block(cx.now.mono, peers, line, block);
+            self.ask_for_block(cx.now.mono, peers, conn, block);
             return Ok(());
         }
         let begun = cx.chain.begin(block.index).and_then(|()| {
@@ -154,10 +154,10 @@ impl Sync {
         });
         let staged = begun.map_err(AppendError::Disk);
         match staged.and_then(|()| cx.chain.stage(block)) {
-            Ok(()) => self.adopt(Reorg::new(line, true, None)),
+            Ok(()) => self.adopt(Reorg::new(conn, true, None)),
             Err(AppendError::Rule(error)) => {
                 cx.chain.abandon();
-                return self.refuse_block(cx, peers, line, block, error);
+                return self.refuse_block(cx, peers, conn, block, error);
             }
             Err(AppendError::Disk(error)) => {
                 cx.chain.abandon();

@@ -9,17 +9,17 @@ use crate::store::bounds::Bounds;
 use Kind::Request;
 
 /// A block comes on a line.
-fn comes(world: &mut World, line: usize, block: &Block) -> Result<(), Fault> {
+fn comes(world: &mut World, conn: usize, block: &Block) -> Result<(), Fault> {
     let (sync, cx, peers) = (&world.sync, &mut world.cx, &mut world.peers);
-    sync.new_block(cx, peers, line, Box::new(block.clone()))
+    sync.new_block(cx, peers, conn, Box::new(block.clone()))
 }
 
 /// Its signatures are good; true if it is the end of the chain now.
-fn is_taken(world: &mut World, line: usize) -> Result<bool, Fault> {
-    let held = world.peer(line).held.take().expect("a block is held");
-    assert_eq!(held.origin, Origin::NewBlock);
+fn is_taken(world: &mut World, conn: usize) -> Result<bool, Fault> {
+    let held = world.peer(conn).held.take().expect("a block is held");
+    assert_eq!(held.origin, BlockOrigin::NewBlock);
     let (sync, cx, peers) = (&world.sync, &mut world.cx, &mut world.peers);
-    sync.take_block(cx, peers, &mut world.pool, line, held.block)
+    sync.take_block(cx, peers, &mut world.mempool, conn, held.block)
 }
 
 /// The block behind our last one.
@@ -28,8 +28,8 @@ fn next(world: &World, transactions: &[Transaction]) -> Block {
 }
 
 /// Whether the chain of a peer was asked for since this was called last.
-fn was_asked(world: &mut World, line: usize) -> bool {
-    let peer = world.peer(line);
+fn was_asked(world: &mut World, conn: usize) -> bool {
+    let peer = world.peer(conn);
     peer.asked.take().is_some() | peer.deferred.take().is_some()
 }
 
@@ -38,11 +38,11 @@ fn is_rival(world: &mut World, block: &Block) -> bool {
 }
 
 /// Whether a block takes the place of our last one; if not, its chain is asked for.
-fn takes_rival(world: &mut World, line: usize, block: &Block) -> bool {
+fn takes_rival(world: &mut World, conn: usize, block: &Block) -> bool {
     let (sync, cx, peers) = (&mut world.sync, &mut world.cx, &mut world.peers);
-    assert_eq!(sync.take_rival(cx, peers, line, block), Ok(()));
+    assert_eq!(sync.take_rival(cx, peers, conn, block), Ok(()));
     let taken = world.sync.is_reorg();
-    assert_eq!(was_asked(world, line), !taken);
+    assert_eq!(was_asked(world, conn), !taken);
     taken
 }
 
@@ -114,7 +114,7 @@ fn a_desktop_nodes_block_is_made_again_and_not_taken() {
     let block = next(&world, &[sign(2, Request, "a", 1)]);
     comes(&mut world, DESKTOP, &block).expect("good");
     let held = world.peer(DESKTOP).held.take().expect("it is checked");
-    assert_eq!(held.origin, Origin::Desktop);
+    assert_eq!(held.origin, BlockOrigin::Desktop);
 }
 
 #[test]
@@ -168,7 +168,7 @@ fn a_block_elsewhere_or_beside_another_chain_is_no_rival() {
     let blocks = world.fork(1, &[&[], &[]]);
     world.send(OURS, &blocks[..1]).expect("good");
     assert!(!takes_rival(&mut world, OTHER, &lower));
-    assert_eq!(world.sync.line(), Some(OURS), "the candidate goes on");
+    assert_eq!(world.sync.conn(), Some(OURS), "the candidate goes on");
 }
 
 #[test]

@@ -6,8 +6,8 @@ use crate::node::answer::{Answer, SessionId};
 use crate::node::desktop::Desktop;
 use crate::node::effects::testing::{key, sign};
 use crate::node::effects::{Fault, Notice};
-use crate::node::event::Line;
-use crate::node::peer::{self, Held, Origin, Peer};
+use crate::node::event::ConnId;
+use crate::node::peer::{self, BlockOrigin, Held, Peer};
 use crate::store::disk::File;
 use crate::store::disk::memory::MemoryDisk;
 use Kind::Request;
@@ -25,8 +25,8 @@ const ASKER: SessionId = SessionId(7);
 pub(super) struct World {
     pub cx: Cx<MemoryDisk>,
     pub peers: Peers,
-    pub pool: Mempool,
-    pub sync: Sync,
+    pub mempool: Mempool,
+    pub sync: ChainSync,
 }
 
 /// Blocks of others behind this one.
@@ -51,8 +51,8 @@ pub(super) fn end_of(block: &Block) -> Tip {
     }
 }
 
-fn address(line: usize) -> core::net::SocketAddr {
-    let last = u8::try_from(line + 1).expect("small");
+fn address(conn: usize) -> core::net::SocketAddr {
+    let last = u8::try_from(conn + 1).expect("small");
     ([10, 0, 0, last], 6000).into()
 }
 
@@ -65,7 +65,7 @@ impl World {
         let mut cx = Cx::on(disk, 0);
         let now = cx.now.mono;
         let of = (key(OWN), drops);
-        let pool = Mempool::open(cx.chain.disk(), now, of, &mut Vec::new());
+        let mempool = Mempool::open(cx.chain.disk(), now, of, &mut Vec::new());
         let mut peers = Peers::default();
         let desktop = Box::new(Desktop::new(now, true));
         let kinds = [
@@ -73,16 +73,16 @@ impl World {
             peer::Kind::Ours(2),
             peer::Kind::Desktop(desktop),
         ];
-        for (line, kind) in kinds.into_iter().enumerate() {
-            let mut peer = Peer::new(now, address(line), true);
+        for (conn, kind) in kinds.into_iter().enumerate() {
+            let mut peer = Peer::new(now, address(conn), true);
             peer.kind = kind;
-            peers.open(Line::of_peer(line), peer);
+            peers.open(ConnId::of_peer(conn), peer);
         }
-        let sync = Sync::resume(cx.chain.take_last_switch());
+        let sync = ChainSync::resume(cx.chain.take_last_reorg());
         World {
             cx,
             peers,
-            pool,
+            mempool,
             sync,
         }
     }
@@ -113,38 +113,38 @@ impl World {
         }
     }
 
-    pub fn peer(&mut self, line: usize) -> &mut Peer {
-        self.peers.get_mut(line).expect("it is connected")
+    pub fn peer(&mut self, conn: usize) -> &mut Peer {
+        self.peers.get_mut(conn).expect("it is connected")
     }
 
     /// A user asks for the chain of a peer.
-    pub fn ask(&mut self, line: usize) {
+    pub fn ask(&mut self, conn: usize) {
         let now = self.cx.now.mono;
-        let peer = self.peer(line);
+        let peer = self.peer(conn);
         peer.asked_by.push(ASKER);
         peer.ask(now);
     }
 
     /// Blocks come in a chain; whether their signatures are good is not looked at here.
-    pub fn send(&mut self, line: usize, blocks: &[Block]) -> Result<(), Fault> {
+    pub fn send(&mut self, conn: usize, blocks: &[Block]) -> Result<(), Fault> {
         for block in blocks {
             let (sync, cx) = (&mut self.sync, &mut self.cx);
-            sync.chain_block(cx, &mut self.peers, line, Box::new(block.clone()))?;
-            while let Some(held) = self.peer(line).held.take() {
-                self.checked(line, held)?;
+            sync.chain_block(cx, &mut self.peers, conn, Box::new(block.clone()))?;
+            while let Some(held) = self.peer(conn).held.take() {
+                self.checked(conn, held)?;
             }
         }
         Ok(())
     }
 
-    fn checked(&mut self, line: usize, held: Held) -> Result<(), Fault> {
+    fn checked(&mut self, conn: usize, held: Held) -> Result<(), Fault> {
         let (sync, cx, peers) = (&mut self.sync, &mut self.cx, &mut self.peers);
         match held.origin {
-            Origin::Chain => sync.stage(cx, peers, line, held.block),
-            Origin::Hole => sync.mend(cx, peers, line, &held.block).map(|_| ()),
-            Origin::Salvage => {
+            BlockOrigin::Chain => sync.stage(cx, peers, conn, held.block),
+            BlockOrigin::Hole => sync.fill_hole(cx, peers, conn, &held.block).map(|_| ()),
+            BlockOrigin::Salvage => {
                 for transaction in &held.block.transactions {
-                    if self.pool.salvage(cx, Due::Later, transaction, None) {
+                    if self.mempool.salvage(cx, Due::Later, transaction, None) {
                         sync.salvaged();
                     }
                 }
@@ -155,30 +155,30 @@ impl World {
     }
 
     /// A chain, or a part of it, is complete; true if it won.
-    pub fn end(&mut self, line: usize, told: Option<u64>) -> bool {
-        let (sync, cx, drops) = (&mut self.sync, &mut self.cx, self.pool.drops());
-        let winner = sync.chain_end(cx, &mut self.peers, line, told, drops);
+    pub fn end(&mut self, conn: usize, told: Option<u64>) -> bool {
+        let (sync, cx, drops) = (&mut self.sync, &mut self.cx, self.mempool.drops());
+        let winner = sync.chain_end(cx, &mut self.peers, conn, told, drops);
         let won = winner.is_some();
         if let Some(winner) = winner {
-            self.sync.win(&mut self.cx, &mut self.peers, line, winner);
+            self.sync.win(&mut self.cx, &mut self.peers, conn, winner);
         }
         won
     }
 
     /// What becomes of the other chain by a fault of its own, or of none.
-    pub fn fails(&mut self, line: usize, fault: Fault) {
+    pub fn fails(&mut self, conn: usize, fault: Fault) {
         let is_rule = matches!(fault, Fault::Rule(_) | Fault::ChainRule(_));
         let (sync, cx) = (&mut self.sync, &mut self.cx);
-        let broken = sync.fails(cx, &mut self.peers, line, fault);
+        let broken = sync.fails(cx, &mut self.peers, conn, fault);
         assert_eq!(broken.is_some(), is_rule);
     }
 
     /// One step of a reorg, or of a chain that lost.
     pub fn step(&mut self) {
         let due = self.sync.salvages_of().map(|_| Due::Later);
-        let (cx, peers, pool) = (&mut self.cx, &mut self.peers, &mut self.pool);
-        if let Some(source) = self.sync.step(cx, peers, pool, due) {
-            pool.tip_changed(cx);
+        let (cx, peers, mempool) = (&mut self.cx, &mut self.peers, &mut self.mempool);
+        if let Some(source) = self.sync.step(cx, peers, mempool, due) {
+            mempool.tip_changed(cx);
             announce(cx, peers, source);
         }
     }
@@ -196,10 +196,10 @@ impl World {
 
     /// What waits for a block, after it was looked for.
     pub fn waiting(&mut self) -> Vec<Transaction> {
-        while self.pool.looks_up() {
-            self.pool.look_up(&mut self.cx);
+        while self.mempool.looks_up() {
+            self.mempool.look_up(&mut self.cx);
         }
-        let all = self.pool.queue.iter();
+        let all = self.mempool.queue.iter();
         all.flat_map(|batch| batch.transactions.clone()).collect()
     }
 
@@ -225,9 +225,9 @@ pub(super) fn alert(text: impl Into<String>) -> Notice {
 }
 
 /// What whoever asked is told.
-pub(super) fn told(line: usize, outcome: &str) -> Notice {
+pub(super) fn told(conn: usize, outcome: &str) -> Notice {
     let answer = Answer::Outcome {
-        peer: address(line).to_string(),
+        peer: address(conn).to_string(),
         outcome: outcome.into(),
     };
     Notice::Answer(Some(ASKER), answer)
@@ -241,7 +241,7 @@ fn a_chain_that_goes_on_where_ours_ends_is_taken() {
     world.ask(OURS);
     world.send(OURS, &blocks).expect("good");
     assert_eq!(
-        (world.sync.line(), world.cx.chain.tip().length),
+        (world.sync.conn(), world.cx.chain.tip().length),
         (Some(OURS), 2)
     );
     assert!(world.end(OURS, Some(4)) && world.sync.is_reorg());

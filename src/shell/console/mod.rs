@@ -5,7 +5,7 @@ use std::os::fd::{AsFd, BorrowedFd};
 use std::os::unix::net::UnixStream;
 use std::path::PathBuf;
 
-mod culprit;
+mod conflict;
 pub mod serial;
 pub mod socket;
 pub mod standard;
@@ -15,7 +15,7 @@ use standard::Standard;
 
 /// A console that the user chose.
 #[derive(Clone, Debug, PartialEq, Eq)]
-pub enum Choice {
+pub enum ConsoleSpec {
     /// Standard input and output.
     Standard,
     /// A serial device, and its speed in bits a second.

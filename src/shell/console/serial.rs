@@ -15,7 +15,7 @@ use rustix::termios::{
     self, ControlModes, InputModes, OptionalActions, OutputModes, QueueSelector, Termios,
 };
 
-use super::culprit::{self, System};
+use super::conflict::{self, System};
 use super::{Transfer, taken, transfer};
 use crate::limits::{SERIAL_RETRY_MS, SERIAL_RETRY_MS_MAX};
 use crate::node::Millis;
@@ -36,8 +36,8 @@ impl Serial {
     /// a clause that names who is in the way, where that can be seen.
     pub fn open(path: &Path, speed: u32) -> Result<Serial, String> {
         let system = System::default();
-        if let Some(culprit) = culprit::on(&system, path) {
-            return Err(culprit);
+        if let Some(conflict) = conflict::on(&system, path) {
+            return Err(conflict);
         }
         let flags = OFlags::NONBLOCK | OFlags::NOCTTY;
         let file = OpenOptions::new()
@@ -45,7 +45,7 @@ impl Serial {
             .write(true)
             .custom_flags(flags.bits() as i32)
             .open(path)
-            .map_err(|error| culprit::refused(&system, path, &error))?;
+            .map_err(|error| conflict::refused(&system, path, &error))?;
         // Programs that share no terminal go by the one or by the other.
         match file.try_lock() {
             Ok(()) => {}

@@ -1,24 +1,24 @@
 //! The loop's part of the consoles: they open, are read and written, and close.
 
 use super::{Driver, Flow, Machine};
-use crate::node::{Event, Line};
+use crate::node::{ConnId, Event};
 use crate::shell::console::Transfer;
 use crate::shell::reason;
 
 impl Driver {
     /// Tells of a console that opened.
-    pub(super) fn seat<M: Machine>(&mut self, node: &mut M, at: usize) -> Flow {
+    pub(super) fn console_opened<M: Machine>(&mut self, node: &mut M, at: usize) -> Flow {
         let Some(kind) = self.consoles.kind(at) else {
             return Flow::Continue(());
         };
-        let line = Line::of_console(at);
-        self.tell(node, Event::ConsoleOpened { line, kind })
+        let conn = ConnId::of_console(at);
+        self.tell(node, Event::ConsoleOpened { conn, kind })
     }
 
     /// Opens serial devices whose time has come.
     pub(super) fn tend_consoles<M: Machine>(&mut self, node: &mut M) -> Flow {
         while let Some(at) = self.consoles.tend(self.now()) {
-            self.seat(node, at)?;
+            self.console_opened(node, at)?;
         }
         Flow::Continue(())
     }
@@ -26,31 +26,31 @@ impl Driver {
     /// Somebody came by a control socket.
     pub(super) fn admit<M: Machine>(&mut self, node: &mut M, socket: usize) -> Flow {
         match self.consoles.accept(socket, self.now()) {
-            Some(at) => self.seat(node, at),
+            Some(at) => self.console_opened(node, at),
             None => Flow::Continue(()),
         }
     }
 
     pub(super) fn read_console<M: Machine>(&mut self, node: &mut M, at: usize) -> Flow {
-        let space = node.rx_space(Line::of_console(at));
+        let space = node.rx_space(ConnId::of_console(at));
         if space.is_empty() {
             return Flow::Continue(());
         }
         let transfer = self.consoles.read(at, space);
-        self.tell_console(node, at, transfer, |line, count| Event::Received {
-            line,
+        self.tell_console(node, at, transfer, |conn, count| Event::Received {
+            conn,
             count,
         })
     }
 
     pub(super) fn write_console<M: Machine>(&mut self, node: &mut M, at: usize) -> Flow {
-        let bytes = node.tx_pending(Line::of_console(at));
+        let bytes = node.tx_pending(ConnId::of_console(at));
         if bytes.is_empty() {
             return Flow::Continue(());
         }
         let transfer = self.consoles.write(at, bytes);
-        self.tell_console(node, at, transfer, |line, count| Event::Sent {
-            line,
+        self.tell_console(node, at, transfer, |conn, count| Event::Sent {
+            conn,
             count,
         })
     }
@@ -60,11 +60,11 @@ impl Driver {
         node: &mut M,
         at: usize,
         transfer: Transfer,
-        moved: fn(Line, usize) -> Event<'static>,
+        moved: fn(ConnId, usize) -> Event<'static>,
     ) -> Flow {
         let why = match transfer {
             Transfer::Moved(count) => {
-                return self.tell(node, moved(Line::of_console(at), count));
+                return self.tell(node, moved(ConnId::of_console(at), count));
             }
             Transfer::Later => return Flow::Continue(()),
             Transfer::End => None,
@@ -78,7 +78,7 @@ impl Driver {
         let left = self
             .consoles
             .iter()
-            .any(|(seat, stream)| seat == at && stream.half_closed().is_some());
+            .any(|(console, stream)| console == at && stream.half_closed().is_some());
         match left {
             true => self.close_console(node, at, Some("it hung up")),
             false => Flow::Continue(()),
@@ -87,7 +87,7 @@ impl Driver {
 
     fn close_console<M: Machine>(&mut self, node: &mut M, at: usize, reason: Option<&str>) -> Flow {
         self.consoles.ended(at, self.now(), reason);
-        let line = Line::of_console(at);
-        self.tell(node, Event::Closed { line, reason })
+        let conn = ConnId::of_console(at);
+        self.tell(node, Event::Closed { conn, reason })
     }
 }

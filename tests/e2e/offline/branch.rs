@@ -1,26 +1,33 @@
 //! `blx export --branch`: what a switch took out of the chain, as text.
 
-use blx::store::fallen::Saving;
+use blx::store::disconnected::Saving;
 
 use super::*;
 
 /// A directory in which a switch took out ten blocks that were saved; they, as text, and the last
 /// one's hash.
-fn switched() -> (tempfile::TempDir, String, String) {
+fn reorged() -> (tempfile::TempDir, String, String) {
     let directory = folder();
-    let (mut log, fallen) = compact::switch(directory.path(), 10, 11);
-    let read = |height| log.read_fallen(&fallen, height).expect("reads").block;
-    let blocks: Vec<Block> = (fallen.from..fallen.to).map(read).collect();
+    let (mut log, disconnected) = compact::reorg(directory.path(), 10, 11);
+    let read = |height| {
+        log.read_disconnected(&disconnected, height)
+            .expect("reads")
+            .block
+    };
+    let blocks: Vec<Block> = (disconnected.from..disconnected.to).map(read).collect();
     let last = blocks[blocks.len() - 1].hash.to_string();
     let text = array_text(&blocks) + "\n";
     let mut saving = Saving::default();
-    while !log.save_fallen(&fallen, &mut saving, 3).expect("saves") {}
+    while !log
+        .save_disconnected(&disconnected, &mut saving, 3)
+        .expect("saves")
+    {}
     (directory, text, last)
 }
 
 #[test]
 fn a_branch_that_was_taken_out_can_be_read() {
-    let (directory, expected, tip) = switched();
+    let (directory, expected, tip) = reorged();
     let path = directory.path();
     assert!(expected.contains("old-1\"") && expected.contains("old-10\""));
     assert_eq!(mode(&path.join("fallen.blx")), 0o600);
@@ -46,7 +53,7 @@ fn a_branch_that_was_taken_out_can_be_read() {
 fn where_nothing_was_taken_out_that_is_said() {
     let directory = folder();
     let path = directory.path();
-    drop(compact::switch(path, 10, 11));
+    drop(compact::reorg(path, 10, 11));
     for there in [path, &path.join("none")] {
         let fault = refused(&["export", "--branch"], there, b"");
         assert!(fault.contains("there is no branch in "), "{fault}");
@@ -58,7 +65,7 @@ fn where_nothing_was_taken_out_that_is_said() {
 
 #[test]
 fn half_a_branch_is_not_written() {
-    let (directory, ..) = switched();
+    let (directory, ..) = reorged();
     let path = directory.path();
     let saved = path.join("fallen.blx");
     let whole = fs::read(&saved).expect("reads");

@@ -5,37 +5,41 @@ use std::process::Stdio;
 use super::*;
 use blx::ledger::Tip;
 use blx::shell::disk::SystemDisk;
-use blx::store::branch::Fallen;
+use blx::store::branch::DisconnectedBlocks;
 use blx::store::log::Log;
 
 const NOW: Timestamp = Timestamp::Integer(1_000);
 
 /// A directory whose chain of `blocks` was replaced from block 1 on by `others`.
-fn with_garbage(blocks: u64, others: u64) -> tempfile::TempDir {
+fn with_stale_blocks(blocks: u64, others: u64) -> tempfile::TempDir {
     let directory = folder();
-    switch(directory.path(), blocks, others);
+    reorg(directory.path(), blocks, others);
     directory
 }
 
 /// Makes such a chain, and tells what fell out of it.
-pub fn switch(directory: &Path, blocks: u64, others: u64) -> (Log<SystemDisk>, Fallen) {
+pub fn reorg(directory: &Path, blocks: u64, others: u64) -> (Log<SystemDisk>, DisconnectedBlocks) {
     let [old, new] = [("old", blocks), ("new", others)].map(|(word, count)| {
         let name = |index| format!("{word}-{index}");
         (1..=count).map(name).collect::<Vec<String>>()
     });
-    switch_to(directory, &old, &new)
+    reorg_to(directory, &old, &new)
 }
 
 /// The same with a block for each of these names.
-pub fn switch_to(directory: &Path, old: &[String], new: &[String]) -> (Log<SystemDisk>, Fallen) {
+pub fn reorg_to(
+    directory: &Path,
+    old: &[String],
+    new: &[String],
+) -> (Log<SystemDisk>, DisconnectedBlocks) {
     let disk = SystemDisk::open(directory).expect("opens");
     let (mut log, _) = Log::open(disk, Some(0), NOW).expect("opens");
     let identity = Identity::from_secret(&[1; 32]).expect("a key");
     let next = |tip: Tip, name: &String| {
         let mut block = Block::genesis(NOW);
         (block.index, block.prev_hash) = (tip.length, tip.hash);
-        let wish = identity.sign(Kind::Request, Uid::from(&**name), NOW);
-        block.transactions.push(wish);
+        let request = identity.sign(Kind::Request, Uid::from(&**name), NOW);
+        block.transactions.push(request);
         mined(block, 0)
     };
     for name in old {
@@ -48,8 +52,8 @@ pub fn switch_to(directory: &Path, old: &[String], new: &[String]) -> (Log<Syste
         log.stage(&next(tip, name)).expect("stages");
     }
     loop {
-        if let Some(fallen) = log.adopt(100).expect("adopts") {
-            return (log, fallen);
+        if let Some(disconnected) = log.adopt(100).expect("adopts") {
+            return (log, disconnected);
         }
     }
 }
@@ -66,7 +70,7 @@ fn size(directory: &Path) -> u64 {
 
 #[test]
 fn a_compacted_chain_is_the_same_chain_in_half_the_bytes() {
-    let directory = with_garbage(200, 201);
+    let directory = with_stale_blocks(200, 201);
     let (before, chain) = (size(directory.path()), verdict(directory.path()));
     let (code, out, err) = blx(&["compact"], directory.path(), b"");
     let after = size(directory.path());
@@ -81,7 +85,7 @@ fn a_compacted_chain_is_the_same_chain_in_half_the_bytes() {
 
 #[test]
 fn only_a_directory_that_is_at_rest_is_compacted() {
-    let directory = with_garbage(3, 4);
+    let directory = with_stale_blocks(3, 4);
     let lock = SystemDisk::open(directory.path()).expect("locks");
     let before = size(directory.path());
     let (code, _, err) = blx(&["compact"], directory.path(), b"");
@@ -109,8 +113,8 @@ fn only_a_directory_that_is_at_rest_is_compacted() {
 }
 
 #[test]
-fn a_node_compacts_by_itself_when_more_than_half_is_garbage() {
-    let directory = with_garbage(600, 300);
+fn a_node_compacts_by_itself_when_more_than_half_is_stale() {
+    let directory = with_stale_blocks(600, 300);
     let (before, chain) = (size(directory.path()), verdict(directory.path()));
     let launch = Launch::on(directory.path()).arg("--headless").logging();
     let mut node = launch.spawn(Stdio::null());

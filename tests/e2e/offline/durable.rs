@@ -297,7 +297,7 @@ fn fill(directory: &Path) {
         let long = word.repeat(NAME_BYTES as usize / word.len());
         (0..count).map(|index| format!("{index}{long}")).collect()
     };
-    compact::switch_to(directory, &names("old", count), &names("new", count - 1));
+    compact::reorg_to(directory, &names("old", count), &names("new", count - 1));
 }
 
 #[test]

@@ -34,13 +34,13 @@ fn what_is_no_event_is_passed_over() {
     let path = directory.path();
     let lines = done(&["events"], path, b"");
     let file = path.join("events.blx");
-    for rubbish in [
+    for garbage in [
         &b"torn"[..],
         b"\0\0\0\n",
         b"\xff\n",
         b"2026-11-25T11:52:03Z \x1b[2J\n",
     ] {
-        let damaged = [lines.as_bytes(), rubbish].concat();
+        let damaged = [lines.as_bytes(), garbage].concat();
         fs::write(&file, damaged).expect("writes");
         assert_eq!(done(&["events"], path, b""), lines);
         // Nor does a node go on behind it.

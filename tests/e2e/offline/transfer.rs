@@ -122,7 +122,7 @@ fn a_file_that_appears_in_the_meantime_is_kept() {
     let mut file = output::Output::create(&path, 0o600).expect("begins");
     file.write_all(b"ours").expect("writes");
     fs::write(&path, "theirs").expect("writes");
-    let fault = file.settle().expect_err("is there");
+    let fault = file.commit().expect_err("is there");
     assert!(fault.contains("is there already"), "{fault}");
     assert_eq!(fs::read(&path).expect("reads"), b"theirs");
     assert_eq!(names(directory.path()), ["file"]);

@@ -1,7 +1,7 @@
 //! What the user of a desktop node does.
 
 use blx::ledger::{Kind, Transaction};
-use blx::node::{Action, Line};
+use blx::node::{Action, ConnId};
 use blx::wire::{MessageKind, text};
 
 use super::Desktop;
@@ -74,10 +74,10 @@ impl Desktop {
             }
             Question::Host => Question::Port(line.to_owned()),
             Question::Port(host) => {
-                if let (Some(line), Ok(port)) = (self.free_line(), line.parse()) {
-                    self.dialing = Some((line, format!("{host}:{port}")));
-                    let line = Line(line as u8);
-                    self.actions.push_back(Action::Dial { line, host, port });
+                if let (Some(conn), Ok(port)) = (self.free_conn(), line.parse()) {
+                    self.dialing = Some((conn, format!("{host}:{port}")));
+                    let conn = ConnId(conn as u8);
+                    self.actions.push_back(Action::Dial { conn, host, port });
                 }
                 Question::Menu
             }
@@ -89,9 +89,9 @@ impl Desktop {
         let time = self.time();
         let mut signed = Vec::new();
         for name in names {
-            let wish = self.identity.sign(kind, (*name).into(), time);
-            if self.saved().allows(&wish) {
-                signed.push(wish);
+            let request = self.identity.sign(kind, (*name).into(), time);
+            if self.saved().allows(&request) {
+                signed.push(request);
             } else {
                 self.say(&format!("❌ {name}"));
             }
@@ -104,12 +104,12 @@ impl Desktop {
 
     /// The act is over: what is told is the last block of the chain, whoever made it.
     pub(super) fn acted(&mut self, kind: Kind, signed: Vec<Transaction>, crowded: bool) {
-        for wish in &signed {
+        for request in &signed {
             let done = match kind {
                 Kind::Request => "requested",
                 Kind::Release => "released",
             };
-            self.say(&format!("✅ {done} {}", wish.uid));
+            self.say(&format!("✅ {done} {}", request.uid));
         }
         let mut payload = Vec::new();
         let mut saved = self.saved.borrow_mut();

@@ -15,7 +15,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use blx::ledger::Identity;
-use blx::node::{Action, CONSOLE, Clock, Event, Line, Millis};
+use blx::node::{Action, CONSOLE, Clock, ConnId, Event, Millis};
 use blx::wire::{MessageKind, read_block, text};
 use serde_json::Value;
 
@@ -28,7 +28,7 @@ use crate::random::Random;
 const READ_BYTES: usize = 4096;
 /// What the system takes of what is sent; behind it a sender stands still, and reads no more.
 const SYSTEM_BYTES: usize = 256 << 10;
-const LINES: usize = CONSOLE.0 as usize;
+const CONNS: usize = CONSOLE.0 as usize;
 const SENDER: &str = "0.0.0.0:6000";
 
 /// Its two front ends.
@@ -97,7 +97,7 @@ impl Desktop {
             manner,
             random: Random::new(seed),
             now,
-            peers: (0..LINES).map(|_| None).collect(),
+            peers: (0..CONNS).map(|_| None).collect(),
             names: BTreeMap::new(),
             threads: Threads::new(now.mono, manner),
             dialing: None,
@@ -122,23 +122,23 @@ impl Desktop {
             Event::Tick => self.pass(),
             Event::ConsoleOpened { .. } => {}
             Event::Incoming { from } => self.incoming(from),
-            Event::Connected { line, remote, .. } => self.connected(line, remote),
+            Event::Connected { conn, remote, .. } => self.connected(conn, remote),
             Event::DialFailed { reason, .. } => {
                 self.dialing = None;
                 self.say(&format!("❌ could not connect: {reason}"));
             }
-            Event::Received { line, count } if line == CONSOLE => {
+            Event::Received { conn, count } if conn == CONSOLE => {
                 self.typed.extend_from_slice(&self.space[..count]);
             }
-            Event::Received { line, count } => self.received(usize::from(line.0), count),
-            Event::Sent { line, count } if line == CONSOLE => {
+            Event::Received { conn, count } => self.received(usize::from(conn.0), count),
+            Event::Sent { conn, count } if conn == CONSOLE => {
                 self.taken += count;
                 if self.taken == self.shown.len() {
                     (self.shown, self.taken) = (Vec::new(), 0);
                 }
             }
-            Event::Sent { line, count } => {
-                let peer = self.peers[usize::from(line.0)]
+            Event::Sent { conn, count } => {
+                let peer = self.peers[usize::from(conn.0)]
                     .as_mut()
                     .expect("it is open");
                 peer.sent += count;
@@ -146,32 +146,32 @@ impl Desktop {
                     (peer.out, peer.sent) = (Vec::new(), 0);
                 }
             }
-            Event::Closed { line, .. } if line == CONSOLE => self.actions.push_back(Action::Exit),
-            Event::Closed { line, .. } => self.forget(usize::from(line.0)),
+            Event::Closed { conn, .. } if conn == CONSOLE => self.actions.push_back(Action::Exit),
+            Event::Closed { conn, .. } => self.forget(usize::from(conn.0)),
             Event::Stop => self.actions.push_back(Action::Exit),
         }
         self.obey_user();
     }
 
-    pub fn rx_space(&mut self, line: Line) -> &mut [u8] {
-        if line == CONSOLE {
+    pub fn rx_space(&mut self, conn: ConnId) -> &mut [u8] {
+        if conn == CONSOLE {
             return match self.is_away() {
                 true => &mut [],
                 false => &mut self.space,
             };
         }
-        let busy = self.threads.is_busy(usize::from(line.0));
-        match &mut self.peers[usize::from(line.0)] {
+        let busy = self.threads.is_busy(usize::from(conn.0));
+        match &mut self.peers[usize::from(conn.0)] {
             Some(peer) if !busy && peer.out.len() - peer.sent < SYSTEM_BYTES => &mut peer.space,
             _ => &mut [],
         }
     }
 
-    pub fn tx_pending(&self, line: Line) -> &[u8] {
-        if line == CONSOLE {
+    pub fn tx_pending(&self, conn: ConnId) -> &[u8] {
+        if conn == CONSOLE {
             return &self.shown[self.taken..];
         }
-        let peer = self.peers[usize::from(line.0)].as_ref();
+        let peer = self.peers[usize::from(conn.0)].as_ref();
         peer.map_or(&[], |peer| &peer.out[peer.sent..])
     }
 
@@ -191,35 +191,35 @@ impl Desktop {
 
     // Connections.
 
-    fn free_line(&self) -> Option<usize> {
-        let mut lines = 0..LINES;
-        lines.find(|line| {
-            let dialed = self.dialing.as_ref().is_some_and(|(at, _)| at == line);
-            self.peers[*line].is_none() && !dialed
+    fn free_conn(&self) -> Option<usize> {
+        let mut conns = 0..CONNS;
+        conns.find(|conn| {
+            let dialed = self.dialing.as_ref().is_some_and(|(at, _)| at == conn);
+            self.peers[*conn].is_none() && !dialed
         })
     }
 
     fn incoming(&mut self, from: SocketAddr) {
-        let Some(line) = self.free_line() else {
+        let Some(conn) = self.free_conn() else {
             return self.actions.push_back(Action::Refuse);
         };
         self.actions.push_back(Action::Accept {
-            line: Line(line as u8),
+            conn: ConnId(conn as u8),
         });
-        self.welcome(line, from, from.to_string());
+        self.welcome(conn, from, from.to_string());
     }
 
-    fn connected(&mut self, line: Line, remote: SocketAddr) {
+    fn connected(&mut self, conn: ConnId, remote: SocketAddr) {
         let (_, name) = self.dialing.take().expect("its menu dials");
-        let line = usize::from(line.0);
-        self.welcome(line, remote, name);
-        self.send(line, MessageKind::PeerAnnounce, b"{}");
+        let conn = usize::from(conn.0);
+        self.welcome(conn, remote, name);
+        self.send(conn, MessageKind::PeerAnnounce, b"{}");
         self.say(&format!("✅ connected to {remote}"));
     }
 
-    fn welcome(&mut self, line: usize, remote: SocketAddr, name: String) {
-        self.names.insert(name.clone(), line);
-        self.peers[line] = Some(Peer {
+    fn welcome(&mut self, conn: usize, remote: SocketAddr, name: String) {
+        self.names.insert(name.clone(), conn);
+        self.peers[conn] = Some(Peer {
             name,
             remote,
             space: vec![0; READ_BYTES].into(),
@@ -230,15 +230,15 @@ impl Desktop {
     }
 
     /// The entry goes, whichever connection it stood for.
-    fn forget(&mut self, line: usize) {
-        if let Some(peer) = self.peers[line].take() {
+    fn forget(&mut self, conn: usize) {
+        if let Some(peer) = self.peers[conn].take() {
             self.names.remove(&peer.name);
         }
-        self.threads.detach(line);
+        self.threads.detach(conn);
     }
 
-    fn send(&mut self, line: usize, kind: MessageKind, payload: &[u8]) {
-        if let Some(peer) = &mut self.peers[line] {
+    fn send(&mut self, conn: usize, kind: MessageKind, payload: &[u8]) {
+        if let Some(peer) = &mut self.peers[conn] {
             text::open(&mut peer.out, kind);
             peer.out.extend_from_slice(payload);
             text::close(&mut peer.out, SENDER);
@@ -246,8 +246,8 @@ impl Desktop {
     }
 
     fn broadcast(&mut self, kind: MessageKind, payload: &[u8]) {
-        for line in self.names.values().copied().collect::<Vec<_>>() {
-            self.send(line, kind, payload);
+        for conn in self.names.values().copied().collect::<Vec<_>>() {
+            self.send(conn, kind, payload);
         }
     }
 
@@ -257,53 +257,53 @@ impl Desktop {
 
     // What its peers say.
 
-    fn received(&mut self, line: usize, count: usize) {
-        let peer = self.peers[line].as_mut().expect("it is open");
+    fn received(&mut self, conn: usize, count: usize) {
+        let peer = self.peers[conn].as_mut().expect("it is open");
         let chunk = &peer.space[..count];
         // Each read is decoded on its own.
         if str::from_utf8(chunk).is_err() {
-            return self.hang_up(line);
+            return self.hang_up(conn);
         }
         peer.heard.extend(chunk);
-        self.go_on(line);
+        self.go_on(conn);
     }
 
     /// The thread of a connection handles what it has read, until something takes its time.
-    fn go_on(&mut self, line: usize) {
-        while let Some(peer) = &mut self.peers[line]
-            && !self.threads.is_busy(line)
+    fn go_on(&mut self, conn: usize) {
+        while let Some(peer) = &mut self.peers[conn]
+            && !self.threads.is_busy(conn)
             && let Some(end) = peer.heard.iter().position(|byte| *byte == b'\n')
         {
             let heard: Vec<u8> = peer.heard.drain(..=end).collect();
-            if self.hear(line, &heard).is_none() {
-                self.hang_up(line);
+            if self.hear(conn, &heard).is_none() {
+                self.hang_up(conn);
             }
         }
     }
 
-    fn hang_up(&mut self, line: usize) {
-        self.forget(line);
-        let line = Line(line as u8);
-        self.actions.push_back(Action::Hangup { line });
+    fn hang_up(&mut self, conn: usize) {
+        self.forget(conn);
+        let conn = ConnId(conn as u8);
+        self.actions.push_back(Action::Hangup { conn });
     }
 
     /// `None` for what it answers by hanging up.
-    fn hear(&mut self, line: usize, heard: &[u8]) -> Option<()> {
+    fn hear(&mut self, conn: usize, heard: &[u8]) -> Option<()> {
         let Ok(message) = serde_json::from_slice::<Value>(heard) else {
             return Some(());
         };
         let payload = message.as_object()?.get("payload")?;
         match message["type"].as_str()? {
             "peer_announce" => {
-                let others = self.names.iter().filter(|(_, at)| **at != line);
+                let others = self.names.iter().filter(|(_, at)| **at != conn);
                 let others: Vec<String> = others.map(|(name, _)| format!("\"{name}\"")).collect();
                 let list = format!("{{\"peers\": [{}]}}", others.join(", "));
-                self.send(line, MessageKind::PeerList, list.as_bytes());
+                self.send(conn, MessageKind::PeerList, list.as_bytes());
             }
-            "request_chain" => self.tell_chain(line),
-            "ping" => self.send(line, MessageKind::Pong, b"{}"),
-            "new_block" => self.hear_block(line, payload),
-            "chain_response" => self.hear_chain(line, payload),
+            "request_chain" => self.tell_chain(conn),
+            "ping" => self.send(conn, MessageKind::Pong, b"{}"),
+            "new_block" => self.hear_block(conn, payload),
+            "chain_response" => self.hear_chain(conn, payload),
             "new_transaction" => self.say("[network 📨] received transaction"),
             "peer_list" | "pong" => {}
             _ => return None,
@@ -311,7 +311,7 @@ impl Desktop {
         Some(())
     }
 
-    fn tell_chain(&mut self, line: usize) {
+    fn tell_chain(&mut self, conn: usize) {
         let mut payload = b"{\"chain\": [".to_vec();
         let saved = self.saved.borrow();
         for (position, block) in saved.chain().iter().enumerate() {
@@ -323,11 +323,11 @@ impl Desktop {
         let length = format!("], \"length\": {}}}", saved.chain().len());
         payload.extend_from_slice(length.as_bytes());
         drop(saved);
-        self.send(line, MessageKind::ChainResponse, &payload);
+        self.send(conn, MessageKind::ChainResponse, &payload);
     }
 
     /// Of a peer's block only the index and the transactions count: it mines its own of them.
-    fn hear_block(&mut self, line: usize, payload: &Value) {
+    fn hear_block(&mut self, conn: usize, payload: &Value) {
         let Ok(block) = read_block(payload.to_string().as_bytes()) else {
             return;
         };
@@ -335,25 +335,25 @@ impl Desktop {
         let next = block.index == saved.chain().len() as u64;
         if next && saved.takes(&block.transactions) {
             drop(saved);
-            let who = self.who(line);
-            self.begin(Some(line), who, Deed::Block(block.transactions));
+            let who = self.who(conn);
+            self.begin(Some(conn), who, Deed::Block(block.transactions));
         }
     }
 
     /// Whether it is longer is asked now, and not when it is put in place.
-    fn hear_chain(&mut self, line: usize, payload: &Value) {
+    fn hear_chain(&mut self, conn: usize, payload: &Value) {
         let Some(blocks) = payload["chain"].as_array() else {
             return;
         };
         if blocks.len() <= self.saved().chain().len() {
             return self.say("[consensus ℹ️] kept current chain (already longest)");
         }
-        let who = self.who(line);
-        self.begin(Some(line), who, Deed::Chain(blocks.clone()));
+        let who = self.who(conn);
+        self.begin(Some(conn), who, Deed::Chain(blocks.clone()));
     }
 
-    fn who(&self, line: usize) -> Who {
-        let peer = self.peers[line].as_ref().expect("it is open");
+    fn who(&self, conn: usize) -> Who {
+        let peer = self.peers[conn].as_ref().expect("it is open");
         Who::Peer(peer.remote)
     }
 }

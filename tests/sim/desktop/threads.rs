@@ -28,7 +28,7 @@ pub enum Deed {
 /// A change of the chain that is on its way.
 pub struct Job {
     /// The connection whose thread does it, unless it is closed or it is the user's.
-    pub line: Option<usize>,
+    pub conn: Option<usize>,
     who: Who,
     deed: Deed,
     base: Base,
@@ -71,8 +71,8 @@ impl Threads {
         }
     }
 
-    pub fn is_busy(&self, line: usize) -> bool {
-        self.jobs.iter().any(|job| job.line == Some(line))
+    pub fn is_busy(&self, conn: usize) -> bool {
+        self.jobs.iter().any(|job| job.conn == Some(conn))
     }
 
     pub fn user_acts(&self) -> bool {
@@ -80,10 +80,10 @@ impl Threads {
     }
 
     /// The connection is gone; what its thread is at it brings to an end.
-    pub fn detach(&mut self, line: usize) {
+    pub fn detach(&mut self, conn: usize) {
         for job in &mut self.jobs {
-            if job.line == Some(line) {
-                job.line = None;
+            if job.conn == Some(conn) {
+                job.conn = None;
             }
         }
     }
@@ -106,7 +106,7 @@ impl Threads {
 
 impl Desktop {
     /// A thread begins with something that will change the chain.
-    pub(super) fn begin(&mut self, line: Option<usize>, who: Who, deed: Deed) {
+    pub(super) fn begin(&mut self, conn: Option<usize>, who: Who, deed: Deed) {
         let now = self.now.mono;
         let length = self.saved().chain().len() as u64;
         let (base, crowded) = (self.saved().base(), !self.threads.jobs.is_empty());
@@ -123,7 +123,7 @@ impl Desktop {
         }
         let changes = Millis(now.0 + millis);
         self.threads.jobs.push(Job {
-            line,
+            conn,
             who,
             deed,
             base,
@@ -165,8 +165,8 @@ impl Desktop {
         if let Deed::Act(kind, signed) = job.deed {
             self.acted(kind, signed, job.is_crowded);
         }
-        if let Some(line) = job.line {
-            self.go_on(line);
+        if let Some(conn) = job.conn {
+            self.go_on(conn);
         }
     }
 

@@ -14,7 +14,7 @@ use crate::stories::star;
 use crate::world::World;
 
 #[test]
-fn a_switch_at_block_0_keeps_what_the_user_was_shown() {
+fn a_reorg_at_block_0_keeps_what_the_user_was_shown() {
     let mut world = star(1, 1);
     world.type_in(0, "1\ndrill\n5\na,b\n");
     world.run(1_000);
@@ -28,7 +28,7 @@ fn a_switch_at_block_0_keeps_what_the_user_was_shown() {
 }
 
 #[test]
-fn a_switch_while_another_candidate_streams_in() {
+fn a_reorg_while_another_candidate_streams_in() {
     let mut world = star(2, 2);
     let short = longer(&world, Vec::new(), 300);
     let long = longer(&world, short[..100].to_vec(), 320);
@@ -156,7 +156,7 @@ fn a_chain_that_is_invalid_in_its_last_block_leaves_no_trace() {
     let mut chain = longer(&world, ours, 30);
     chain.last_mut().expect("the last").nonce += 1;
     let call = world.call(0);
-    for strike in 1..=limits::STRIKES {
+    for misbehaviour in 1..=limits::MISBEHAVIOURS_MAX {
         assert!(!world.is_over(call));
         world.say(call, &chain_response(&chain));
         world.run(1_000);
@@ -164,7 +164,7 @@ fn a_chain_that_is_invalid_in_its_last_block_leaves_no_trace() {
         let told = shown
             .matches("peer chain failed validation: block 29")
             .count();
-        assert_eq!(told, usize::from(strike), "{shown}");
+        assert_eq!(told, usize::from(misbehaviour), "{shown}");
     }
     assert!(world.is_over(call));
     assert!(world.hosts[0].disk.live(File::Chain) == before);
@@ -173,7 +173,7 @@ fn a_chain_that_is_invalid_in_its_last_block_leaves_no_trace() {
 }
 
 /// A host that is copying a chain of 800 blocks into its file, and the length of that file before.
-fn switching(seed: u64) -> (World, usize, usize) {
+fn reorging(seed: u64) -> (World, usize, usize) {
     let mut world = star(seed, 2);
     world.type_in(0, "1\ndrill\n");
     world.run(1_000);
@@ -187,10 +187,10 @@ fn switching(seed: u64) -> (World, usize, usize) {
 }
 
 #[test]
-fn a_restart_in_the_middle_of_a_switch_has_the_one_chain_or_the_other() {
+fn a_restart_in_the_middle_of_a_reorg_has_the_one_chain_or_the_other() {
     let mut lengths = Vec::new();
     for seed in 0..12 {
-        let (mut world, _, _) = switching(seed);
+        let (mut world, _, _) = reorging(seed);
         let steps = world.random.below(16);
         world.run_steps(steps);
         if world.random.one_in(2) {
@@ -226,7 +226,7 @@ fn remade(world: &World, ours: &[Block]) -> Vec<Block> {
 }
 
 #[test]
-fn a_switch_that_loses_something_old_is_an_alarm_and_one_that_keeps_it_all_is_none() {
+fn a_reorg_that_loses_something_old_is_an_alarm_and_one_that_keeps_it_all_is_none() {
     for (kept, alarms) in [(12, 0), (0, 1)] {
         let mut world = star(6, 1);
         for item in 0..12 {

@@ -12,7 +12,7 @@ use super::bans::Bans;
 use crate::limits;
 use crate::node::addresses::plain;
 use crate::node::event::Millis;
-use crate::store::book::Entry;
+use crate::store::address_book::Entry;
 
 /// An address, and how it went with it in this run.
 struct Known {
@@ -24,7 +24,7 @@ struct Known {
     /// The connection that is open began at this time.
     since: Option<Millis>,
     /// Failed dials and connections that did not last, since the last one that did.
-    misses: u32,
+    failures: u32,
     /// Not dialed before this time.
     due: Millis,
 }
@@ -36,7 +36,7 @@ impl Known {
             favourite: false,
             connected: 0,
             since: None,
-            misses: 0,
+            failures: 0,
             due: Millis(0),
         }
     }
@@ -50,22 +50,23 @@ impl Known {
 
     /// Waits after a miss; `chance` is any number.
     fn back_off(&mut self, now: Millis, chance: u64) {
-        let delay = limits::BOOK_RETRY_MS << self.misses.min(limits::BOOK_DOUBLINGS_MAX);
-        self.misses += 1;
+        let delay = limits::ADDRESS_BOOK_BACKOFF_MS
+            << self.failures.min(limits::ADDRESS_BOOK_DOUBLINGS_MAX);
+        self.failures += 1;
         // Up to a tenth more, so that peers of a node that was away do not all call at once.
         self.due = Millis(now.0 + delay + chance % (delay / 10 + 1));
     }
 }
 
 /// The addresses that this node knows.
-pub struct Book {
+pub struct AddressBook {
     /// In the order of the last run, behind them in the order in which they were learned.
     known: Vec<Known>,
     capacity: usize,
     /// Who is not dialed, known here or not.
     pub bans: Bans,
     /// Addresses that lead back to this node.
-    ours: heapless::HistoryBuf<SocketAddr, { limits::BOOK_OURS }>,
+    ours: heapless::HistoryBuf<SocketAddr, { limits::ADDRESS_BOOK_OURS }>,
     /// The addresses in the file, and whether they are proven there.
     written: BTreeMap<SocketAddr, bool>,
     written_best: [Option<SocketAddr>; 2],
@@ -76,14 +77,14 @@ pub struct Book {
     last_write: Option<Millis>,
 }
 
-impl Book {
+impl AddressBook {
     /// The book as the last run left it, best first. Its first two are dialed first.
-    pub fn new(entries: Vec<Entry>) -> Book {
-        Book::with_capacity(entries, limits::BOOK)
+    pub fn new(entries: Vec<Entry>) -> AddressBook {
+        AddressBook::with_capacity(entries, limits::ADDRESS_BOOK)
     }
 
-    fn with_capacity(entries: Vec<Entry>, capacity: usize) -> Book {
-        let mut book = Book {
+    fn with_capacity(entries: Vec<Entry>, capacity: usize) -> AddressBook {
+        let mut book = AddressBook {
             known: Vec::new(),
             capacity,
             bans: Bans::default(),
@@ -118,7 +119,10 @@ impl Book {
             || self.find(address).is_some()
             || self.ours.as_slice().contains(&address);
         // Those that nobody has tried are as good as the new one.
-        if unwanted || !self.make_room(source, now, |known| !known.entry.proven && known.misses > 0)
+        if unwanted
+            || !self.make_room(source, now, |known| {
+                !known.entry.proven && known.failures > 0
+            })
         {
             return false;
         }
@@ -155,13 +159,13 @@ impl Book {
 
     /// A dial failed, or the peer never spoke: it is tried again later, or forgotten if it never
     /// answered. `chance` is any number.
-    pub fn missed(&mut self, address: SocketAddr, now: Millis, chance: u64) {
+    pub fn failed(&mut self, address: SocketAddr, now: Millis, chance: u64) {
         let address = plain(address);
         let Some(known) = self.find(address) else {
             return;
         };
         known.back_off(now, chance);
-        if !known.entry.proven && known.misses >= limits::BOOK_MISSES_MAX {
+        if !known.entry.proven && known.failures >= limits::ADDRESS_BOOK_FAILURES_MAX {
             self.forget(address, now);
         }
     }
@@ -176,7 +180,7 @@ impl Book {
         known.since = None;
         known.connected += connected_ms;
         if connected_ms >= limits::HEALTHY_MS {
-            known.misses = 0;
+            known.failures = 0;
             known.due = now;
         } else {
             known.back_off(now, 0);
@@ -204,7 +208,7 @@ impl Book {
             .filter(|known| !taken(&known.entry.address))
             .min_by_key(|known| {
                 let proven = known.entry.proven;
-                (!known.favourite, !proven, known.rank(now), known.misses)
+                (!known.favourite, !proven, known.rank(now), known.failures)
             })
             .map(|known| known.entry.address)
     }
@@ -231,15 +235,17 @@ impl Book {
 
     /// When the book is to be written, if what the file says is wrong.
     pub fn write_due(&self) -> Option<Millis> {
-        let settled = self.changed?.0 + limits::BOOK_SETTLE_MS;
-        let rested = self.last_write.map_or(0, |at| at.0 + limits::BOOK_WRITE_MS);
+        let settled = self.changed?.0 + limits::ADDRESS_BOOK_SETTLE_MS;
+        let rested = self
+            .last_write
+            .map_or(0, |at| at.0 + limits::ADDRESS_BOOK_WRITE_MS);
         Some(Millis(settled.max(rested)))
     }
 
     /// Whether it may be written again already.
     pub fn may_write(&self, now: Millis) -> bool {
         self.last_write
-            .is_none_or(|at| now.0 >= at.0 + limits::BOOK_WRITE_MS)
+            .is_none_or(|at| now.0 >= at.0 + limits::ADDRESS_BOOK_WRITE_MS)
     }
 
     /// Whether the file says something wrong: the addresses, which are proven, or the two best.
@@ -308,7 +314,7 @@ impl Book {
     /// often; of the proven ones, who is worth least.
     fn make_room(&mut self, source: IpAddr, now: Millis, may_go: impl Fn(&Known) -> bool) -> bool {
         let same = |known: &&Known| known.entry.source == source;
-        let share = self.capacity / limits::BOOK_SHARE;
+        let share = self.capacity / limits::ADDRESS_BOOK_SHARE;
         let exhausted = self.known.iter().filter(same).count() >= share;
         let full = limits::Full::BookFull.when(self.known.len() >= self.capacity);
         if !limits::Full::BookSource.when(exhausted) && !full {
@@ -317,11 +323,11 @@ impl Book {
         let victim = self.known.iter().filter(|known| may_go(known));
         let victim = victim.filter(|known| !exhausted || same(known));
         let victim = victim.max_by_key(|known| {
-            let misses = match known.entry.proven {
+            let failures = match known.entry.proven {
                 true => 0,
-                false => known.misses,
+                false => known.failures,
             };
-            (misses, known.rank(now))
+            (failures, known.rank(now))
         });
         let victim = victim.map(|known| known.entry.address);
         limits::Full::BookRefused.when(victim.is_none());
@@ -342,5 +348,5 @@ fn may_be_dialed(address: SocketAddr, source: IpAddr) -> bool {
 }
 
 #[cfg(test)]
-#[path = "book_tests.rs"]
+#[path = "address_book_tests.rs"]
 mod tests;

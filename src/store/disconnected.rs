@@ -1,7 +1,7 @@
 //! The file of the blocks that the last alarming switch took out of the chain, so that whoever is
 //! alarmed can look at them after the chain file was compacted: an `extract` of the chain file.
 
-use super::branch::Fallen;
+use super::branch::DisconnectedBlocks;
 use super::disk::{Disk, DiskError, File};
 use super::extract::Writer;
 use super::log::Log;
@@ -22,37 +22,39 @@ impl<D: Disk> Log<D> {
     /// did; true when all of them are there and durable. Begins with a new [`Saving`], and has to
     /// end before the next switch and before the chain file is compacted. After an error the file
     /// is not whole; the chain is not concerned.
-    pub fn save_fallen(
+    pub fn save_disconnected(
         &mut self,
-        fallen: &Fallen,
+        disconnected: &DisconnectedBlocks,
         saving: &mut Saving,
         blocks: usize,
     ) -> Result<bool, DiskError> {
         self.check_writable()?;
-        if fallen.from == fallen.to {
+        if disconnected.from == disconnected.to {
             return Ok(true);
         }
-        let first = saving.cursor.map_or(fallen.from, |cursor| cursor.height);
+        let first = saving
+            .cursor
+            .map_or(disconnected.from, |cursor| cursor.height);
         let mut writer = saving.writer.take();
         let mut last = None;
-        for height in first..fallen.to.min(first + blocks as u64) {
+        for height in first..disconnected.to.min(first + blocks as u64) {
             if writer.as_ref().is_some_and(Writer::is_full) {
                 break;
             }
-            let read = self.read_from(fallen.place(height, saving.cursor), height)?;
+            let read = self.read_from(disconnected.place(height, saving.cursor), height)?;
             let block = &read.stored.block;
             let mut begun = match writer {
                 Some(writer) => writer,
                 None => {
                     let (length, hash) = (height, block.prev_hash);
-                    let (file, before) = (File::Fallen, Tip { length, hash });
+                    let (file, before) = (File::Disconnected, Tip { length, hash });
                     let difficulty = self.difficulty();
                     Writer::begin(&mut self.disk, file, difficulty, before)?
                 }
             };
             begun.add(&read.stored)?;
             writer = Some(begun);
-            last = Some(tip_of(block)).filter(|tip| tip.length == fallen.to);
+            last = Some(tip_of(block)).filter(|tip| tip.length == disconnected.to);
             saving.cursor = Some(read.after);
         }
         match (writer, last) {
@@ -82,7 +84,7 @@ mod tests {
     use crate::store::upkeep_tests::grown;
 
     /// A long chain of which a switch takes the blocks from `fork` on, and those.
-    fn switched(fork: u64) -> (Log<MemoryDisk>, Fallen, Vec<Block>) {
+    fn reorged(fork: u64) -> (Log<MemoryDisk>, DisconnectedBlocks, Vec<Block>) {
         let mut log = grown(200);
         for step in 0..100 {
             let author = u8::try_from(step % 7 + 1).expect("small");
@@ -93,21 +95,25 @@ mod tests {
         let old = old.collect();
         stage(&mut log, fork, length - fork + 1, "other");
         loop {
-            if let Some(fallen) = log.adopt(50).expect("adopts") {
-                return (log, fallen, old);
+            if let Some(disconnected) = log.adopt(50).expect("adopts") {
+                return (log, disconnected, old);
             }
         }
     }
 
-    fn save(log: &mut Log<MemoryDisk>, fallen: &Fallen, blocks: usize) -> Result<(), DiskError> {
+    fn save(
+        log: &mut Log<MemoryDisk>,
+        disconnected: &DisconnectedBlocks,
+        blocks: usize,
+    ) -> Result<(), DiskError> {
         let mut saving = Saving::default();
-        while !log.save_fallen(fallen, &mut saving, blocks)? {}
+        while !log.save_disconnected(disconnected, &mut saving, blocks)? {}
         Ok(())
     }
 
     fn saved(mut disk: MemoryDisk) -> Result<Option<Vec<Block>>, DiskError> {
         let disk = &mut disk;
-        let Some(mut saved) = Extract::fallen(disk)? else {
+        let Some(mut saved) = Extract::disconnected(disk)? else {
             return Ok(None);
         };
         let mut blocks: Vec<Block> = Vec::new();
@@ -134,8 +140,8 @@ mod tests {
             (300, 1_000),
         ];
         for (fork, slice) in cases {
-            let (mut log, fallen, old) = switched(fork);
-            save(&mut log, &fallen, slice).expect("saved");
+            let (mut log, disconnected, old) = reorged(fork);
+            save(&mut log, &disconnected, slice).expect("saved");
             while !log.compact(1_000).expect("compacts") {}
             assert_eq!(saved(log.disk.clone()), Ok(Some(old)), "{fork} {slice}");
             check(&mut log);
@@ -143,39 +149,39 @@ mod tests {
     }
 
     #[test]
-    fn a_later_switch_takes_an_earlier_ones_place() {
-        let (mut log, fallen, _) = switched(10);
+    fn a_later_reorg_takes_an_earlier_ones_place() {
+        let (mut log, disconnected, _) = reorged(10);
         assert_eq!(saved(log.disk.clone()), Ok(None));
-        save(&mut log, &fallen, 50).expect("saved");
+        save(&mut log, &disconnected, 50).expect("saved");
         let (length, _) = tip(&log);
         let last = vec![log.read(length - 1).expect("reads").block];
         stage(&mut log, length - 1, 2, "third");
-        let fallen = loop {
-            if let Some(fallen) = log.adopt(50).expect("adopts") {
-                break fallen;
+        let disconnected = loop {
+            if let Some(disconnected) = log.adopt(50).expect("adopts") {
+                break disconnected;
             }
         };
-        let before = log.disk.live(File::Fallen).len();
-        save(&mut log, &fallen, 50).expect("saved");
-        assert!(log.disk.live(File::Fallen).len() < before);
+        let before = log.disk.live(File::Disconnected).len();
+        save(&mut log, &disconnected, 50).expect("saved");
+        assert!(log.disk.live(File::Disconnected).len() < before);
         assert_eq!(saved(log.disk.clone()), Ok(Some(last.clone())));
         // A chain that only grew lost nothing.
         let length = tip(&log).0;
         stage(&mut log, length, 2, "fourth");
-        let fallen = log.adopt(50).expect("adopts").expect("at once");
-        save(&mut log, &fallen, 50).expect("nothing to do");
+        let disconnected = log.adopt(50).expect("adopts").expect("at once");
+        save(&mut log, &disconnected, 50).expect("nothing to do");
         assert_eq!(saved(log.disk.clone()), Ok(Some(last)));
     }
 
     #[test]
     fn half_a_file_is_not_taken_for_a_whole_one() {
-        let (mut log, fallen, old) = switched(290);
-        save(&mut log, &fallen, 4).expect("saved");
+        let (mut log, disconnected, old) = reorged(290);
+        save(&mut log, &disconnected, 4).expect("saved");
         let whole = log.disk.clone();
-        let size = whole.clone().live(File::Fallen).len();
+        let size = whole.clone().live(File::Disconnected).len();
         for cut in 0..=size {
             let mut disk = whole.clone();
-            disk.live(File::Fallen).truncate(cut);
+            disk.live(File::Disconnected).truncate(cut);
             let read = saved(disk);
             match cut {
                 0 => assert_eq!(read, Ok(None)),
@@ -185,7 +191,7 @@ mod tests {
         }
         for at in 0..size {
             let mut disk = whole.clone();
-            disk.live(File::Fallen)[at] ^= 2;
+            disk.live(File::Disconnected)[at] ^= 2;
             assert!(saved(disk).is_err(), "byte {at} of {size}");
         }
     }
@@ -197,16 +203,19 @@ mod tests {
             length: 0,
             hash: Hash::ZERO,
         };
-        let writer = Writer::begin(&mut disk, File::Fallen, 2, before).expect("begins");
+        let writer = Writer::begin(&mut disk, File::Disconnected, 2, before).expect("begins");
         writer.finish(&mut disk, before).expect("ends");
         assert!(saved(disk).is_err());
     }
 
     #[test]
     fn what_was_saved_survives_a_power_cut() {
-        let (mut log, fallen, old) = switched(280);
+        let (mut log, disconnected, old) = reorged(280);
         let mut saving = Saving::default();
-        while !log.save_fallen(&fallen, &mut saving, 3).expect("saves") {
+        while !log
+            .save_disconnected(&disconnected, &mut saving, 3)
+            .expect("saves")
+        {
             for kept in [0, 100, 100_000] {
                 let read = saved(log.disk.after_power_cut(kept));
                 assert!(!matches!(read, Ok(Some(_))), "it is not whole yet");
@@ -217,10 +226,10 @@ mod tests {
 
     #[test]
     fn a_full_disk_costs_the_copy_and_nothing_else() {
-        let (mut log, fallen, _) = switched(200);
+        let (mut log, disconnected, _) = reorged(200);
         log.disk.room = Some(3_000);
-        let error = save(&mut log, &fallen, 10).expect_err("is full");
-        assert_eq!(error.file, File::Fallen);
+        let error = save(&mut log, &disconnected, 10).expect_err("is full");
+        assert_eq!(error.file, File::Disconnected);
         assert!(saved(log.disk.clone()).is_err());
         log.disk.room = None;
         toggle(&mut log, 1, "after").expect("the chain is not concerned");

@@ -27,16 +27,16 @@ pub enum Found<'a> {
 }
 
 /// A part of a file, kept in memory.
-pub struct Window {
+pub struct RecordReader {
     file: File,
     offset: u64,
     bytes: Vec<u8>,
 }
 
-impl Window {
+impl RecordReader {
     /// A window on a file, empty at first.
-    pub fn new(file: File) -> Window {
-        Window {
+    pub fn new(file: File) -> RecordReader {
+        RecordReader {
             file,
             offset: 0,
             bytes: Vec::new(),
@@ -55,16 +55,16 @@ impl Window {
         offset: u64,
         count: usize,
     ) -> Result<&[u8], DiskError> {
-        let inside = |window: &Window| {
-            let from = usize::try_from(offset.checked_sub(window.offset)?).ok()?;
-            (from.checked_add(count)? <= window.bytes.len()).then_some(from)
+        let inside = |reader: &RecordReader| {
+            let from = usize::try_from(offset.checked_sub(reader.offset)?).ok()?;
+            (from.checked_add(count)? <= reader.bytes.len()).then_some(from)
         };
         if let Some(from) = inside(self) {
             return Ok(&self.bytes[from..from + count]);
         }
-        self.bytes.resize(count.max(limits::WINDOW_BYTES), 0);
+        self.bytes.resize(count.max(limits::FILE_READ_BYTES), 0);
         // One large record must not keep its memory for ever.
-        self.bytes.shrink_to(limits::WINDOW_BYTES);
+        self.bytes.shrink_to(limits::FILE_READ_BYTES);
         self.offset = offset;
         let read = match disk.read(self.file, offset, &mut self.bytes) {
             Ok(read) => read,

@@ -30,16 +30,16 @@ fn stranger(number: usize) -> IpAddr {
     at(&format!("10.9.{}.{}:1", number / 250, number % 250 + 1)).ip()
 }
 
-fn small(entries: Vec<Entry>) -> Book {
-    Book::with_capacity(entries, 16)
+fn small(entries: Vec<Entry>) -> AddressBook {
+    AddressBook::with_capacity(entries, 16)
 }
 
-fn addresses(book: &Book, now: u64) -> Vec<SocketAddr> {
+fn addresses(book: &AddressBook, now: u64) -> Vec<SocketAddr> {
     let entries = book.entries(Millis(now));
     entries.into_iter().map(|entry| entry.address).collect()
 }
 
-fn next(book: &Book, now: u64) -> Option<SocketAddr> {
+fn next(book: &AddressBook, now: u64) -> Option<SocketAddr> {
     book.next(Millis(now), |_| false)
 }
 
@@ -89,17 +89,17 @@ fn an_address_is_known_once_however_it_is_spelled() {
 
 #[test]
 fn a_source_fills_an_eighth() {
-    let mut book = Book::new(vec![]);
+    let mut book = AddressBook::new(vec![]);
     let taken = |number: &usize| book.learn(host(*number), stranger(1), Millis(0));
-    assert_eq!((0..500).filter(taken).count(), limits::BOOK / 8);
+    assert_eq!((0..500).filter(taken).count(), limits::ADDRESS_BOOK / 8);
     // Neither does it gain a place by what is proven.
     book.reached(host(0), Millis(0));
     assert!(!book.learn(host(600), stranger(1), Millis(0)));
     assert!(book.learn(host(600), stranger(2), Millis(0)));
     // One that was missed makes room for another of the same source, and only for that.
-    book.missed(host(600), Millis(0), 0);
+    book.failed(host(600), Millis(0), 0);
     assert!(!book.learn(host(601), stranger(1), Millis(0)));
-    book.missed(host(7), Millis(0), 0);
+    book.failed(host(7), Millis(0), 0);
     assert!(book.learn(host(601), stranger(2), Millis(0)));
     assert!(book.find(host(7)).is_some());
     assert!(book.learn(host(602), stranger(1), Millis(0)));
@@ -113,11 +113,11 @@ fn a_full_book_keeps_what_is_worth_most() {
         assert!(book.learn(host(number), stranger(number), Millis(0)));
     }
     assert!(!book.learn(host(20), stranger(20), Millis(0)), "full");
-    book.missed(host(12), Millis(0), 0);
-    book.missed(host(12), Millis(0), 0);
-    book.missed(host(14), Millis(0), 0);
+    book.failed(host(12), Millis(0), 0);
+    book.failed(host(12), Millis(0), 0);
+    book.failed(host(14), Millis(0), 0);
     for number in [3, 4, 5] {
-        book.missed(host(number), Millis(0), 0);
+        book.failed(host(number), Millis(0), 0);
     }
     assert!(book.learn(host(20), stranger(20), Millis(0)));
     assert!(book.find(host(12)).is_none(), "missed most");
@@ -157,19 +157,19 @@ fn the_best_of_the_last_run_are_dialed_first() {
     }
     assert_eq!(dialed, [host(0), host(1), host(3), host(2), host(9)]);
     // Of the others, who was missed less often.
-    book.missed(host(2), Millis(0), 0);
+    book.failed(host(2), Millis(0), 0);
     let busy = [host(0), host(1), host(3)];
     let taken = |address: &SocketAddr| busy.contains(address);
     assert_eq!(book.next(Millis(MINUTE), taken), Some(host(9)));
 }
 
 #[test]
-fn a_missed_one_is_dialed_later_and_later() {
+fn a_failed_one_is_dialed_later_and_later() {
     let mut book = small(vec![entry(0, true)]);
     let mut now = 7;
     for minutes in [1, 2, 4, 8, 16, 32, 64, 64, 64] {
         assert_eq!(next(&book, now), Some(host(0)));
-        book.missed(host(0), Millis(now), 0);
+        book.failed(host(0), Millis(now), 0);
         let due = now + minutes * MINUTE;
         assert_eq!(book.deadline(Millis(0), |_| false), Some(Millis(due)));
         assert_eq!(
@@ -181,7 +181,7 @@ fn a_missed_one_is_dialed_later_and_later() {
     assert_eq!(book.deadline(Millis(0), |_| true), None);
     for chance in 0..20_000 {
         let mut book = small(vec![entry(0, true)]);
-        book.missed(host(0), Millis(0), chance * 977);
+        book.failed(host(0), Millis(0), chance * 977);
         let Some(Millis(due)) = book.deadline(Millis(0), |_| false) else {
             panic!("it is kept");
         };
@@ -193,12 +193,12 @@ fn a_missed_one_is_dialed_later_and_later() {
 fn one_that_never_answers_is_forgotten_and_one_that_did_is_not() {
     let mut book = small(vec![entry(0, true), entry(1, false)]);
     for _ in 0..2 {
-        book.missed(host(1), Millis(0), 0);
+        book.failed(host(1), Millis(0), 0);
     }
     assert_eq!(addresses(&book, 0), [host(0), host(1)]);
     for _ in 0..20 {
-        book.missed(host(0), Millis(0), 0);
-        book.missed(host(1), Millis(0), 0);
+        book.failed(host(0), Millis(0), 0);
+        book.failed(host(1), Millis(0), 0);
     }
     assert_eq!(addresses(&book, 0), [host(0)]);
 }
@@ -220,7 +220,7 @@ fn a_connection_that_lasted_may_be_made_again_at_once() {
     book.reached(host(0), Millis(now));
     book.left(host(0), Millis(now + MINUTE), MINUTE);
     assert_eq!(next(&book, now + MINUTE), Some(host(0)));
-    book.missed(host(0), Millis(now), 0);
+    book.failed(host(0), Millis(now), 0);
     assert_eq!(
         next(&book, now + MINUTE),
         Some(host(0)),
@@ -256,7 +256,7 @@ fn our_own_address_is_not_learned_again() {
     book.is_ours(host(0), Millis(0));
     assert!(addresses(&book, 0).is_empty() && book.is_dirty(Millis(0)));
     assert!(!book.learn(host(0), stranger(1), Millis(0)));
-    for number in 0..limits::BOOK_OURS {
+    for number in 0..limits::ADDRESS_BOOK_OURS {
         book.is_ours(host(100 + number), Millis(0));
     }
     assert!(
@@ -290,7 +290,7 @@ fn the_book_is_written_seldom() {
 
 #[test]
 fn what_changes_nothing_in_the_file_is_no_reason_to_write() {
-    let quiet = |book: &Book, now| book.write_due().is_none() && !book.is_dirty(Millis(now));
+    let quiet = |book: &AddressBook, now| book.write_due().is_none() && !book.is_dirty(Millis(now));
     let mut book = small((0..4).map(|number| entry(number, true)).collect());
     assert!(quiet(&book, 0));
     // A peer comes and goes, without becoming one of the two best.
@@ -298,13 +298,13 @@ fn what_changes_nothing_in_the_file_is_no_reason_to_write() {
         book.reached(host(number), Millis(5));
         book.left(host(number), Millis(5), ms);
     }
-    book.missed(host(3), Millis(5), 0);
+    book.failed(host(3), Millis(5), 0);
     assert!(quiet(&book, 5));
     // An address is learned and forgotten again.
     book.learn(host(9), stranger(9), Millis(6));
     assert!(!quiet(&book, 6));
     for _ in 0..3 {
-        book.missed(host(9), Millis(7), 0);
+        book.failed(host(9), Millis(7), 0);
     }
     assert!(quiet(&book, 7));
     // Another one is among the two best, then is not.
