@@ -41,8 +41,8 @@
 //! store   log: one record, one write ───────> one sync: it is durable
 //! ```
 //!
-//! What this node's user does becomes a block in `node::mempool` and goes the same way from the ledger
-//! on. [`files`] shows what is on disk then, [`protocol`] what goes over the wire.
+//! What this node's user does becomes a block in `node::mempool` and goes the same way from the
+//! ledger on. [`files`] shows what is on disk then, [`protocol`] what goes over the wire.
 //!
 //! # The law of driving
 //!
@@ -50,15 +50,15 @@
 //! node.handle(clock, event);                   one thing that happened
 //! while let Some(action) = node.poll() { .. }  dial, accept, hang up, exit
 //! wait until the first of:
-//!     a line is readable  whose rx_space is not empty    -> read into it, Event::Received
-//!     a line is writable  whose tx_pending is not empty  -> write from it, Event::Sent
-//!     the deadline                                       -> Event::Tick
+//!     a connection is readable  whose rx_space is not empty    -> read into it, Event::Received
+//!     a connection is writable  whose tx_pending is not empty  -> write from it, Event::Sent
+//!     the deadline                                             -> Event::Tick
 //! ```
 //!
 //! 1. One event, then `poll` until `None`, then the next event.
 //! 2. The clock has two parts: `mono` for timers never goes back, `wall` for the times in blocks
 //!    may do anything, as a machine without a clock battery has it.
-//! 3. Backpressure is an empty slice: a line whose `rx_space` is empty is not read, and a queue
+//! 3. Backpressure is an empty slice: a connection whose `rx_space` is empty is not read, and a queue
 //!    holds "block 41", never its bytes. What runs when something is full is in [`limits::Full`];
 //!    `tests/sim/tiny.rs` makes all of it run.
 //! 4. Work per call is bounded: some frames, some signatures, some nonces, and of each not only how
@@ -68,7 +68,7 @@
 //! 5. The disk is called synchronously. A block is applied, shown and told only after its sync
 //!    returned. The first disk error stays: from then on nothing is written, the user knows it,
 //!    and peers are still served. A failed sync is never tried again.
-//! 6. A peer's fault ends its line with a reason; a user's fault becomes one sentence; a disk's
+//! 6. A peer's fault ends its connection with a reason; a user's fault becomes one sentence; a disk's
 //!    fault becomes a state of health; a fault of ours is a panic. No input panics, and no assertion
 //!    speaks of what a peer sent.
 //!
@@ -81,15 +81,16 @@
 //! - A record holds its block's hash, though it could be computed: a peer's chain is compared with
 //!   ours, and any block read back, without hashing everything before it. A block of one
 //!   transaction still takes less than 150 bytes.
-//! - `node` is a machine of organs that do not see each other's inside, nor the machine: the mempool, the
-//!   links, the other chain, the consoles can each be tested without the rest. What one of them has to
-//!   say to users or wants done is a value, carried out in one place.
-//! - What a switch takes out is read from the file a part at a time, as the mempool has room for it;
-//!   of that only this node's own is held in memory beside, since it has to survive a restart.
-//! - A console is a line like a peer's, and there are several, each with a menu of its own. The line
-//!   discipline of a serial one is in `node`, not in the shell: it is about what bytes mean, and is
-//!   tested there without a device. The shell only opens devices and sockets, and says who is in the
-//!   way.
+//! - `node` is a machine of organs that see neither each other's inside nor the machine: the mempool,
+//!   the links, the other chain and the consoles can each be tested without the rest. What an organ
+//!   has to say to users, or wants done, is a value that is carried out in one place.
+//! - The transactions of disconnected blocks are read from the file a few at a time, as the mempool
+//!   has room for them. Only this node's own are held in memory until then, since they have to
+//!   survive a restart.
+//! - A console is a connection like a peer's, and there are several, each with a menu of its own. The
+//!   line discipline of a serial one is in `node`, not in the shell: it is about what bytes mean, and
+//!   is tested there without a device. The shell only opens devices and sockets, and says what is in
+//!   the way.
 //! - A service manager and the journal are told of the node by the shell alone ([`shell::notify`],
 //!   [`shell::journal`]): all they need is a height, a number of peers and whether it ends.
 //! - A name is looked up in a child process ([`shell::resolve`]): the system's resolver blocks, and

@@ -98,7 +98,7 @@ pub fn lines(tip: &Block) -> Vec<String> {
     let hash = tip.hash;
     // As many as a locator can have: the last stand at distances that 64 bits do not hold.
     let locator = vec![format!("\"{hash}\""); 70].join(", ");
-    let request = &behind(tip, "wish");
+    let request = &behind(tip, "item");
     let (block, transaction) = (
         block_text(request),
         transaction_text(&request.transactions[0]),

@@ -150,7 +150,7 @@ fn ask_once(mut socket: UnixStream, ask: &Ask) -> Result<ExitCode, String> {
             line.len()
         ));
     }
-    // Whoever has no place for us says so, and does not read what we say.
+    // A node without a free slot says so, and does not read what we say.
     let sent = socket.write_all(line.as_bytes());
     for line in BufReader::new(socket).lines() {
         let line = line.map_err(|error| lost(&error))?;

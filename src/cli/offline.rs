@@ -34,11 +34,11 @@ pub const MEANING: &str = "
 WHERE is --data-dir DIR, or --port PORT for that port's default data directory. A node may be
 running there during export, backup and events, and none during the others. No file is overwritten.
   export   writes the chain as a JSON array of blocks to FILE, or to standard output; with --branch
-           the blocks that the last switch with a warning took out of the chain
+           the blocks that the last reorg with a warning disconnected
   import   checks an array or a chain_response (- is standard input), then puts it into an empty DIR
   backup   writes chain and key as one file; whoever has it can act as this node
   restore  checks such a file, then puts it into an empty DIR
-  compact  writes the chain file anew without what fell out of the chain; a node does so by itself
+  compact  writes the chain file anew without stale blocks; a node does so by itself
   events   prints the starts, stops, recoveries, losses and faults that were kept, oldest first
 ";
 
@@ -47,7 +47,7 @@ running there during export, backup and events, and none during the others. No f
 pub enum Task {
     /// Write its chain as JSON.
     Export {
-        /// Instead, what the last alarming switch took out of it.
+        /// Instead, the blocks that the last alarming reorg disconnected.
         branch: bool,
         /// Standard output without one.
         file: Option<PathBuf>,
@@ -65,7 +65,7 @@ pub enum Task {
     Restore(PathBuf),
     /// Write its chain file anew.
     Compact,
-    /// Print what its node lived through.
+    /// Print its event log.
     Events,
 }
 

@@ -19,7 +19,7 @@ pub const OPTIONS: [&str; 12] = [
     "    --data-dir DIR       where the files lie (~/.databox/material/PORT/)",
     "    --difficulty N       leading hex zeros of a block's hash (2, or the data directory's own)",
     "    --scrub HOURS        time from one check of the chain file to the next, or off (24)",
-    "    --orphans WHAT       what falls out of the chain when a longer one comes: remake, or drop",
+    "    --orphans WHAT       transactions that a longer chain disconnects: remake them, or drop",
     "    --items-max N        a chain with more items than this is not followed (200000)",
     "    --staging-max MIB    a longer chain is not compared with ours (256)",
     "    --console PLACE      where the menu is; may be repeated",
@@ -28,7 +28,7 @@ pub const OPTIONS: [&str; 12] = [
     "-V, --version            print the version",
 ];
 
-/// What the places of a console mean, as `--help` shows it.
+/// Where a console can be, as `--help` shows it.
 pub const CONSOLES: &str = "
   PLACE is stdio, none, DEVICE[:BAUD] (a serial line, such as /dev/serial0:115200), or unix:PATH
   (a control socket, for blx ctl). Without --console the menu is on standard input and output, and
@@ -137,7 +137,7 @@ fn parse_console(text: &str) -> Usage<Option<ConsoleSpec>> {
         return Ok(Some(ConsoleSpec::Socket(path.into())));
     }
     let (device, speed) = match text.rsplit_once(':') {
-        // The names of devices by their places have colons of their own.
+        // Names below /dev/serial/by-path have colons of their own.
         Some((device, speed)) if digits(speed).is_some() => (device, digits(speed)),
         _ => (text, Some(u64::from(serial::SPEED_DEFAULT))),
     };

@@ -146,10 +146,10 @@ pub enum RuleError {
     NotAvailable(Uid),
     /// It releases an item that is not reserved.
     NotReserved(Uid),
-    /// It has an item that the chain does not know, which knows as many as this node follows.
+    /// It brings a new item, and the chain has as many as this node follows already.
     TooManyItems(usize),
-    /// With it, its chain takes more of the disk than this node gives for one that it compares with
-    /// its own: bytes.
+    /// With it, its chain takes more space on disk than this node gives to a chain that it compares
+    /// with its own: bytes.
     ChainTooLong(u64),
     /// The signature of the transaction at this position does not verify.
     WrongSignature(usize),

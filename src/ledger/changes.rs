@@ -11,8 +11,8 @@ use super::tally;
 use super::transaction::{Kind, Transaction, Uid};
 use crate::limits;
 
-/// Where the item of a transaction was last changed before it, or that the transaction is void.
-/// Stored with each transaction, it is all that undoing one needs.
+/// The undo data of a transaction: where its item was last changed before it, or that the
+/// transaction is void. It is stored with the transaction, and is all that undoing it needs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Undo(
     /// One more than the height; 0 if the item was new.
@@ -42,15 +42,15 @@ impl Undo {
     }
 }
 
-/// What blocks do to the item table, kept beside it: a new block is checked here before it is
-/// durable, and another chain's state is built here while ours stays in force. Costs at most 64
-/// bytes for each item that is mentioned.
+/// An overlay over the item table: what blocks change in it. A new block is checked here before it
+/// is durable, and the state of another chain is built here while ours stays in force. Costs at
+/// most 64 bytes for each item that is mentioned.
 #[derive(Clone, Debug, Default)]
 pub struct Changes {
     /// The table beneath counts as empty: the other chain shares no block with ours.
     from_nothing: bool,
     states: Table,
-    /// So many items more than the table beneath.
+    /// How many more items there are than in the table beneath.
     added: i64,
 }
 
@@ -215,8 +215,9 @@ impl Changes {
         }
     }
 
-    /// Keeps these changes true while `own`, the changes that a block of our chain makes, are added
-    /// to the table beneath them: what they do not mention stays as it was before that block.
+    /// Keeps the overlay as it is while `own`, which a block of our chain changes, goes into the
+    /// table beneath: items that only `own` mentions are overlaid with what the table says of them
+    /// now.
     pub fn overlay_current(&mut self, items: &Items, own: &Changes) {
         if self.from_nothing {
             return;
@@ -230,7 +231,7 @@ impl Changes {
     }
 }
 
-/// Transactions that are not void, each with what was before it.
+/// Transactions that are not void, each with its undo data.
 pub fn effective<'a>(
     transactions: &'a [Transaction],
     undo_data: &'a [Undo],
@@ -249,8 +250,8 @@ fn allows(reserved: bool, transaction: &Transaction) -> Result<(), RuleError> {
 }
 
 impl Items {
-    /// Makes the changes part of the table. No more memory is needed for it than both have now:
-    /// the changes give theirs back as they go over.
+    /// Makes the changes part of the table. This takes no more memory than both have now: the
+    /// changes give theirs back on the way.
     pub fn commit(&mut self, changes: Changes) {
         if changes.is_from_nothing() {
             self.clear();

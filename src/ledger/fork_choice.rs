@@ -1,4 +1,4 @@
-//! Which of two valid chains wins. Every place that has to choose asks here.
+//! Fork choice: which of two valid chains wins. Nothing else decides that.
 
 use super::hash::Hash;
 

@@ -53,13 +53,14 @@ impl Items {
         self.states.count() - self.reserved
     }
 
-    /// From now on [`Changes::apply_block`](super::Changes::apply_block) refuses a new item where so many are there. What is there
-    /// already stays, and stays of use. Without this there is no limit.
+    /// From now on [`Changes::apply_block`](super::Changes::apply_block) refuses a new item when
+    /// there are this many. Items that are there already stay, and can still be used. Without this
+    /// there is no limit.
     pub fn set_max(&mut self, max: usize) {
         self.max = max;
     }
 
-    /// So many items are followed.
+    /// The most items that are followed.
     pub(super) fn max(&self) -> usize {
         self.max
     }

@@ -19,10 +19,10 @@ const PIECE: usize = 64;
 /// The longest name that is kept as it is: bytes of UTF-8.
 const INLINE_MAX: usize = 30;
 
-/// Of a longer one so many bytes are kept, for its place in the order,
+/// Bytes of a longer name that are kept, for its place in the order.
 const PREFIX: usize = 14;
 
-/// and so many of its SHA-256: nobody finds two names that have these in common.
+/// Bytes of its SHA-256 that are kept: nobody finds two names that agree in both.
 const DIGEST: usize = INLINE_MAX - PREFIX;
 
 /// Stands where a short name has its length.
@@ -215,7 +215,7 @@ impl Table {
     fn make_room(&mut self, piece: usize) {
         let (before, from) = self.pieces.split_at_mut(piece);
         let (full, behind) = from.split_first_mut().expect("the piece is there");
-        // With one place it would be full then, and might be where the new row belongs.
+        // A piece with room for one row would be full at once, and the new row may belong into it.
         let not_full = |rows: &&mut Vec<Row>| rows.len() + 1 < PIECE;
         if let Some(before) = before.last_mut().filter(not_full) {
             let count = (PIECE - before.len()) / 2;

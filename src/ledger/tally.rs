@@ -52,7 +52,7 @@ pub fn count(add: impl FnOnce(&mut Tally)) {
     TOTAL.set(total);
 }
 
-/// So many bytes, for a count.
+/// A number of bytes, for a count.
 pub fn bytes(count: usize) -> u64 {
     count as u64
 }

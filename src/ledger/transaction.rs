@@ -253,8 +253,8 @@ impl Transaction {
     }
 }
 
-/// The first half of the SHA-256 of what a transaction's author signed. The signature is no part
-/// of it: anybody can make another valid one of it (n - s in the place of s), and the same wish
+/// The first half of the SHA-256 of what a transaction's author signed. The signature is no part of
+/// it: anybody can make another valid one of it (n - s in the place of s), and the same transaction
 /// would then count twice. Shown as 32 hexadecimal digits.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct TransactionId([u8; 16]);

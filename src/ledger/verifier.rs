@@ -8,9 +8,9 @@ use super::transaction::{PublicKey, Transaction};
 use crate::limits;
 
 /// Checks signatures. It remembers the keys it has unpacked, as reading a compressed point costs
-/// about a third of a verification, and what was found good: beside desktop nodes the same
-/// transactions come again and again. The memory is of a fixed size (57 KiB); what falls on
-/// another's place takes it.
+/// about a third of a verification. It also remembers which signatures are good: beside desktop
+/// nodes the same transactions come again and again. The memory is of a fixed size (57 KiB), and a
+/// new entry replaces the one in its slot.
 pub struct Verifier {
     points: Vec<Option<(PublicKey, [u8; 65])>>,
     /// The SHA-256 of a good signature and the text below it, in which its key stands.

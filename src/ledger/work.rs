@@ -49,8 +49,8 @@ impl Work {
         false
     }
 
-    /// Tries as many as go into one call: a nonce stands in front of a block's transactions, so all of
-    /// them are hashed for each.
+    /// Tries as many nonces as fit into one call. A nonce stands in front of a block's
+    /// transactions, so each try hashes all of them.
     pub fn turn(&mut self) -> bool {
         let tries = limits::WORK_BYTES_PER_TURN / (self.before.len() + self.after.len());
         let found = self.step(u32::try_from(tries.max(1)).unwrap_or(u32::MAX));

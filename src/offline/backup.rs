@@ -108,7 +108,7 @@ pub fn backup(directory: &Path, file: &Path) -> Result<Saved, String> {
     })
 }
 
-/// Calls `each` with the offset of every piece of so many bytes, and room for it.
+/// Calls `each` for every piece of the `size` bytes, with its offset and room for it.
 fn in_pieces(
     size: u64,
     mut each: impl FnMut(u64, &mut [u8]) -> Result<(), String>,

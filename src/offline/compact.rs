@@ -1,4 +1,4 @@
-//! `blx compact`: the chain file without what fell out of the chain.
+//! `blx compact`: the chain file without stale blocks.
 
 use std::path::Path;
 use std::time::{SystemTime, UNIX_EPOCH};

@@ -1,4 +1,4 @@
-//! `blx events`: what a node lived through, as far as it was kept.
+//! `blx events`: the event log of a node.
 
 use std::path::Path;
 

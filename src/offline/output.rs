@@ -8,7 +8,7 @@ use std::path::{Path, PathBuf};
 use super::{rename_new, sync_parent};
 use crate::shell::reason;
 
-/// The file while it is written. Dropped before it is settled, it leaves nothing.
+/// The file while it is written. Dropped before it is committed, it leaves nothing.
 #[derive(Debug)]
 pub struct Output {
     file: fs::File,

@@ -41,7 +41,7 @@ impl<W: Write> ProgressLine<W> {
         }
     }
 
-    /// So many blocks are checked now, of so many if that is known.
+    /// `checked` blocks are checked now, of `total` if that is known.
     pub fn at(&mut self, checked: u64, total: Option<u64>) {
         self.after(self.start.elapsed(), checked, total);
     }

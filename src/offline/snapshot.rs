@@ -66,12 +66,12 @@ impl Snapshot {
         chain.ok_or_else(|| absent(path, File::Chain))
     }
 
-    /// The blocks that a switch took out of the chain in a data directory, if it has that file.
+    /// The blocks that a reorg disconnected in a data directory, if it has that file.
     pub fn of_disconnected(path: &Path) -> Result<Option<Snapshot>, String> {
         Snapshot::of_present(path, File::Disconnected)
     }
 
-    /// The ring of events in a data directory, if it has that file.
+    /// The event log in a data directory, if it has that file.
     pub fn of_events(path: &Path) -> Result<Option<Snapshot>, String> {
         Snapshot::of_present(path, File::Events)
     }

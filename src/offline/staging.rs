@@ -78,7 +78,8 @@ fn refuse_used(directory: &Path, files: &[File]) -> Result<(), String> {
 
 impl Drop for Staging {
     fn drop(&mut self) {
-        // Only what was not settled is still there; if it stays, it is worthless and no more.
+        // Only what was not committed is still there; if it stays, it is a temporary file that is
+        // safe to delete.
         let _ = fs::remove_file(self.staged());
     }
 }

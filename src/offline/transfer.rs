@@ -44,9 +44,9 @@ pub fn export(directory: &Path, file: Option<&Path>) -> Result<Tip, String> {
     Ok(log.tip())
 }
 
-/// Writes the blocks that the last alarming switch took out of the chain of a data directory, as
-/// [`export`] writes the chain. Returns the height of the first one, and the length and last hash of
-/// the chain that they ended.
+/// Writes the blocks that the last alarming reorg disconnected in a data directory, as [`export`]
+/// writes the chain. Returns the height of the first one, and the length and last hash of the chain
+/// that they ended.
 pub fn export_branch(directory: &Path, file: Option<&Path>) -> Result<(u64, Tip), String> {
     let shown = directory.display();
     let failed = |error: DiskError| {

@@ -19,7 +19,7 @@ struct OpenConsole {
     device: Option<usize>,
 }
 
-/// All of them. A console is named by its place here.
+/// All consoles. Each is named by its index here.
 #[derive(Debug)]
 pub struct Consoles {
     open: [Option<OpenConsole>; CONSOLES],
@@ -30,7 +30,7 @@ pub struct Consoles {
 }
 
 impl Consoles {
-    /// Opens what was chosen; a serial device later, when it is tended.
+    /// Opens the consoles that were chosen; serial devices are opened later, by `tend`.
     pub fn open(specs: Vec<ConsoleSpec>, utf8: bool) -> Result<Consoles, Fault> {
         let mut consoles = Consoles {
             open: [const { None }; CONSOLES],
@@ -62,7 +62,7 @@ impl Consoles {
         consoles
     }
 
-    /// Gives a stream a free place.
+    /// Puts a stream into a free slot.
     fn attach(&mut self, stream: Stream, device: Option<usize>) -> Option<usize> {
         let at = self.open.iter().position(Option::is_none)?;
         self.open[at] = Some(OpenConsole { stream, device });
@@ -93,21 +93,21 @@ impl Consoles {
         sockets.filter_map(|(at, socket)| Some((at, socket.descriptor()?)))
     }
 
-    /// Somebody who came by a control socket has taken a place. Those of the serial devices are
-    /// kept free for them.
+    /// Accepts a connection to a control socket; its index. Slots for the serial devices are kept
+    /// free.
     pub fn accept(&mut self, socket: usize, now: Millis) -> Option<usize> {
         let mut caller = self.sockets[socket].accept(now)?;
         let free = self.open.iter().filter(|console| console.is_none()).count();
         let closed = self.devices.iter().filter(|device| !device.is_open());
         if free <= closed.count() {
-            // He sees the end if he does not read the reason.
+            // If they do not read the reason, they see the end.
             let _ = caller.write(b"all places are taken: try again later\n");
             return None;
         }
         self.attach(Stream::Socket(caller, true), None)
     }
 
-    /// Tries a device whose time has come; its place, if it is open now.
+    /// Tries a device that is due; its index, if it is open now.
     pub fn tend(&mut self, now: Millis) -> Option<usize> {
         for socket in &mut self.sockets {
             socket.resume(now);
@@ -144,7 +144,7 @@ impl Consoles {
         }
     }
 
-    /// A stream ended, or broke for this reason: its place is free, unless it can still be written.
+    /// A stream ended, or broke for this reason: its slot is free, unless it can still be written.
     pub fn ended(&mut self, at: usize, now: Millis, reason: Option<&str>) {
         let Some(console) = &self.open[at] else {
             return;

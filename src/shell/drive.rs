@@ -19,7 +19,7 @@ use super::{Fault, reason};
 use crate::limits::{CONSOLES, CONSOLES_NAMED};
 use crate::node::{Action, CONSOLE, Clock, ConnId, Event, Millis, Summary};
 
-/// Lines of peers: all below the consoles'.
+/// Connections of peers: their numbers are below those of the consoles.
 const PEERS_MAX: usize = CONSOLE.0 as usize;
 
 /// Descriptors of one wait: the peers, the listener, the signals, two of each console, and the
@@ -30,7 +30,7 @@ const DESCRIPTORS_MAX: usize = PEERS_MAX + 2 + 2 * CONSOLES + CONSOLES_NAMED;
 pub trait Machine {
     /// Tells what happened.
     fn handle(&mut self, clock: Clock, event: Event<'_>);
-    /// Where the line's next bytes go.
+    /// Where the connection's next bytes go.
     fn rx_space(&mut self, conn: ConnId) -> &mut [u8];
     /// The bytes to send.
     fn tx_pending(&self, conn: ConnId) -> &[u8];
@@ -56,7 +56,7 @@ enum Source {
 
 type Ready = heapless::Vec<(Source, PollFlags), DESCRIPTORS_MAX>;
 
-/// What a peer's line holds.
+/// A slot for a peer's connection.
 enum SocketSlot {
     Free,
     Dialing(Dial),
@@ -287,8 +287,8 @@ impl Driver {
         Flow::Continue(())
     }
 
-    /// Goes by what the line is now: an earlier event of this turn may have changed it, and then
-    /// a descriptor that is not ready just says so.
+    /// Goes by the present state of the connection: an earlier event of this turn may have changed
+    /// it, and then a descriptor that is not ready just says so.
     fn serve<M: Machine>(&mut self, node: &mut M, index: usize, flags: PollFlags) -> Flow {
         if let SocketSlot::Dialing(_) = self.slots[index] {
             return self.advance(node, index);

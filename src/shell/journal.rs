@@ -1,5 +1,5 @@
-//! Standard error when it is the journal of systemd: a priority before each line, no time and no
-//! name, which the journal knows itself. How many lines it takes is the service's unit's to say.
+//! Standard error when it is the journal of systemd: a priority before each line, and neither time
+//! nor name, which the journal knows itself. The service's unit limits how many lines it takes.
 
 use std::borrow::Cow;
 use std::env;

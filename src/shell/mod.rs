@@ -54,9 +54,10 @@ pub struct Settings {
     pub connect: Vec<(String, u16)>,
     /// Hours from one pass over the chain file to the next; never, if there is none.
     pub scrub_hours: Option<u32>,
-    /// Where users sit. If nothing was said: standard input and output, if somebody may be there.
+    /// The consoles. If none was named: standard input and output, unless standard input is closed
+    /// or `/dev/null`.
     pub consoles: Option<Vec<console::ConsoleSpec>>,
-    /// What falls out of the chain is not made again.
+    /// Transactions of disconnected blocks are not made again.
     pub drop_disconnected: bool,
     /// Items in a chain that is followed.
     pub items_max: usize,

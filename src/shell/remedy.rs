@@ -7,7 +7,7 @@ use crate::node;
 use crate::store::keys::IdentityError;
 use crate::store::recover;
 
-/// About a disk that does not do as it should.
+/// The way out when the disk fails.
 pub const DISK: &str = "make room or repair the disk, or choose another directory with --data-dir";
 
 /// A failed call of the disk as a sentence.

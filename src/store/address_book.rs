@@ -1,4 +1,4 @@
-//! The peer book's file: whom this node may dial, kept over a restart.
+//! The file of the address book: whom this node may dial, kept over a restart.
 
 use core::net::{IpAddr, SocketAddr};
 
@@ -12,7 +12,7 @@ const SEAL: Seal = Seal {
     magic: *b"\x89BLXPRS\x01",
 };
 
-/// An address in the book: at most 38 bytes in the file.
+/// An address in the address book: at most 38 bytes in the file.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 pub struct Entry {
     /// Where the peer listens. Of an IPv6 address the scope and the flow are not kept.
@@ -23,15 +23,15 @@ pub struct Entry {
     pub proven: bool,
 }
 
-/// Reads the book, best first; empty if there is none. A damaged one is copied into a file beside,
-/// whose name is returned, and emptied.
+/// Reads the address book, best first; empty if there is none. A damaged one is copied into a file
+/// beside it and emptied; the name of the copy is returned.
 pub fn read(disk: &mut impl Disk) -> Result<(Vec<Entry>, Option<String>), DiskError> {
     let (entries, aside) =
         SEAL.read_or_set_aside(disk, |body| postcard::from_bytes::<Vec<Entry>>(body).ok())?;
     Ok((entries.unwrap_or_default(), aside))
 }
 
-/// Writes the book, best first, durably and at once.
+/// Writes the address book, best first, durably and at once.
 pub fn write(disk: &mut impl Disk, entries: &[Entry]) -> Result<(), DiskError> {
     SEAL.write(disk, &entries)
 }

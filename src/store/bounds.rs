@@ -1,6 +1,6 @@
-//! What a node takes of the chains that others send.
+//! How much of other chains a node holds.
 
-/// What this node holds of chains at most.
+/// The most that this node holds of a chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct Bounds {
     /// Items in a chain.
@@ -10,7 +10,7 @@ pub struct Bounds {
 }
 
 impl Bounds {
-    /// Whatever comes is held: for what a user brings himself.
+    /// No bounds: for a chain that the user brings.
     pub const NONE: Bounds = Bounds {
         items: usize::MAX,
         staging: u64::MAX,

@@ -15,20 +15,20 @@ pub(super) struct Branch {
     pub(super) fork: u64,
     /// The hash of the block before it.
     pub(super) before: Hash,
-    /// Our blocks from this height on are taken back in `changes`.
+    /// Our blocks from this height on are undone in `changes`.
     pub(super) unwound: u64,
     pub(super) tip: Tip,
     pub(super) tip_time: Timestamp,
     pub(super) changes: Changes,
-    /// Where taking back would change too many items, our blocks up to the fork are applied to an
-    /// empty table instead: those below this height are.
+    /// If undoing would change too many items, our blocks up to the fork are applied to an empty
+    /// table instead: those below this height are.
     pub(super) rebuilt: u64,
     /// The staging file's records: where the next goes, the last one's check, their keys.
     pub(super) end: u64,
     pub(super) check: u32,
     pub(super) keys: KeyTable,
     pub(super) adoption: Option<Adoption>,
-    /// Bytes of our blocks that are not in the branch.
+    /// Bytes of our blocks that become stale when the branch is adopted.
     pub(super) stale_bytes: u64,
 }
 
@@ -70,7 +70,7 @@ impl Branch {
         Ok(undo_data)
     }
 
-    /// Takes a block of ours back, while not more than `most` items are mentioned by that.
+    /// Undoes a block of ours, while at most `most` items are mentioned by that.
     pub fn take_back(&mut self, stored: &StoredBlock, most: usize) {
         if self.changes.is_from_nothing() {
             return;
@@ -91,8 +91,8 @@ impl Branch {
         self.adoption.is_some()
     }
 
-    /// Our chain takes a block, a record of `bytes` that makes the changes `own`; the branch does
-    /// not.
+    /// Our chain takes a block that the branch does not have: a record of `bytes` that makes the
+    /// changes `own`.
     pub fn overlay_current(&mut self, items: &Items, own: &Changes, bytes: u64) {
         self.changes.overlay_current(items, own);
         self.stale_bytes += bytes;
@@ -119,7 +119,7 @@ impl Staged {
         }
     }
 
-    /// Reads the next staged block; its record's bytes are told besides.
+    /// Reads the next staged block; also returns the bytes of its record.
     pub(super) fn read(&mut self, disk: &mut impl Disk) -> Result<(StoredBlock, u64), DiskError> {
         let damaged = || DiskError {
             file: File::Candidate,
@@ -153,7 +153,7 @@ pub(super) struct Adoption {
     pub(super) first_key: usize,
 }
 
-/// The blocks that a switch took out of the chain. They can be read until the next switch.
+/// The blocks that a reorg disconnected. They can be read until the next reorg.
 #[derive(Clone, Debug)]
 pub struct DisconnectedBlocks {
     /// The height of the first one.

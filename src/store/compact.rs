@@ -1,4 +1,4 @@
-//! Writing the chain file anew without what fell out of the chain.
+//! Writing the chain file anew without stale blocks.
 //!
 //! The new file is written beside the old one, a bounded piece at a time, while the old one goes
 //! on growing; when it has caught up it is synced and takes the old one's name. A power cut leaves
@@ -12,7 +12,7 @@ use super::unfinished::Compaction;
 use crate::limits;
 
 impl<D: Disk> Log<D> {
-    /// Whether so much of the file is garbage that writing it anew is worth the wear.
+    /// Whether so much of the file is stale that writing it anew is worth the wear.
     pub fn wants_compaction(&self) -> bool {
         let halves = self.state.stale_bytes * 2 > self.state.end;
         let open = self

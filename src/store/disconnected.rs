@@ -1,5 +1,5 @@
-//! The file of the blocks that the last alarming switch took out of the chain, so that whoever is
-//! alarmed can look at them after the chain file was compacted: an `extract` of the chain file.
+//! The file of the blocks that the last alarming reorg disconnected, so that whoever is alarmed can
+//! look at them after the chain file was compacted: an `extract` of the chain file.
 
 use super::branch::DisconnectedBlocks;
 use super::disk::{Disk, DiskError, File};
@@ -9,7 +9,7 @@ use super::mark::{Mark, tip_of};
 use crate::ledger::Tip;
 use crate::limits;
 
-/// How far the fallen blocks are saved.
+/// How far the disconnected blocks are saved.
 #[derive(Default)]
 pub struct Saving {
     /// The record behind the last block that was read.
@@ -18,10 +18,10 @@ pub struct Saving {
 }
 
 impl<D: Disk> Log<D> {
-    /// Saves at most `blocks` more of what a switch took out, in the place of what an earlier one
-    /// did; true when all of them are there and durable. Begins with a new [`Saving`], and has to
-    /// end before the next switch and before the chain file is compacted. After an error the file
-    /// is not whole; the chain is not concerned.
+    /// Saves at most `blocks` more of the blocks that a reorg disconnected, in the place of those
+    /// of an earlier reorg; true when all of them are durable. Begins with a new [`Saving`], and
+    /// has to end before the next reorg and before the chain file is compacted. After an error the
+    /// file is not whole; the chain is not affected.
     pub fn save_disconnected(
         &mut self,
         disconnected: &DisconnectedBlocks,
@@ -83,7 +83,7 @@ mod tests {
     use crate::store::tests::{check, stage, tip, toggle};
     use crate::store::upkeep_tests::grown;
 
-    /// A long chain of which a switch takes the blocks from `fork` on, and those.
+    /// A long chain whose blocks from `fork` on a reorg disconnects, and those blocks.
     fn reorged(fork: u64) -> (Log<MemoryDisk>, DisconnectedBlocks, Vec<Block>) {
         let mut log = grown(200);
         for step in 0..100 {

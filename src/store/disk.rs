@@ -8,25 +8,25 @@ use core::time::Duration;
 pub enum File {
     /// The chain: append-only.
     Chain,
-    /// A candidate chain while it is checked; worthless after a restart.
+    /// A candidate chain while it is checked; temporary, safe to delete.
     Candidate,
     /// This node's key: readable by its owner only.
     Identity,
     /// What the chain file says up to some record, so that a start need not read it all.
     Checkpoint,
-    /// The chain file without its garbage, while it is written.
+    /// The chain file without stale blocks, while it is written.
     Compacted,
     /// Whom this node may dial.
     Peers,
     /// This node's own transactions that are in no block yet.
     Waiting,
-    /// The blocks that the last alarming switch took out of the chain.
+    /// The blocks that the last alarming reorg disconnected.
     Disconnected,
     /// Blocks that stood behind damage that was given up, until they are made again.
     Behind,
-    /// What this node lived through, as lines of text.
+    /// The event log: lines of text.
     Events,
-    /// A checkpoint while it is written; worthless after a restart.
+    /// A checkpoint while it is written; temporary, safe to delete.
     Draft,
 }
 

@@ -1,4 +1,4 @@
-//! The ring of what a node lived through, kept beside the chain because a Pi keeps its journal in
+//! The event log: what happened to a node, kept beside the chain because a Pi keeps its journal in
 //! memory only. It is text, so that a person with nothing but `cat` can read it.
 //!
 //! ```text

@@ -37,10 +37,10 @@ pub struct Log<D> {
     pub(super) hole: Option<Hole>,
     /// Blocks that stood behind damage are to be made again.
     pub(super) given_up: bool,
-    /// The last branch was taken in without its closing record, for there is a hole in it: where
+    /// The last branch was adopted without its closing record, since there is a hole in it: where
     /// it begins.
     pub(super) open_branch: Option<Place>,
-    /// Replaying passed over damage in what had fallen out of the chain.
+    /// Reading passed over damage among stale blocks.
     pub(super) passed: bool,
     /// What the first record's check begins with.
     pub(super) first_check: u32,
@@ -109,7 +109,7 @@ impl<D: Disk> Log<D> {
         &self.state.items
     }
 
-    /// From now on what goes beyond these bounds is refused. What the file has stays.
+    /// From now on what is beyond these bounds is refused. What the file has already stays.
     pub fn set_bounds(&mut self, bounds: Bounds) {
         self.bounds = bounds;
         self.state.items.set_max(bounds.items);
@@ -125,7 +125,7 @@ impl<D: Disk> Log<D> {
         self.state.end
     }
 
-    /// Bytes of it that only hold blocks that fell out of the chain.
+    /// Bytes of it that hold stale blocks.
     pub fn stale_bytes(&self) -> u64 {
         self.state.stale_bytes
     }
@@ -175,8 +175,8 @@ impl<D: Disk> Log<D> {
         &mut self.disk
     }
 
-    /// What a switch took out of the chain, if the file was opened and ended with that switch:
-    /// whoever made it had no time to see to what fell out.
+    /// The blocks that a reorg disconnected, if the file was opened and ends with that reorg: the
+    /// node that made it had no time to deal with their transactions.
     pub fn take_last_reorg(&mut self) -> Option<DisconnectedBlocks> {
         self.last_reorg.take()
     }
@@ -250,7 +250,7 @@ impl<D: Disk> Log<D> {
             ends.push(self.scratch.len());
         }
         let mut from = 0;
-        // One after the other, as in a switch: each record proves that those before it are there.
+        // One after the other, as in a reorg: each record proves that those before it are there.
         for end in ends {
             let at = self.state.end + from as u64;
             self.disk.write(File::Chain, at, &self.scratch[from..end])?;
@@ -264,8 +264,8 @@ impl<D: Disk> Log<D> {
         self.fault.clone().map_or(Ok(()), Err)
     }
 
-    /// Remembers a failed write. What it left behind is cut off as far as the disk still does
-    /// that; otherwise the next start cuts it, and nobody was told of it.
+    /// Remembers a failed write. What it left behind is cut off if the disk can still do that;
+    /// otherwise the next start cuts it. Nobody was told of it.
     pub(super) fn fail(&mut self, error: DiskError) -> DiskError {
         if let Err(second) = self.disk.set_len(File::Chain, self.state.end) {
             log::error!("{second}");
@@ -279,7 +279,7 @@ impl<D: Disk> Log<D> {
         error
     }
 
-    /// What [`Log::is_over`] tells of from now on: who reads much in one call stops by it.
+    /// The point from which [`Log::is_over`] counts: a call that reads much stops by it.
     pub fn budget(&self) -> u64 {
         self.bytes_read + limits::BYTES_PER_TURN
     }

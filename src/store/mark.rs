@@ -33,8 +33,8 @@ pub(super) fn tip_of(block: &Block) -> Tip {
     }
 }
 
-/// Adds the mark of a block if it needs one: the first after a gap, and one every so many blocks or
-/// bytes.
+/// Adds the mark of a block if it needs one: the first after a hole, and one whenever enough blocks
+/// or bytes lie behind the last mark.
 pub(super) fn mark(marks: &mut Vec<Mark>, block: &Block, offset: u64) {
     let far = |last: &Mark| offset.saturating_sub(last.offset) >= limits::MARK_BYTES;
     let due = block.index.is_multiple_of(limits::MARK_SPACING);

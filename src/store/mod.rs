@@ -1,13 +1,17 @@
 //! The chain file: append-only, every block durable before anybody hears of it.
 //!
-//! `record` is one record as bytes, `window` reads them, `mark` says where they are, `log` appends
-//! and reads back, by the `state` it holds and what it has `unfinished`; `branch` is another chain
-//! within `bounds`, `reorg` takes it in the place of ours, `recover` opens the file whatever
-//! happened to it, `repair` fills its holes; `checkpoint` makes that fast, `compact` keeps the file
-//! small, and `disconnected` saves what an alarming switch took out. `book` and `waiting` are what a node
-//! remembers over a restart beside the chain; small files like these are `sealed`. `events` is what
-//! a person may read of its past. `disk` is all that is asked of the system. What the files look like
-//! is drawn in [`crate::files`].
+//! - The file: `record` is one record as bytes, `record_reader` reads records, `mark` says where they
+//!   are. `log` appends blocks and reads them back; `state` is what it holds in memory, `unfinished`
+//!   what it is in the middle of.
+//! - Another chain: `branch` holds one within `bounds`, `reorg` puts it in the place of ours, and
+//!   `disconnected` saves the blocks that an alarming reorg disconnected.
+//! - Upkeep: `recover` opens the file whatever happened to it, `opening` says what that found,
+//!   `repair` fills holes, `checkpoint` makes a start fast, `compact` keeps the file small.
+//! - Beside the chain: `address_book`, `waiting` and `keys` are small files that a node keeps over a
+//!   restart; `sealed` is what they have in common. `events` is the event log.
+//! - `disk` is all that is asked of the system.
+//!
+//! What the files look like is drawn in [`crate::files`].
 
 pub mod address_book;
 mod behind;

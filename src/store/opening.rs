@@ -76,7 +76,7 @@ pub struct Recovery {
     pub cut: u64,
     /// The name of the file that has them now; only damage is kept.
     pub aside: Option<String>,
-    /// Damage was passed over, among blocks that had fallen out of the chain.
+    /// Damage was passed over, among stale blocks.
     pub passed: bool,
 }
 

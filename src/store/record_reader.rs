@@ -26,7 +26,7 @@ pub enum Found<'a> {
     Bad,
 }
 
-/// A part of a file, kept in memory.
+/// Reads records of a file, of which it keeps one piece in memory.
 pub struct RecordReader {
     file: File,
     offset: u64,
@@ -34,7 +34,7 @@ pub struct RecordReader {
 }
 
 impl RecordReader {
-    /// A window on a file, empty at first.
+    /// A reader of this file that has read nothing yet.
     pub fn new(file: File) -> RecordReader {
         RecordReader {
             file,

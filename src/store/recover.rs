@@ -6,7 +6,7 @@
 //! | a record that goes on behind the file's end, nothing sound after | cut: it was never acknowledged |
 //! | a branch without its closing record | cut: it never counted |
 //! | damage, and nothing sound behind it | copied into a file beside, then cut |
-//! | damage, and behind it a closed branch that leaves the chain in front of it | passed over: it had fallen out |
+//! | damage, and behind it a closed branch that leaves the chain in front of it | passed over: it is among stale blocks |
 //! | damage, and other sound records behind it | a hole, which [`super::repair`] fills |
 //!
 //! | what stands at the file's beginning | what is done |
@@ -17,7 +17,8 @@
 //! | a newer format, or something else altogether | refused, nothing is touched |
 //!
 //! Bytes that failed their check never get a new one: they are copied, cut, or written as they
-//! were, which the check of the next record proves. Whatever is cut and was once acknowledged comes back from any peer that has it.
+//! were, which the check of the next record proves. Whatever is cut and was once acknowledged comes
+//! back from any peer that has it.
 
 use super::branch::Branch;
 use super::checkpoint;
@@ -103,7 +104,7 @@ impl<D: Disk> Log<D> {
             ending => recovery = log.cut(ending)?,
         }
         if log.tip().length == 0 {
-            // Without a first block there is no chain that could be mended.
+            // Without a first block there is no chain whose hole could be filled.
             log.give_up()?;
             if log.state.forked {
                 log.reopen()?;
@@ -221,7 +222,7 @@ impl<D: Disk> Log<D> {
             Some(Body::Branch { fork }) if fork <= self.state.tip.length => {
                 return self.take_branch(fork, next);
             }
-            // Of a branch that was taken in although there was a hole in it.
+            // Of a branch that was adopted although there was a hole in it.
             Some(Body::Close { length, tip }) if self.open_branch.is_some() => {
                 let fits = length == self.state.tip.length && Hash::new(tip) == self.state.tip.hash;
                 if fits {
@@ -317,8 +318,8 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// Behind damage, looks for a branch that leaves the chain in front of it and is closed: what
-    /// was damaged had fallen out of the chain.
+    /// Behind damage, looks for a closed branch that leaves the chain in front of it: then the
+    /// damage is among stale blocks.
     fn skip_to_branch(&mut self) -> Result<bool, DiskError> {
         let (damage, known) = (self.state.end, self.state.keys.clone());
         let mut learned = known.clone();

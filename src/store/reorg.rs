@@ -30,11 +30,11 @@ impl<D: Disk> Log<D> {
             .map_or(Ok(Hash::ZERO), |before| self.hash(before))
     }
 
-    /// Takes back at most `blocks` of our blocks, and no more when [`limits::BYTES_PER_TURN`] were
-    /// read, in the branch's item table; true when it stands as it did before the fork.
+    /// Undoes at most `blocks` of our blocks in the branch's item table, and no further one after
+    /// [`limits::BYTES_PER_TURN`] were read; true when the table is as it was before the fork.
     ///
-    /// What is taken back of more than half of all items would, with those that the branch brings,
-    /// be more than a table of its own: then the blocks up to the fork are read again instead.
+    /// Undoing more than half of all items would, together with those that the branch brings, take
+    /// more than a table of its own: then the blocks up to the fork are read again instead.
     pub fn unwind(&mut self, blocks: usize) -> Result<bool, DiskError> {
         let most = self.bounds.items.min(limits::ITEMS_MAX) / 2;
         let budget = self.budget();
@@ -138,10 +138,10 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// Copies at most `blocks` of the branch, and no more behind [`limits::BYTES_PER_TURN`], into the
-    /// chain file. When all are there, makes them
-    /// durable and switches to them, at once: before that, not even a power cut shows any of it.
-    /// Nothing may be appended in the meantime.
+    /// Copies at most `blocks` of the branch into the chain file, and no further one after
+    /// [`limits::BYTES_PER_TURN`]. When all are there, makes them durable and the branch our chain, at
+    /// once: before that, not even a power cut shows any of it. Nothing may be appended in the
+    /// meantime.
     pub fn adopt(&mut self, blocks: usize) -> Result<Option<DisconnectedBlocks>, DiskError> {
         self.check_writable()?;
         assert!(self.hole.is_none(), "a hole is filled or given up first");
@@ -253,7 +253,7 @@ impl<D: Disk> Log<D> {
         check: u32,
     ) -> DisconnectedBlocks {
         let to = self.state.tip.length;
-        // Where no block is shared, none was unwound, and all that is there is garbage.
+        // If no block is shared, none was undone, and all that is there is stale.
         self.state.stale_bytes = match branch.fork {
             0 => self.state.end - HEADER_BYTES as u64,
             _ => self.state.stale_bytes + branch.stale_bytes,
@@ -279,7 +279,7 @@ impl<D: Disk> Log<D> {
         }
     }
 
-    /// Reads a block that fell out of the chain.
+    /// Reads a disconnected block.
     pub fn read_disconnected(
         &mut self,
         disconnected: &DisconnectedBlocks,

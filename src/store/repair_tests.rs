@@ -76,7 +76,7 @@ fn every_damaged_byte_is_healed_from_a_peer() {
         let mut disk = whole.disk.clone();
         disk.live(File::Chain)[at] ^= 1 << (at % 8);
         let (mut log, _) = open(disk);
-        // A switch behind the damage may have made it garbage; then nothing is missing.
+        // A reorg behind the damage may have made it stale; then nothing is missing.
         let healed = heal(&mut log, &peer);
         assert_eq!(tip(&log), tip(&whole), "byte {at}: {healed:?}");
         check(&mut log);
@@ -223,8 +223,8 @@ fn open_again(log: &Log<MemoryDisk>) -> Log<MemoryDisk> {
     log
 }
 
-/// A chain of which a switch replaced the last five blocks, with a flipped bit in the first block
-/// that it brought; and the offset of the switch's record.
+/// A chain whose last five blocks a reorg replaced, with a flipped bit in the first block that it
+/// brought; and the offset of the record that opens the branch.
 fn damaged_behind_a_fork(blocks: u64) -> (Log<MemoryDisk>, u64) {
     let (mut log, _) = open(MemoryDisk::default());
     for step in 0..blocks {
@@ -253,7 +253,7 @@ fn the_first_block_of_a_branch_that_nobody_has_takes_nothing_else_with_it() {
         log.give_up().expect("copied and cut");
         assert_eq!(log.bytes(), fork, "no branch without a block is left");
         assert_eq!(chain(&mut log), expected);
-        // A start before anything else came finds what the switch had replaced.
+        // A start before anything else came finds what the reorg had replaced.
         let (mut again, ending) = open(log.disk.clone());
         assert_eq!((tip(&again).0, ending), (blocks + 1, Ending::Clean));
         check(&mut again);

@@ -70,7 +70,7 @@ pub(super) struct State {
     /// The last block is not what stands last in the file: the chain ends at the fork of a branch
     /// of which no block is left.
     pub forked: bool,
-    /// Bytes of blocks that fell out of the chain.
+    /// Bytes of stale blocks.
     pub stale_bytes: u64,
     pub verified: Option<Verified>,
 }

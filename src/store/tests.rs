@@ -210,7 +210,7 @@ fn many_reorgs_keep_every_height_readable() {
         let length = log.tip().length;
         if round % 3 == 0 {
             let fork = length - (random >> 33) % length.min(90);
-            let name = format!("switch-{round}");
+            let name = format!("reorg-{round}");
             stage(&mut log, fork, length - fork + 1, &name);
             // Ours grows while the other one is staged.
             if random.is_multiple_of(2) {
@@ -384,7 +384,7 @@ fn a_block_in_the_place_of_half_a_copy_is_the_one_that_is_read() {
         toggle(&mut log, 1, &format!("item-{}", step % 7)).expect("appended");
     }
     let before = tip(&log);
-    // More than a window shows.
+    // More than is read at once.
     stage(&mut log, before.0 - 2, 100, &"x".repeat(1_000));
     assert!(log.adopt(3).expect("copies").is_none());
     // A look at the last block reads on into what was copied so far.

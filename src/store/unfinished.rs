@@ -4,7 +4,7 @@ use super::keys::KeyTable;
 use super::mark::Mark;
 use crate::ledger::{Changes, Tip};
 
-/// A file that is being written without its garbage.
+/// A chain file that is being written without stale blocks.
 #[derive(Default)]
 pub(super) struct Compaction {
     /// The next block to copy.

@@ -7,7 +7,7 @@ use super::recover::Ending;
 use super::state::Verified;
 use super::tests::{check, open, stage, tip, toggle};
 
-/// A chain of several authors with a switch in it.
+/// A chain of several authors with a reorg in it.
 pub(super) fn grown(blocks: u64) -> Log<MemoryDisk> {
     let (mut log, _) = open(MemoryDisk::default());
     for step in 0..blocks {
@@ -146,7 +146,7 @@ fn a_chain_that_grows_or_reorgs_while_it_is_compacted_stays_whole() {
         }
         if round % 7 == 6 {
             let fork = log.tip().length - 2 - round;
-            let name = format!("switch-{round}");
+            let name = format!("reorg-{round}");
             let count = log.tip().length - fork + 1;
             stage(&mut log, fork, count, &name);
             while log.adopt(50).expect("adopts").is_none() {}

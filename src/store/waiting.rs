@@ -20,7 +20,7 @@ pub struct Waiting {
     pub transactions: Vec<Transaction>,
     /// Their user has not been told an outcome.
     pub fresh: bool,
-    /// For a release that fell out of the chain: the request that it ended.
+    /// For a release of a disconnected block: the request that it ended.
     pub ended: Option<Transaction>,
 }
 

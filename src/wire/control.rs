@@ -1,6 +1,7 @@
 //! The words between `blx ctl` and the control socket of a running node: one JSON object a line. The
 //! client sends an [`Ask`]; the node answers with [`Reply::Out`] for each line that is to be printed,
-//! and ends with [`Reply::Exit`]. A first line that is no object is a person's: he gets the menu.
+//! and ends with [`Reply::Exit`]. A first line that is no object was typed by a person, who gets the
+//! menu.
 
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
@@ -10,7 +11,7 @@ use serde_json::value::RawValue;
 pub struct Ask {
     /// What is asked for.
     pub ask: CtlCommand,
-    /// An object for each thing, else a line of text as the menu would show it.
+    /// Whether the answer is an object for each thing. Otherwise it is text, as the menu shows it.
     #[serde(default)]
     pub json: bool,
     /// Whether that text may hold more than ASCII.

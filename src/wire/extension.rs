@@ -19,7 +19,7 @@ pub struct Greeting {
     pub id: Option<u64>,
     /// Its chain's end.
     pub tip: Option<Tip>,
-    /// The transactions that it has and no block has, at most [`limits::MEMPOOL_IDS`].
+    /// The transactions in its mempool, at most [`limits::MEMPOOL_IDS`].
     pub mempool: Vec<TransactionId>,
     /// Who is connected to which desktop nodes, as far as it knows.
     pub voices: Vec<Voice>,
@@ -72,16 +72,16 @@ impl Greeting {
     }
 }
 
-/// What is known of one of ours, for those who are connected to the same desktop nodes: of them
-/// only one speaks to each.
+/// What is known of one node of this project. Of those that are connected to the same desktop node,
+/// only one speaks to it, and this tells them which.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Voice {
-    /// Its number: the first half drawn at its start, the second the same as long as it has the same
-    /// key.
+    /// Its number: the first half is drawn at its start, the second half stays the same as long as
+    /// its key does.
     pub id: u64,
-    /// This was said so many seconds ago, or less.
+    /// It was said this many seconds ago, or fewer.
     pub age: u64,
-    /// Of two that tell of the same one, that with the greater count was said later.
+    /// Of two voices about the same node, the one with the greater count was said later.
     pub count: u64,
     /// It writes, is not catching up, and was not stopped.
     pub healthy: bool,

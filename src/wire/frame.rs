@@ -19,11 +19,12 @@ pub enum Frame<'a> {
     Message(&'a [u8]),
     /// One element of the array at `payload.chain`, long before its line ends.
     ChainElement(&'a [u8]),
-    /// The line around a chain ended: its text with that array emptied, to be read as a message.
+    /// The line around a chain has ended. This is its text with the chain emptied, to be read as a
+    /// message.
     ChainEnd(&'a [u8]),
     /// The line around a chain is no JSON: its elements are void, the rest of it is skipped.
     ChainBroken,
-    /// A line has ended of which [`Reader::skip_line`] wanted no more.
+    /// The line that [`Reader::skip_line`] gave up has ended.
     Skipped,
 }
 

@@ -31,7 +31,7 @@ pub enum Message {
     ChainEnd {
         /// The length of the peer's chain, where it says so.
         length: Option<u64>,
-        /// The height of the first of them, where the peer tells only a part of its chain.
+        /// The height of the first of them, in a partial response.
         start: Option<u64>,
     },
     /// `new_block`.
@@ -49,8 +49,8 @@ pub enum Message {
 pub struct Envelope {
     /// What it says.
     pub message: Message,
-    /// The port on which its sender listens, as far as `sender` tells. The host it names is a
-    /// bind address and of no use (PROTOCOL.md section 1).
+    /// The port on which its sender listens, if `sender` says so. The host it names is a bind
+    /// address and of no use (PROTOCOL.md section 1).
     pub sender: Option<u16>,
 }
 

@@ -1,11 +1,14 @@
 //! The peers' text: one JSON object a line (PROTOCOL.md section 1), streamed both ways.
 //!
-//! `frame` cuts bytes into lines, and a `chain_response` into its blocks while it arrives;
-//! `message` gives a line of some `kind` its meaning, `content` a block or a transaction, `extension`
-//! what only nodes of this project say, by what `json` and `shape` tell of its fields; `text` is what desktop nodes would write, and `write` turns what a
-//! line is to send into it while there is `room`; `document` reads a chain from a file of JSON,
-//! `address` a `HOST:PORT`. No chain is ever held as text. `control` is no peer's: it is what
-//! `blx ctl` and a node say to each other.
+//! - Reading: `frame` cuts bytes into lines, and a `chain_response` into its blocks while it
+//!   arrives. `message` reads a line of some `kind`, `content` a block or a transaction, `extension`
+//!   what only nodes of this project say. `json` and `shape` read the fields of all of them.
+//! - Writing: `write` queues outgoing messages and makes their text while there is `room`; `text` is
+//!   what desktop nodes would write.
+//! - `document` reads a chain from a file of JSON, `address` a `HOST:PORT`.
+//! - `control` is no peer's: it is what `blx ctl` and a node say to each other.
+//!
+//! No chain is ever held as text.
 
 pub mod address;
 mod content;

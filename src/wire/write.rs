@@ -1,8 +1,9 @@
-//! What a line is to send, as intents; the bytes are made when there is room for them.
+//! What is to be sent on a connection, as a queue of messages; their bytes are made when there is
+//! room for them.
 //!
-//! A queue of intents is small whatever they stand for: "the chain" is one, and its blocks are
-//! read one by one while they leave. Text that does not fit is made again when there is room, from
-//! the byte where it stopped.
+//! The queue is small whatever is in it: "the chain" is one entry, and its blocks are read one by
+//! one while they leave. A message is made of chunks. One that does not fit is made again when there
+//! is room, from the byte where it stopped.
 
 use core::net::SocketAddr;
 use std::rc::Rc;
@@ -15,7 +16,7 @@ use crate::ledger::canonical::{self, Sink};
 use crate::ledger::{Block, Tip, Transaction, tally};
 use crate::limits;
 
-/// A thing to send.
+/// A message that waits to be sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Outgoing {
     /// Who we are.
@@ -26,14 +27,14 @@ pub enum Outgoing {
     Request,
     /// The whole chain.
     Chain,
-    /// A chain without blocks, said to have so many: it changes nothing (PROTOCOL.md section 5).
+    /// A chain without blocks that claims this length: it changes nothing (PROTOCOL.md section 5).
     NoChain(u64),
-    /// The chain from this height on, as far as it goes into one answer.
+    /// A partial response: the chain from this height on, as far as it fits into one answer.
     PartialResponse(u64),
     /// The block at this height.
     Block(u64),
-    /// The block at this height, which our user made: first its transactions, each on its own,
-    /// as somebody who waits for one wants to see them.
+    /// The block at this height, which our user made. Its transactions are sent first, each on its
+    /// own, for whoever waits for one of them.
     OwnBlock(u64),
     /// The transaction that waits under this number.
     Transaction(u64),
@@ -56,9 +57,9 @@ pub trait Source {
     fn transaction(&self, number: u64) -> Option<Transaction>;
     /// Who we are.
     fn greeting(&self) -> Greeting;
-    /// What a request is about: our chain, or the candidate of which we have a part.
+    /// What a request is about: our chain, or the part of a candidate that is here already.
     fn locator(&mut self) -> Locator;
-    /// Who is connected to which desktop nodes; nothing for whom that does not concern.
+    /// Who is connected to which desktop nodes; empty for a peer that this does not concern.
     fn voices(&self) -> Vec<Voice>;
     /// Addresses for a peer list.
     fn peers(&self) -> Vec<SocketAddr>;
@@ -66,7 +67,7 @@ pub trait Source {
     fn sender(&self) -> &str;
 }
 
-/// The queue did not take an intent: the peer is too slow.
+/// The queue is full: the peer is too slow.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Full;
 
@@ -79,7 +80,7 @@ pub struct Sent {
     pub messages: u64,
 }
 
-/// Text that is made in one go, and again if it does not fit.
+/// A piece of text that is made in one go, and again if it does not fit.
 enum Chunk {
     Announce(Greeting),
     PeerList(Vec<SocketAddr>),
@@ -88,7 +89,7 @@ enum Chunk {
     Transaction(Rc<Transaction>),
     OwnTransaction(Rc<Block>, usize),
     Block(Rc<Block>),
-    /// Begins a chain, or its part from a height on.
+    /// Begins a chain, or a partial response that starts at a height.
     ChainOpen(Option<u64>),
     ChainElement {
         block: Rc<Block>,
@@ -98,23 +99,23 @@ enum Chunk {
         length: u64,
     },
     NoChain(u64),
-    /// Ends a chain that is no longer ours in the middle: a line that is not JSON is skipped by
-    /// everybody (PROTOCOL.md section 1).
+    /// Breaks off a chain that is no longer ours: a line that is not JSON is skipped by everybody
+    /// (PROTOCOL.md section 1).
     ChainBreak,
 }
 
-/// An intent that takes more than one unit.
+/// A message that takes more than one chunk, and how far it has come.
 enum InProgress {
     Chain {
         next: u64,
     },
-    /// `room`: bytes of text that still go into this answer.
+    /// `room`: bytes of text that still fit into this response.
     PartialResponse {
         start: u64,
         next: u64,
         room: usize,
     },
-    /// To be told anew, if it was whole.
+    /// Broken off; `whole` if it was the whole chain, which is then told anew.
     BrokenChain {
         whole: bool,
     },
@@ -124,7 +125,7 @@ enum InProgress {
     },
 }
 
-/// The sending half of a line. Costs [`limits::WRITE_BYTES`] and one block.
+/// The sending half of a connection. Costs [`limits::WRITE_BYTES`] and one block.
 pub struct Writer {
     queue: heapless::Deque<Outgoing, { limits::OUTGOING_MESSAGES }>,
     progress: Option<InProgress>,
@@ -150,7 +151,7 @@ impl Default for Writer {
 }
 
 impl Writer {
-    /// Queues an intent. A chain that is queued or on its way already answers for another one.
+    /// Queues a message. A chain that is queued or on its way already answers for another one.
     pub fn push(&mut self, message: Outgoing) -> Result<(), Full> {
         let answer =
             |message: &Outgoing| matches!(message, Outgoing::Chain | Outgoing::PartialResponse(_));
@@ -168,7 +169,7 @@ impl Writer {
         !self.queue.is_full()
     }
 
-    /// Whether a chain, or a part of one, is on its way.
+    /// Whether a chain or a partial response is on its way.
     fn is_telling(&self) -> bool {
         matches!(
             self.progress,
@@ -176,14 +177,14 @@ impl Writer {
         )
     }
 
-    /// Whether something waits to be sent that tells the voices, as they are then.
+    /// Whether a message is queued that will tell the voices when it leaves.
     pub fn will_tell(&self) -> bool {
         let life = [Outgoing::Announce, Outgoing::Ping, Outgoing::Pong];
         self.queue.iter().any(|message| life.contains(message))
     }
 
-    /// Forgets the blocks and transactions that wait to be sent, and the chain that would tell the
-    /// same; true if there were any.
+    /// Forgets the blocks and transactions that are queued, and a queued chain, which would tell
+    /// the same; true if there were any.
     pub fn drop_blocks(&mut self) -> bool {
         let before = self.queue.len();
         self.queue.retain(|message| {
@@ -200,7 +201,7 @@ impl Writer {
         self.queue.len() < before
     }
 
-    /// Nothing of the chain is to leave any more: what waits is forgotten, and a chain that is on
+    /// Nothing of the chain may leave any more: what is queued of it is forgotten, and a chain on
     /// its way breaks off.
     pub fn withhold(&mut self) {
         self.drop_blocks();
@@ -210,8 +211,8 @@ impl Writer {
         };
     }
 
-    /// The chain has changed from height `fork` on: a chain that is on its way is told anew if it
-    /// is beyond that; who has asked for a part will ask again.
+    /// A reorg has changed the chain from height `fork` on. A chain on its way that is beyond that
+    /// is told anew. A partial response breaks off, since its receiver asks again.
     pub fn reorged(&mut self, fork: u64) {
         match self.progress {
             Some(InProgress::Chain { next }) if next > fork => {
@@ -254,7 +255,7 @@ impl Writer {
     }
 
     /// Makes bytes while there is room and something to say; at most [`limits::WRITE_BYTES`].
-    /// Returns how many bytes of text were made for that, those included that were sent already.
+    /// Returns how many bytes of text were made for that, including those that were sent already.
     pub fn fill(&mut self, source: &mut impl Source) -> usize {
         let mut made = 0;
         if self.start > 0 || self.end == self.bytes.len() {
@@ -308,7 +309,7 @@ impl Writer {
                     Chunk::ChainOpen(None)
                 }
                 Outgoing::PartialResponse(start) => {
-                    // A switch may have made the chain shorter than it was when this was queued.
+                    // A reorg may have made the chain shorter since this was queued.
                     let start = start.min(source.tip().length);
                     self.progress = Some(InProgress::PartialResponse {
                         start,
@@ -324,7 +325,7 @@ impl Writer {
                 }
                 Outgoing::Block(height) => match source.single(height) {
                     Some(block) => Chunk::Block(block),
-                    // One of ours hears by that that there is more, and asks for it.
+                    // A node of this project learns from it that there is more, and asks.
                     None => Chunk::life(MessageKind::Ping, source),
                 },
                 Outgoing::OwnBlock(height) => {
@@ -342,11 +343,11 @@ impl Writer {
         }
     }
 
-    /// The next unit of an intent that takes several.
+    /// The next chunk of a message that takes several.
     fn go_on(&mut self, progress: InProgress, source: &mut impl Source) -> Chunk {
         let length = source.tip().length;
         match progress {
-            // A switch does not change it any more, even if it does not fit yet.
+            // A reorg does not change it any more, even if it does not fit yet.
             InProgress::Chain { next } if next == length => Chunk::ChainClose { length },
             InProgress::Chain { next } => {
                 let Some(block) = source.block(next) else {
@@ -368,7 +369,7 @@ impl Writer {
                 };
                 let bytes = text::block_bytes(&block);
                 let first = next == start;
-                // A block that is too long for any answer has one for itself.
+                // A block that is too long for any response gets one of its own.
                 if limits::Full::PartFull.when(!first && bytes > room) {
                     return close;
                 }
@@ -381,7 +382,7 @@ impl Writer {
             }
             InProgress::BrokenChain { whole } => {
                 if whole {
-                    // The chain tells all the blocks that wait. Where the queue is full of other
+                    // The chain tells all blocks that are queued. If the queue is full of other
                     // things, the last of them gives way.
                     self.drop_blocks();
                     if limits::Full::QueueAnew.when(self.queue.is_full()) {
@@ -479,7 +480,7 @@ impl Chunk {
         }
     }
 
-    /// Blocks and messages that this ends.
+    /// Blocks and messages that end with this chunk.
     fn counts(&self) -> (u64, u64) {
         match self {
             Chunk::Block(_) => (1, 1),

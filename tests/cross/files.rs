@@ -139,9 +139,9 @@ fn the_same_chain_makes_the_same_file() {
 }
 
 #[test]
-fn a_wish_that_waits_with_one_is_fulfilled_by_the_other() {
-    // A block mostly takes so long that a wish is caught before it is in one. One that was mined
-    // sooner is there to stay, and the next wish is tried.
+fn a_request_that_waits_with_one_is_fulfilled_by_the_other() {
+    // A block mostly takes so long that a request is caught before it is in one. One that was mined
+    // sooner is there to stay, and the next request is tried.
     let hard = ["--difficulty", "4"];
     for [writer, reader] in pairs() {
         let place = Place::new();
@@ -154,7 +154,7 @@ fn a_wish_that_waits_with_one_is_fulfilled_by_the_other() {
             };
             let mut node = start(&writer, &place, &hard);
             node.enter(&["1", &item]);
-            await_files("the wish", || is_in("waiting.blx") || is_in("chain.blx"));
+            await_files("the request", || is_in("waiting.blx") || is_in("chain.blx"));
             node.kill();
             if is_in("waiting.blx") {
                 let mut node = start(&reader, &place, &hard);

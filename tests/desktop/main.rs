@@ -31,7 +31,7 @@ use harness::{peer, runner};
 use lan::assert_same_content;
 use nodes::{Node, Place, desktop, python, script, wait_in_step};
 
-/// Said when transactions of ours fell out of the chain, or a peer broke a rule.
+/// Said when transactions of ours were disconnected, or a peer broke a rule.
 const TROUBLE: [&str; 4] = [
     "is lost: ",
     "lost to ",

@@ -123,7 +123,7 @@ impl Node {
     pub fn was_taken(&self, item: &str) -> bool {
         let got = format!("✅ requested {item}\n");
         let refused = format!("❌ item {item} is not available.\n");
-        // In these words if its block took so long that the wish was kept for the next start.
+        // In these words if its block took so long that the request was kept for the next start.
         let lost = format!("[consensus] your request of {item} lost to ");
         self.wait_for_any(&[&got, &refused, &lost]) == 0
     }
@@ -141,7 +141,7 @@ impl Node {
         self.ask(&["1", item], &format!("❌ item {item} is not available.\n"));
     }
 
-    /// The user's wish for the chains of others.
+    /// The user asks for the chains of others.
     pub fn sync(&mut self) {
         self.enter(&["8"]);
     }

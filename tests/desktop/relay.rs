@@ -1,4 +1,4 @@
-//! A wire between two nodes that counts what it carries, and can be cut, mended and held back.
+//! A wire between two nodes that counts what it carries, and can be cut, reconnected and held back.
 //!
 //! Each has an address of loopback of its own, for both of its ends, and may serve one caller only:
 //! what nodes learn of each other through it leads nowhere, so that nobody comes around a cut.

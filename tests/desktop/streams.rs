@@ -124,13 +124,13 @@ fn a_chain_of_100_000_blocks_that_is_invalid_in_its_last_one_changes_nothing() {
     let mut forged = empty_after(tip);
     forged.transactions.push(transaction);
     // Another block's work.
-    let mut worthless = mined(empty_after(tip), 0);
-    worthless.nonce += 1;
+    let mut without_work = mined(empty_after(tip), 0);
+    without_work.nonce += 1;
     let mut unlinked = empty_after(tip);
     unlinked.prev_hash = good[0].hash;
     for (last, roles) in [
         (mined(forged, 0), &ROLES[..]),
-        (worthless, &ROLES[..]),
+        (without_work, &ROLES[..]),
         // A desktop node's chain that does not link is no lie: it is taken as far as it does.
         (mined(unlinked, 0), &[Role::Ours]),
     ] {

@@ -159,7 +159,8 @@ impl Street {
         }
     }
 
-    /// Waits until whoever runs has answered its user: each item is asked for once, so he gets it.
+    /// Waits until whoever runs has answered its user: each item is asked for once, so the user
+    /// gets it.
     pub fn answered(&mut self) {
         for member in self.members.iter_mut().filter(|member| member.runs) {
             for item in &member.asked {

@@ -390,7 +390,7 @@ fn whoever_types_and_does_not_read_is_not_listened_to() {
     let enters = [b'\n'; 64 << 10];
     let taken = (0..128).position(|_| line.write_all(&enters).is_err());
     assert!(taken.is_some(), "it takes all there is");
-    // Others are served meanwhile, and so is he when he reads.
+    // Others are served meanwhile, and so is this one when it reads.
     assert_eq!(ctl(&socket, &["status"]).1, 0);
     let said = Stream::of(line.try_clone().expect("a second handle"));
     assert!(wait_for(LIMIT, || (said.len() > 4_000_000).then_some(())).is_some());
@@ -406,7 +406,7 @@ fn a_program_that_was_killed_leaves_its_place() {
         let mut line = UnixStream::connect(&socket).expect("connects");
         let ask = format!("{{\"ask\":{{\"request\":[\"item-{number}\"]}}}}\n");
         line.write_all(ask.as_bytes()).expect("writes");
-        // Not a word more from him, as `blx ctl request ITEM <&-` has it.
+        // Not a word more comes from it, as `blx ctl request ITEM <&-` has it.
         line.shutdown(Shutdown::Write).expect("shuts down");
     }
     assert!(wait_for_status(&socket), "their places are free");

@@ -60,7 +60,7 @@ fn the_menu_lists_the_last_twenty() {
 #[test]
 fn a_disk_that_is_full_is_told_and_a_ring_that_is_full_costs_nothing() {
     let home = Home::new();
-    // The first nonce will do, so no wish is kept, and written at the next start.
+    // The first nonce will do, so no request is kept, and written at the next start.
     let launch = home.node().arg("--difficulty=0").full_disk(16);
     let mut node = launch.start();
     let port = node.port;

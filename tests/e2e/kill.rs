@@ -253,7 +253,7 @@ pub fn fill(node: &mut Node) -> (Vec<String>, String) {
 #[test]
 fn on_a_full_disk_a_node_says_so_refuses_what_is_new_and_goes_on_serving() {
     let home = Home::new();
-    // The first nonce will do, so no wish is kept for the next start before its block is written.
+    // The first nonce will do, so no request is kept for the next start before its block is written.
     let mut node = home.node().arg("--difficulty=0").full_disk(16).start();
     let port = node.port;
     let (items, refusal) = fill(&mut node);

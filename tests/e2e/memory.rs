@@ -157,9 +157,9 @@ fn a_ledger_of_200_000_items_is_joined_and_replaced() {
     other.send(&mut peer, other.texts.len());
     node.expect("adopted longer chain (1003 blocks)");
     check_peak(&node, "two tables of 200,000 items");
-    // What fell out is made again as far as the node takes items.
+    // What was disconnected is made again as far as the node takes items.
     node.expect("made block #1003");
-    check_peak(&node, "what fell out of the ledger");
+    check_peak(&node, "what was disconnected");
 }
 
 #[test]

@@ -182,13 +182,13 @@ fn a_chain_that_breaks_a_rule_is_dropped_and_the_third_ends_the_connection() {
     let good = Person::new(2).chain(&["a", "b", "c"]);
     let mut unlinked = good.clone();
     unlinked.remove(2);
-    let mut worthless = good;
-    worthless[2].nonce += 1;
+    let mut without_work = good;
+    without_work[2].nonce += 1;
     for (role, bad, why) in [
         (Role::Ours, &unlinked, "its index is 3"),
-        (Role::Ours, &worthless, "hash is not the hash"),
+        (Role::Ours, &without_work, "hash is not the hash"),
         // What does not link there is another matter.
-        (Role::Desktop, &worthless, "hash is not the hash"),
+        (Role::Desktop, &without_work, "hash is not the hash"),
     ] {
         let mut node = Launch::new().logging().start();
         let (mut peer, chain) = Peer::join_as(role, node.port);
@@ -226,7 +226,7 @@ fn a_desktop_nodes_chain_that_does_not_link_is_no_fault_and_what_is_in_it_counts
     assert_eq!(
         Peer::join(node.port).1[..2],
         chain,
-        "nothing of ours fell out"
+        "nothing of ours was disconnected"
     );
     peer.settle();
 }

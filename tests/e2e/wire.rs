@@ -192,7 +192,7 @@ fn of_two_blocks_at_the_tips_height_the_lower_hash_wins_without_a_chain_asked_fo
             maker.say(&block_message(block));
         }
         if lower_first {
-            // Whoever made the other one makes it again when he hears of this.
+            // Whoever made the other one makes it again when they hear of this.
             assert!(!maker.settle().contains("request_chain"));
             let chain = [chain[0].clone(), lower];
             unchanged(&mut node, &chain);

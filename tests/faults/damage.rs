@@ -14,7 +14,7 @@ use super::random::Random;
 
 const BLOCKS: usize = 64;
 
-/// A history that ends with so many blocks, has a switch in it and a block of many sectors.
+/// A history that ends with this many blocks, has a reorg in it and a block of many sectors.
 fn history() -> (History, Vec<u8>) {
     let mut random = Random::new(3);
     let mut history = History::new(0, usize::MAX);
@@ -71,7 +71,7 @@ fn peer(bytes: &[u8]) -> Peer<'_> {
 
 /// Fills the holes of a file from a peer; what that cannot tell is given up.
 fn heal(log: &mut Log<SimDisk>, peer: &[Block]) -> Result<bool, String> {
-    let mut mended = true;
+    let mut filled = true;
     while log.hole().is_some() {
         log.begin_filling();
         let from = usize::try_from(log.tip().length).expect("small");
@@ -82,11 +82,11 @@ fn heal(log: &mut Log<SimDisk>, peer: &[Block]) -> Result<bool, String> {
             }
         }
         if outcome != Ok(Filled::Done) {
-            mended = false;
+            filled = false;
             log.give_up().map_err(|error| format!("give up: {error}"))?;
         }
     }
-    Ok(mended)
+    Ok(filled)
 }
 
 /// Starts with a damaged file and says what came of it; an error is what must never be.
@@ -105,7 +105,7 @@ fn start(
         Err(error) => return Err(format!("open: {error}")),
     };
     let hole = log.hole().is_some();
-    let mended = heal(&mut log, &peer.blocks)?;
+    let filled = heal(&mut log, &peer.blocks)?;
     let after = disk.live(File::Chain);
     // Whatever is not as it was before was written as it was before the damage.
     let sound = |size: usize| {
@@ -115,7 +115,7 @@ fn start(
     // A first block may be there again, behind the cut.
     let kept = match disk.aside().pop() {
         Some(aside) => before.ends_with(&aside) && sound(before.len() - aside.len()),
-        None => mended && before.len() == after.len() && sound(before.len()),
+        None => filled && before.len() == after.len() && sound(before.len()),
     };
     if !kept {
         return Err("bytes are gone that were not set aside".into());
@@ -200,7 +200,7 @@ fn every_flipped_bit_is_found_or_harmless_behind_a_checkpoint() {
     let peer = peer(&whole);
     let steps = history.steps.iter().enumerate();
     let checkpoints = steps.filter(|(_, step)| matches!(step, Step::Checkpoint));
-    // A switch comes between the two.
+    // A reorg comes between the two.
     let [before, after] = [0, 1].map(|n| checkpoints.clone().nth(n).expect("two of them").0);
     let (mut unreadable, mut unnoticed) = (0, 0);
     for (last, steps) in [before, after].into_iter().enumerate() {
@@ -217,7 +217,7 @@ fn every_flipped_bit_is_found_or_harmless_behind_a_checkpoint() {
             }
         }
     }
-    // What fell out of the chain is read by nobody.
+    // Stale blocks are read by nobody.
     assert!(unreadable > unnoticed, "{unreadable}, {unnoticed}");
 }
 

@@ -13,7 +13,7 @@ use super::history::{
 };
 use super::random::Random;
 
-/// A history of some forty blocks with many switches, the chain file that it leaves, and the last
+/// A history of some forty blocks with many reorgs, the chain file that it leaves, and the last
 /// checkpoint before its end.
 fn history(seed: u64) -> (History, Vec<u8>, Vec<u8>) {
     let mut random = Random::new(seed);
@@ -151,7 +151,7 @@ fn story(disk: &SimDisk, chains: &[Chain], random: &mut Random) -> Result<bool, 
     Ok(given_up)
 }
 
-/// Who reads all of the file passes over damage in what had fallen out, and so never meets the keys
+/// Who reads all of the file passes over damage in stale blocks, and so never meets the keys
 /// that stood there. A checkpoint from before knows them.
 #[test]
 fn a_checkpoint_from_before_the_damage_does_not_take_the_blocks_behind_it() {

@@ -184,7 +184,7 @@ impl Peer {
         self.say(&told);
     }
 
-    /// The node's chain, asked for as one of its kind does, who need not tell his own first.
+    /// The node's chain, asked for as a node of its kind does, which need not tell its own first.
     pub fn chain(&mut self) -> Vec<Block> {
         let nothing = r#"{"length": 0, "locator": []}"#;
         self.say(&message(MessageKind::RequestChain, nothing));

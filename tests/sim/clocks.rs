@@ -80,7 +80,7 @@ fn times(world: &mut World, host: usize) -> (Vec<f64>, Vec<f64>) {
 }
 
 #[test]
-fn no_block_goes_back_in_time_and_no_wish_is_older_than_what_it_changes() {
+fn no_block_goes_back_in_time_and_no_request_is_older_than_what_it_changes() {
     for seed in 0..6 {
         let mut world = star(seed, 2);
         let mut walls = vec![0, WALL, 0, YEARS[1], YEARS[2], 0, WALL, YEARS[2], 7];

@@ -159,7 +159,7 @@ fn a_chain_with_too_many_items_is_not_followed_and_its_peer_not_blamed() {
         world.run(5_000);
         assert!(chain_of(&mut world, 0).len() >= chain.len() - 1);
         assert_eq!(told(&mut world, "is not followed"), 1);
-        // Nor is one block more taken, nor a transaction, nor a wish of the user.
+        // Nor is one block more taken, nor a transaction, nor a request of the user.
         let more = world.call(0);
         let mut longer = chain_of(&mut world, 0);
         grow(&world, &mut longer, Some("one-more"));

@@ -189,7 +189,7 @@ fn a_user_who_names_somebody_that_is_left_alone_is_obeyed() {
         let mut world = star(seed, 1);
         world.add(&[]);
         banish(&mut world, 1, 0);
-        // Nobody is there: the wish was tried, and the ban goes on.
+        // Nobody is there: the user was obeyed, and the ban goes on.
         connect(&mut world, 0, 1);
         world.run(5_000);
         let shown = world.shown(0);

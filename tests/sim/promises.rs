@@ -110,7 +110,7 @@ fn who_is_named_keeps_its_place() {
     assert!(world.linked(0, 1));
 }
 
-/// A node's chain, and what it has shown, after a block of its user and one of a stranger fell out
+/// A node's chain, and what it has shown, after a block of its user and one of a stranger were disconnected
 /// for a longer chain, and a block and a chain came that lose.
 fn with_orphans(drop_disconnected: bool) -> (Chain, String) {
     let mut world = World::new(4);

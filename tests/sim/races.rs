@@ -1,5 +1,5 @@
 //! The model of a desktop node against PROTOCOL.md section 5: what goes wrong in one, and how it is
-//! mended.
+//! repaired.
 
 use crate::peer::{PING, chain_response, grow, longer, new_block};
 use crate::scenario::connect;

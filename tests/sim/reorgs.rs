@@ -182,7 +182,7 @@ fn reorging(seed: u64) -> (World, usize, usize) {
     let call = world.call(0);
     world.say(call, &chain_response(&chain));
     let begun = |world: &mut World| world.hosts[0].disk.live(File::Chain).len() > before;
-    assert!(world.run_until(10_000, begun), "the switch begins");
+    assert!(world.run_until(10_000, begun), "the reorg begins");
     (world, call, before)
 }
 

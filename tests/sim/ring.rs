@@ -29,7 +29,7 @@ fn a_day_of_peers_that_come_and_go_costs_two_writes() {
             1 => world.stop(host, false),
             _ => world.net.islands[host] = 1,
         }
-        // Both sides have something of their own, so that one of them switches.
+        // Both sides have something of their own, so that one of them has a reorg.
         world.type_in(0, &format!("1\nours-{hour}\n"));
         world.run(1_740_000);
         if world.hosts[host].node.is_none() {

@@ -1,4 +1,4 @@
-//! Scripted runs: one user, and what becomes of what he asks for.
+//! Scripted runs: one user, and what becomes of what they ask for.
 
 use blx::ledger::Kind;
 use blx::store::disk::File;
@@ -128,7 +128,7 @@ fn what_falls_out_and_comes_back_by_itself_is_not_called_lost() {
 }
 
 #[test]
-fn a_wish_is_fulfilled_at_once() {
+fn a_request_is_fulfilled_at_once() {
     let mut world = star(7, 1);
     world.type_in(0, "1\n");
     world.run(100);

@@ -91,7 +91,7 @@ pub fn check_disk(world: &World, host: usize, key: &str, shown: &str) {
     let heights = 0..log.tip().length;
     let blocks = heights.map(|height| log.read(height).expect("sound").block);
     let mut kept: Vec<Transaction> = blocks.flat_map(|block| block.transactions).collect();
-    // What a switch took out, of which the console has not heard yet, waits to be made again.
+    // What a reorg disconnected, of which the console has not heard yet, waits to be made again.
     let (waiting, aside) = waiting::read(log.disk()).expect("reads");
     assert_eq!(aside, None);
     let disconnected = waiting.into_iter().filter(|waits| !waits.fresh);

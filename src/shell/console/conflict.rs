@@ -1,4 +1,4 @@
-//! Who is in the way of a serial device, and what to do about it.
+//! Conflicts over a serial device: what else uses it, and what to do about that.
 
 use std::fs;
 use std::io::{self, ErrorKind};
@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use crate::shell::reason;
 
-/// Where the system tells of itself; somewhere else in tests.
+/// Where the system describes itself; somewhere else in tests.
 #[derive(Debug)]
 pub struct System {
     /// `/proc`.

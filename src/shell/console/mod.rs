@@ -27,7 +27,7 @@ pub enum ConsoleSpec {
 /// What a read or write that does not wait came to.
 #[derive(Debug)]
 pub enum Transfer {
-    /// So many bytes, at least one.
+    /// This many bytes, at least one.
     Moved(usize),
     /// Nothing now.
     Later,
@@ -44,7 +44,7 @@ pub enum Stream {
     Standard(Standard),
     /// A serial line.
     Serial(Serial),
-    /// Somebody on a control socket; `false` when he will say no more.
+    /// A connection to a control socket; `false` when its input has ended.
     Socket(UnixStream, bool),
 }
 
@@ -67,7 +67,8 @@ impl Stream {
         }
     }
 
-    /// What to poll to learn that somebody has left who will say no more but may still read.
+    /// What to poll to learn that the other end has left, after its input ended while it may still
+    /// read.
     pub fn half_closed(&self) -> Option<BorrowedFd<'_>> {
         match self {
             Stream::Socket(socket, open) => (!open).then(|| socket.as_fd()),

@@ -73,7 +73,7 @@ impl Driver {
         self.close_console(node, at, why.as_deref())
     }
 
-    /// Whoever ended his input does not read either any more.
+    /// A console whose input has ended and that does not read any more either.
     pub(super) fn left_console<M: Machine>(&mut self, node: &mut M, at: usize) -> Flow {
         let left = self
             .consoles

@@ -1,10 +1,10 @@
-//! `blx export --branch`: what a switch took out of the chain, as text.
+//! `blx export --branch`: what a reorg disconnected, as text.
 
 use blx::store::disconnected::Saving;
 
 use super::*;
 
-/// A directory in which a switch took out ten blocks that were saved; they, as text, and the last
+/// A directory in which a reorg disconnected ten blocks that were saved; they, as text, and the last
 /// one's hash.
 fn reorged() -> (tempfile::TempDir, String, String) {
     let directory = folder();

@@ -17,7 +17,7 @@ fn with_stale_blocks(blocks: u64, others: u64) -> tempfile::TempDir {
     directory
 }
 
-/// Makes such a chain, and tells what fell out of it.
+/// Makes such a chain, and tells what a reorg disconnected.
 pub fn reorg(directory: &Path, blocks: u64, others: u64) -> (Log<SystemDisk>, DisconnectedBlocks) {
     let [old, new] = [("old", blocks), ("new", others)].map(|(word, count)| {
         let name = |index| format!("{word}-{index}");

@@ -252,14 +252,14 @@ fn a_new_node_and_its_folders_are_durable_before_it_says_anything() {
 }
 
 #[test]
-fn a_wish_that_waits_is_durable() {
+fn a_request_that_waits_is_durable() {
     if !is_possible() {
         return;
     }
     let (_folder, path, _) = places();
     let mut traced = Traced::start(&path, &["--difficulty", "16"]);
     traced.node.ask(&["1", "lamp"], "that takes a while");
-    // Without that it would go on until the wish is done.
+    // Without that it would go on until the request is done.
     traced.node.enter(&["10"]);
     let file = path.join("waiting.blx");
     let calls = traced.end();
@@ -289,7 +289,7 @@ fn what_is_set_aside_is_durable_before_it_is_cut() {
 }
 
 /// Fills a directory with a chain that is longer than a start without a checkpoint may read, and
-/// with as much again that a switch took out.
+/// with as much again that a reorg disconnected.
 fn fill(directory: &Path) {
     const NAME_BYTES: u64 = 900_000;
     let count = limits::CHECKPOINT_BYTES / NAME_BYTES + 2;
@@ -309,7 +309,7 @@ fn compactions_and_checkpoints_are_durable() {
     fill(&path);
     let (chain, checkpoint) = (path.join("chain.blx"), path.join("checkpoint.blx"));
     let before = fs::metadata(&chain).expect("is there").len();
-    // What fell out is not made again: it would be read from the file as it is, and longer in the end.
+    // What was disconnected is not made again: it would be read from the file as it is, and longer in the end.
     let mut traced = Traced::start(&path, &["--orphans", "drop"]);
     until(|| {
         let size = fs::metadata(&chain).expect("is there").len();

@@ -1,5 +1,5 @@
-//! The chain of a desktop node. It has no lock: whoever changes it says on which state of it he
-//! began, and what others changed meanwhile spoils it.
+//! The chain of a desktop node. It has no lock: whoever changes it says on which state of it
+//! they began, and what others changed meanwhile spoils it.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;

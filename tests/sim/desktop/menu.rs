@@ -24,7 +24,7 @@ impl Desktop {
         self.shown.push(b'\n');
     }
 
-    /// Where the next line of the user ends; he is not heard while the menu dials, or does what he
+    /// Where the next line of the user ends. They are not heard while the menu dials, or does what they
     /// asked for.
     pub(super) fn typed_line(&self) -> Option<usize> {
         let end = self.typed.iter().position(|byte| *byte == b'\n');
@@ -35,7 +35,7 @@ impl Desktop {
         self.dialing.is_some() || self.threads.user_acts()
     }
 
-    /// One line for each event, so that no two wishes are signed at the same time.
+    /// One line for each event, so that no two transactions are signed at the same time.
     pub(super) fn obey_user(&mut self) {
         if let Some(end) = self.typed_line() {
             let line: Vec<u8> = self.typed.drain(..=end).collect();

@@ -240,7 +240,7 @@ impl Desktop {
         (late && loses).then_some("a chain that is not longer any more")
     }
 
-    /// Damage is mended only by a look that comes after one that found none.
+    /// Damage is repaired only by a look that comes after one that found none.
     fn look(&mut self) {
         let now = self.now.mono;
         let length = self.saved().chain().len() as u64;
