@@ -185,7 +185,8 @@ pub const ANSWER_MS: u64 = 1_000;
 /// Milliseconds that a node which is ending waits until its output is taken.
 pub const FAREWELL_MS: u64 = 2_000;
 
-/// Milliseconds that it then still waits, so that those whose requests are not done can be told.
+/// Milliseconds that an ending node still waits after [`FAREWELL_MS`], so that those whose requests
+/// are not done can be told.
 pub const LAST_WORDS_MS: u64 = 200;
 
 /// The longest line that a user types: bytes. One buffer for each console.
@@ -253,7 +254,7 @@ pub const PROGRESS_APART_TERMINAL_MS: u64 = 500;
 /// Learned addresses are dialed only while there are fewer connections than this.
 pub const LEARNED_PEERS: usize = either(8, 2);
 
-/// Milliseconds from one dial of a learned address to the next.
+/// Milliseconds from one dial of a learned address to the next, at least.
 pub const LEARNED_APART_MS: u64 = 1_000;
 
 /// Milliseconds until a new connection can become an eviction candidate.
@@ -326,8 +327,8 @@ pub const VOICE_PATIENCE_MS: u64 = 3_000;
 /// another node may have taken this one's turn.
 pub const VOICE_STALL_MS: u64 = 10_000;
 
-/// After such a stop, milliseconds until this node speaks again although it has not heard from the
-/// others.
+/// After a stop of [`VOICE_STALL_MS`], milliseconds until this node speaks again although it has
+/// not heard from the others.
 pub const VOICE_SILENCE_MS: u64 = 12_000;
 
 /// Bytes written at once to an output that cannot be made nonblocking. Linux calls a pipe, a
@@ -393,13 +394,14 @@ pub const DIFFICULTY_MAX: u8 = 16;
 /// Milliseconds until the chain file is checked for the first time after the start.
 pub const SCRUB_FIRST_MS: u64 = 600_000;
 
-/// Milliseconds that a slice of that check should take at most.
+/// Milliseconds that a slice of the check of the chain file should take at most.
 pub const SCRUB_SLICE_MS: u64 = 5;
 
-/// How many times as long as a slice took the check rests after it: it takes at most 1 % of a core.
+/// How many times as long as a slice of the check of the chain file took, the check rests after it:
+/// it takes at most 1 % of a core.
 pub const SCRUB_REST: u64 = 99;
 
-/// Signatures and blocks in a slice of that check, at most.
+/// Signatures and blocks in a slice of the check of the chain file, at most.
 pub const SCRUB_SLICE_MAX: usize = 64;
 
 /// Milliseconds that a pending request waits for a peer that can fill a hole in the chain.

@@ -22,7 +22,8 @@ const INLINE_MAX: usize = 30;
 /// Bytes of a longer name that are kept, for its place in the order.
 const PREFIX: usize = 14;
 
-/// Bytes of its SHA-256 that are kept: nobody finds two names that agree in both.
+/// Bytes of the SHA-256 of a longer name that are kept: nobody finds two names that agree in these
+/// and in the bytes that are kept.
 const DIGEST: usize = INLINE_MAX - PREFIX;
 
 /// Stands where a short name has its length.

@@ -33,8 +33,8 @@ pub const DESKTOP_WORDS_MS: u64 = QUESTION_MS - VOICE_SETTLE_MS;
 /// most.
 pub const EMPTY_BLOCKS: u64 = either(1_000, 1);
 
-/// Milliseconds until each further block without a transaction: a chain must not grow without end
-/// on a desktop node's word alone.
+/// After [`EMPTY_BLOCKS`] of them, milliseconds until each further block without a transaction: a
+/// chain must not grow without end on a desktop node's word alone.
 pub const EMPTY_BLOCK_MS: u64 = either(60_000, 5_000);
 
 /// The most answers of a desktop node to wait for until two in a row are the same, where something

@@ -165,9 +165,9 @@ pub(super) fn transaction(payload: &RawValue) -> Result<Result<Transaction, Rule
 
 /// A block's transactions.
 struct Listed {
-    /// Those whose values are possible,
+    /// The transactions whose values are possible.
     transactions: Vec<Transaction>,
-    /// and what is wrong with the first of the others.
+    /// What is wrong with the first transaction whose values are impossible.
     impossible: Impossible,
     /// One of them is of a ledger with credits; then nothing is said of the others.
     newer: bool,
