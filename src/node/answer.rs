@@ -18,9 +18,9 @@ pub enum Answer {
     Requested(String),
     /// The item is given back.
     Released(String),
-    /// The peer of this name is connected,
+    /// The peer of this name is connected now.
     Connected(String),
-    /// and was so before.
+    /// The peer of this name was connected already.
     #[serde(rename = "connected")]
     ConnectedAlready(String),
     /// These peers were asked for their chains.

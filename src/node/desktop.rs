@@ -38,11 +38,11 @@ impl End {
 pub enum Stand {
     /// It has to say first.
     Unknown,
-    /// So many blocks, with the content of ours.
+    /// This many blocks, with the content of ours.
     Same(u64),
-    /// So many blocks, and another content.
+    /// This many blocks, and another content.
     Apart(u64),
-    /// So many blocks that do not link. Its monitor may cut them yet.
+    /// This many blocks that do not link. Its monitor may cut them yet.
     Spoiled(u64, Millis),
 }
 
@@ -70,7 +70,7 @@ impl Remembered {
 /// Whether what a desktop node was told before has been handled is not known.
 #[derive(Clone, Copy, Default)]
 pub struct Unsure {
-    /// So many answers came since.
+    /// How many answers came since.
     answers: u8,
     /// The last of them.
     last: Option<End>,
@@ -137,9 +137,9 @@ pub struct Desktop {
     pub said: Option<(u64, Millis)>,
     /// What it said last proves where it stands: it was told nothing since.
     pub proven: bool,
-    /// When it was told something last,
+    /// When it was told something last.
     told: Option<Millis>,
-    /// and when it may be told the whole chain again.
+    /// When it may be told the whole chain again.
     pub(super) chain_at: Millis,
     /// The number of the ping behind what it was told last, and when that was, until it is answered.
     pub(super) under_way: Option<(u64, Millis)>,
@@ -156,17 +156,18 @@ pub struct Desktop {
     pub(super) unsure: Option<Unsure>,
     /// Since when its chain does not link, whatever it was told meanwhile.
     spoiled: Option<Millis>,
-    /// So many of its next answers are asked for sooner than usual: somebody whom this node does not
-    /// know of may have told it something too.
+    /// How many of its next answers are asked for sooner than usual: somebody whom this node does
+    /// not know of may have told it something too.
     wary: u8,
     /// When our chain is made longer than its own, which it would keep.
     pub(super) tie: Option<Millis>,
     /// What it told last of its chain, and when.
     pub(super) answer: Option<(End, Millis)>,
-    /// So often in a row its chain was another one than that of a connection which shows the same
-    /// address,
+    /// How often in a row its chain differed from that of a connection which shows the same
+    /// address.
     pub(super) apart: u8,
-    /// or it was the same, and no one else's.
+    /// Its chain was the same as that of a connection which shows the same address, and no one
+    /// else's.
     pub(super) is_twin: bool,
     /// When it announced a block last.
     announced: Option<Millis>,
@@ -250,7 +251,7 @@ impl Desktop {
         self.doubt(now);
     }
 
-    /// It is told the whole chain, of so many blocks.
+    /// It is told the whole chain, of this many blocks.
     pub fn tell_chain(&mut self, now: Millis, ping: u64, length: u64) {
         self.tell(now, ping, Stand::Unknown);
         self.chain_at = Millis(now.0 + poll_ms(length) / 3);
@@ -320,7 +321,7 @@ impl Desktop {
         (self.under_way, self.stand, self.proven) = (Some((ping, now)), stand, false);
     }
 
-    /// It has answered so many pings.
+    /// It has answered this many pings.
     pub fn ponged(&mut self, now: Millis, count: u64) {
         if let Some((ping, since)) = self.under_way
             && count >= ping
@@ -338,13 +339,14 @@ impl Desktop {
         self.made.as_slice().contains(hash)
     }
 
-    /// What tells the last block that it sent,
+    /// The mark of the last block that it sent.
     pub fn mark(&self) -> Option<BlockMark> {
         self.made.recent().map(mark)
     }
 
-    /// and until when that shows that it is the one at this address, from which the same block came
-    /// elsewhere: for a while, and for good if another one did before. `None` if it does not.
+    /// Until when a block that came from the address `from` too shows that this desktop node is the
+    /// one at that address: for a while, and for good if another block showed it before. `None` if
+    /// it does not show it.
     pub fn shares_mark(
         &mut self,
         now: Millis,
@@ -412,7 +414,8 @@ impl Desktop {
         self.said.is_some_and(|(length, _)| length <= most)
     }
 
-    /// Whether its own words since the last change prove that it has what we have, so many blocks.
+    /// Whether its own words since the last change prove that it has what we have, this many
+    /// blocks.
     pub fn has_all(&self, ours: u64) -> bool {
         self.stand == Stand::Same(ours) && self.proven
     }

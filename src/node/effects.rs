@@ -91,7 +91,7 @@ fn invalid(index: u64, error: RuleError) -> String {
 /// secret is made of them, and they are made of none.
 pub struct Jitter {
     state: u64,
-    /// When the next block is made of what is not our user's wish and came lately.
+    /// When the next block is made of transactions of others that came lately.
     later: Millis,
 }
 
@@ -113,8 +113,8 @@ impl Jitter {
         self.state
     }
 
-    /// Until when something waits that is not our user's wish, if no block comes before. All that
-    /// came together, or soon after, goes into the same block.
+    /// Until when a transaction of others waits, if no block comes before. All that came together,
+    /// or soon after, goes into the same block.
     pub fn delayed(&mut self, now: Millis) -> Millis {
         let soonest = Millis(now.0 + limits::DELAY_MS);
         if self.later < soonest {
@@ -211,7 +211,7 @@ pub mod testing {
     }
 
     impl Cx<MemoryDisk> {
-        /// On what this disk has; a new chain asks for so many zeros.
+        /// On what this disk has; a new chain asks for this many zeros.
         pub fn on(disk: MemoryDisk, difficulty: u8) -> Cx<MemoryDisk> {
             let now = Clock {
                 mono: Millis(START_MS),

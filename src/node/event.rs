@@ -16,7 +16,7 @@ pub struct Millis(pub u64);
 pub struct Clock {
     /// For timers: never goes back.
     pub mono: Millis,
-    /// For the times in blocks: microseconds since 1970, may do anything.
+    /// For the times in blocks: microseconds since 1970. It may jump in any direction.
     pub wall: u64,
 }
 
@@ -158,8 +158,8 @@ pub enum ConsoleKind {
     },
     /// A serial line: what is typed is edited and shown by us.
     Serial,
-    /// Somebody on a control socket. He may want the menu, or something of [`crate::wire::control`];
-    /// nothing is said before he is.
+    /// A connection to a control socket. It may want the menu, or something of
+    /// [`crate::wire::control`]; nothing is said before it has said which.
     Socket,
 }
 
@@ -182,7 +182,7 @@ pub struct Config {
     /// A random number: with the node's key it makes the one by which this run of it is known to
     /// others of its kind.
     pub id: u64,
-    /// What falls out of the chain is not made again, as desktop nodes have it.
+    /// Transactions of disconnected blocks are not made again, as desktop nodes have it.
     pub drop_disconnected: bool,
     /// Items in a chain that this node follows.
     pub items_max: usize,

@@ -1,8 +1,8 @@
-//! What is kept of this run in the ring of events (`store::events`): its start and stop, and what
-//! the user is alerted to.
+//! What is kept of this run in the event log (`store::events`): its start and stop, and what the user
+//! is alerted to.
 //!
-//! What goes on without end, such as a disk that fails again and again, is kept so many times an
-//! hour and then counted. Faults of the disk and damage are counted apart from all else, which so
+//! What happens again and again, such as a disk that fails, is kept a few times an hour and then
+//! counted. Faults of the disk and damage are counted apart from all else, which so
 //! cannot push them out. Not even the first failure to write the ring concerns the node.
 
 use super::clock::stamp;
@@ -17,7 +17,7 @@ pub struct EventLog {
     lines: Vec<String>,
     /// How many events they tell of, those that they only count included.
     told: u64,
-    /// The hour of which so many events are kept began then.
+    /// When the hour began whose events are counted.
     hour: Millis,
     /// Of all else, and of the disk's faults and damage.
     kept: [u32; 2],
@@ -28,7 +28,7 @@ pub struct EventLog {
 }
 
 impl EventLog {
-    /// One that begins with the start of a node with so many blocks.
+    /// A log that begins with the start of a node with this many blocks.
     pub fn new(now: Clock, blocks: u64, unclean_stop: bool) -> EventLog {
         let mut log = EventLog {
             lines: Vec::new(),

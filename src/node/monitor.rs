@@ -14,7 +14,7 @@ use crate::store::state::Verified;
 
 /// The state of that work.
 pub struct Monitor {
-    /// One pass begins so long after the one before; never, if there is none.
+    /// The time from one pass to the next; never, if there is none.
     every: Option<Millis>,
     /// When the next slice is due.
     due: Option<Millis>,
@@ -33,9 +33,10 @@ pub struct Monitor {
     invalid: Option<String>,
     /// The user was told of damage that is not repaired yet.
     told: bool,
-    /// Until then a wish waits for the repair.
+    /// Until then a pending request waits for the repair.
     patience: Option<Millis>,
-    /// That is because the hole could not be given up: not even somebody who is alone tries before.
+    /// Such a wait follows a failed attempt to give the hole up: nobody tries again before it is
+    /// over.
     failed: bool,
     /// A block of this pass is invalid.
     found: bool,
@@ -67,7 +68,7 @@ impl Monitor {
     /// waits for a later record; true if there is more of it.
     pub fn upkeep<D: Disk>(&mut self, cx: &mut Cx<D>, waits_outside: bool) -> bool {
         cx.chain.checkpoint();
-        // What fell out of the chain is still read from the file as it is.
+        // Disconnected blocks are still read from the file as it is.
         if !cx.chain.wants_compaction() || waits_outside {
             return self.scrub(cx);
         }
@@ -167,7 +168,8 @@ impl Monitor {
         changed
     }
 
-    /// A wish waits some time for the repair; if nobody is there who could help, not at all.
+    /// A pending request waits some time for the repair; if nobody is there who could help, not at
+    /// all.
     fn lose_patience<D: Disk>(&mut self, cx: &mut Cx<D>, waits: bool, alone: bool) -> bool {
         if cx.chain.hole().is_none() || !waits || cx.chain.fault().is_some() {
             (self.patience, self.failed) = (None, false);
@@ -187,8 +189,8 @@ impl Monitor {
         given_up == Some(true)
     }
 
-    /// The last resort: what is behind a hole is kept in a file beside. `None` if the chain cannot grow;
-    /// else whether it has another end.
+    /// The last resort: what is behind a hole is moved into a file of its own. `None` if the chain
+    /// cannot grow; else whether it has another tip.
     pub fn give_up_hole<D: Disk>(&mut self, cx: &mut Cx<D>) -> Option<bool> {
         let from = cx.chain.tip().length;
         let time = Timestamp::from_micros(cx.now.wall);
@@ -286,7 +288,7 @@ impl Monitor {
             };
             let block = stored.block;
             if height > 0 && block.prev_hash != self.prev_hash {
-                // A switch since the last slice: what it brought was verified when it came.
+                // A reorg since the last slice: what it brought was verified when it came.
                 self.begin_pass();
                 return;
             }

@@ -22,7 +22,7 @@ struct World {
     waits: bool,
     free: bool,
     calls: bool,
-    /// What fell out of the chain waits outside of memory.
+    /// Disconnected transactions wait outside of memory.
     outside: bool,
 }
 
@@ -122,7 +122,7 @@ impl World {
         panic!("it never rests");
     }
 
-    /// Lets so many milliseconds go by, and wakes only when something is due.
+    /// Lets this many milliseconds go by, and wakes only when something is due.
     fn live(&mut self, millis: u64) {
         let end = Millis(self.cx.now.mono.0 + millis);
         loop {
@@ -369,7 +369,7 @@ fn nothing_is_due_while_the_node_ends() {
     assert_eq!(world.due(), None);
 }
 
-/// A chain of which more than half fell out.
+/// A chain file of which more than half is stale.
 fn mostly_stale() -> World {
     let (mut world, _) = World::long(2);
     world.cx.reorg(1, vec![vec![]; 3]);

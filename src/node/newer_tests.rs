@@ -1,4 +1,4 @@
-//! Who has credits, and who has to show first whether he has, without a node.
+//! Who has credits, and who has to show first whether they have, without a node.
 
 use super::*;
 use crate::ledger::{Timestamp, Transaction};

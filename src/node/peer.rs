@@ -420,7 +420,7 @@ impl Peer {
         });
     }
 
-    /// So many milliseconds that went by were ours, not the peer's.
+    /// This many milliseconds that went by were ours, not the peer's.
     pub fn excuse(&mut self, now: Millis, ms: u64) {
         let times = [&mut self.heard, &mut self.framed, &mut self.flowed];
         let asked = self.asked.iter_mut().chain(&mut self.pinged);
@@ -429,7 +429,7 @@ impl Peer {
         }
     }
 
-    /// Whether nothing was heard of it for so many milliseconds, nor is an answer awaited.
+    /// Whether nothing was heard of it for this many milliseconds, nor is an answer awaited.
     pub fn is_quiet(&self, now: Millis, ms: u64) -> bool {
         self.pinged.is_none() && self.held.is_none() && now.0 >= self.heard.0 + ms
     }

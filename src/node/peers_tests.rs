@@ -123,7 +123,7 @@ fn whoever_is_quiet_is_pinged_and_with_him_who_will_be_soon() {
     peers.tend_quiet(idle);
     let ping = vec![Outgoing::Ping];
     assert_eq!(queued(&peers), [ping.clone(), ping, vec![]]);
-    // Asked before his time he may take as much longer to answer.
+    // Asked before its time it may take as much longer to answer.
     let pinged = |conn| peers.get(conn).and_then(|peer: &Peer| peer.pinged);
     let due = Millis(idle.0 + soon);
     assert_eq!([pinged(0), pinged(1)], [Some(idle), Some(due)]);

@@ -72,15 +72,15 @@ impl Question {
 /// What a program asked for last.
 #[derive(Default)]
 pub struct Asked {
-    /// It wants JSON.
+    /// The answer is wanted as JSON.
     pub json: bool,
-    /// Else text that may be more than ASCII.
+    /// The answer is wanted as text that may hold more than ASCII.
     pub utf8: bool,
-    /// Something of it is impossible.
+    /// A part of it was refused.
     pub refused: bool,
     /// The answer is that the node is not OK.
     pub not_ok: bool,
-    /// It is done only if somebody says so.
+    /// It counts as done only if that is said.
     pub needs_answer: bool,
     /// The end of the answer has not been told.
     pub open: bool,
@@ -89,7 +89,7 @@ pub struct Asked {
 /// Whom a console serves.
 #[derive(Default)]
 pub enum Mode {
-    /// Somebody on a socket who has not said what he wants.
+    /// A connection to a socket that has not said what it wants.
     #[default]
     Fresh,
     /// A person.
@@ -103,9 +103,10 @@ pub enum Mode {
 pub struct Menu {
     pub mode: Mode,
     pub question: Question,
-    /// What was asked for last is being done; the next line is taken when that is done,
+    /// What was asked for last is being done: the next line is taken when that is done, or at
+    /// `until`.
     pub waiting: bool,
-    /// or from this time on.
+    /// While `waiting`, when the next line is taken at the latest.
     pub until: Option<Millis>,
     pub listing: Option<Listing>,
 }
@@ -116,8 +117,8 @@ impl Menu {
         self.until.filter(|_| self.waiting)
     }
 
-    /// The next line is not taken before the outcome of this one is known; in a menu not much
-    /// longer than a person waits.
+    /// The next line is not taken before the outcome of this one is known. In a menu, it is taken
+    /// after about as long as a person waits, even without an outcome.
     pub fn wait(&mut self, now: Millis) {
         let until = Millis(now.0 + limits::ANSWER_MS);
         self.wait_until(matches!(self.mode, Mode::Menu).then_some(until));

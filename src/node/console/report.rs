@@ -30,8 +30,9 @@ pub struct Status {
     pub available: usize,
     pub peers: usize,
     pub tip: String,
-    /// Of the chain file, and how many of them are of use no more.
+    /// The size of the chain file.
     pub file_bytes: u64,
+    /// How much of the chain file is stale blocks.
     pub garbage_bytes: u64,
     pub last_sync_us: u64,
     pub slowest_sync_us: u64,

@@ -30,9 +30,9 @@ pub struct PeerReport {
     node: Option<&'static str>,
     /// It is a desktop node whose ledger has credits.
     credits: bool,
-    /// The length of its chain, as far as it is known,
+    /// The length of its chain, as far as it is known.
     blocks: Option<u64>,
-    /// and, of a desktop node, how long ago it said that.
+    /// Of a desktop node: how many seconds ago it said that length.
     said_s: Option<u64>,
     /// What it said proves that its chain is the same as ours, or another one.
     agrees: Option<bool>,
@@ -42,9 +42,10 @@ pub struct PeerReport {
     blocks_out: u64,
     messages_in: u64,
     messages_out: u64,
-    /// Of a desktop node: whether we speak to it, or listen only, since another one of ours speaks,
+    /// Of a desktop node: whether we speak to it, or only listen since another node of this project
+    /// speaks.
     speaks: Option<bool>,
-    /// and how many connections lead to it.
+    /// Of a desktop node: how many connections lead to it.
     connections: usize,
 }
 

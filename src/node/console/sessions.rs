@@ -116,7 +116,7 @@ impl Session {
     fn next_input(&mut self) -> Option<Input> {
         let room = self.console.has_room();
         if limits::Full::InputWaits.when(!room) {
-            // Whoever does not read what he is told is not asked for more.
+            // Whoever does not read what they are told is not asked for more.
             return None;
         }
         let tab_ends = self.menu.question.ends_with_tab();
@@ -271,7 +271,7 @@ impl Sessions {
         self.iter_mut().filter(|session| session.is_menu())
     }
 
-    /// The place of whoever is named so, while he is there.
+    /// The index of the session with this id, while it is there.
     fn of(&mut self, id: Option<SessionId>) -> Option<&mut Session> {
         self.iter_mut().find(|session| Some(session.id) == id)
     }

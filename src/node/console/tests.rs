@@ -295,7 +295,7 @@ fn an_answer_goes_to_whoever_asked_and_to_everybody_if_he_is_gone() {
     assert!(world.shown(1).contains("[ok] requested a\n"));
     world.sessions.closed(1, Some("reset"));
     assert!(world.sessions.at(1).is_none());
-    // Whoever sits in his place is somebody else.
+    // Whoever has the same slot now is somebody else.
     let next = world.opens(1, ConsoleKind::Serial);
     assert_ne!(next, gone);
     world.shown(1);

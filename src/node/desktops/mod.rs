@@ -124,7 +124,7 @@ impl Desktops {
         }
     }
 
-    /// This node was stopped for so many milliseconds.
+    /// This node was stopped for `ms` milliseconds.
     pub fn note_stall(&mut self, now: Millis, ms: u64) {
         if ms >= limits::VOICE_STALL_MS {
             self.voices.stalled(now);

@@ -98,8 +98,9 @@ impl Desktops {
         }
     }
 
-    /// A desktop node has said whom it is connected to. If that is somebody this node is not connected
-    /// to, it may be one of ours that speaks to it: he is called at once, and has some time to tell.
+    /// A desktop node has said whom it is connected to. Somebody among them to whom this node is
+    /// not connected may be a node of this project that speaks to it: that one is dialed at once,
+    /// and has some time to tell.
     pub fn hear_friends(
         now: Millis,
         peers: &mut Peers,

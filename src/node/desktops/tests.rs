@@ -37,7 +37,7 @@ pub(super) struct World {
 }
 
 impl World {
-    /// With so many blocks behind the first.
+    /// With this many blocks behind the first.
     pub fn new(blocks: u64) -> World {
         let mut cx = Cx::on(MemoryDisk::default(), 0);
         let (now, of) = (cx.now.mono, (key(1), false));
@@ -235,7 +235,7 @@ impl World {
     }
 }
 
-/// A chain of so many blocks with the content of ours.
+/// A chain of this many blocks with the content of ours.
 pub(super) fn same(length: u64) -> End {
     End {
         length,

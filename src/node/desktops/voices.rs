@@ -7,7 +7,7 @@
 //! has told something later is known by its count: its own goes up by two, so that the one between
 //! is left for whoever sees its connection end and says that it is gone, or for itself, when it has
 //! started again and hears of who it was. What is told has its age, so that nobody is believed to be
-//! there for long only because some tell others of him.
+//! there for long only because some tell others of it.
 
 use core::net::SocketAddr;
 
@@ -31,7 +31,7 @@ impl Other {
         now < self.ends
     }
 
-    /// It is gone, as far as anybody can tell who does not hear it himself.
+    /// It is gone, as far as anybody can tell who does not hear it directly.
     fn is_gone(&mut self, now: Millis) {
         self.near = false;
         self.voice.count = self.voice.count.saturating_add(1);
@@ -279,7 +279,7 @@ impl Voices {
         self.news += u64::from(news);
     }
 
-    /// Whoever told of himself comes before those that were only told of.
+    /// Nodes that told of themselves come before those that were only told of.
     fn make_room(&mut self, now: Millis, near: bool) -> bool {
         if self.others.len() + 1 < limits::VOICES {
             return true;

@@ -103,7 +103,7 @@ fn counts_are_no_news_and_keep_alive() {
 fn who_is_silent_is_replaced_and_stays_forgotten_although_others_tell_of_him() {
     let [a, mut b, mut c] = [one(3, &[D]), one(9, &[D]), one(15, &[])];
     assert!(tell(0, &a, &mut b));
-    // The end of the row hears of him later, and believes in him for no longer.
+    // The end of the row hears of it later, and believes in it for no longer.
     assert!(tell(40_000, &b, &mut c));
     assert!(!tell(40_000, &c, &mut b));
     assert_eq!(b.deadline(Millis(40_000)), Some(Millis(45_000)));
@@ -118,7 +118,7 @@ fn who_is_silent_is_replaced_and_stays_forgotten_although_others_tell_of_him() {
         let told = c.told(Millis(now)).len();
         assert_eq!(told, 2, "{now}");
     }
-    // What he says when he is there again counts.
+    // What it says when it is there again counts.
     let mut a = a;
     own(&mut a, 200_000, &[D]);
     assert!(tell(200_000, &a, &mut b));

@@ -1,4 +1,4 @@
-//! The peer book: the addresses that this node has heard of, whom of them to dial next, and which
+//! The address book: the addresses that this node has heard of, whom of them to dial next, and which
 //! are worth keeping over a restart.
 //!
 //! An address counts as proven when a connection to it was made and it spoke. Whoever tells
@@ -48,7 +48,7 @@ impl Known {
         (Reverse(self.connected + open), !self.entry.proven)
     }
 
-    /// Waits after a miss; `chance` is any number.
+    /// Waits longer after each failure; `chance` is any number.
     fn back_off(&mut self, now: Millis, chance: u64) {
         let delay = limits::ADDRESS_BOOK_BACKOFF_MS
             << self.failures.min(limits::ADDRESS_BOOK_DOUBLINGS_MAX);
@@ -70,7 +70,7 @@ pub struct AddressBook {
     /// The addresses in the file, and whether they are proven there.
     written: BTreeMap<SocketAddr, bool>,
     written_best: [Option<SocketAddr>; 2],
-    /// Addresses of which the file says something else than the book.
+    /// Addresses of which the file says something else than this.
     differing: BTreeSet<SocketAddr>,
     /// What the file says has been wrong since then.
     changed: Option<Millis>,
@@ -78,7 +78,7 @@ pub struct AddressBook {
 }
 
 impl AddressBook {
-    /// The book as the last run left it, best first. Its first two are dialed first.
+    /// The address book as the last run left it, best first. Its first two are dialed first.
     pub fn new(entries: Vec<Entry>) -> AddressBook {
         AddressBook::with_capacity(entries, limits::ADDRESS_BOOK)
     }
@@ -136,7 +136,7 @@ impl AddressBook {
     }
 
     /// A peer spoke on a connection that we dialed, or one that called us answered a dial at this
-    /// address. One that the book does not know is taken, in the place of another if need be.
+    /// address. An address that is not known is taken, in the place of another if need be.
     pub fn reached(&mut self, address: SocketAddr, now: Millis) {
         let address = plain(address);
         let source = address.ip();
@@ -309,9 +309,9 @@ impl AddressBook {
         self.note(address, now);
     }
 
-    /// Makes room for one more address of `source` by forgetting one of those that `may_go`: of the
-    /// same source, if that has filled its part. Unproven ones go first, of them who was missed most
-    /// often; of the proven ones, who is worth least.
+    /// Makes room for one more address of `source` by forgetting one of those that `may_go`; if
+    /// `source` has filled its part, one of its own. Unproven ones go first, and of these the one
+    /// with the most failures; of the proven ones, the one that is worth least.
     fn make_room(&mut self, source: IpAddr, now: Millis, may_go: impl Fn(&Known) -> bool) -> bool {
         let same = |known: &&Known| known.entry.source == source;
         let share = self.capacity / limits::ADDRESS_BOOK_SHARE;

@@ -1,6 +1,7 @@
-//! Who comes and who goes: connections are accepted, dialed, given up, and dialed again. `targets`
-//! are dialed for ever, the addresses in `book` now and then; `slots` says who has a place, `bans`
-//! who is left alone.
+//! Who comes and who goes: connections are accepted, dialed, given up, and dialed again.
+//!
+//! `targets` are dialed for ever, the addresses in `address_book` now and then. `slots` says which
+//! connection is evicted for a newcomer, `bans` who is left alone.
 
 mod address_book;
 mod bans;
@@ -105,7 +106,7 @@ impl Links {
         targets.any(|target| target.asked.contains(&session))
     }
 
-    /// Somebody has come, and has a place if there is one.
+    /// Somebody has connected, and is accepted if a slot is free.
     pub fn incoming<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, from: SocketAddr) {
         let Some(conn) = peers.free_conn() else {
             limits::Full::PlaceRefused.ran();
@@ -156,7 +157,7 @@ impl Links {
             return;
         };
         if self.targets[at].learned {
-            // From here on the book remembers it.
+            // From here on the address book remembers it.
             self.targets.remove(at);
             return;
         }
@@ -256,8 +257,8 @@ impl Links {
         self.targets.push(target);
     }
 
-    /// Leaves the other end of a connection alone for so many milliseconds: where we dialed it, and
-    /// where it says that it listens.
+    /// Bans the other end of a connection for `ms` milliseconds: the address that we dialed, and
+    /// the one where it says that it listens.
     pub fn ban(&mut self, now: Millis, peer: &Peer, ms: u64) {
         let (until, place) = (Millis(now.0 + ms), peer.place());
         self.book.bans.add(place, now, until);
@@ -334,10 +335,10 @@ impl Links {
         }
     }
 
-    /// One of ours has told its id. A connection to ourselves is closed, and of two to the same
-    /// node the one that the node with the greater id dialed, so that both ends mean the same one;
-    /// of two in the same direction, the later. Whoever dialed it closes it, for who finds his dial
-    /// closed without a word does not know why and dials again.
+    /// A node of this project has told its id. A connection to ourselves is closed. Of two to the
+    /// same node, the one is closed that the node with the greater id dialed, so that both ends
+    /// close the same one; of two in the same direction, the later. Whoever dialed it closes it: a
+    /// dial that the other end closes without a word would be tried again.
     pub fn meet<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,

@@ -18,7 +18,7 @@ use crate::store::address_book;
 use crate::store::disk::Disk;
 use crate::wire::write::Outgoing;
 
-/// Reads the peer book; what is wrong with it is added to `notices`.
+/// Reads the address book; what is wrong with it is added to `notices`.
 pub fn open_book(disk: &mut impl Disk, notices: &mut Vec<String>) -> AddressBook {
     match address_book::read(disk) {
         Ok((entries, aside)) => {
@@ -101,7 +101,7 @@ impl Links {
         !limits::Full::Learned.when(peers.used() >= limits::LEARNED_PEERS) && !dialing
     }
 
-    /// When somebody is dialed who was learned, or the book is written.
+    /// When a learned address is dialed, or the address book is written.
     pub fn slots_due(&self, now: Millis, peers: &Peers) -> Option<Millis> {
         let write = self.book.write_due();
         let dial = match self.wants_peers(peers) {
@@ -115,7 +115,7 @@ impl Links {
         dial.into_iter().chain(write).min()
     }
 
-    /// Dials somebody who was learned, and writes the book, if it is time.
+    /// Dials a learned address and writes the address book, if it is time.
     pub fn tend_slots<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers) {
         let now = cx.now.mono;
         if self.book.write_due().is_some_and(|due| due <= now) {
@@ -154,9 +154,10 @@ impl Links {
         }
     }
 
-    /// Whose place a newcomer may have: not a peer that the user named, nor one of the two that
-    /// answer fastest, nor one of the two that brought the last blocks. Of the others first who has
-    /// not said anything, then who came last: whoever opens many connections only pushes out his own.
+    /// The eviction candidate: whose slot a newcomer gets. It is neither a peer that the user
+    /// named, nor one of the two that answer fastest, nor one of the two that brought the last
+    /// blocks. Of the others it is one that has not said anything, else the one that came last:
+    /// whoever opens many connections only evicts their own.
     pub fn eviction_candidate(
         &self,
         now: Millis,

@@ -1,4 +1,4 @@
-//! Who has a place, and who is dialed because somebody told of him.
+//! Who has a slot, and who is dialed because somebody told of them.
 
 use super::tests::{ASKER, World, at, dial};
 use super::*;
@@ -16,7 +16,7 @@ fn learned(count: usize) -> Vec<String> {
     (1..=count).map(host).collect()
 }
 
-/// A node whose book has so many.
+/// A node whose address book has this many addresses.
 fn knowing(count: usize) -> World {
     let known = learned(count);
     World::with_book(&[], &known.iter().map(String::as_str).collect::<Vec<_>>())

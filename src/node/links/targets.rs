@@ -34,7 +34,7 @@ pub struct Target {
     pub port: u16,
     /// Kept for ever: named on the command line, or reached once.
     pub kept: bool,
-    /// The book named it: it is no target any more when the dial has come to its end.
+    /// It comes from the address book, and is no target any more when its dial has ended.
     pub learned: bool,
     /// They wait for the outcome of this dial.
     pub asked: Vec<SessionId>,
@@ -137,8 +137,8 @@ impl Links {
         targets.position(|target| target.conn() == Some(conn))
     }
 
-    /// Whether nobody asked for a connection that was made to somebody who is left alone; it is
-    /// closed then. An explicit wish is tried, and ends that.
+    /// Whether a connection was made to somebody who is banned although nobody asked for it; it is
+    /// closed then. A user who asks for it is obeyed, and that ends the ban.
     pub fn is_unwanted<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
@@ -226,7 +226,7 @@ impl Links {
             .is_some()
     }
 
-    /// A dial came to nothing: tried again, if its target is kept.
+    /// A dial failed: it is tried again, if its target is kept.
     pub fn connect_failed<D: Disk>(&mut self, cx: &mut Cx<D>, at: usize, reason: &str) {
         let chance = cx.jitter.number();
         if self.targets[at].learned {

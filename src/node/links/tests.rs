@@ -33,7 +33,7 @@ impl World {
         World::with_book(connect, &[])
     }
 
-    /// The same, and its book has these.
+    /// The same, and its address book has these.
     pub fn with_book(connect: &[&str], known: &[&str]) -> World {
         let mut cx = Cx::on(MemoryDisk::default(), 0);
         let entries = known.iter().map(|text| Entry {

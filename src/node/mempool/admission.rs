@@ -1,5 +1,5 @@
-//! Transactions that somebody sent without a block, or in a block or chain that lost: taken into the
-//! mempool if they are possible and not in the chain already.
+//! Admission: transactions that came without a block, or in a block or chain that lost, are taken
+//! into the mempool if they are possible and not in the chain already.
 
 use core::net::IpAddr;
 
@@ -15,28 +15,28 @@ use crate::node::peers::Peers;
 use crate::store::disk::Disk;
 use crate::wire::write::Outgoing;
 
-/// When a block is made of what a desktop node's user did and no block of ours has.
+/// When a block is made of a transaction of a desktop node's user that is in no block of ours.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Due {
     /// At once: it is this node's to make.
     Now,
-    /// A while later: somebody else may, or the desktop node's own chain comes with it.
+    /// A while later: another node may make it, or the desktop node's own chain brings it.
     Later,
 }
 
 /// What became of a transaction that a peer sent.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Received {
-    /// It is looked for, is known, or is not taken.
+    /// It is being looked up, is known already, or is not taken.
     Fine,
     /// The items do not allow it.
     Impossible,
 }
 
-/// What has come of a batch that a peer sent over the connection `from`.
+/// What has become of a batch that a peer sent over the connection `from`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Admitted {
-    /// It waits under this number, and the others are to hear of it.
+    /// It waits under this number, and the other peers are to hear of it.
     Waits { number: u64, from: usize },
     /// The items do not allow it.
     Impossible { from: usize },
@@ -97,8 +97,8 @@ impl Mempool {
         waiting.has_room_beside(asked, batch)
     }
 
-    /// Whether the items may allow a batch when its turn comes: behind everything that came before, or
-    /// if nothing comes of what is only looked for.
+    /// Whether the items may allow a batch when its turn comes: behind everything that came before
+    /// it, or if none of what is being looked up comes to anything.
     fn allows<D: Disk>(&mut self, cx: &Cx<D>, batch: &Batch) -> bool {
         let (items, tip) = (cx.chain.items(), cx.chain.tip());
         let changes = self.lookups.changes(&mut self.queue, items, tip);
@@ -106,7 +106,7 @@ impl Mempool {
         behind_all || self.check(cx, &batch.transactions).is_ok()
     }
 
-    /// Looks for a batch in the chain; if it is not there, takes it into the mempool.
+    /// Looks a batch up in the chain; if it is not there, takes it into the mempool.
     fn look_for<D: Disk>(&mut self, cx: &mut Cx<D>, batch: Batch, relay: Option<usize>) {
         self.lookups.push(LookUp {
             relay,
@@ -116,7 +116,7 @@ impl Mempool {
     }
 
     /// Takes a transaction of a desktop node that is in no block of ours; its signature has been
-    /// checked. What has become of it shows when it is looked for. True if it is taken.
+    /// checked. What has become of it shows when it is looked up. True if it is taken.
     pub fn salvage<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
@@ -134,7 +134,8 @@ impl Mempool {
             || self.is_waiting(&batch)
             || limits::Full::Salvaged.when(!self.has_room_for(&batch))
         {
-            // It may wait for somebody else to make it again, and nobody does that for its maker.
+            // It may be waiting already, for another node to make it again; nobody does that for
+            // the one who made it.
             self.queue.hasten(&batch.ids, due);
             self.lookups.hasten(&batch.ids, due);
             return false;
@@ -147,10 +148,10 @@ impl Mempool {
         true
     }
 
-    /// Takes a transaction of a chain or block that lost, if it is still possible and there is room;
-    /// its signature has been checked. A release counts only for the reservation that it was made
-    /// for: `ended`, or, where that is not known, one that is not younger than itself, which shows
-    /// when it is looked for. True if it is taken.
+    /// Salvages a transaction of a chain or block that lost, if it is still possible and there is
+    /// room; its signature has been checked. A release counts only for the reservation that it was
+    /// made for, `ended`. If that is not known, it counts for one that is not younger than the
+    /// release, which shows when it is looked up. True if it is taken.
     pub fn salvage_from_chain<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
@@ -185,7 +186,7 @@ impl Mempool {
         }
     }
 
-    /// Goes on looking for what came; returns what has come of something that a peer sent, if that is
+    /// Continues the look-ups; returns what has become of something that a peer sent, if that is
     /// known now.
     pub fn look_up<D: Disk>(&mut self, cx: &mut Cx<D>) -> Option<Admitted> {
         match self.lookups.look_back(&mut cx.chain) {
@@ -210,7 +211,8 @@ impl Mempool {
         None
     }
 
-    /// What was looked for is in the chain: our own of the last run came through.
+    /// The batch that was looked up is in the chain. If it is our own, of the last run, the user is
+    /// told.
     fn is_there<D: Disk>(&mut self, cx: &mut Cx<D>, batch: &Batch, height: u64) {
         self.queue.ended(core::slice::from_ref(batch));
         for transaction in batch.transactions.iter().filter(|_| batch.is_own()) {
@@ -221,7 +223,7 @@ impl Mempool {
         }
     }
 
-    /// The first batch that is looked for is not in the chain, and goes into the mempool if it is
+    /// The first batch that is looked up is not in the chain, and goes into the mempool if it is
     /// possible.
     fn admit<D: Disk>(&mut self, cx: &mut Cx<D>) -> Option<Admitted> {
         let LookUp {
@@ -246,7 +248,7 @@ impl Mempool {
         relay.map(|from| Admitted::Waits { number, from })
     }
 
-    /// Tells of a request that a desktop node's user made, and somebody else was first.
+    /// Tells that a request of a desktop node's user came late: somebody else was first.
     fn tell_late<D: Disk>(&mut self, cx: &mut Cx<D>, batch: &Batch) {
         let [transaction] = &batch.transactions[..] else {
             return;

@@ -1,4 +1,4 @@
-//! Blocks of what waits: which of it goes into the next one.
+//! Block assembly: which waiting transactions go into the next block.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -17,9 +17,9 @@ use crate::wire::text;
 pub struct Making {
     /// The search for its nonce.
     pub work: Work,
-    /// The connection of the desktop node that made one of the same content,
+    /// The connection of the desktop node that made one of the same content.
     pub from: Option<usize>,
-    /// which has ended since: somebody else may have it now.
+    /// That connection has ended: somebody else may have this block now.
     pub ended: bool,
 }
 
@@ -33,19 +33,19 @@ pub struct Made {
     pub from: Option<usize>,
 }
 
-/// A block that is being put together.
+/// A block template: a block that is being put together.
 #[derive(Default)]
 struct Template {
     transactions: Vec<Transaction>,
-    /// Bytes of text of the block without them, and with them.
+    /// Bytes of text of the block without its transactions, and with them.
     bare: usize,
     text: usize,
     changes: Changes,
-    /// Items that something changes which has to wait, and until when.
+    /// Items that are changed by something that has to wait, and until when it waits.
     waiting: BTreeMap<Uid, Millis>,
 }
 
-/// What became of a batch that was to go into a draft.
+/// What became of a batch that was to go into the template.
 enum Drawn {
     /// It is in it.
     In,
@@ -65,7 +65,7 @@ impl Template {
             .copied()
     }
 
-    /// Nothing behind it may change what it changes.
+    /// Passes a batch over: nothing behind it may change what it changes.
     fn pass_over(&mut self, batch: &Batch) {
         for uid in batch.items() {
             let until = self.waiting.entry(uid.clone()).or_insert(batch.due);
@@ -78,9 +78,9 @@ impl Template {
         self.transactions.len() >= limits::TRANSACTIONS_PER_BLOCK
     }
 
-    /// Whether a batch with so much text fits behind what is there: a block that any node would
-    /// have to refuse is not made (PROTOCOL.md section 1). One of more than a block's usual number
-    /// of transactions has a block for itself.
+    /// Whether a batch with this much text fits behind what is there: a block that any node would
+    /// have to refuse is not made (PROTOCOL.md section 1). A batch of more than the usual number of
+    /// transactions gets a block of its own.
     fn has_room_for(&self, batch: &Batch, text: usize) -> bool {
         let count = self.transactions.len() + batch.transactions.len();
         let few = count <= limits::TRANSACTIONS_PER_BLOCK || self.transactions.is_empty();
@@ -96,15 +96,15 @@ fn text_bytes(batch: &Batch) -> usize {
 }
 
 impl Mempool {
-    /// Goes on making a block of what waits; returns it when it is in the chain. `ahead` is until
-    /// when a longer chain comes in, if one does.
+    /// Continues to make a block of what waits; returns the block when it is in the chain. If a
+    /// longer chain comes in, `ahead` is until when.
     pub fn make<D: Disk>(&mut self, cx: &mut Cx<D>, ahead: Option<Millis>) -> Option<Made> {
         if self.making.is_none() {
             self.begin_block(cx, ahead);
         }
         let making = self.making.as_mut()?;
         if !making.work.turn() {
-            // It takes longer than a turn: a wish must survive a restart meanwhile.
+            // It takes longer than a turn: a pending request must survive a restart meanwhile.
             self.queue.keep_pending_requests();
             return None;
         }
@@ -112,15 +112,15 @@ impl Mempool {
         self.found(cx, making)
     }
 
-    /// Whether the block that is being made stands on an end of the chain that is none any more: damage
-    /// in the last record takes it away without a block.
+    /// Whether the block that is being made follows a tip that is none any more: damage in the last
+    /// record removes the tip without a new block.
     pub fn is_stale<D: Disk>(&self, cx: &Cx<D>) -> bool {
         let tip = cx.chain.tip().hash;
         let stale = |making: &Making| making.work.block().prev_hash != tip;
         self.making.as_ref().is_some_and(stale)
     }
 
-    /// Nothing is written any more: who waits is told so, and nothing else waits.
+    /// Nothing is written any more: users who wait are told so, and everything else is dropped.
     pub fn give_up<D: Disk>(&mut self, cx: &mut Cx<D>) {
         let Some(fault) = cx.chain.fault() else {
             return;
@@ -136,9 +136,10 @@ impl Mempool {
         self.queue.clear();
     }
 
-    /// Whether a block is to be made now. While a chain comes in that will be ours, only for our
-    /// user; while more is looked for that may go into it, for the others a moment after the last one,
-    /// or what came together would be a block each on a machine that looks slowly.
+    /// Whether a block is to be made now. While a chain comes in that will be ours, a block is made
+    /// for our user only. While more is being looked up that may go into it, a block for others is
+    /// made a moment after the last one. Otherwise, transactions that came together would become a
+    /// block each on a machine that is slow at looking them up.
     pub fn wants_block<D>(&self, cx: &Cx<D>, ahead: Option<Millis>) -> bool {
         let now = cx.now.mono;
         let awaited = || {
@@ -177,8 +178,9 @@ impl Mempool {
             .min()
     }
 
-    /// Whether what waits may go into a block now. What fell out of the chain is first left to who
-    /// made it; if our user wants the same item, it goes in front of his wish.
+    /// Whether a batch may go into a block now. Transactions of disconnected blocks are first left
+    /// to the node that made them. If our user wants the same item, such a transaction goes in
+    /// front of the request.
     fn is_ripe<D>(
         cx: &Cx<D>,
         ahead: Option<Millis>,
@@ -195,8 +197,8 @@ impl Mempool {
         }
     }
 
-    /// Starts a block of as much as fits; what is no longer possible is reported. Where that takes
-    /// much reading, the rest is looked at for the next block.
+    /// Starts a block of as much as fits; what is no longer possible is reported. If that takes
+    /// much reading, the rest is left to the next block.
     fn begin_block<D: Disk>(&mut self, cx: &mut Cx<D>, ahead: Option<Millis>) {
         let tip = cx.chain.tip();
         let wanted = self.queue.pending_requests().flat_map(Batch::items);
@@ -240,7 +242,7 @@ impl Mempool {
         });
     }
 
-    /// Takes a batch into the draft, if it is its turn and possible.
+    /// Takes a batch into the template, if it is its turn and possible.
     fn draw_up<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
@@ -293,7 +295,7 @@ impl Mempool {
     }
 
     /// Whether the item that `ended` took is held by another request now, in the chain or the
-    /// draft: a release must not end that one.
+    /// template: a release must not end that one.
     fn is_held_by_another<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,

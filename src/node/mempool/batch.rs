@@ -1,4 +1,4 @@
-//! Transactions that go into one block or into none, and whose wish they are.
+//! Batches: transactions that go into one block or into none, and where they come from.
 
 use core::net::IpAddr;
 
@@ -7,12 +7,12 @@ use crate::limits;
 use crate::node::answer::SessionId;
 use crate::node::event::Millis;
 
-/// Whose wish it is, which says how long it waits and who is told of its end.
+/// Where a batch comes from, which says how long it waits and who is told of its end.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum BatchOrigin {
     /// Our user waits for the outcome.
     User,
-    /// Our user was told that it is done, and then it fell out of the chain.
+    /// Our user was told that it is done, and then its block was disconnected.
     Own,
     /// Somebody else's, of a chain or block that lost.
     Other,
@@ -23,7 +23,7 @@ pub enum BatchOrigin {
 /// Transactions that go into one block or into none.
 #[derive(Clone)]
 pub struct Batch {
-    /// They, in order: one, or what our user asked for at once.
+    /// The transactions, in order: one, or what our user asked for at once.
     pub transactions: Vec<Transaction>,
     /// Their ids.
     pub ids: Vec<TransactionId>,
@@ -31,13 +31,13 @@ pub struct Batch {
     pub origin: BatchOrigin,
     /// Who waits for the outcome, if that is known.
     pub session: Option<SessionId>,
-    /// For a release that fell out, the request that it ended.
+    /// For a release of a disconnected block: the request that it ended.
     pub ended: Option<Transaction>,
-    /// A block is made for it at this time.
+    /// When a block is made for it.
     pub due: Millis,
-    /// By then it is forgotten.
+    /// When it is forgotten, if it is in no block by then.
     pub expires: Option<Millis>,
-    /// Names it in what waits to be sent.
+    /// Its number among all that waits to be sent.
     pub number: u64,
     /// Its user was told that it takes a while, so it must survive a restart.
     pub kept: bool,
@@ -94,8 +94,8 @@ impl Batch {
     }
 }
 
-/// Whether a transaction is taken that is not in a block: not with a name that no menu takes, or
-/// some names would fit into no block of ours with others.
+/// Whether a transaction is taken that is not in a block. One with a name that no menu takes is
+/// not: it might fit into no block of ours together with others.
 pub fn may_stand_alone(transaction: &Transaction) -> bool {
     !limits::Full::NameLong.when(transaction.uid.as_wtf8().len() > limits::ITEM_BYTES_MAX)
 }

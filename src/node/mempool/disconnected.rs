@@ -1,5 +1,6 @@
-//! What a switch took out of the chain: made again if the chain of today lacks it. What there is no
-//! room for waits in the chain file, and is read part by part, as what waits in memory goes into blocks.
+//! The transactions of disconnected blocks that have no room in the mempool. They are read from the
+//! chain file a few at a time, as other transactions go into blocks, and made again if the new
+//! chain lacks them.
 
 use super::Mempool;
 use super::batch::{Batch, BatchOrigin};
@@ -11,21 +12,24 @@ use crate::node::effects::Cx;
 use crate::store::branch::DisconnectedBlocks;
 use crate::store::disk::Disk;
 
-/// What fell out of the chain and is not in the mempool yet, because that has no room for more.
+/// Disconnected blocks whose transactions are not in the mempool yet, because it has no room for
+/// more.
 pub struct Disconnected {
     disconnected: DisconnectedBlocks,
-    /// From this height on the chain of today is another one.
+    /// The new chain differs from this height on.
     from: u64,
     gathered: Gathered,
-    /// Our own from there on: kept over a restart, which what is others' is not.
+    /// Our own transactions of these blocks, which are kept over a restart; those of others are
+    /// not.
     own: Vec<(u64, Batch)>,
     unconfirmed: DisconnectedTransactions,
-    /// The next block of the chain that is compared with `unconfirmed`; none while that is gathered.
+    /// The next block of the new chain to compare with `unconfirmed`; `None` while that is being
+    /// gathered.
     pub(super) compared: Option<u64>,
 }
 
 impl Disconnected {
-    /// What fell out from the height `next` on; the chain of today is another one from `from` on.
+    /// The disconnected blocks from the height `next` on; the new chain differs from `from` on.
     pub fn new(disconnected: DisconnectedBlocks, from: u64, next: u64) -> Disconnected {
         Disconnected {
             disconnected,
@@ -37,12 +41,12 @@ impl Disconnected {
         }
     }
 
-    /// Adds something of our own that stood at this height.
+    /// Adds a transaction of our own that stood at this height.
     pub fn keep_own(&mut self, height: u64, batch: Batch) {
         self.own.push((height, batch));
     }
 
-    /// What of our own is in no pool yet.
+    /// Our own transactions that are in no mempool yet.
     pub fn own(&self) -> impl Iterator<Item = &Batch> {
         self.own.iter().map(|(_, batch)| batch)
     }
@@ -55,7 +59,8 @@ impl Disconnected {
 }
 
 impl Mempool {
-    /// Goes on with what fell out and had no room in the mempool; true if there is more to do now.
+    /// Continues with disconnected transactions that had no room in the mempool; true if there is
+    /// more to do now.
     pub fn restore_some<D: Disk>(&mut self, cx: &mut Cx<D>) -> bool {
         let room = self.queue.usage().restored() <= limits::RESTORED_BYTES / 2;
         if !cx.may_append() {
@@ -92,7 +97,7 @@ impl Mempool {
         true
     }
 
-    /// Puts what was gathered and is not in the chain into the mempool.
+    /// Puts the transactions that were gathered and that the chain lacks into the mempool.
     fn restore(&mut self, rest: &mut Disconnected) {
         let unconfirmed = core::mem::take(&mut rest.unconfirmed);
         self.forget_gathered(&unconfirmed);
@@ -104,8 +109,8 @@ impl Mempool {
         self.queue.save_anew();
     }
 
-    /// Gathers some more transactions of the blocks that fell out; true if as many blocks are there
-    /// as are looked at together.
+    /// Gathers some more transactions of the disconnected blocks; true if as many blocks are there
+    /// as are compared together.
     pub fn gather<D: Disk>(
         &self,
         cx: &mut Cx<D>,
@@ -116,8 +121,8 @@ impl Mempool {
         at.gather(cx, self.own, disconnected, unconfirmed)
     }
 
-    /// Strikes off what some more blocks of the chain have too, from `next` on; true behind the last
-    /// one.
+    /// Compares some more blocks of the new chain, from `next` on: transactions that they have too
+    /// are confirmed. True behind the last block.
     pub fn confirm_known<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
@@ -144,7 +149,7 @@ impl Mempool {
         *next >= length
     }
 
-    /// What was called lost, and the block of the chain at this height has it.
+    /// The block of the chain at this height has a transaction that the user was told is lost.
     pub fn tell_found<D>(&mut self, cx: &mut Cx<D>, transaction: &Transaction, height: u64) {
         if transaction.requester != self.own {
             return;
@@ -159,9 +164,9 @@ impl Mempool {
         }
     }
 
-    /// Puts what fell out and the new chain lacks back into the mempool, in its order, as far as there is
-    /// room: the rest, as what stood there, goes into `rest`. Whether its item allows it shows when
-    /// its turn comes.
+    /// Puts disconnected transactions that the new chain lacks back into the mempool, in their
+    /// order, as far as there is room. The others go into `rest`, which reads them later. Whether
+    /// an item allows a transaction shows when its turn comes.
     pub fn make_again<D>(
         &mut self,
         cx: &mut Cx<D>,
@@ -189,17 +194,19 @@ impl Mempool {
         }
     }
 
-    /// What was gathered and is not in the new chain is not looked for in it any more.
+    /// Transactions that were gathered and are not in the new chain need no look-up any more.
     pub(super) fn forget_gathered(&mut self, unconfirmed: &DisconnectedTransactions) {
         if unconfirmed.own_found {
-            // Not before all that is left is in the mempool: the file must never say less than that.
+            // Not before all that is left is in the mempool: the file must never say less than the
+            // mempool.
             self.queue.save_anew();
         }
-        // After a start it may be looked for in the chain as well, as what waited in the last run.
+        // After a start it may also be among the look-ups, as something that waited in the last
+        // run.
         self.lookups.forget(|id| unconfirmed.has(id));
     }
 
-    /// By the user's wish, nothing that fell out is made again.
+    /// Drops a batch of a disconnected block, as the user chose.
     pub(super) fn drop_batch<D>(&mut self, cx: &mut Cx<D>, batch: &Batch) {
         if batch.origin != BatchOrigin::Own {
             return;

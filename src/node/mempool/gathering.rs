@@ -1,5 +1,5 @@
-//! What a switch took out of the chain: gathered block by block, and compared with the chain of
-//! today.
+//! The transactions of disconnected blocks, gathered block by block and compared with the new
+//! chain.
 
 use std::collections::BTreeMap;
 
@@ -11,26 +11,26 @@ use crate::store::branch::DisconnectedBlocks;
 use crate::store::disk::{Disk, DiskError};
 use crate::store::record::StoredBlock;
 
-/// Some of what fell out, at most about [`limits::RESTORED_BYTES`] / 2, until it is known whether the
-/// new chain has it too.
+/// Some transactions of disconnected blocks, at most about [`limits::RESTORED_BYTES`] / 2, until it
+/// is known whether the new chain has them too.
 #[derive(Default)]
 pub struct DisconnectedTransactions {
     /// In their order; `None` once the new chain has it.
     batches: Vec<Option<(u64, Batch)>>,
     /// What they cost in memory.
     bytes: usize,
-    /// Where each is in the list.
+    /// The index of each in `batches`.
     places: BTreeMap<TransactionId, usize>,
-    /// The last of those of an item that the new chain has too.
+    /// For each item, the last transaction that the new chain has too.
     last: BTreeMap<Uid, usize>,
-    /// Something that stood deep in the chain now stands elsewhere.
+    /// A transaction that stood deep in the old chain stands elsewhere in the new one.
     changed: bool,
     /// The new chain has something of our own that was kept over a restart until now.
     pub own_found: bool,
 }
 
 impl DisconnectedTransactions {
-    /// Adds what stood at this height.
+    /// Adds a batch that stood at this height.
     pub fn add(&mut self, height: u64, batch: Batch) {
         for id in &batch.ids {
             self.places.insert(*id, self.batches.len());
@@ -44,22 +44,23 @@ impl DisconnectedTransactions {
         self.batches.is_empty()
     }
 
-    /// What the new chain lacks, in its order, each with the height at which it stood.
+    /// The batches that the new chain lacks, in their order, each with the height at which it
+    /// stood.
     pub fn into_lacking(self) -> impl Iterator<Item = (u64, Batch)> {
         self.batches.into_iter().flatten()
     }
 
-    /// Whether as much is here as is looked at together.
+    /// Whether as much is here as is compared together.
     pub fn is_full(&self) -> bool {
         limits::Full::Gathered.when(self.bytes >= limits::RESTORED_BYTES / 2)
     }
 
-    /// Whether this fell out, and the new chain lacks it.
+    /// Whether this is a transaction of a disconnected block that the new chain lacks.
     pub fn has(&self, id: &TransactionId) -> bool {
         self.places.contains_key(id)
     }
 
-    /// The new chain has this too.
+    /// The new chain has this transaction too.
     pub fn confirm_known(&mut self, transaction: &Transaction, deep: u64) {
         let Some(place) = self.places.remove(&transaction.id()) else {
             return;
@@ -79,21 +80,21 @@ impl DisconnectedTransactions {
     }
 }
 
-/// How far the transactions of what fell out are gathered.
+/// How far the transactions of disconnected blocks are gathered.
 pub struct Gathered {
     /// The next block.
     next: u64,
-    /// It, if some of its transactions are gathered, and how many.
+    /// The next block, if some of its transactions are gathered, and how many.
     block: Option<StoredBlock>,
     position: usize,
-    /// Where among these each item was changed last.
+    /// Which of these transactions changed each item last.
     earlier: BTreeMap<Uid, usize>,
-    /// The block in which what a release ended was looked up last.
+    /// The block in which the request that a release ended was looked up last.
     ended: Option<Looked>,
 }
 
 impl Gathered {
-    /// Up to this height.
+    /// Everything below this height is gathered.
     pub fn to(next: u64) -> Gathered {
         Gathered {
             next,
@@ -104,13 +105,13 @@ impl Gathered {
         }
     }
 
-    /// The height of the next block that is gathered, or goes on being so.
+    /// The height of the block that is gathered next, or further.
     pub fn next(&self) -> u64 {
         self.next
     }
 
-    /// Gathers some more transactions of the blocks that fell out; true if as many blocks are there
-    /// as are looked at together.
+    /// Gathers some more transactions of the disconnected blocks; true if as many blocks are there
+    /// as are compared together.
     pub fn gather<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
@@ -179,7 +180,7 @@ impl Gathered {
         Ok(())
     }
 
-    /// The request that the release which is gathered next ended, in the chain before.
+    /// The request in the old chain that the release which is gathered next ended.
     fn ended_by<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
@@ -213,8 +214,8 @@ impl Gathered {
     }
 }
 
-/// A block that was read because of an item, kept for the next one: the releases of a block tend to
-/// end requests of one other block, which may be large.
+/// The last block that was read because of an item. It is kept for the next item: the releases of a
+/// block tend to end requests of one other block, which may be large.
 pub struct Looked {
     height: u64,
     /// Its last change of each item.
@@ -222,8 +223,8 @@ pub struct Looked {
 }
 
 impl Looked {
-    /// The last change of an item in the block at this height, which is read if another one, or
-    /// none, is kept.
+    /// The last change of an item in the block at this height, which is read unless it is the one
+    /// that is kept.
     pub fn last<E>(
         kept: &mut Option<Looked>,
         height: u64,

@@ -1,8 +1,7 @@
-//! Batches that are looked for in the chain before they may wait for a block: what somebody sends
-//! may be there already.
+//! Duplicate look-up: a batch that somebody sent may be in the chain already, so it is looked up there
+//! before it may wait for a block.
 //!
-//! That is found out by going back from block to block in which the item was changed, a few in one
-//! call. A transaction's time says nothing: clocks on a LAN differ, and a machine without a battery
+//! A look-up goes back from block to block in which the item was changed, a few in one call. A transaction's time says nothing: clocks on a LAN differ, and a machine without a battery
 //! has none.
 
 use std::collections::{BTreeSet, VecDeque};
@@ -17,19 +16,20 @@ use crate::store::disk::Disk;
 use crate::store::log::Log;
 use crate::store::record::StoredBlock;
 
-/// A batch whose first transaction is looked for in the chain.
+/// A batch whose first transaction is looked up in the chain.
 pub struct LookUp {
     pub batch: Batch,
     /// The connection over which it came, if it is to be passed on to the others.
     pub relay: Option<usize>,
-    /// A desktop node's user was told that it is done: if somebody else was first, that is told.
+    /// A desktop node's user was told that it is done: if somebody else was first, that is
+    /// reported.
     pub salvaged: bool,
-    /// One more than the height of the next block to look into; none before the first.
+    /// One more than the height of the next block to look into; `None` before the first.
     pub next: Option<u64>,
 }
 
 impl LookUp {
-    /// One that begins.
+    /// A look-up that begins.
     pub fn new(batch: Batch) -> LookUp {
         LookUp {
             batch,
@@ -40,7 +40,7 @@ impl LookUp {
     }
 }
 
-/// What is looked for in the chain before it may wait in the mempool, in its order.
+/// The look-ups, in their order.
 #[derive(Default)]
 pub struct LookUps {
     list: VecDeque<LookUp>,
@@ -49,11 +49,11 @@ pub struct LookUps {
     news: Option<News>,
 }
 
-/// What the mempool, and behind it the first of these, do to the items.
+/// What the mempool, and behind it the first of the look-ups, do to the items.
 struct News {
     /// The chain's last hash, and the mempool's version.
     behind: (Hash, u64),
-    /// How many of the list are in it.
+    /// How many look-ups are included.
     count: usize,
     changes: Changes,
 }
@@ -69,7 +69,7 @@ impl LookUps {
         self.list.is_empty()
     }
 
-    /// Whether this transaction is looked for.
+    /// Whether this transaction is being looked up.
     pub fn knows(&self, id: &TransactionId) -> bool {
         self.ids.contains(id)
     }
@@ -79,15 +79,15 @@ impl LookUps {
         &self.usage
     }
 
-    /// Adds one behind the others.
+    /// Adds a look-up behind the others.
     pub fn push(&mut self, lookup: LookUp) {
         self.ids.extend(&lookup.batch.ids);
         self.usage.add(&lookup.batch);
         self.list.push_back(lookup);
     }
 
-    /// A block is made for what is known by one of these at this time at the latest, if it is not
-    /// in the chain.
+    /// If one of these transactions is looked up and not in the chain, a block is made for it at
+    /// this time at the latest.
     pub fn hasten(&mut self, ids: &[TransactionId], due: Millis) {
         if !ids.iter().any(|id| self.knows(id)) {
             return;
@@ -109,7 +109,7 @@ impl LookUps {
         Some(lookup)
     }
 
-    /// Looks for none of these transactions any more.
+    /// Ends the look-ups of these transactions.
     pub fn forget(&mut self, is_known: impl Fn(&TransactionId) -> bool) {
         if !self.ids.iter().any(&is_known) {
             return;
@@ -122,7 +122,7 @@ impl LookUps {
         }
     }
 
-    /// What everything in the mempool, and then everything here, does to the items, as far as it is
+    /// What everything in the mempool, and then every look-up, does to the items, as far as it is
     /// possible.
     pub fn changes(&mut self, queue: &mut Queue, items: &Items, tip: Tip) -> &Changes {
         let behind = (tip.hash, queue.version());
@@ -141,8 +141,8 @@ impl LookUps {
         &self.news.insert(news).changes
     }
 
-    /// The first of them went into the mempool behind all that was there: together they still do the
-    /// same, if that was known when the mempool had this version.
+    /// The first look-up went into the mempool, behind all that was there: together they still do
+    /// the same, if that was known when the mempool had this version.
     pub fn admitted(&mut self, version: u64, queue: &Queue) {
         let known = |news: &News| news.behind.1 == version && news.count > 0;
         self.news = self.news.take().filter(known);
@@ -152,33 +152,33 @@ impl LookUps {
         }
     }
 
-    /// The chain has a new end: what is looked for may be there.
+    /// The chain has a new tip: what is looked up may be there.
     pub fn begin_anew(&mut self) {
         for lookup in &mut self.list {
             lookup.next = None;
         }
     }
 
-    /// The first of them goes on from this height.
+    /// The first look-up continues from this height.
     pub fn goes_on(&mut self, next: u64) {
         if let Some(lookup) = self.list.front_mut() {
             lookup.next = Some(next);
         }
     }
 
-    /// The first one comes to its end without going into the mempool.
+    /// Removes the first look-up, whose batch does not go into the mempool.
     pub fn take(&mut self) -> Option<LookUp> {
         self.forget_changes();
         self.pop()
     }
 
-    /// What they do to the items has to be found out anew.
+    /// What the look-ups do to the items has to be found out anew.
     pub fn forget_changes(&mut self) {
         self.news = None;
     }
 
-    /// Looks for the first one's transaction in the blocks in which its item was changed, the
-    /// last one first.
+    /// Looks the first transaction up in the blocks in which its item was changed, the last one
+    /// first.
     pub fn look_back(&self, chain: &mut Log<impl Disk>) -> Found {
         let Some(LookUp { batch, next, .. }) = self.list.front() else {
             return Found::Useless;
@@ -222,7 +222,7 @@ impl LookUps {
     }
 }
 
-/// What has come of looking for a transaction.
+/// What a look-up has found.
 pub enum Found {
     /// There are more blocks to look into, the next one below this height.
     Unknown(u64),
@@ -236,8 +236,8 @@ pub enum Found {
     Late,
 }
 
-/// Whether this is a release of which nobody knows what it ended, and the item is held by a younger
-/// request: `newest` is the block in which it was changed last.
+/// Whether this is a release of which nobody knows what it ended, while the item is held by a
+/// younger request. `newest` is the block in which the item was changed last.
 fn is_older_than_holder(batch: &Batch, wanted: &Transaction, newest: &StoredBlock) -> bool {
     let unsure = batch.origin == BatchOrigin::Other && batch.ended.is_none();
     if !unsure || wanted.kind != Kind::Release {

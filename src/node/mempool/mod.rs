@@ -1,9 +1,11 @@
-//! Transactions that are in no block yet: what our user wants, what fell out of the chain, what
-//! peers sent. `queue` has them in their order, `batch` what goes together, `usage` what it costs.
-//! What is not our user's is first looked for in the chain (`admission`, `lookup`); what fell out
-//! of it is gathered and compared (`gathering`), and waits outside while there is no room
-//! (`disconnected`). What stood behind damage comes before all that (`behind`). `assembly` makes
-//! blocks, `outcome` tells what became of it.
+//! Transactions that are in no block yet: those of our user, those of disconnected blocks, those that
+//! peers sent.
+//!
+//! `queue` has them in their order, `batch` is what goes together, `usage` what they cost. What is not
+//! our user's comes in by `admission`, after a `lookup` whether it is in the chain already. The
+//! transactions of disconnected blocks are collected by `gathering`, and wait in `disconnected` while
+//! there is no room. What stood behind damage goes in front of all that (`behind`). `assembly` makes
+//! blocks, `outcome` tells what became of everything.
 
 mod admission;
 mod assembly;
@@ -38,9 +40,9 @@ use queue::Queue;
 pub struct Mempool {
     /// What waits for a block.
     pub queue: Queue,
-    /// What is looked for in the chain before it may wait.
+    /// The look-ups: what may be in the chain already.
     lookups: LookUps,
-    /// What fell out of the chain and has no room yet.
+    /// Disconnected blocks whose transactions have no room yet.
     disconnected: VecDeque<Disconnected>,
     /// What stood behind damage, and whether it was looked for.
     behind: Option<Behind>,
@@ -51,17 +53,17 @@ pub struct Mempool {
     made: Millis,
     /// Our user's key.
     own: PublicKey,
-    /// By the user's wish, nothing that falls out of the chain is made again.
+    /// The user chose that transactions of disconnected blocks are not made again.
     drops: bool,
-    /// What waits of our own could not be kept on disk.
+    /// Our own waiting transactions could not be kept on disk.
     unkept: bool,
-    /// What desktop nodes said too late, of which the user was told.
+    /// Transactions that came from desktop nodes too late, and of which the user was told.
     late: heapless::HistoryBuf<TransactionId, { limits::LOST_REMEMBERED }>,
 }
 
 impl Mempool {
-    /// That of a node with this key. What of our own the last run left undone is read; what is wrong
-    /// with it is added to `notices`.
+    /// The mempool of a node with this key. Reads our own transactions that the last run left
+    /// undone; what is wrong with them is added to `notices`.
     pub fn open(
         disk: &mut impl Disk,
         now: Millis,
@@ -111,7 +113,7 @@ impl Mempool {
         self.queue.changes(items, tip).check(items, request)
     }
 
-    /// What a user wishes waits from now on.
+    /// Adds a pending request of a user.
     pub fn add_request(
         &mut self,
         now: Millis,
@@ -123,28 +125,28 @@ impl Mempool {
         self.queue.add(batch);
     }
 
-    /// Whether something is looked for.
+    /// Whether a look-up is going on.
     pub fn looks_up(&self) -> bool {
         !self.lookups.is_empty()
     }
 
-    /// Whether nothing waits, here or outside.
+    /// Whether nothing waits, neither here nor in the chain file.
     pub fn is_empty(&self) -> bool {
         self.queue.is_empty() && !self.looks_up() && !self.waits_outside()
     }
 
-    /// Whether something fell out of the chain and has no room yet.
+    /// Whether transactions of disconnected blocks have no room yet.
     pub fn waits_outside(&self) -> bool {
         let behind = self.behind.as_ref().is_some_and(|behind| !behind.is_read());
         behind || !self.disconnected.is_empty()
     }
 
-    /// Whether what fell out is not made again, by the user's wish.
+    /// Whether the user chose that transactions of disconnected blocks are not made again.
     pub fn drops(&self) -> bool {
         self.drops
     }
 
-    /// Whether half of the memory for what others lost is taken by what is looked for.
+    /// Whether the look-ups take half of the memory for restored transactions.
     pub fn is_half_full(&self) -> bool {
         let half = self.lookups.usage().restored() >= limits::RESTORED_BYTES / 2;
         limits::Full::HalfFull.when(half)
@@ -162,10 +164,10 @@ impl Mempool {
         self.queue.has_own() || later.next().is_some()
     }
 
-    /// The chain has a new end: it is longer already, and what is looked for may be in it.
+    /// The chain has a new tip: it is longer already, and what is looked up may be in it.
     pub fn tip_changed<D>(&mut self, cx: &mut Cx<D>) {
         self.queue.lengthen = false;
-        // There may be room for what fell out.
+        // There may be room for disconnected transactions.
         cx.effects.busy |= self.waits_outside();
         self.lookups.begin_anew();
     }
@@ -188,22 +190,22 @@ impl Mempool {
         }
     }
 
-    /// Something that fell out waits outside.
+    /// These disconnected blocks wait until there is room.
     pub fn keep_outside(&mut self, rest: Disconnected) {
         self.disconnected.push_back(rest);
-        // What is ours of it was saved with none of this.
+        // The last save did not include our own transactions among them.
         self.queue.save_anew();
     }
 
-    /// What is not done at the end of the node is to survive that: it is kept now, whatever was kept
-    /// before.
+    /// The node ends: keeps everything of our own that is not done, whatever was kept before.
     pub fn save_undone<D: Disk>(&mut self, cx: &mut Cx<D>) {
         self.queue.keep_pending_requests();
         self.queue.save_anew();
         self.save(cx);
     }
 
-    /// Keeps on disk what waits of our own, if that has changed: it must survive a restart.
+    /// Keeps our own waiting transactions on disk, if they have changed: they must survive a
+    /// restart.
     pub fn save<D: Disk>(&mut self, cx: &mut Cx<D>) {
         if !self.queue.take_unsaved() {
             return;

@@ -1,4 +1,4 @@
-//! What becomes of what waited, told to whom it concerns.
+//! What becomes of waiting transactions, told to whoever is concerned.
 
 use super::Mempool;
 use super::batch::{Batch, BatchOrigin};
@@ -8,15 +8,15 @@ use crate::node::answer::{Answer, SessionId, done, menu_name, verb};
 use crate::node::effects::Cx;
 use crate::store::disk::Disk;
 
-/// Whoever changed an item last, and the height of the block.
+/// Who changed an item last, and the height of the block.
 struct Winner {
     key: PublicKey,
     height: u64,
 }
 
 impl Mempool {
-    /// Tells whom it concerns that a batch will not be in the chain: what it breaks, or `None` if
-    /// what it ended is over.
+    /// Tells whoever is concerned that a batch will not be in the chain, and what rule it breaks;
+    /// `None` if the reservation that it ended is over.
     pub fn is_impossible<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
@@ -48,7 +48,8 @@ impl Mempool {
         }
     }
 
-    /// No block of ours is long enough for this: it stood in one whose text was a little shorter.
+    /// No block of ours is long enough for this batch: it stood in a block whose text was a little
+    /// shorter.
     pub fn cannot_fit<D: Disk>(&mut self, cx: &mut Cx<D>, batch: &Batch) {
         for transaction in &batch.transactions {
             if batch.is_own() {
@@ -59,7 +60,7 @@ impl Mempool {
         }
     }
 
-    /// Who changed the item last, in the chain or in a draft behind it.
+    /// Who changed the item last, in the chain or in a template behind it.
     fn winner<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
@@ -98,7 +99,7 @@ impl Mempool {
         ));
     }
 
-    /// Tells the user that something of his will not come back.
+    /// Tells the user that a transaction of theirs is lost for good.
     pub fn lost<D>(&mut self, cx: &mut Cx<D>, transaction: &Transaction, why: &str) {
         self.remember_lost(transaction);
         let (verb, uid) = (verb(transaction), &transaction.uid);
@@ -115,7 +116,7 @@ impl Mempool {
         }
     }
 
-    /// Tells the user why a wish was not fulfilled.
+    /// Tells the user why a request is refused.
     pub fn refuse<D>(
         &mut self,
         cx: &mut Cx<D>,
@@ -136,7 +137,7 @@ impl Mempool {
             .answer(session, Answer::Refused(format!("{text}{rest}")));
     }
 
-    /// A block that was made is none: what it was made of cannot be tried for ever.
+    /// A block that was made cannot be added: its transactions cannot be tried for ever.
     pub fn unfit<D: Disk>(&mut self, cx: &mut Cx<D>, block: &Block, error: &RuleError) {
         log::error!("block {} was made in vain: {error}", block.index);
         for batch in self.queue.take_done(&block.transactions) {
@@ -148,8 +149,8 @@ impl Mempool {
         }
     }
 
-    /// A block is in the chain: what waited and is in it is done, and that is told. True if the
-    /// user waited for something of it.
+    /// A block is in the chain: waiting transactions that are in it are done, and that is told.
+    /// True if the user waited for one of them.
     pub fn confirmed<D>(&mut self, cx: &mut Cx<D>, block: &Block) -> bool {
         for transaction in &block.transactions {
             self.tell_found(cx, transaction, block.index);
@@ -177,7 +178,7 @@ impl Mempool {
         fresh
     }
 
-    /// Says what the end of the node leaves undone.
+    /// Says what is left undone when the node ends.
     pub fn report_unfinished<D>(&mut self, cx: &mut Cx<D>) {
         let later = self.disconnected.iter().flat_map(|rest| rest.own());
         let own = self.queue.iter().chain(later).filter(|b| b.is_own());

@@ -9,7 +9,7 @@ use crate::limits;
 use crate::node::answer::SessionId;
 use crate::node::event::Millis;
 
-/// What the batches up to a number do to the items of a chain that ends in this hash.
+/// What the batches up to a number do to the items, on a chain with this tip.
 struct Overlay {
     tip: Hash,
     last: u64,
@@ -36,16 +36,16 @@ pub struct Queue {
     overlay: Option<Overlay>,
     /// Transactions that were applied for that since the last call.
     applied: usize,
-    /// What the user was told to be lost, the last few.
+    /// Transactions that the user was told are lost, the last few.
     pub lost: VecDeque<Transaction>,
     /// A block is wanted even if nothing waits.
     pub lengthen: bool,
-    /// What waits of our own is not what the file says.
+    /// Our own waiting transactions differ from what the file says.
     unsaved: bool,
 }
 
 impl Queue {
-    /// Adds what waits behind everything else; returns its number. What waits already is not added
+    /// Adds a batch behind everything else; returns its number. One that waits already is not added
     /// again, unless it is our own now.
     pub fn add(&mut self, mut batch: Batch) -> Option<u64> {
         if batch.origin != BatchOrigin::User {
@@ -129,7 +129,7 @@ impl Queue {
         }
     }
 
-    /// A block is made for what is known by one of these at this time at the latest.
+    /// A block is made for the transaction with one of these ids at this time at the latest.
     pub fn hasten(&mut self, ids: &[TransactionId], due: Millis) {
         for number in ids.iter().filter_map(|id| self.ids.get(id)) {
             if let Some(batch) = self.batches.get_mut(number) {
@@ -138,7 +138,7 @@ impl Queue {
         }
     }
 
-    /// Another number whenever something was added or taken out.
+    /// A number that changes whenever something is added or taken out.
     pub fn version(&self) -> u64 {
         self.version
     }
@@ -169,7 +169,7 @@ impl Queue {
         pending_requests.any(|request| request.session == Some(session))
     }
 
-    /// What our user waits for.
+    /// The pending requests of our users.
     pub fn pending_requests(&self) -> impl Iterator<Item = &Batch> {
         self.iter().filter(|b| b.origin == BatchOrigin::User)
     }
@@ -179,7 +179,8 @@ impl Queue {
         self.iter().any(Batch::is_own)
     }
 
-    /// The user was told that it takes a while: from now on it survives a restart.
+    /// The users were told that it takes a while: from now on their pending requests survive a
+    /// restart.
     pub fn keep_pending_requests(&mut self) {
         for batch in self.batches.values_mut() {
             if batch.origin == BatchOrigin::User && !core::mem::replace(&mut batch.kept, true) {
@@ -248,7 +249,7 @@ impl Queue {
         self.iter().filter_map(|b| b.expires).min()
     }
 
-    /// Takes out what a block has now; returns it.
+    /// Takes out the batches that are in a block now; returns them.
     pub fn take_done(&mut self, transactions: &[Transaction]) -> Vec<Batch> {
         let mut done = Vec::new();
         for transaction in transactions {
@@ -263,7 +264,7 @@ impl Queue {
         done
     }
 
-    /// Takes out everything but what the user waits for.
+    /// Takes out everything but pending requests.
     pub fn take_others(&mut self) -> Vec<Batch> {
         let others = self.iter().filter(|b| b.origin != BatchOrigin::User);
         let others: Vec<u64> = others.map(|b| b.number).collect();
@@ -288,8 +289,8 @@ impl Queue {
         self.unsaved |= batches.iter().any(Batch::is_saved);
     }
 
-    /// What everything that waits does to the items of a chain that ends in `tip`, as far as it is
-    /// possible. Of several at once, one that is impossible will be reported when its turn comes.
+    /// What everything that waits does to the items of a chain with this tip, as far as it is
+    /// possible. What is impossible is reported when its turn comes.
     pub fn changes(&mut self, items: &Items, tip: Tip) -> &Changes {
         let known = self
             .overlay

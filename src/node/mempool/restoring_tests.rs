@@ -1,4 +1,4 @@
-//! What falls out of the chain: made again if the chain of today lacks it, in its order.
+//! The transactions of disconnected blocks: made again if the new chain lacks them, in their order.
 
 use super::tests::{OWN, World, alert, event};
 use super::*;
@@ -24,7 +24,7 @@ const KEPT: usize = 2 * FIT - 20;
 const LONG: usize = 20_000;
 
 impl World {
-    /// The chain from `fork` on is another one; returns what fell out.
+    /// The chain from `fork` on is another one; returns the blocks that this disconnects.
     fn reorg(&mut self, fork: u64, blocks: &[&[Transaction]]) -> DisconnectedBlocks {
         let blocks = blocks.iter().map(|block| block.to_vec()).collect();
         let disconnected = self.cx.reorg(fork, blocks);
@@ -33,7 +33,7 @@ impl World {
         disconnected
     }
 
-    /// Sorts what fell out, without a rest; true if it is alarming.
+    /// Sorts disconnected blocks, without a rest; true if they are alarming.
     fn sort(&mut self, disconnected: &DisconnectedBlocks) -> bool {
         let (mempool, cx) = (&mut self.mempool, &mut self.cx);
         let (mut gathered, mut rest) = (Gathered::to(disconnected.from), None);
@@ -112,7 +112,7 @@ fn what_fell_out_comes_back_in_its_order_and_not_what_the_new_chain_has() {
     let alarming = world.falls_out(1, &[&[also], &[shared], &[], &[]]);
     assert!(!alarming, "it did not stand deep");
     world.rest();
-    // Ours is made at once; whoever made the others makes them again first, if he is there.
+    // Ours is made at once; whoever made the others makes them again first, if they are there.
     assert_eq!(world.blocks(5), [[own]]);
     let text = "[consensus ✅] your request of c is in the chain again, block #5";
     assert_eq!(world.cx.words(), [event(text)]);

@@ -128,7 +128,7 @@ impl World {
         panic!("it never rests");
     }
 
-    /// Lets so many milliseconds go by, and wakes only when something is due; returns how often.
+    /// Lets this many milliseconds go by, and wakes only when something is due; returns how often.
     pub fn live(&mut self, millis: u64) -> usize {
         let end = Millis(self.cx.now.mono.0 + millis);
         let mut woken = 0;

@@ -1,4 +1,5 @@
-//! How much memory waits: what peers sent, and what fell out of the chain or lost, has each its bound.
+//! How much memory waiting transactions take. Those that peers sent and those that were restored
+//! have a bound each.
 
 use core::net::IpAddr;
 use std::collections::BTreeMap;
@@ -56,7 +57,7 @@ impl Usage {
         }
     }
 
-    /// Whether a batch fits in, beside what this and the other waits for.
+    /// Whether a batch fits in, beside what waits here and in `other`.
     pub fn has_room_beside(&self, other: &Usage, batch: &Batch) -> bool {
         let shares = [self.share(batch.origin), other.share(batch.origin)];
         let [Some((here, share)), Some((there, _))] = shares else {

@@ -39,7 +39,7 @@ pub struct Candidate {
     making: Option<Work>,
     /// It was asked to go on where its last answer ended.
     pub continued: bool,
-    /// Blocks, signatures and [`limits::PROGRESS_TEXT`]s since then: a chain that trickles must not
+    /// Blocks, signatures and [`limits::PROGRESS_TEXT`]s that came since then: a chain that trickles must not
     /// keep the others waiting.
     pub progress: usize,
     pub since: Millis,
@@ -171,7 +171,7 @@ impl ChainSync {
         };
         let links = before == block.prev_hash && (block.index > 0) == (before != Hash::ZERO);
         if !links && ours {
-            // A part of a chain that is no longer the same, there or here.
+            // A partial response to a chain that is no longer the same, there or here.
             if let Some(peer) = peers.get_mut(conn) {
                 peer.skip();
                 peer.deferred = Some(Millis(now.0 + limits::LOOK_AGAIN_MS));

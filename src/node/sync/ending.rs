@@ -1,4 +1,4 @@
-//! How a candidate ends: it wins, it loses, or it was none.
+//! How a candidate ends: it wins, it loses, or it was no valid chain.
 
 use super::reorg::Reorg;
 use super::salvage::Salvage;
@@ -23,8 +23,8 @@ pub struct Winner {
 }
 
 impl ChainSync {
-    /// A peer's chain, or a part of it, is complete. `told` is the length that it says its chain
-    /// has, if this was a part. If it won, it is to be put in place.
+    /// A peer's chain, or a partial response, is complete. In that case `told` is the length that
+    /// the peer says its chain has. A chain that won is to be put in place.
     pub fn chain_end<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
@@ -96,7 +96,7 @@ impl ChainSync {
         }
     }
 
-    /// A chain, or a part of one, is complete and does not win.
+    /// A chain, or a partial response, is complete and does not win.
     pub fn lose<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
@@ -135,8 +135,8 @@ impl ChainSync {
         }
     }
 
-    /// Does with a chain that does not win what is left to do: if its content is another than that
-    /// of ours, it is read for what ours lacks.
+    /// Deals with a chain that does not win: if its content differs from ours, it is read for what
+    /// ours lacks.
     fn leave<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize, salvages: bool) {
         if salvages && cx.chain.hole().is_none() {
             let salvage = peers.desktop_at(conn).map(|_| conn);

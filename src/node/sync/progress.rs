@@ -1,4 +1,4 @@
-//! How far a chain has come in that takes long.
+//! How far a chain has come in, if that takes long.
 
 use crate::limits;
 use crate::node::event::Millis;
@@ -13,7 +13,7 @@ struct Transfer {
     height: u64,
     /// The length that it will have, if that is known.
     goal: Option<u64>,
-    /// When it is shown next where one line takes the place of another, and where each stays.
+    /// When it is shown next: where one line replaces the one before, and where each stays.
     next: Millis,
     next_line: Millis,
 }
@@ -95,7 +95,7 @@ impl TransferProgress {
         Some((transfer.text(now), transfer.next_line <= now))
     }
 
-    /// It was shown: `lines` on lines of its own too, and perhaps on a terminal.
+    /// It was shown: with `lines`, on lines of their own too; perhaps on a terminal.
     pub fn shown(&mut self, now: Millis, lines: bool, terminal: bool) {
         let Some(transfer) = &mut self.0 else { return };
         if lines {

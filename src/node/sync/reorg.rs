@@ -1,5 +1,5 @@
-//! A reorg on its way, in bounded steps: the branch is put in place, and what fell out of the chain by
-//! that is found, compared with the new chain, and handed to the mempool.
+//! A reorg in bounded steps: the branch is put in place, and the transactions of the blocks that
+//! this disconnects are found, compared with the new chain, and handed to the mempool.
 
 use crate::ledger::Hash;
 use crate::limits;
@@ -23,7 +23,7 @@ pub struct Reorg {
     phase: ReorgPhase,
 }
 
-/// What is being done about a switch.
+/// The phases of a reorg.
 enum ReorgPhase {
     /// The branch is being copied into the chain file.
     Adopting,
@@ -32,18 +32,18 @@ enum ReorgPhase {
         disconnected: DisconnectedBlocks,
         next: u64,
     },
-    /// What fell out from there on is being read.
+    /// The transactions of the disconnected blocks are being read.
     Collecting(Box<Sorting>),
-    /// What the new chain has too is being struck off.
+    /// They are being compared with the new chain.
     Comparing { sorting: Box<Sorting>, next: u64 },
-    /// The branch that fell out is being kept for `blx export --branch`.
+    /// The disconnected blocks are being saved for `blx export --branch`.
     Saving {
         disconnected: DisconnectedBlocks,
         saving: Saving,
     },
 }
 
-/// What a switch took out, while it is sorted.
+/// The transactions of the disconnected blocks, while they are sorted.
 pub struct Sorting {
     disconnected: DisconnectedBlocks,
     from: u64,
@@ -57,7 +57,7 @@ pub struct Sorting {
 }
 
 impl Sorting {
-    /// What fell out from the height `from` on, where the chains begin to differ.
+    /// The disconnected blocks from the height `from` on, where the chains begin to differ.
     fn new(disconnected: DisconnectedBlocks, from: u64) -> Sorting {
         Sorting {
             disconnected,
@@ -70,7 +70,7 @@ impl Sorting {
         }
     }
 
-    /// A transaction or block below this height is deep in the chain that fell out.
+    /// A transaction or block below this height is deep in the old chain.
     fn deep(&self) -> u64 {
         self.disconnected.to.saturating_sub(limits::ALARM_DEPTH)
     }
@@ -87,8 +87,8 @@ impl Reorg {
         }
     }
 
-    /// One that was cut off by the end of the process: the chain is in place, and what fell out is
-    /// still to be seen to.
+    /// A reorg that was cut off by the end of the process: the chain is in place, and the
+    /// transactions of the disconnected blocks are still to be dealt with.
     pub fn resume(disconnected: DisconnectedBlocks) -> Reorg {
         let next = disconnected.from;
         Reorg {
@@ -188,8 +188,8 @@ impl Reorg {
         }
     }
 
-    /// Goes on looking for the first block that has not the same transactions in both chains:
-    /// beside desktop nodes there is mostly none, since they make blocks of their own of what they
+    /// Continues to look for the first block that has not the same transactions in both chains.
+    /// Beside desktop nodes there is mostly none, since they make blocks of their own of what they
     /// hear.
     fn find_difference<D: Disk>(
         &self,
@@ -241,7 +241,7 @@ fn begin_sorting(mempool: &mut Mempool, disconnected: DisconnectedBlocks, from: 
     ReorgPhase::Collecting(Box::new(sorting))
 }
 
-/// Gathers the transactions of the next blocks that fell out; behind the last one, what waited
+/// Gathers the transactions of the next disconnected blocks; behind the last one, those that waited
 /// in the mempool.
 fn collect<D: Disk>(
     cx: &mut Cx<D>,
@@ -266,7 +266,7 @@ fn collect<D: Disk>(
     ReorgPhase::Comparing { sorting, next }
 }
 
-/// Goes on striking off what the new chain has too.
+/// Continues to compare with the new chain.
 fn compare<D: Disk>(
     cx: &mut Cx<D>,
     mempool: &mut Mempool,
@@ -303,7 +303,7 @@ fn compare<D: Disk>(
     })
 }
 
-/// Keeps the branch that a switch took out, of which something deep is lost, and warns.
+/// Saves the disconnected blocks of a reorg that loses something deep, and warns.
 fn save<D: Disk>(
     cx: &mut Cx<D>,
     disconnected: DisconnectedBlocks,

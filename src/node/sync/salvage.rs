@@ -1,4 +1,4 @@
-//! A chain that lost, read for what ours lacks.
+//! Salvage: a chain that lost is read for transactions that ours lacks.
 
 use std::collections::BTreeMap;
 
@@ -22,7 +22,7 @@ pub struct Salvage {
     /// The requests that are open at the end of what was read, and the bytes of their names.
     open: BTreeMap<Uid, Transaction>,
     open_bytes: usize,
-    /// The block of our chain in which what a release ended was looked up last.
+    /// The block of our chain in which the request that a release ended was looked up last.
     looked: Option<Looked>,
     /// Transactions that were taken.
     taken: usize,
@@ -132,7 +132,7 @@ impl Salvage {
                     let ended = ended
                         .or_else(|| shared_request(cx, &mut self.looked, transaction, *before));
                     if ended.is_none() && (due.is_none() || !self.notes_no_more()) {
-                        // A release of a reservation that nobody can tell is no use.
+                        // A release is of no use if nobody can tell its reservation.
                         continue;
                     }
                     ended
