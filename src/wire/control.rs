@@ -110,6 +110,10 @@ mod tests {
             let ask = Ask { ask, json, utf8 };
             assert_eq!(Ask::read(ask.to_line().trim_end()), Ok(ask));
         }
+        let word = |ask| serde_json::to_string(&ask).expect("JSON");
+        // A blx of another build may ask.
+        assert_eq!(word(CtlCommand::SyncChain), r#""sync""#);
+        assert_eq!(word(CtlCommand::Menu(false)), r#"{"menu":false}"#);
         let short = Ask::read("{\"ask\":\"peers\"}").expect("the rest has its default");
         assert_eq!((short.json, short.utf8), (false, false));
         assert!(Ask::read("{\"ask\":\"dance\"}").is_err());

@@ -1,5 +1,4 @@
-//! What is to be sent on a connection, as a queue of messages; their bytes are made when there is
-//! room for them.
+//! What is to be sent on a connection: messages in a queue, whose bytes are made when there is room.
 //!
 //! The queue is small whatever is in it: "the chain" is one entry, and its blocks are read one by
 //! one while they leave. A message is made of chunks. One that does not fit is made again when there
@@ -382,8 +381,7 @@ impl Writer {
             }
             InProgress::BrokenChain { whole } => {
                 if whole {
-                    // The chain tells all blocks that are queued. If the queue is full of other
-                    // things, the last of them gives way.
+                    // It tells all blocks that are queued. Where there is no room, the last gives way.
                     self.drop_blocks();
                     if limits::Full::QueueAnew.when(self.queue.is_full()) {
                         self.queue.pop_back();
