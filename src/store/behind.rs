@@ -67,8 +67,9 @@ impl<D: Disk> Log<D> {
             let Some(Body::Block(body)) = Body::read(body) else {
                 continue;
             };
-            let run = runs.partition_point(|run| run.offset <= offset);
-            let counts = runs[run - 1].heights.contains(&body.index);
+            let begun_before = runs.partition_point(|run| run.offset <= offset);
+            let run = runs[..begun_before].last();
+            let counts = run.is_some_and(|run| run.heights.contains(&body.index));
             // Also of what does not count: keys may be told there first. One that was told in the
             // damage is known to nobody.
             let stored = body.into_block(last.hash, &mut keys);
@@ -143,7 +144,11 @@ impl<D: Disk> Log<D> {
         if let Some(open) = fork {
             match self.reader.record(&mut self.disk, from)? {
                 // It was being written when the process ended, and never counted.
-                Found::End | Found::Torn => runs.truncate(open.runs),
+                Found::End | Found::Torn => {
+                    for run in &mut runs[open.runs..] {
+                        run.heights.end = run.heights.start;
+                    }
+                }
                 Found::Record { .. } | Found::Bad => close(&mut runs, fork),
             }
         }

@@ -110,6 +110,17 @@ fn all_but_the_damaged_blocks_are_kept_whatever_branches_there_are() {
 }
 
 #[test]
+fn a_branch_that_never_counted_is_not_kept() {
+    let mut log = grown(60);
+    let (first, length) = (records(&mut log)[40].offset, log.tip().length);
+    let expected = chain(&mut log, 41);
+    stage(&mut log, length - 8, 20, "unfinished");
+    assert!(log.adopt(9).expect("copies").is_none());
+    let mut gone = give_up(&log, &[first]);
+    assert_eq!(kept(&mut gone.disk), expected);
+}
+
+#[test]
 fn a_key_that_was_told_in_the_damage_hides_only_what_it_signed() {
     let (mut log, _) = open(MemoryDisk::default());
     for (author, item) in [(1, "a"), (2, "b"), (3, "c"), (2, "d"), (4, "e"), (3, "f")] {

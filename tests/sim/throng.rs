@@ -3,7 +3,7 @@
 
 use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction};
 use blx::limits;
-use blx::node::{CONSOLE, ConsoleKind, Event, Line};
+use blx::node::{CONSOLE, ConnId, ConsoleKind, Event};
 
 use crate::foe::{ITEMS, chain_on, said};
 use crate::host::{address, alias};
@@ -326,15 +326,15 @@ impl Throng {
     }
 
     fn serial(&mut self, world: &mut World, host: usize) {
-        let line = Line(CONSOLE.0 + 1 + self.random.below(2) as u8);
+        let conn = ConnId(CONSOLE.0 + 1 + self.random.below(2) as u8);
         let kind = ConsoleKind::Serial;
         let node = world.hosts[host].node.as_mut().expect("it runs");
-        if node.tx_pending(line).is_empty() {
-            return world.tell(host, Event::ConsoleOpened { line, kind });
+        if node.tx_pending(conn).is_empty() {
+            return world.tell(host, Event::ConsoleOpened { conn, kind });
         }
         if self.random.one_in(5) {
-            let count = node.tx_pending(line).len();
-            return world.tell(host, Event::Sent { line, count });
+            let count = node.tx_pending(conn).len();
+            return world.tell(host, Event::Sent { conn, count });
         }
         let words = ["9\r", "3\r", "7\r11\r4\r", "\r", "1\rserial\r2\rserial\r"];
         let words = match self.random.below(4) {
@@ -345,10 +345,10 @@ impl Throng {
             let Some(node) = &mut world.hosts[host].node else {
                 return;
             };
-            let space = node.rx_space(line);
+            let space = node.rx_space(conn);
             let count = space.len().min(bytes.len());
             space[..count].copy_from_slice(&bytes[..count]);
-            world.tell(host, Event::Received { line, count });
+            world.tell(host, Event::Received { conn, count });
         }
     }
 }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use blx::ledger::Kind;
 use blx::limits::{self, Full};
-use blx::node::Line;
+use blx::node::ConnId;
 use blx::store::disk::File;
 use blx::wire::text;
 
@@ -28,7 +28,7 @@ use crate::scenario::{self, number};
 use crate::stories::star;
 use crate::throng::{Throng, WAYS, Way};
 use crate::words::Words;
-use crate::world::{LINES, World};
+use crate::world::{CONNS, World};
 
 /// Seeds that are run where nothing else is said: in these each path runs.
 const SEEDS: u64 = 250;
@@ -98,10 +98,10 @@ fn check_bounds(world: &mut World) {
         let Some(node) = &mut world.hosts[host].node else {
             continue;
         };
-        for line in 0..LINES {
-            let line = Line(line as u8);
-            assert!(node.tx_pending(line).len() <= limits::WRITE_BYTES);
-            assert!(node.rx_space(line).len() <= limits::READ_BYTES_MAX);
+        for conn in 0..CONNS {
+            let conn = ConnId(conn as u8);
+            assert!(node.tx_pending(conn).len() <= limits::WRITE_BYTES);
+            assert!(node.rx_space(conn).len() <= limits::READ_BYTES_MAX);
         }
         let disk = &world.hosts[host].disk;
         assert!(disk.live(File::Events).len() <= limits::EVENTS_BYTES);
