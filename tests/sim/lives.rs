@@ -6,6 +6,7 @@ use std::net::SocketAddr;
 use std::rc::Rc;
 
 use blx::ledger::{Block, Timestamp};
+use blx::limits;
 use blx::node::{CONSOLE, Clock, Config, ConsoleKind, Event, Node};
 
 use crate::desktop::{Desktop, Manner, Saved, Who};
@@ -134,7 +135,9 @@ impl World {
         // What it said counts, although perhaps nobody read it.
         let said = self.hosts[at].node.take();
         let said = said.map(|node| node.tx_pending(CONSOLE).to_vec());
-        self.hosts[at].screen.bytes.extend(said.unwrap_or_default());
+        let said = said.unwrap_or_default();
+        self.hosts[at].screen.unseen |= said.len() >= limits::OUTPUT_BYTES / 4;
+        self.hosts[at].screen.bytes.extend(said);
         self.hosts[at].screen.typed.clear();
         self.resume(at);
         self.interrupt(at);

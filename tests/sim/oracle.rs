@@ -345,7 +345,7 @@ pub fn vanished(world: &World, host: usize, chain: &Chain) -> Vec<String> {
 pub fn broken_words(world: &World, host: usize, chain: &Chain) -> Vec<String> {
     let words = Words::of(&world.shown(host));
     let mut broken = Vec::new();
-    if words.gaps {
+    if words.gaps || world.hosts[host].screen.unseen {
         return broken;
     }
     let deeds = chain.deeds(&words.key.expect("the status was shown"));

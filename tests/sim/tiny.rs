@@ -220,7 +220,8 @@ fn run(seed: u64) -> Outcome {
         hostile || missing.is_empty(),
         "lost without a reason: {missing:?}"
     );
-    let gaps = |host: &usize| Words::of(&world.shown(*host)).gaps;
+    let gaps =
+        |host: &usize| world.hosts[*host].screen.unseen || Words::of(&world.shown(*host)).gaps;
     Outcome {
         trace: world.trace,
         gaps: world.ours().iter().filter(|host| gaps(host)).count() as u64,

@@ -83,7 +83,7 @@ impl Words {
 /// Right after a machine lost its power: what it showed as done is on its disk.
 pub fn check_disk(world: &World, host: usize, key: &str, shown: &str) {
     let words = Words::of(shown);
-    if words.gaps {
+    if words.gaps || world.hosts[host].screen.unseen {
         return;
     }
     let disk = world.hosts[host].disk.copy();
