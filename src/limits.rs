@@ -31,10 +31,14 @@ pub const VERIFIER_KEYS: usize = either(256, 2);
 /// does not link, a desktop node repeats some 200 of them.
 pub const VERIFIER_GOOD: usize = either(1_024, 4);
 
-/// The longest text of a transaction that is remembered as good: bytes.
-pub const VERIFIER_TEXT_MAX: usize = 4 * ITEM_BYTES_MAX;
+/// The longest text of a transaction that is remembered as good: bytes. Longer ones are checked each
+/// time; with the usual limits no menu takes one.
+pub const VERIFIER_TEXT_MAX: usize = either(4 << 10, 128);
+const _: () =
+    assert!(cfg!(feature = "tiny-limits") || 3 * ITEM_BYTES_MAX + 400 < VERIFIER_TEXT_MAX);
 
-/// An item's name as a user may type it: bytes of UTF-8. Peers are only bound by the block's limit.
+/// An item's name as a user may type it, and in a transaction on its own: bytes of UTF-8. In blocks of
+/// others only the block's limit binds it.
 pub const ITEM_BYTES_MAX: usize = either(1024, 32);
 
 /// A record's body in the chain file: bytes. A stored block is always smaller than its text.

@@ -26,7 +26,7 @@ const ROOMS: [(&str, &[&str]); 9] = [
 ];
 
 /// The organs of the node, from the ground up: each may import those before it.
-const ORGANS: [&str; 18] = [
+const ORGANS: [&str; 19] = [
     "event",
     "answer",
     "addresses",
@@ -35,6 +35,7 @@ const ORGANS: [&str; 18] = [
     "event_log",
     "desktop",
     "peer",
+    "liveness",
     "peers",
     "twins",
     "newer",
@@ -338,6 +339,22 @@ fn a_circle_is_found() {
     imports.insert("c".to_owned(), names(&["a"]));
     let tied = ["a", "b", "c", "d"].map(str::to_owned).to_vec();
     assert_eq!(circle(&imports), Some(tied));
+}
+
+#[test]
+fn only_the_shell_and_the_commands_name_options() {
+    let inside = ["limits", "ledger", "wire", "store", "node"];
+    for source in sources() {
+        if !inside.contains(&source.room.as_str()) {
+            continue;
+        }
+        for line in source.code.lines().filter(|line| !is_comment(line)) {
+            let options = line.match_indices("--");
+            let mut named = options.map(|(at, _)| line[at + 2..].chars().next());
+            let named = named.any(|next| next.is_some_and(|c| c.is_ascii_lowercase()));
+            assert!(!named, "{}: {line}", source.path.display());
+        }
+    }
 }
 
 #[test]

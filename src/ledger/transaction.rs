@@ -74,8 +74,9 @@ impl From<&str> for Uid {
     }
 }
 
-/// Safe on a terminal: control characters, invisible marks that turn the writing direction, and
-/// lone surrogates are shown as JSON escapes, so that no peer can draw on the user's screen.
+/// Safe on a terminal: control characters and invisible marks that turn the writing direction are shown
+/// as JSON escapes, a lone surrogate as replacement characters, so that no peer can draw on the user's
+/// screen.
 impl fmt::Display for Uid {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         for chunk in self.0.utf8_chunks() {

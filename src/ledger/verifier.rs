@@ -46,7 +46,7 @@ impl Verifier {
             limits::Full::GoodForgotten.when(self.good[place] != [0; 32]);
             self.good[place] = digest;
         }
-        self.text.shrink_to(limits::ITEM_BYTES_MAX);
+        self.text.shrink_to(limits::VERIFIER_TEXT_MAX);
         good
     }
 

@@ -231,13 +231,13 @@ impl Desktop {
     }
 
     /// It said what only a node says.
-    pub fn is_node(&mut self) {
+    pub fn mark_node(&mut self) {
         self.is_node = true;
     }
 
     /// It is ours to speak to from now on. Nobody here knows what another one has told it, nor who else may
     /// speak to it; `unsure` says that something of that may still be under way.
-    pub fn is_spoken_to(&mut self, now: Millis, unsure: bool) {
+    pub fn mark_spoken_to(&mut self, now: Millis, unsure: bool) {
         self.spoken_to = Some(now);
         if unsure {
             self.unsure = Some(Unsure::default());
@@ -301,7 +301,7 @@ impl Desktop {
     }
 
     /// A block of its own was next, behind what it is taken to have: that proves the block.
-    pub fn has_added(&mut self, now: Millis, length: u64) {
+    pub fn note_added(&mut self, now: Millis, length: u64) {
         self.said = Some((length, now));
         (self.stand, self.proven) = (Stand::Same(length), false);
     }
@@ -365,7 +365,7 @@ impl Desktop {
     }
 
     /// It is the one that listens at this address, until then.
-    pub fn is_known_as(&mut self, address: SocketAddr, until: Millis) {
+    pub fn note_address(&mut self, address: SocketAddr, until: Millis) {
         self.alias = Some((address, until));
     }
 

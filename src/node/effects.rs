@@ -4,7 +4,7 @@
 use std::collections::VecDeque;
 
 use super::answer::{Answer, SessionId};
-use super::event::{Action, Clock, Millis};
+use super::event::{Action, Clock, Millis, Ways};
 use crate::ledger::{RuleError, Verifier};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError};
@@ -27,6 +27,8 @@ pub struct Cx<D> {
     pub checked: usize,
     /// The node ends, at this time at the latest.
     pub ending: Option<Millis>,
+    /// What users can do.
+    pub ways: Ways,
 }
 
 impl<D: Disk> Cx<D> {
@@ -130,7 +132,8 @@ impl Jitter {
 pub enum Notice {
     /// What happened, for whoever looks.
     Event(String),
-    /// What a user should know of even if nobody is looking: it is kept, too.
+    /// What a user should know of even if nobody is looking: it is kept in the event log, and logged as a
+    /// warning.
     Alert(String),
     /// How something ended: for whoever asked for it, or for everybody if they are gone.
     Answer(Option<SessionId>, Answer),
@@ -141,7 +144,7 @@ pub enum Notice {
 /// What the organs want done.
 #[derive(Default)]
 pub struct Effects {
-    /// Work is waiting.
+    /// Work is waiting: the deadline is now. What was set before this call's work is forgotten by that.
     pub busy: bool,
     notices: VecDeque<Notice>,
     actions: VecDeque<Action>,
@@ -195,6 +198,15 @@ pub mod testing {
     use crate::store::branch::DisconnectedBlocks;
     use crate::store::disk::memory::MemoryDisk;
 
+    /// What users can do.
+    pub const WAYS: Ways = Ways {
+        items_max: "more items",
+        staging_max: "more room",
+        drop_disconnected: "that is dropped",
+        disconnected: "to be read",
+        scrub_every: "not asked for",
+    };
+
     /// When the clock begins: milliseconds, of the wall's clock as well.
     const START_MS: u64 = 1_000_000;
 
@@ -227,6 +239,7 @@ pub mod testing {
                 effects: Effects::default(),
                 checked: 0,
                 ending: None,
+                ways: WAYS,
             }
         }
 

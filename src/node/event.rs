@@ -188,11 +188,29 @@ pub struct Config {
     pub items_max: usize,
     /// Bytes of a chain that waits on disk until it is complete.
     pub staging_max: u64,
+    /// What a user can do about what this node is told to do.
+    pub ways: Ways,
     /// 32 random bytes: the identity's secret, if there is none yet. Nothing else comes of them.
     pub secret: [u8; 32],
     /// A random number that has nothing to do with `secret` or `id`: the seed of the jitter, whose
     /// numbers show in when this node speaks.
     pub seed: u64,
+}
+
+/// What a user can do where this node keeps to its [`Config`], in the words of whoever drives it: it knows
+/// no command line. Each stands in parentheses behind what it says.
+#[derive(Clone, Copy, Debug, Default)]
+pub struct Ways {
+    /// A chain has more than [`Config::items_max`].
+    pub items_max: &'static str,
+    /// One has more than [`Config::staging_max`].
+    pub staging_max: &'static str,
+    /// Nothing is made again, see [`Config::drop_disconnected`].
+    pub drop_disconnected: &'static str,
+    /// A reorg has lost or changed something deep in the chain, and its blocks are kept.
+    pub disconnected: &'static str,
+    /// There is no [`Config::scrub_every`].
+    pub scrub_every: &'static str,
 }
 
 /// Why a node cannot start.

@@ -134,7 +134,7 @@ impl<D: Disk> Node<D> {
         if let Some(desktop) = self.peers.desktop_of(conn)
             && is_node
         {
-            desktop.is_node();
+            desktop.mark_node();
         }
         let (effects, now) = (&mut self.cx.effects, self.cx.now.mono);
         let Some(message) = self.peers.sieve(effects, now, conn, envelope.message) else {
@@ -365,7 +365,7 @@ impl<D: Disk> Node<D> {
     fn chain_end(&mut self, conn: usize, told: Option<u64>) {
         if told.is_none() {
             let (now, is_empty) = (self.cx.now.mono, self.sync.end_of(conn).is_none());
-            self.peers.has_no_credits(now, conn, is_empty);
+            self.peers.note_no_credits(now, conn, is_empty);
             self.take_early(conn);
         }
         let (sync, cx, drops) = (&mut self.sync, &mut self.cx, self.mempool.drops());

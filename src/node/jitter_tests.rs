@@ -20,6 +20,7 @@ fn opened(disk: &MemoryDisk, secret: u8, seed: u64) -> (Node<MemoryDisk>, [u64; 
         built: 0,
         id: 7,
         drop_disconnected: false,
+        ways: Ways::default(),
         items_max: crate::limits::ITEMS_MAX,
         staging_max: u64::MAX,
         secret: [secret; 32],

@@ -3,8 +3,8 @@
 //!
 //! Three files see all of it: this one has the law of driving, `gossip` what peers say and how they
 //! come and go, `command` what users ask for. Every other one is an organ: it owns its state, gets
-//! what else it needs as arguments, and leaves what it wants done in `effects`. From the ground up,
-//! each may know those above it in this table (`tests/house.rs`):
+//! what else it needs as arguments, and leaves what it wants done in `effects`. The lowest stands
+//! first; each may know those that stand before it, their fields too (`tests/house.rs`):
 //!
 //! | organ | is |
 //! | --- | --- |
@@ -13,7 +13,7 @@
 //! | `addresses` | how others spell addresses |
 //! | `effects` | the machine as its organs see it, and what they want done |
 //! | `clock`, `event_log` | the time of day; what happened, over restarts |
-//! | `desktop`, `peer` | what is known of a desktop node; one connection |
+//! | `desktop`, `peer`, `liveness` | what is known of a desktop node; one connection; whether it is alive |
 //! | `peers`, `twins`, `newer` | all connections: which lead to one desktop node, which to one with credits |
 //! | `mempool` | what is in no block yet, and the blocks that are made of it |
 //! | `links` | whom to dial, who has a place, who is left alone |
@@ -35,6 +35,7 @@ mod event;
 mod event_log;
 mod gossip;
 mod links;
+mod liveness;
 mod mempool;
 mod monitor;
 mod newer;
@@ -57,7 +58,7 @@ use console::Sessions;
 use desktops::Desktops;
 use effects::{Cx, Effects, Jitter};
 pub use event::{
-    Action, CONSOLE, Clock, Config, ConnId, ConsoleKind, Event, Millis, OpenError, Summary,
+    Action, CONSOLE, Clock, Config, ConnId, ConsoleKind, Event, Millis, OpenError, Summary, Ways,
 };
 use event_log::EventLog;
 use links::Links;
@@ -111,7 +112,8 @@ impl<D: Disk> Node<D> {
         if log.items().count() > items {
             let count = log.items().count();
             early.push(format!(
-                "the chain has {count} items, more than --items-max {items}: they stay, and no new ones are taken."
+                "the chain has {count} items, more than {items} ({}): they stay, and no new ones are taken.",
+                config.ways.items_max
             ));
         }
         let of = (config.listen, id);
@@ -132,6 +134,7 @@ impl<D: Disk> Node<D> {
                 effects,
                 checked: 0,
                 ending: None,
+                ways: config.ways,
             },
             identity,
             listen: config.listen,

@@ -238,8 +238,9 @@ impl Monitor {
                 cx.chain.tip().length
             ),
             (None, None) => format!(
-                "verified: {} blocks when they came, never again from disk (--scrub off)",
-                cx.chain.tip().length
+                "verified: {} blocks when they came, never again from disk ({})",
+                cx.chain.tip().length,
+                cx.ways.scrub_every
             ),
         }
     }

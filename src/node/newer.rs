@@ -127,7 +127,7 @@ impl Peers {
 
     /// A peer that is not one of ours has told all of its chain, and there are no credits in it. If
     /// there were before, it has taken another one, and is a desktop node like others.
-    pub fn has_no_credits(&mut self, now: Millis, conn: usize, is_empty: bool) {
+    pub fn note_no_credits(&mut self, now: Millis, conn: usize, is_empty: bool) {
         let Some(peer) = self.get_mut(conn) else {
             return;
         };

@@ -74,10 +74,10 @@ impl World {
             .sieve(&mut self.cx.effects, now, self.conn, message)
     }
 
-    fn has_no_credits(&mut self, is_empty: bool) {
+    fn note_no_credits(&mut self, is_empty: bool) {
         let now = self.now();
         self.peer().asked = None;
-        self.peers.has_no_credits(now, self.conn, is_empty);
+        self.peers.note_no_credits(now, self.conn, is_empty);
     }
 
     fn tends(&mut self) {
@@ -135,7 +135,7 @@ fn who_has_credits_is_known_by_a_block_or_a_transaction_and_the_user_hears_of_it
         }
         assert_eq!(world.cx.words(), []);
         // Nor when it had another chain for a while.
-        world.has_no_credits(false);
+        world.note_no_credits(false);
         assert!(!world.peer().is_newer());
         assert!(world.takes(first()).is_none());
         assert!(world.peer().is_newer());
@@ -233,7 +233,7 @@ fn who_has_credits_is_asked_for_its_chain_now_and_then() {
         world.cx.pass(1);
         world.tends();
         assert_eq!(world.told(), ["request_chain"]);
-        world.has_no_credits(true);
+        world.note_no_credits(true);
         assert!(world.peer().is_newer(), "an empty chain shows nothing");
     }
     world.cx.pass(limits::NEWER_POLL_MS);
@@ -247,7 +247,7 @@ fn who_has_credits_is_asked_for_its_chain_now_and_then() {
 #[test]
 fn when_its_chain_has_no_credits_any_more_it_is_a_desktop_node_like_others() {
     let mut world = World::newer();
-    world.has_no_credits(false);
+    world.note_no_credits(false);
     let desktop = world.peer().desktop().expect("it is one");
     assert!(!desktop.is_device());
     assert!(!desktop.asks);
@@ -264,7 +264,7 @@ fn a_question_that_comes_before_the_chain_of_its_node_is_answered_when_that_is_k
     world.cx.pass(1_000);
     assert!(world.takes(question()).is_none());
     assert_eq!(world.peer().newer_deadline(), Some(due), "as it was first");
-    world.has_no_credits(false);
+    world.note_no_credits(false);
     assert!(world.peer().desktop().is_some_and(|desktop| desktop.asks));
     assert_eq!(world.told(), [""; 0], "when it is its turn");
     assert!(world.takes(question()).is_some(), "that is known");
@@ -328,7 +328,7 @@ fn a_block_that_comes_before_the_chain_of_its_node_is_looked_at_behind_that_or_i
     assert!(world.peers.take_early(conn).is_none(), "once");
 
     assert!(world.takes(block(3)).is_none());
-    world.has_no_credits(false);
+    world.note_no_credits(false);
     let early = world.peers.take_early(conn).expect("its chain is known");
     assert_eq!(early.timestamp, Timestamp::Integer(3));
     assert!(world.takes(block(4)).is_some());

@@ -72,6 +72,31 @@ fn an_answer_is_waited_for_only_by_a_ping_that_leaves() {
 }
 
 #[test]
+fn how_long_an_answer_took_is_told_of_the_ping_that_it_answers() {
+    let mut peer = Peer::new(Millis(0), REMOTE.into(), true);
+    peer.probe();
+    peer.ping(Millis(100));
+    peer.ponged(Millis(150));
+    assert_eq!(peer.ping_ms, None, "it answers what was asked before");
+    peer.ponged(Millis(170));
+    assert_eq!(peer.ping_ms, Some(70));
+    // Said unasked, it answers nothing that comes later.
+    peer.ponged(Millis(200));
+    peer.ping(Millis(300));
+    peer.ponged(Millis(340));
+    assert_eq!(peer.ping_ms, Some(40));
+    // We were away meanwhile.
+    peer.ping(Millis(400));
+    peer.excuse(Millis(9_000), 8_000);
+    peer.ponged(Millis(9_000));
+    assert_eq!(peer.ping_ms, Some(40));
+    // It never leaves.
+    let mut peer = full(true, Outgoing::PeerList);
+    peer.ping(Millis(0));
+    assert_eq!(peer.timed, None);
+}
+
+#[test]
 fn a_question_that_is_not_answered_is_not_looked_after_all_the_time_while_there_is_no_room() {
     let mut peer = full(false, Outgoing::PeerList);
     peer.ask(Millis(0));

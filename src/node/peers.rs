@@ -1,4 +1,5 @@
-//! The table of connections, and what it shows of several of them together.
+//! The table of connections, and what it shows of several of them together. `twins` and `newer` add what
+//! desktop nodes and nodes with credits show.
 
 use super::answer::Answer;
 use super::effects::Effects;

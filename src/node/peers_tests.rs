@@ -229,7 +229,7 @@ mod twins {
         assert_eq!(id(&peers, 1), "10.0.0.5:50000");
         // and by another address of it before all that, as long as that lasts.
         let until = Millis(NOW.0 + 5);
-        known(&mut peers, 1).is_known_as(at("10.0.0.4:6000"), until);
+        known(&mut peers, 1).note_address(at("10.0.0.4:6000"), until);
         assert_eq!(id(&peers, 1), "10.0.0.4:6000");
         assert_eq!(peers.desktop_id(until, 1), Some(at("10.0.0.5:50000")));
         let gone = peers.get_mut(0).expect("a connection");
@@ -350,7 +350,7 @@ mod twins {
         let later = Millis(NOW.0 + 60_000);
         for conn in 0..3 {
             let desktop = known(&mut peers, conn);
-            desktop.has_added(NOW, 4);
+            desktop.note_added(NOW, 4);
             desktop.ask_at = Millis(u64::MAX);
         }
         peers.doubt_all(later, Some(1));

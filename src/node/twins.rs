@@ -114,7 +114,7 @@ impl Peers {
         match other.filter(|_| sure && other != own) {
             // By what it said it was another one: that has to show anew.
             Some(_) if desktop.is_apart() => desktop.apart = 0,
-            Some(other) => desktop.is_known_as(other, FOR_GOOD),
+            Some(other) => desktop.note_address(other, FOR_GOOD),
             None => {}
         }
         match (desktop.makes(now, hash), twin) {
@@ -149,7 +149,7 @@ impl Peers {
             let Some(until) = until else { continue };
             for twin in self.lines_to(now, id).collect::<Vec<_>>() {
                 if let Some(desktop) = self.desktop_of(twin) {
-                    desktop.is_known_as(there, until);
+                    desktop.note_address(there, until);
                 }
             }
         }

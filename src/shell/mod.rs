@@ -116,6 +116,7 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         drop_disconnected: settings.drop_disconnected,
         items_max: settings.items_max,
         staging_max: settings.staging_mib << 20,
+        ways: remedy::WAYS,
         secret: drawn.secret,
         seed: drawn.seed,
     };

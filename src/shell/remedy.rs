@@ -3,12 +3,21 @@
 
 use std::fmt::Display;
 
-use crate::node;
+use crate::node::{self, Ways};
 use crate::store::keys::IdentityError;
 use crate::store::recover;
 
 /// The way out when the disk fails.
 pub const DISK: &str = "make room or repair the disk, or choose another directory with --data-dir";
+
+/// The ways out where a running node keeps to what its command line says.
+pub const WAYS: Ways = Ways {
+    items_max: "see --items-max",
+    staging_max: "see --staging-max",
+    drop_disconnected: "--orphans drop",
+    disconnected: "blx export --branch writes them",
+    scrub_every: "--scrub off",
+};
 
 /// A failed call of the disk as a sentence.
 pub fn of_disk(error: impl Display) -> String {

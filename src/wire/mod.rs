@@ -9,6 +9,10 @@
 //! - `control` is no peer's: it is what `blx ctl` and a node say to each other.
 //!
 //! No chain is ever held as text.
+//!
+//! Another message is a name in `kind`, its reading in `message`, its writing in `write` (there
+//! `drop_blocks` says whether it may be left out for a slow peer), what the node does about it in
+//! `node::gossip`, and a row in PROTOCOL.md section 4.
 
 pub mod address;
 mod content;

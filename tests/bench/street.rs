@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use blx::ledger::Kind;
 use blx::limits;
-use blx::node::{Action, CONSOLE, Clock, Config, ConnId, Event, Millis, Node};
+use blx::node::{Action, CONSOLE, Clock, Config, ConnId, Event, Millis, Node, Ways};
 use blx::shell::net::Listener;
 use rustix::time::{ClockId, clock_gettime};
 
@@ -297,6 +297,7 @@ fn config(listen: SocketAddr) -> Config {
         built: 0,
         id: 1,
         drop_disconnected: false,
+        ways: Ways::default(),
         items_max: limits::ITEMS_MAX,
         staging_max: limits::STAGING_MIB << 20,
         secret: [1; 32],

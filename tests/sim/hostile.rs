@@ -204,7 +204,7 @@ fn a_chain_file_with_more_items_than_are_followed_opens_all_the_same() {
     assert!(
         world
             .shown(0)
-            .contains("30 items, more than --items-max 20")
+            .contains("30 items, more than 20 (see --items-max)")
     );
     world.type_in(0, "2\nitem-7\n1\nitem-7\n1\nnew\n");
     world.run(20_000);

@@ -98,6 +98,7 @@ impl World {
             built: BUILT,
             id,
             drop_disconnected: host.drop_disconnected,
+            ways: blx::shell::remedy::WAYS,
             items_max: host.items_max,
             staging_max: host.staging_max,
             secret: host.secret,

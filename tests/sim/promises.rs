@@ -159,7 +159,7 @@ fn what_falls_out_is_dropped_if_that_is_wanted() {
     let (chain, shown) = with_orphans(true);
     assert!(items(&chain).is_empty(), "{shown}");
     assert_eq!(chain.length(), 6, "{shown}");
-    let told = "your request of ours is lost: another chain was longer, and --orphans drop";
+    let told = "your request of ours is lost: another chain was longer, and nothing is made again";
     assert!(shown.contains(told), "{shown}");
 }
 

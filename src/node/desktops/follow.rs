@@ -134,7 +134,7 @@ impl Desktops {
             return;
         };
         match desktop.stand {
-            Stand::Same(length) if length == height => desktop.has_added(now, height + 1),
+            Stand::Same(length) if length == height => desktop.note_added(now, height + 1),
             _ => desktop.doubt(now),
         }
     }

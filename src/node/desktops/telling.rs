@@ -120,7 +120,7 @@ impl Desktops {
         }
         if desktop.spoken_to.is_none() {
             let left = id.is_some_and(|id| self.remembered.has_left(now, id));
-            desktop.is_spoken_to(now, left || now.0 >= opened.0 + limits::DESKTOP_QUIET_MS);
+            desktop.mark_spoken_to(now, left || now.0 >= opened.0 + limits::DESKTOP_QUIET_MS);
         }
         if desktop.announce_at <= now {
             desktop.announce_at = Millis(now.0 + limits::PEER_LIST_MS);

@@ -189,7 +189,7 @@ impl AddressBook {
     }
 
     /// The address leads back to this node: it is forgotten and not learned again in this run.
-    pub fn is_ours(&mut self, address: SocketAddr, now: Millis) {
+    pub fn forget_own(&mut self, address: SocketAddr, now: Millis) {
         let address = plain(address);
         if !self.ours.as_slice().contains(&address) {
             self.ours.write(address);

@@ -253,11 +253,11 @@ fn the_time_connected_tells_who_is_best() {
 #[test]
 fn our_own_address_is_not_learned_again() {
     let mut book = small(vec![entry(0, true)]);
-    book.is_ours(host(0), Millis(0));
+    book.forget_own(host(0), Millis(0));
     assert!(addresses(&book, 0).is_empty() && book.is_dirty(Millis(0)));
     assert!(!book.learn(host(0), stranger(1), Millis(0)));
     for number in 0..limits::ADDRESS_BOOK_OURS {
-        book.is_ours(host(100 + number), Millis(0));
+        book.forget_own(host(100 + number), Millis(0));
     }
     assert!(
         book.learn(host(0), stranger(1), Millis(0)),

@@ -1,5 +1,8 @@
 //! Who comes and who goes: connections are accepted, dialed, given up, and dialed again.
 //!
+//! How a connection ended counts twice, both from [`Links::lost`]: in its target, which says when it is
+//! dialed again, and in the address book.
+//!
 //! `targets` are dialed for ever, the addresses in `address_book` now and then. `slots` says which
 //! connection is evicted for a newcomer, `bans` who is left alone.
 
@@ -133,7 +136,7 @@ impl Links {
         if itself || local == remote {
             cx.effects.act(Action::Hangup { conn });
             if itself {
-                self.book.is_ours(remote, now);
+                self.book.forget_own(remote, now);
             }
             return self.forget_target(cx, peers, conn, "that is this node itself");
         }
@@ -354,7 +357,7 @@ impl Links {
             if let Some(peer) = peers.get(conn)
                 && peer.outbound
             {
-                self.book.is_ours(peer.remote, now);
+                self.book.forget_own(peer.remote, now);
             }
             self.forget_target(cx, peers, own, "that is this node itself");
             return Met::Itself;

@@ -43,7 +43,7 @@ pub enum Admitted {
 }
 
 impl Mempool {
-    /// A peer at `from` sent a transaction on its own, over `conn`. Its signature is checked.
+    /// A peer at `from` sent a transaction on its own, over `conn`. Checks its signature.
     pub fn receive<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
@@ -194,7 +194,7 @@ impl Mempool {
             Found::Nothing => return self.admit(cx),
             Found::There(height) => {
                 if let Some(lookup) = self.lookups.take() {
-                    self.is_there(cx, &lookup.batch, height);
+                    self.tell_there(cx, &lookup.batch, height);
                 }
             }
             Found::Useless => {
@@ -213,7 +213,7 @@ impl Mempool {
 
     /// The batch that was looked up is in the chain. If it is our own, of the last run, the user is
     /// told.
-    fn is_there<D: Disk>(&mut self, cx: &mut Cx<D>, batch: &Batch, height: u64) {
+    fn tell_there<D: Disk>(&mut self, cx: &mut Cx<D>, batch: &Batch, height: u64) {
         self.queue.ended(core::slice::from_ref(batch));
         for transaction in batch.transactions.iter().filter(|_| batch.is_own()) {
             let (verb, uid) = (verb(transaction), &transaction.uid);

@@ -290,7 +290,7 @@ impl Mempool {
                 }
             }
         };
-        self.is_impossible(cx, &batch, error, &template.transactions);
+        self.tell_impossible(cx, &batch, error, &template.transactions);
         Drawn::Never
     }
 

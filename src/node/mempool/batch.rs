@@ -94,8 +94,8 @@ impl Batch {
     }
 }
 
-/// Whether a transaction is taken that is not in a block. One with a name that no menu takes is
-/// not: it might fit into no block of ours together with others.
+/// Whether a peer may send it as a transaction on its own, and we to a peer: not with a name that no menu
+/// takes (PROTOCOL.md section 4).
 pub fn may_stand_alone(transaction: &Transaction) -> bool {
     !limits::Full::NameLong.when(transaction.uid.as_wtf8().len() > limits::ITEM_BYTES_MAX)
 }

@@ -213,8 +213,9 @@ impl Mempool {
         }
         self.queue.ended(core::slice::from_ref(batch));
         for transaction in &batch.transactions {
-            let why = "another chain was longer, and --orphans drop makes nothing again";
-            self.lost(cx, transaction, why);
+            let way = cx.ways.drop_disconnected;
+            let why = format!("another chain was longer, and nothing is made again ({way})");
+            self.lost(cx, transaction, &why);
         }
     }
 }

@@ -17,7 +17,7 @@ struct Winner {
 impl Mempool {
     /// Tells whoever is concerned that a batch will not be in the chain, and what rule it breaks;
     /// `None` if the reservation that it ended is over.
-    pub fn is_impossible<D: Disk>(
+    pub fn tell_impossible<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
         batch: &Batch,

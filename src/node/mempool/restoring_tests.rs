@@ -293,7 +293,7 @@ fn by_the_users_wish_nothing_is_made_again_and_ours_is_told_as_lost() {
     world.rest();
     world.cx.words();
     world.falls_out(1, &[&[], &[]]);
-    let why = "another chain was longer, and --orphans drop makes nothing again";
+    let why = "another chain was longer, and nothing is made again (that is dropped)";
     let text = format!("[consensus ❌] your request of a is lost: {why}.");
     assert_eq!(world.cx.words(), [alert(text)]);
     assert!(!world.mempool.has_own() && world.mempool.drops());

@@ -245,16 +245,16 @@ fn a_wrong_link_or_hash_in_a_chain_of_one_of_ours_is_its_fault() {
 #[test]
 fn a_chain_beyond_a_limit_is_left_alone_for_a_while_and_told_once() {
     let none = Bounds::NONE;
-    for (bounds, limit, option) in [
+    for (bounds, limit, way) in [
         (
             Bounds { items: 1, ..none },
             RuleError::TooManyItems(1),
-            "--items-max",
+            "more items",
         ),
         (
             Bounds { staging: 9, ..none },
             RuleError::ChainTooLong(9),
-            "--staging-max",
+            "more room",
         ),
     ] {
         let mut world = World::new();
@@ -272,8 +272,7 @@ fn a_chain_beyond_a_limit_is_left_alone_for_a_while_and_told_once() {
         let until = Millis(now.0 + limits::UNFOLLOWED_MS);
         let peer = world.peer(OURS);
         assert_eq!((peer.unfollowed, peer.deferred), (Some(until), None));
-        let text =
-            format!("[consensus ⚠️] a peer's chain is not followed: {limit} (see {option}).");
+        let text = format!("[consensus ⚠️] a peer's chain is not followed: {limit} ({way}).");
         let words = [
             told(OURS, &format!("its chain is not followed: {limit}")),
             alert(text.clone()),

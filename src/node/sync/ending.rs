@@ -228,12 +228,12 @@ impl ChainSync {
         }
         if self.unfollowed.is_none_or(|told| now >= told) {
             self.unfollowed = until;
-            let option = match limit {
-                RuleError::TooManyItems(_) => "--items-max",
-                _ => "--staging-max",
+            let way = match limit {
+                RuleError::TooManyItems(_) => cx.ways.items_max,
+                _ => cx.ways.staging_max,
             };
             cx.effects.alert(format!(
-                "[consensus ⚠️] a peer's chain is not followed: {limit} (see {option})."
+                "[consensus ⚠️] a peer's chain is not followed: {limit} ({way})."
             ));
         }
     }

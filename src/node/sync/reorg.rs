@@ -334,10 +334,11 @@ fn save<D: Disk>(
     let (fork, new) = (disconnected.from, tip.length - 1);
     cx.effects.alert(format!(
         "[consensus ⚠️] this reorg loses or changes what stood more than {} blocks deep: from \
-         block {fork} on, tip {old_tip} (block {old}) gave way to tip {} (block {new}); what was \
-         there is read back with blx export --branch",
+         block {fork} on, tip {old_tip} (block {old}) gave way to tip {} (block {new}); the blocks \
+         that were there are kept ({})",
         limits::ALARM_DEPTH,
         tip.hash,
+        cx.ways.disconnected,
     ));
     None
 }
