@@ -35,42 +35,37 @@ impl<D: Disk> Log<D> {
         let first = saving
             .cursor
             .map_or(disconnected.from, |cursor| cursor.height);
-        let mut writer = saving.writer.take();
         let mut last = None;
         for height in first..disconnected.to.min(first + blocks as u64) {
-            if writer.as_ref().is_some_and(Writer::is_full) {
+            if saving.writer.as_ref().is_some_and(Writer::is_full) {
                 break;
             }
             let read = self.read_from(disconnected.place(height, saving.cursor), height)?;
             let block = &read.stored.block;
-            let mut begun = match writer {
+            let writer = match &mut saving.writer {
                 Some(writer) => writer,
-                None => {
+                none => {
                     let (length, hash) = (height, block.prev_hash);
                     let (file, before) = (File::Disconnected, Tip { length, hash });
                     let difficulty = self.difficulty();
-                    Writer::begin(&mut self.disk, file, difficulty, before)?
+                    none.insert(Writer::begin(&mut self.disk, file, difficulty, before)?)
                 }
             };
-            begun.add(&read.stored)?;
-            writer = Some(begun);
-            last = Some(tip_of(block)).filter(|tip| tip.length == disconnected.to);
+            writer.add(&read.stored)?;
             saving.cursor = Some(read.after);
+            last = (height + 1 == disconnected.to).then(|| tip_of(block));
         }
-        match (writer, last) {
-            (Some(writer), Some(tip)) => {
-                writer.finish(&mut self.disk, tip)?;
-                Ok(true)
-            }
-            (mut writer, _) => {
-                if let Some(writer) = &mut writer {
-                    writer.flush(&mut self.disk)?;
-                }
-                saving.writer = writer;
-                limits::Full::TurnSaved.ran();
-                Ok(false)
-            }
+        if let Some(tip) = last
+            && let Some(writer) = saving.writer.take()
+        {
+            writer.finish(&mut self.disk, tip)?;
+            return Ok(true);
         }
+        if let Some(writer) = &mut saving.writer {
+            writer.flush(&mut self.disk)?;
+        }
+        limits::Full::TurnSaved.ran();
+        Ok(false)
     }
 }
 

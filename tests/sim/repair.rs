@@ -112,24 +112,23 @@ fn damaged(world: &World, host: usize) -> usize {
     number.parse().expect("a number")
 }
 
-#[test]
-fn the_last_resort_makes_again_what_can_be_read_behind_the_damage() {
+/// A host alone that has started with damage in the middle of a chain that is [`grown`].
+fn damaged_alone() -> World {
     let mut world = grown(4, 1);
     world.stop(0, false);
     let at = middle(&world, 0);
     world.hosts[0].disk.rot(File::Chain, at);
     world.start(0);
     world.run(1_000);
+    world
+}
+
+#[test]
+fn the_last_resort_makes_again_what_can_be_read_behind_the_damage() {
+    let mut world = damaged_alone();
     // Block 1 has item 0. The last one was taken behind the damage, and nobody else may have it now.
     let lost = damaged(&world, 0) - 1;
-    world.type_in(
-        0,
-        "1
-item-29
-1
-drill
-",
-    );
+    world.type_in(0, "1\nitem-29\n1\ndrill\n");
     world.run(5_000);
     let shown = world.shown(0);
     assert!(shown.contains("kept as chain.blx.damaged-"), "{shown}");
@@ -148,27 +147,14 @@ drill
 #[test]
 fn what_stood_behind_the_damage_survives_a_power_cut_at_any_moment_of_the_last_resort() {
     for turns in 0..40 {
-        let mut world = grown(4, 1);
-        world.stop(0, false);
-        let at = middle(&world, 0);
-        world.hosts[0].disk.rot(File::Chain, at);
-        world.start(0);
-        world.run(1_000);
+        let mut world = damaged_alone();
         let lost = damaged(&world, 0) - 1;
-        world.type_in(
-            0, "1
-drill
-",
-        );
+        world.type_in(0, "1\ndrill\n");
         world.run(turns);
         world.cut_power(0);
         world.start(0);
         world.run(1_000);
-        world.type_in(
-            0, "1
-saw
-",
-        );
+        world.type_in(0, "1\nsaw\n");
         world.run(5_000);
         let mut listed = oracle::listed(&mut world, 0, "3");
         // Nobody was told yet that this is done.
@@ -182,13 +168,8 @@ saw
 
 #[test]
 fn a_longer_chain_in_the_place_of_damage_takes_nothing_that_stood_behind_it() {
-    let mut world = grown(4, 1);
-    let chain = chain_of(&mut world, 0);
-    world.stop(0, false);
-    let at = middle(&world, 0);
-    world.hosts[0].disk.rot(File::Chain, at);
-    world.start(0);
-    world.run(1_000);
+    let chain = chain_of(&mut grown(4, 1), 0);
+    let mut world = damaged_alone();
     let lost = damaged(&world, 0) - 1;
     // It leaves ours in front of the damage, and has some of what is behind it.
     let mut other = longer(&world, chain[..5].to_vec(), 70);

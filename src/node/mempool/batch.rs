@@ -2,7 +2,7 @@
 
 use core::net::IpAddr;
 
-use crate::ledger::{Transaction, TransactionId, Uid};
+use crate::ledger::{PublicKey, Transaction, TransactionId, Uid};
 use crate::limits;
 use crate::node::answer::SessionId;
 use crate::node::event::Millis;
@@ -57,6 +57,16 @@ impl Batch {
             number: 0,
             kept: false,
         }
+    }
+
+    /// One that was in the chain, for which a block is made at the first of these times if it is our
+    /// user's, of the key `own`, and else at the second.
+    pub fn again(transaction: &Transaction, own: PublicKey, [own_due, due]: [Millis; 2]) -> Batch {
+        let (origin, due) = match transaction.requester == own {
+            true => (BatchOrigin::Own, own_due),
+            false => (BatchOrigin::Other, due),
+        };
+        Batch::new(vec![transaction.clone()], origin, due)
     }
 
     /// Takes these transactions out of it.

@@ -4,7 +4,7 @@
 use std::collections::BTreeMap;
 
 use super::Mempool;
-use super::batch::{Batch, BatchOrigin};
+use super::batch::Batch;
 use super::gathering::{DisconnectedTransactions, Looked};
 use super::queue::Queue;
 use crate::ledger::{Kind, PublicKey, Transaction, Uid};
@@ -34,8 +34,8 @@ pub struct Behind {
 impl Behind {
     /// What the file has, if anything. `known`: it was written in this run, and the chain has not been
     /// another one since.
-    fn open<D: Disk>(cx: &mut Cx<D>, known: bool) -> Option<Behind> {
-        let blocks = Extract::behind(cx.chain.disk()).unwrap_or_else(|error| {
+    pub fn open(disk: &mut impl Disk, known: bool) -> Option<Behind> {
+        let blocks = Extract::behind(disk).unwrap_or_else(|error| {
             // The process ended while it was written: the damage is still where it was.
             log::warn!("{error}");
             None
@@ -92,11 +92,8 @@ impl Behind {
         stored: &StoredBlock,
     ) -> Result<(), DiskError> {
         for (transaction, before) in stored.effective() {
-            let origin = match transaction.requester == own {
-                true => BatchOrigin::Own,
-                false => BatchOrigin::Other,
-            };
-            let mut batch = Batch::new(vec![transaction.clone()], origin, cx.now.mono);
+            let now = cx.now.mono;
+            let mut batch = Batch::again(transaction, own, [now, now]);
             if transaction.kind == Kind::Release {
                 batch.ended = match (self.earlier.get(&transaction.uid), before.height()) {
                     (Some(request), _) => Some(request.clone()),
@@ -118,9 +115,8 @@ impl Behind {
 impl Mempool {
     /// Goes on with it; true if there is more to do now.
     pub(super) fn restore_behind<D: Disk>(&mut self, cx: &mut Cx<D>) -> bool {
-        let given_up = cx.chain.take_given_up();
-        if given_up || !core::mem::replace(&mut self.looked_behind, true) {
-            self.behind = Behind::open(cx, given_up);
+        if cx.chain.take_given_up() {
+            self.behind = Behind::open(cx.chain.disk(), true);
         }
         let Some(mut behind) = self.behind.take() else {
             return false;

@@ -3,7 +3,7 @@
 
 use std::collections::BTreeMap;
 
-use super::batch::{Batch, BatchOrigin};
+use super::batch::Batch;
 use crate::ledger::{Kind, PublicKey, Transaction, TransactionId, Uid};
 use crate::limits;
 use crate::node::effects::Cx;
@@ -159,12 +159,7 @@ impl Gathered {
                 self.position += 1;
                 continue;
             }
-            let is_own = transaction.requester == own;
-            let (origin, due) = match is_own {
-                true => (BatchOrigin::Own, cx.now.mono),
-                false => (BatchOrigin::Other, later),
-            };
-            let mut batch = Batch::new(vec![transaction.clone()], origin, due);
+            let mut batch = Batch::again(transaction, own, [cx.now.mono, later]);
             if transaction.kind == Kind::Release {
                 batch.ended = self.ended_by(cx, disconnected, &stored)?;
             }

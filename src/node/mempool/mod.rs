@@ -44,9 +44,8 @@ pub struct Mempool {
     lookups: LookUps,
     /// Disconnected blocks whose transactions have no room yet.
     disconnected: VecDeque<Disconnected>,
-    /// What stood behind damage, and whether it was looked for.
+    /// What stood behind damage.
     behind: Option<Behind>,
-    looked_behind: bool,
     /// The block that is being made.
     pub making: Option<Making>,
     /// When the last one was made.
@@ -96,8 +95,7 @@ impl Mempool {
             queue: Queue::default(),
             lookups,
             disconnected: VecDeque::new(),
-            behind: None,
-            looked_behind: false,
+            behind: Behind::open(disk, false),
             making: None,
             made: Millis(0),
             own,
