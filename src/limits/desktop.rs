@@ -1,6 +1,6 @@
 //! What is told and asked beside desktop nodes.
 
-use super::{VOICE_SETTLE_MS, either};
+use super::{PEERS, TEXT_PER_TURN, either};
 
 /// A desktop node that lacks at most this many blocks, and has all before them, is told these and
 /// not the whole chain.
@@ -73,3 +73,46 @@ pub const NEWER_POLL_MS: u64 = 600_000;
 
 /// Milliseconds that a peer which asks for our chain waits, at most, if it has not told its own.
 pub const QUESTION_MS: u64 = 5_000;
+
+/// Nodes of this project, including this one, of which it is known which desktop nodes they are
+/// connected to.
+pub const VOICES: usize = either(28, 3);
+
+/// Desktop nodes that are known of each of the [`VOICES`]: 72 bytes each.
+pub const VOICE_DESKTOPS: usize = either(PEERS, 2);
+
+// The longest address takes 52 bytes of text with its quotes and comma, a block behind it 17, and what
+// is beside them less than 120 for each node.
+const _: () = assert!(VOICES * ((52 + 17) * VOICE_DESKTOPS + 120) < TEXT_PER_TURN / 4);
+
+/// Milliseconds until a node that was not heard of, not even through others, counts as gone. Pings
+/// tell of everybody every [`IDLE_MS`](super::IDLE_MS), on each part of the way.
+pub const VOICE_MAX_MS: u64 = 45_000;
+
+/// Milliseconds until a node that counts as gone is forgotten, so that what still goes round about
+/// it does not count as new.
+pub const VOICE_FORGET_MS: u64 = VOICE_MAX_MS;
+
+/// Milliseconds until this node says again that it is there.
+pub const VOICE_BEAT_MS: u64 = 5_000;
+
+/// Milliseconds until a node of this project that was told nothing is pinged, although it speaks
+/// all the time so that no ping is due.
+pub const VOICE_TELL_MS: u64 = 15_000;
+
+/// Milliseconds from one message with news of the voices to the next, for each peer.
+pub const VOICE_APART_MS: u64 = 250;
+
+/// Milliseconds that a node waits when it is its turn to speak, so that whoever spoke before knows.
+pub const VOICE_SETTLE_MS: u64 = 2_000;
+
+/// Milliseconds until a node that is catching up gives its turn away.
+pub const VOICE_PATIENCE_MS: u64 = 3_000;
+
+/// Milliseconds of being stopped, for instance by a debugger or a sleeping machine, after which
+/// another node may have taken this one's turn.
+pub const VOICE_STALL_MS: u64 = 10_000;
+
+/// After a stop of [`VOICE_STALL_MS`], milliseconds until this node speaks again although it has
+/// not heard from the others.
+pub const VOICE_SILENCE_MS: u64 = 12_000;

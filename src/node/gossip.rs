@@ -11,24 +11,12 @@ use super::newer;
 use super::peer::{BlockOrigin, Held, Kind, Peer};
 use super::sync::tell_chain;
 use super::{Action, ConnId, Node};
-use crate::ledger::{Block, RuleError, Tip};
+use crate::ledger::{Block, RuleError, Tip, Transaction};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::extension::{Greeting, Voice};
-use crate::wire::frame::{Frame, FrameError};
-use crate::wire::message;
 use crate::wire::write::Outgoing;
-use crate::wire::{BlockError, Envelope, LineError, Message, read_block};
-
-/// A frame, understood.
-enum Heard {
-    Line(Result<Envelope, LineError>),
-    ChainBlock(Result<Block, BlockError>),
-    ChainEnd(Result<Envelope, LineError>),
-    ChainBroken,
-    Skipped,
-    Unreadable(FrameError),
-}
+use crate::wire::{BlockError, Envelope, Incoming, InvalidBlock, LineError, Message};
 
 impl<D: Disk> Node<D> {
     /// Reads at most one frame of a connection, or goes on with the block it holds; true if there may
@@ -41,33 +29,23 @@ impl<D: Disk> Node<D> {
             self.check(conn, held);
             return true;
         }
-        let heard = match peer.reader.next() {
-            None => return false,
-            Some(Err(error)) => Heard::Unreadable(error),
-            Some(Ok(Frame::Message(text))) => {
-                self.read_bytes += text.len();
-                Heard::Line(message::read(text))
-            }
-            Some(Ok(Frame::ChainElement(text))) => {
-                self.read_bytes += text.len();
-                if self.sync.conn() == Some(conn) {
-                    self.sync.comes_on(text.len() / limits::PROGRESS_TEXT);
-                }
-                Heard::ChainBlock(read_block(text))
-            }
-            Some(Ok(Frame::ChainEnd(text))) => Heard::ChainEnd(message::read(text)),
-            Some(Ok(Frame::ChainBroken)) => Heard::ChainBroken,
-            Some(Ok(Frame::Skipped)) => Heard::Skipped,
+        let Some(frame) = peer.reader.next() else {
+            return false;
         };
+        let (incoming, bytes) = Incoming::read(frame);
+        self.read_bytes += bytes;
+        if matches!(incoming, Incoming::ChainBlock(_)) && self.sync.conn() == Some(conn) {
+            self.sync.comes_on(bytes / limits::PROGRESS_TEXT);
+        }
         peer.framed = self.cx.now.mono;
-        self.take(conn, heard);
+        self.take(conn, incoming);
         true
     }
 
-    fn take(&mut self, conn: usize, heard: Heard) {
-        match heard {
-            Heard::Line(Ok(envelope)) => self.message(conn, envelope),
-            Heard::ChainEnd(Ok(envelope)) => {
+    fn take(&mut self, conn: usize, incoming: Incoming) {
+        match incoming {
+            Incoming::Line(Ok(envelope)) => self.message(conn, envelope),
+            Incoming::ChainEnd(Ok(envelope)) => {
                 if let Message::ChainEnd { length, start } = envelope.message {
                     self.chain_end(conn, start.and(length));
                 } else {
@@ -75,14 +53,14 @@ impl<D: Disk> Node<D> {
                 }
                 self.message(conn, envelope);
             }
-            Heard::Skipped => {
+            Incoming::Skipped => {
                 if let Some(peer) = self.peers.get_mut(conn)
                     && core::mem::take(&mut peer.again)
                 {
                     peer.ask(self.cx.now.mono);
                 }
             }
-            Heard::ChainBlock(Ok(block)) => {
+            Incoming::ChainBlock(Ok(block)) => {
                 if let Some(peer) = self.peers.get_mut(conn) {
                     peer.blocks_in += 1;
                 }
@@ -90,24 +68,24 @@ impl<D: Disk> Node<D> {
                 let taken = sync.chain_block(cx, &mut self.peers, conn, Box::new(block));
                 self.act_on(conn, taken);
             }
-            Heard::ChainBlock(Err(error)) if self.peers.has_credits(conn, &error) => {
+            Incoming::ChainBlock(Err(error)) if self.peers.has_credits(conn, &error) => {
                 self.pass_over_credits(conn);
             }
-            Heard::ChainBlock(Err(BlockError::Rule(invalid))) => {
+            Incoming::ChainBlock(Err(BlockError::Rule(invalid))) => {
                 self.act_on(conn, Err(Fault::ChainRule(invalid.to_string())));
             }
-            Heard::Line(Err(LineError::Shape(reason)))
-            | Heard::ChainEnd(Err(LineError::Shape(reason)))
-            | Heard::ChainBlock(Err(BlockError::Shape(reason))) => {
+            Incoming::Line(Err(LineError::Shape(reason)))
+            | Incoming::ChainEnd(Err(LineError::Shape(reason)))
+            | Incoming::ChainBlock(Err(BlockError::Shape(reason))) => {
                 self.hang_up(conn, &reason, None);
             }
-            Heard::Unreadable(error) => self.hang_up(conn, &error.to_string(), None),
-            Heard::Line(Err(LineError::NotJson)) => self.peers.skipped(conn),
-            Heard::ChainEnd(Err(LineError::NotJson)) | Heard::ChainBroken => {
+            Incoming::Unreadable(error) => self.hang_up(conn, &error.to_string(), None),
+            Incoming::Line(Err(LineError::NotJson)) => self.peers.skipped(conn),
+            Incoming::ChainEnd(Err(LineError::NotJson)) | Incoming::ChainBroken => {
                 self.drop_candidate(conn, Some("its chain broke off"));
                 self.peers.skipped(conn);
             }
-            Heard::ChainBlock(Err(BlockError::NotJson)) => {
+            Incoming::ChainBlock(Err(BlockError::NotJson)) => {
                 self.drop_candidate(conn, Some("its chain broke off"));
                 if let Some(peer) = self.peers.get_mut(conn) {
                     peer.skip();
@@ -162,18 +140,31 @@ impl<D: Disk> Node<D> {
                 peer.ponged(now);
                 self.hear_life(conn, tip, voices);
             }
-            Message::NewBlock(read) => {
-                peer.blocks_in += 1;
-                match read {
-                    Ok(block) => {
-                        let (sync, cx) = (&self.sync, &mut self.cx);
-                        let taken = sync.new_block(cx, &mut self.peers, conn, Box::new(block));
-                        self.act_on(conn, taken);
-                    }
-                    Err(invalid) => self.misbehaved(conn, &invalid.to_string()),
-                }
+            Message::NewBlock(read) => self.single_block(conn, read),
+            Message::NewTransaction(read) => self.single_transaction(conn, read),
+        }
+    }
+
+    fn single_block(&mut self, conn: usize, read: Result<Block, InvalidBlock>) {
+        if let Some(peer) = self.peers.get_mut(conn) {
+            peer.blocks_in += 1;
+        }
+        match read {
+            Ok(block) => {
+                let (sync, cx) = (&self.sync, &mut self.cx);
+                let taken = sync.new_block(cx, &mut self.peers, conn, Box::new(block));
+                self.act_on(conn, taken);
             }
-            Message::NewTransaction(Ok(transaction)) => {
+            Err(invalid) => self.misbehaved(conn, &invalid.to_string()),
+        }
+    }
+
+    fn single_transaction(&mut self, conn: usize, read: Result<Transaction, RuleError>) {
+        let (now, Some(peer)) = (self.cx.now.mono, self.peers.get(conn)) else {
+            return;
+        };
+        match read {
+            Ok(transaction) => {
                 let from = (peer.remote.ip(), conn);
                 let received = self.mempool.receive(&mut self.cx, from, transaction);
                 if received == Ok(Received::Impossible) {
@@ -182,9 +173,7 @@ impl<D: Disk> Node<D> {
                 }
                 self.act_on(conn, received.map(|_| ()));
             }
-            Message::NewTransaction(Err(error)) => {
-                self.misbehaved(conn, &format!("a transaction: {error}"));
-            }
+            Err(error) => self.misbehaved(conn, &format!("a transaction: {error}")),
         }
     }
 

@@ -63,10 +63,10 @@ pub use event::{
 use event_log::EventLog;
 use links::Links;
 use mempool::Mempool;
-use monitor::Monitor;
+use monitor::{Monitor, Surroundings};
 use outbox::Outbox;
 use peers::Peers;
-use sync::{ChainSync, announce};
+use sync::ChainSync;
 
 /// The node.
 pub struct Node<D> {
@@ -257,7 +257,7 @@ impl<D: Disk> Node<D> {
         }
         let conns = self.peers.iter().map(|(_, peer)| peer.deadline());
         let free = self.sync.is_free();
-        let looks = [free, self.sync.is_reorg()];
+        let reorg = self.sync.is_reorg();
         let chains = self.peers.iter();
         let chains = chains.filter_map(|(_, peer)| peer.deferred.filter(|_| free));
         conns
@@ -265,7 +265,7 @@ impl<D: Disk> Node<D> {
             .chain(self.sync.due())
             .chain(
                 self.desktops
-                    .due(&self.cx, &self.peers, &self.mempool, looks),
+                    .due(&self.cx, &self.peers, &self.mempool, free, reorg),
             )
             .chain(self.mempool.due(&self.cx, self.catching_up()))
             .chain(self.links.due(&self.cx, &self.peers))
@@ -442,10 +442,12 @@ impl<D: Disk> Node<D> {
         if self.mempool.making.is_none() {
             self.mempool.queue.expire(now);
         }
-        let own = self.mempool.has_own();
-        let (free, calls) = (self.sync.is_free(), !self.links.targets.is_empty());
-        let (monitor, cx) = (&mut self.monitor, &mut self.cx);
-        if monitor.tend(cx, &mut self.peers, [own, free, calls]) {
+        let beside = Surroundings {
+            waits: self.mempool.has_own(),
+            free: self.sync.is_free(),
+            calls: !self.links.targets.is_empty(),
+        };
+        if self.monitor.tend(&mut self.cx, &mut self.peers, beside) {
             self.tip_changed();
         }
         self.links.tend(&mut self.cx, &mut self.peers);
@@ -486,9 +488,9 @@ impl<D: Disk> Node<D> {
     pub(super) fn step(&mut self) {
         let due = self.sync.salvages_of().map(|conn| self.salvage_due(conn));
         let (cx, peers) = (&mut self.cx, &mut self.peers);
-        if let Some(source) = self.sync.step(cx, peers, &mut self.mempool, due) {
+        if let Some(reorged) = self.sync.step(cx, peers, &mut self.mempool, due) {
             self.tip_changed();
-            announce(&mut self.cx, &mut self.peers, source);
+            reorged.announce(&mut self.cx, &mut self.peers);
         }
     }
 }

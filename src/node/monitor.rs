@@ -12,6 +12,17 @@ use crate::store::disk::{Disk, DiskError};
 use crate::store::recover::Recovery;
 use crate::store::state::Verified;
 
+/// What goes on beside that work.
+#[derive(Clone, Copy, Default)]
+pub struct Surroundings {
+    /// Something of our own is in no block yet.
+    pub waits: bool,
+    /// No other chain is being looked at.
+    pub free: bool,
+    /// Somebody is to be dialed.
+    pub calls: bool,
+}
+
 /// The state of that work.
 pub struct Monitor {
     /// The time from one pass to the next; never, if there is none.
@@ -114,14 +125,13 @@ impl Monitor {
         self.due.into_iter().chain(now).chain(patience).min()
     }
 
-    /// Sees to damage that was found, and to what waits for its repair: `waits` says whether anything of
-    /// our own does, `free` whether no other chain is being looked at, `calls` whether anybody is to be
-    /// dialed. True if the chain has another end.
+    /// Sees to damage that was found, and to what waits for its repair. True if the chain has another
+    /// end.
     pub fn tend<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
-        [waits, free, calls]: [bool; 3],
+        beside: Surroundings,
     ) -> bool {
         let height = cx.chain.damaged();
         let found = height.or_else(|| cx.chain.hole().map(|_| cx.chain.tip().length));
@@ -136,10 +146,10 @@ impl Monitor {
         let connected = peers.count() > 0;
         let may_write = cx.chain.fault().is_none();
         let mut changed = false;
-        if height.is_some() && cx.chain.hole().is_none() && connected && may_write && free {
+        if height.is_some() && cx.chain.hole().is_none() && connected && may_write && beside.free {
             changed = self.reread(cx, peers);
         }
-        changed | self.lose_patience(cx, waits, !connected && !calls)
+        changed | self.lose_patience(cx, beside.waits, !connected && !beside.calls)
     }
 
     /// Somebody is there who may have what is damaged: the file is read again up to the damage,

@@ -19,9 +19,7 @@ struct World {
     peers: Peers,
     monitor: Monitor,
     /// Something of our own waits; no other chain is looked at; there is somebody to dial.
-    waits: bool,
-    free: bool,
-    calls: bool,
+    beside: Surroundings,
     /// Disconnected transactions wait outside of memory.
     outside: bool,
 }
@@ -33,9 +31,10 @@ impl World {
             monitor: Monitor::new(cx.now.mono, Some(EVERY)),
             cx,
             peers: Peers::default(),
-            waits: false,
-            free: true,
-            calls: false,
+            beside: Surroundings {
+                free: true,
+                ..Surroundings::default()
+            },
             outside: false,
         }
     }
@@ -93,8 +92,8 @@ impl World {
     }
 
     fn tend(&mut self) -> bool {
-        let all = [self.waits, self.free, self.calls];
-        self.monitor.tend(&mut self.cx, &mut self.peers, all)
+        self.monitor
+            .tend(&mut self.cx, &mut self.peers, self.beside)
     }
 
     /// One call of a node; true if it would call again at once.
@@ -105,7 +104,7 @@ impl World {
     }
 
     fn due(&self) -> Option<Millis> {
-        self.monitor.due(&self.cx, self.waits)
+        self.monitor.due(&self.cx, self.beside.waits)
     }
 
     /// Calls until nothing is to be done now, each so many milliseconds long; what is left lies in the
@@ -255,12 +254,12 @@ fn damage_is_read_again_and_asked_for_where_somebody_is_there() {
     );
     assert_eq!(world.words().len(), 1);
     world.connect();
-    world.free = false;
+    world.beside.free = false;
     assert!(
         !world.tend() && !world.is_asked(),
         "another chain is staged"
     );
-    world.free = true;
+    world.beside.free = true;
     assert!(world.tend() && world.is_asked());
     assert_eq!(
         (world.cx.chain.hole(), world.cx.chain.damaged()),
@@ -308,7 +307,7 @@ fn a_hole_is_given_up_at_once_where_nobody_can_help_and_something_of_our_own_wai
     let (mut world, _) = World::with_hole();
     world.live(10 * limits::HOLE_WAIT_MS);
     assert_eq!(world.cx.chain.hole(), Some(4), "nothing waits");
-    world.waits = true;
+    world.beside.waits = true;
     assert_eq!(world.due(), Some(world.cx.now.mono));
     assert!(world.tend() && world.cx.chain.hole().is_none());
     let told = "[monitor ❌] nobody had block 2: what can be read behind it is made again, and all of it is kept as ";
@@ -332,11 +331,11 @@ fn a_hole_is_given_up_at_once_where_nobody_can_help_and_something_of_our_own_wai
 fn a_hole_is_given_up_after_its_patience_where_somebody_may_help() {
     for connected in [true, false] {
         let (mut world, _) = World::with_hole();
-        world.calls = !connected;
+        world.beside.calls = !connected;
         if connected {
             world.connect();
         }
-        world.waits = true;
+        world.beside.waits = true;
         let until = Millis(world.cx.now.mono.0 + limits::HOLE_WAIT_MS);
         assert!(!world.tend());
         assert_eq!(world.due(), Some(until));
@@ -350,11 +349,11 @@ fn a_hole_is_given_up_after_its_patience_where_somebody_may_help() {
 #[test]
 fn patience_begins_anew_when_nothing_waited_meanwhile() {
     let (mut world, _) = World::with_hole();
-    (world.calls, world.waits) = (true, true);
+    (world.beside.calls, world.beside.waits) = (true, true);
     world.live(limits::HOLE_WAIT_MS - 1);
-    world.waits = false;
+    world.beside.waits = false;
     world.live(limits::HOLE_WAIT_MS);
-    world.waits = true;
+    world.beside.waits = true;
     world.live(limits::HOLE_WAIT_MS - 1);
     assert_eq!(world.cx.chain.hole(), Some(4));
     world.live(2);
@@ -364,7 +363,7 @@ fn patience_begins_anew_when_nothing_waited_meanwhile() {
 #[test]
 fn nothing_is_due_while_the_node_ends() {
     let (mut world, _) = World::with_hole();
-    world.waits = true;
+    world.beside.waits = true;
     world.cx.ending = Some(Millis(u64::MAX));
     assert_eq!(world.due(), None);
 }
@@ -413,7 +412,7 @@ fn a_hole_that_cannot_be_given_up_is_told_once_and_the_node_rests() {
         .chain
         .fill_hole(&blocks[1])
         .expect_err("the disk fails");
-    world.waits = true;
+    world.beside.waits = true;
     for _ in 0..5 {
         world.turn();
     }

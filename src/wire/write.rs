@@ -1,17 +1,17 @@
 //! What is to be sent on a connection: messages in a queue, whose bytes are made when there is room.
 //!
 //! The queue is small whatever is in it: "the chain" is one entry, and its blocks are read one by
-//! one while they leave. A message is made of chunks. One that does not fit is made again when there
+//! one while they leave. A message is made of chunks (`chunk`). One that does not fit is made again when there
 //! is room, from the byte where it stopped.
 
 use core::net::SocketAddr;
 use std::rc::Rc;
 
-use super::extension::{Greeting, Locator, Voice, put_life};
+use super::chunk::Chunk;
+use super::extension::{Greeting, Locator, Voice};
 use super::kind::MessageKind;
 use super::room::Room;
 use super::text;
-use crate::ledger::canonical::{self, Sink};
 use crate::ledger::{Block, Tip, Transaction, tally};
 use crate::limits;
 
@@ -77,30 +77,6 @@ pub struct Sent {
     pub blocks: u64,
     /// Messages.
     pub messages: u64,
-}
-
-/// A piece of text that is made in one go, and again if it does not fit.
-enum Chunk {
-    Announce(Greeting),
-    PeerList(Vec<SocketAddr>),
-    Request(Locator),
-    Ping(MessageKind, Tip, Vec<Voice>),
-    Transaction(Rc<Transaction>),
-    OwnTransaction(Rc<Block>, usize),
-    Block(Rc<Block>),
-    /// Begins a chain, or a partial response that starts at a height.
-    ChainOpen(Option<u64>),
-    ChainElement {
-        block: Rc<Block>,
-        first: bool,
-    },
-    ChainClose {
-        length: u64,
-    },
-    NoChain(u64),
-    /// Breaks off a chain that is no longer ours: a line that is not JSON is skipped by everybody
-    /// (PROTOCOL.md section 1).
-    ChainBreak,
 }
 
 /// A message that takes more than one chunk, and how far it has come.
@@ -300,8 +276,8 @@ impl Writer {
                 Outgoing::Announce => Chunk::Announce(source.greeting()),
                 Outgoing::PeerList => Chunk::PeerList(source.peers()),
                 Outgoing::Request => Chunk::Request(source.locator()),
-                Outgoing::Ping => Chunk::life(MessageKind::Ping, source),
-                Outgoing::Pong => Chunk::life(MessageKind::Pong, source),
+                Outgoing::Ping => life(MessageKind::Ping, source),
+                Outgoing::Pong => life(MessageKind::Pong, source),
                 Outgoing::NoChain(length) => Chunk::NoChain(length),
                 Outgoing::Chain => {
                     self.progress = Some(InProgress::Chain { next: 0 });
@@ -325,7 +301,7 @@ impl Writer {
                 Outgoing::Block(height) => match source.single(height) {
                     Some(block) => Chunk::Block(block),
                     // A node of this project learns from it that there is more, and asks.
-                    None => Chunk::life(MessageKind::Ping, source),
+                    None => life(MessageKind::Ping, source),
                 },
                 Outgoing::OwnBlock(height) => {
                     self.progress = source
@@ -402,97 +378,8 @@ impl Writer {
     }
 }
 
-impl Chunk {
-    fn life(kind: MessageKind, source: &impl Source) -> Chunk {
-        Chunk::Ping(kind, source.tip(), source.voices())
-    }
-
-    fn render(&self, sink: &mut impl Sink, sender: &str) {
-        match self {
-            Chunk::Announce(greeting) => {
-                text::open(sink, MessageKind::PeerAnnounce);
-                greeting.write(sink);
-                text::close(sink, sender);
-            }
-            Chunk::PeerList(peers) => {
-                text::open(sink, MessageKind::PeerList);
-                sink.put(b"{\"peers\": [");
-                for (position, peer) in peers.iter().enumerate() {
-                    if position > 0 {
-                        sink.put(b", ");
-                    }
-                    canonical::string(sink, peer.to_string().as_bytes());
-                }
-                sink.put(b"]}");
-                text::close(sink, sender);
-            }
-            Chunk::Request(locator) => {
-                text::open(sink, MessageKind::RequestChain);
-                locator.write(sink);
-                text::close(sink, sender);
-            }
-            Chunk::Ping(kind, tip, voices) => {
-                text::open(sink, *kind);
-                put_life(sink, tip, voices);
-                text::close(sink, sender);
-            }
-            Chunk::Transaction(transaction) => put_transaction(sink, transaction, sender),
-            Chunk::OwnTransaction(block, position) => {
-                put_transaction(sink, &block.transactions[*position], sender);
-            }
-            Chunk::Block(block) => {
-                text::open(sink, MessageKind::NewBlock);
-                text::block(sink, block);
-                text::close(sink, sender);
-            }
-            Chunk::ChainOpen(start) => {
-                text::open(sink, MessageKind::ChainResponse);
-                sink.put(b"{");
-                if let Some(start) = start {
-                    sink.put(b"\"start\": ");
-                    canonical::number(sink, *start);
-                    sink.put(b", ");
-                }
-                sink.put(b"\"chain\": [");
-            }
-            Chunk::ChainElement { block, first } => {
-                if !first {
-                    sink.put(b", ");
-                }
-                text::block(sink, block);
-            }
-            Chunk::ChainClose { length } => {
-                sink.put(b"], \"length\": ");
-                canonical::number(sink, *length);
-                sink.put(b"}");
-                text::close(sink, sender);
-            }
-            Chunk::NoChain(length) => {
-                text::open(sink, MessageKind::ChainResponse);
-                sink.put(b"{\"chain\": [], \"length\": ");
-                canonical::number(sink, *length);
-                sink.put(b"}");
-                text::close(sink, sender);
-            }
-            Chunk::ChainBreak => sink.put(b"\n"),
-        }
-    }
-
-    /// Blocks and messages that end with this chunk.
-    fn counts(&self) -> (u64, u64) {
-        match self {
-            Chunk::Block(_) => (1, 1),
-            Chunk::ChainElement { .. } => (1, 0),
-            Chunk::ChainOpen(_) | Chunk::ChainBreak => (0, 0),
-            _ => (0, 1),
-        }
-    }
-}
-
-fn put_transaction(sink: &mut impl Sink, transaction: &Transaction, sender: &str) {
-    text::open(sink, MessageKind::NewTransaction);
-    text::transaction(sink, transaction);
-    text::close(sink, sender);
+fn life(kind: MessageKind, source: &impl Source) -> Chunk {
+    Chunk::Ping(kind, source.tip(), source.voices())
 }
 
 #[cfg(test)]

@@ -46,16 +46,17 @@ impl Desktops {
         self.own_block = Some(height);
     }
 
-    /// When something has to be done; `free` says whether another chain could be looked at, `settling`
+    /// When something has to be done; `free` says whether another chain could be looked at, `reorg`
     /// whether one is put in place.
     pub fn due<D: Disk>(
         &self,
         cx: &Cx<D>,
         peers: &Peers,
         mempool: &Mempool,
-        [free, settling]: [bool; 2],
+        free: bool,
+        reorg: bool,
     ) -> Option<Millis> {
-        let tell = match settling {
+        let tell = match reorg {
             true => None,
             false => self.tell_due(cx, peers, mempool, free),
         };

@@ -295,9 +295,9 @@ fn while_another_chain_is_looked_at_it_is_asked_nothing_and_put_in_place_told_no
     world.live(30_000);
     assert_eq!(world.told(conn), [""; 0]);
     world.grow(1);
-    world.settling = true;
+    world.reorg = true;
     assert_eq!(world.told(conn), [""; 0]);
-    world.settling = false;
+    world.reorg = false;
     assert_eq!(world.told(conn), ["block 4", "ping"]);
     world.free = true;
     world.pongs(conn);

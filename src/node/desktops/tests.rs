@@ -31,7 +31,7 @@ pub(super) struct World {
     sync: ChainSync,
     /// Another chain could be looked at, and one is put in place.
     pub free: bool,
-    pub settling: bool,
+    pub reorg: bool,
     /// What was sent on each connection and was not looked at yet.
     sent: Vec<(usize, String)>,
 }
@@ -55,7 +55,7 @@ impl World {
             outbox: Outbox::new(ID, listen),
             sync: ChainSync::resume(None),
             free: true,
-            settling: false,
+            reorg: false,
             sent: Vec::new(),
         };
         world.grow(blocks);
@@ -167,7 +167,7 @@ impl World {
         self.cx.effects.busy = false;
         let (cx, peers) = (&mut self.cx, &mut self.peers);
         self.desktops.tend_voices(cx, peers, self.free);
-        if !self.settling {
+        if !self.reorg {
             self.desktops.tell(cx, peers, &mut self.mempool, self.free);
         }
         let (cx, peers) = (&mut self.cx, &mut self.peers);
@@ -176,8 +176,9 @@ impl World {
     }
 
     pub fn due(&self) -> Option<Millis> {
-        let how = [self.free, self.settling];
-        self.desktops.due(&self.cx, &self.peers, &self.mempool, how)
+        let (free, reorg) = (self.free, self.reorg);
+        self.desktops
+            .due(&self.cx, &self.peers, &self.mempool, free, reorg)
     }
 
     /// Calls until what is left to do lies in the future: nothing is due for which nothing is done.

@@ -5,8 +5,9 @@
 //! addresses can fill only a part of the book, and none of them takes a proven one's place.
 
 use core::cmp::Reverse;
+use core::hash::{Hash, Hasher};
 use core::net::{IpAddr, SocketAddr};
-use std::collections::{BTreeMap, BTreeSet};
+use std::hash::DefaultHasher;
 
 use super::bans::Bans;
 use crate::limits;
@@ -67,11 +68,8 @@ pub struct AddressBook {
     pub bans: Bans,
     /// Addresses that lead back to this node.
     ours: heapless::HistoryBuf<SocketAddr, { limits::ADDRESS_BOOK_OURS }>,
-    /// The addresses in the file, and whether they are proven there.
-    written: BTreeMap<SocketAddr, bool>,
-    written_best: [Option<SocketAddr>; 2],
-    /// Addresses of which the file says something else than this.
-    differing: BTreeSet<SocketAddr>,
+    /// The checksum of what the file says.
+    written: u64,
     /// What the file says has been wrong since then.
     changed: Option<Millis>,
     last_write: Option<Millis>,
@@ -89,9 +87,7 @@ impl AddressBook {
             capacity,
             bans: Bans::default(),
             ours: heapless::HistoryBuf::new(),
-            written: BTreeMap::new(),
-            written_best: [None; 2],
-            differing: BTreeSet::new(),
+            written: 0,
             changed: None,
             last_write: None,
         };
@@ -131,7 +127,7 @@ impl AddressBook {
             source,
             proven: false,
         }));
-        self.note(address, now);
+        self.note(now);
         true
     }
 
@@ -154,7 +150,7 @@ impl AddressBook {
         let known = self.find(address).expect("it was there or was added");
         known.entry.proven = true;
         known.since.get_or_insert(now);
-        self.note(address, now);
+        self.note(now);
     }
 
     /// A dial failed, or the peer never spoke: it is tried again later, or forgotten if it never
@@ -185,7 +181,7 @@ impl AddressBook {
         } else {
             known.back_off(now, 0);
         }
-        self.note(address, now);
+        self.note(now);
     }
 
     /// The address leads back to this node: it is forgotten and not learned again in this run.
@@ -250,7 +246,7 @@ impl AddressBook {
 
     /// Whether the file says something wrong: the addresses, which are proven, or the two best.
     pub fn is_dirty(&self, now: Millis) -> bool {
-        !self.differing.is_empty() || self.best(now) != self.written_best
+        self.checksum(now) != self.written
     }
 
     /// The entries were written.
@@ -282,22 +278,30 @@ impl AddressBook {
         best
     }
 
+    /// Of the addresses, in whatever order, with which are proven, and of the two best.
+    fn checksum(&self, now: Millis) -> u64 {
+        let hash = |value: &dyn Fn(&mut DefaultHasher)| {
+            let mut hasher = DefaultHasher::new();
+            value(&mut hasher);
+            hasher.finish()
+        };
+        let entries = self.known.iter().map(|known| {
+            let Entry {
+                address, proven, ..
+            } = known.entry;
+            hash(&|hasher| (address, proven).hash(hasher))
+        });
+        let sum = entries.fold(0, u64::wrapping_add);
+        hash(&|hasher| (sum, self.best(now)).hash(hasher))
+    }
+
     fn remember_written(&mut self, now: Millis) {
-        let entries = self.known.iter().map(|known| known.entry);
-        self.written = entries.map(|e| (e.address, e.proven)).collect();
-        self.written_best = self.best(now);
-        self.differing.clear();
+        self.written = self.checksum(now);
         self.changed = None;
     }
 
-    /// What the book says of an address may have changed.
-    fn note(&mut self, address: SocketAddr, now: Millis) {
-        let proven = self.find(address).map(|known| known.entry.proven);
-        if self.written.get(&address).copied() == proven {
-            self.differing.remove(&address);
-        } else {
-            self.differing.insert(address);
-        }
+    /// What the book says may have changed.
+    fn note(&mut self, now: Millis) {
         self.changed = match self.is_dirty(now) {
             true => self.changed.or(Some(now)),
             false => None,
@@ -306,7 +310,7 @@ impl AddressBook {
 
     fn forget(&mut self, address: SocketAddr, now: Millis) {
         self.known.retain(|known| known.entry.address != address);
-        self.note(address, now);
+        self.note(now);
     }
 
     /// Makes room for one more address of `source` by forgetting one of those that `may_go`; if

@@ -28,7 +28,7 @@ pub use asking::tell_chain;
 use candidate::Candidate;
 use progress::TransferProgress;
 use reorg::Reorg;
-pub use reorg::announce;
+pub use reorg::Reorged;
 use salvage::Salvage;
 
 /// What is going on. There is one candidate at a time; other chains are skipped and asked for again.
@@ -205,20 +205,20 @@ impl ChainSync {
     }
 
     /// Goes on with a reorg, or a chain that lost, which is salvaged at `due` if a desktop node
-    /// told it. The connection that it came from when a reorg is over: the chain has a new end.
+    /// told it. `Some` when a reorg is over: the chain has a new end.
     pub fn step<D: Disk>(
         &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
         mempool: &mut Mempool,
         due: Option<Due>,
-    ) -> Option<Option<usize>> {
+    ) -> Option<Reorged> {
         match core::mem::replace(&mut self.state, State::Free) {
             State::Reorg(reorg) => match reorg.step(cx, peers, mempool) {
                 Ok(reorg) => self.state = State::Reorg(reorg),
-                Err(source) => {
+                Err(reorged) => {
                     peers.freed(cx.now.mono);
-                    return Some(source);
+                    return Some(reorged);
                 }
             },
             State::Salvage(salvage) => match salvage.step(cx, mempool, due) {

@@ -23,6 +23,12 @@ pub struct Reorg {
     phase: ReorgPhase,
 }
 
+/// A reorg that is over: the chain has a new end.
+pub struct Reorged {
+    /// As in [`Reorg`].
+    source: Option<usize>,
+}
+
 /// The phases of a reorg.
 enum ReorgPhase {
     /// The branch is being copied into the chain file.
@@ -99,13 +105,13 @@ impl Reorg {
         }
     }
 
-    /// Goes on; `Err` with the connection that it came from when it is over.
+    /// Goes on; `Err` when it is over.
     pub fn step<D: Disk>(
         mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
         mempool: &mut Mempool,
-    ) -> Result<Reorg, Option<usize>> {
+    ) -> Result<Reorg, Reorged> {
         let phase = match core::mem::replace(&mut self.phase, ReorgPhase::Adopting) {
             ReorgPhase::Adopting => self.adopt(cx, peers, mempool),
             ReorgPhase::Differing { disconnected, next } => {
@@ -120,7 +126,9 @@ impl Reorg {
         };
         match phase {
             Some(phase) => Ok(Reorg { phase, ..self }),
-            None => Err(self.source),
+            None => Err(Reorged {
+                source: self.source,
+            }),
         }
     }
 
@@ -343,25 +351,27 @@ fn save<D: Disk>(
     None
 }
 
-/// What a reorg has put in place is told to the others, unless more of it comes.
-pub fn announce<D: Disk>(cx: &mut Cx<D>, peers: &mut Peers, source: Option<usize>) {
-    let (tip, now) = (cx.chain.tip(), cx.now.mono);
-    let peer = source.and_then(|conn| peers.get_mut(conn));
-    let mut more = false;
-    if let Some(peer) = peer
-        && (peer.seen >= tip.length || peer.is_ahead_of(&tip))
-    {
-        more = peer.is_ahead_of(&tip);
-        peer.ask(now);
-    }
-    if !more {
-        let last = tip.length - 1;
-        let void = cx.chain.read(last).is_ok_and(|read| read.has_void());
-        // Such a block is told to nobody alone, and no desktop node must count as having it.
-        let word = match void {
-            true => Outgoing::Ping,
-            false => Outgoing::Block(last),
-        };
-        peers.relay(word, source);
+impl Reorged {
+    /// Tells the others what was put in place, unless more of it comes.
+    pub fn announce<D: Disk>(self, cx: &mut Cx<D>, peers: &mut Peers) {
+        let (tip, now) = (cx.chain.tip(), cx.now.mono);
+        let peer = self.source.and_then(|conn| peers.get_mut(conn));
+        let mut more = false;
+        if let Some(peer) = peer
+            && (peer.seen >= tip.length || peer.is_ahead_of(&tip))
+        {
+            more = peer.is_ahead_of(&tip);
+            peer.ask(now);
+        }
+        if !more {
+            let last = tip.length - 1;
+            let void = cx.chain.read(last).is_ok_and(|read| read.has_void());
+            // Such a block is told to nobody alone, and no desktop node must count as having it.
+            let word = match void {
+                true => Outgoing::Ping,
+                false => Outgoing::Block(last),
+            };
+            peers.relay(word, self.source);
+        }
     }
 }

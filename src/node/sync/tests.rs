@@ -177,9 +177,9 @@ impl World {
     pub fn step(&mut self) {
         let due = self.sync.salvages_of().map(|_| Due::Later);
         let (cx, peers, mempool) = (&mut self.cx, &mut self.peers, &mut self.mempool);
-        if let Some(source) = self.sync.step(cx, peers, mempool, due) {
+        if let Some(reorged) = self.sync.step(cx, peers, mempool, due) {
             mempool.tip_changed(cx);
-            announce(cx, peers, source);
+            reorged.announce(cx, peers);
         }
     }
 
