@@ -268,14 +268,16 @@ pub fn printable(text: &str, utf8: bool) -> String {
 
 /// The text with a tag for each picture.
 fn tagged(text: &str) -> String {
-    const TAGS: [(&str, &str); 16] = [
+    const TAGS: [(&str, &str); 18] = [
         ("[network 📦]", "[network]"),
         ("[network 📨]", "[network]"),
         ("[network 🔗]", "[network]"),
+        ("[network ⚠️]", "[network] [warning]"),
         ("[consensus 📡]", "[consensus]"),
         ("[consensus ℹ️]", "[consensus]"),
         ("[consensus ✅]", "[consensus] [ok]"),
         ("[consensus ❌]", "[consensus] [failed]"),
+        ("[consensus ⚠️]", "[consensus] [warning]"),
         ("[monitor ⚠️]", "[monitor] [warning]"),
         ("[monitor ✅]", "[monitor] [ok]"),
         ("[monitor ❌]", "[monitor] [failed]"),
