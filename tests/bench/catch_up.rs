@@ -15,7 +15,7 @@ use crate::nodes::{self, Node, Place};
 use crate::relay::Relay;
 use crate::{exported, generate};
 
-/// A wire that carried nothing for so long has nothing left to carry.
+/// A wire that carried nothing for this time has nothing left to carry.
 const STILL: Duration = Duration::from_millis(300);
 /// From one look at a status to the next: a share of the time so far, between these.
 const PAUSES: [Duration; 2] = [Duration::from_micros(500), Duration::from_millis(100)];

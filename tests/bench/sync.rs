@@ -81,7 +81,7 @@ fn main() {
     );
 }
 
-/// Catching up by so many blocks, in each of the pairs.
+/// Catching up by `behind` blocks, in each of the pairs.
 fn compared(bench: &Bench, height: u64, behind: u64) -> Vec<Row> {
     let costs = PAIRS.map(|(name, asks, asked)| {
         eprintln!("{name}: behind by {}", grouped(behind));

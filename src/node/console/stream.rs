@@ -13,7 +13,7 @@ pub struct Console {
     utf8: bool,
     /// The other end shows what is typed, line ends too.
     echoes: bool,
-    /// Text that takes the place of what was written before is of use.
+    /// Text may take the place of what was written before.
     overwrites: bool,
     open: bool,
     /// What is typed.
