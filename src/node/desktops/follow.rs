@@ -14,7 +14,7 @@ use crate::node::event::Millis;
 use crate::node::mempool::{Due, Making, Mempool};
 use crate::node::peer::BlockOrigin;
 use crate::node::peers::Peers;
-use crate::node::twins::Heard;
+use crate::node::twins::Announced;
 use crate::store::disk::Disk;
 use crate::wire::text;
 
@@ -39,9 +39,9 @@ impl Desktops {
             return Ok(());
         }
         match peers.note_maker(now, conn, block.hash) {
-            Heard::First => {}
-            Heard::Twice => return Ok(()),
-            Heard::Elsewhere => {
+            Announced::First => {}
+            Announced::Twice => return Ok(()),
+            Announced::Elsewhere => {
                 peers.doubt(now, conn);
                 return Ok(());
             }
