@@ -7,13 +7,14 @@ mod harness;
 #[path = "readme.rs"]
 mod page;
 
-use std::collections::BTreeSet;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fs;
 use std::path::Path;
 
 use blx::store::disk::File;
-use harness::run;
+use harness::{Home, Launch, free_port, run};
 use page::Page;
+use serde_json::{Map, Value};
 
 /// The files, and what each puts before the name of an option and before a short one.
 const FILES: [(&str, &str, &str); 4] = [
@@ -201,4 +202,102 @@ fn every_file_of_a_data_directory_is_in_the_man_page_and_in_the_crate_documentat
             assert!(text.contains(name), "{page} lacks {name}");
         }
     }
+}
+
+/// A table of keys in the man page: of each its type.
+fn keys(heading: &str) -> BTreeMap<String, String> {
+    let text = fs::read_to_string(page::path("cross/blx.1")).expect("it is there");
+    let section = text.split(&format!(".Ss {heading}\n")).nth(1);
+    let section = section.unwrap_or_else(|| panic!("there is no {heading}"));
+    let table = section.split(".El").next().expect("some text");
+    let rows = table.lines().filter_map(|line| line.strip_prefix(".It "));
+    let mut cells = rows.map(|row| row.split(" Ta ").collect::<Vec<_>>());
+    assert_eq!(
+        cells.next(),
+        Some(vec!["key", "type", "unit", "meaning"]),
+        "{heading}"
+    );
+    let types = cells.map(|row| (row[0].to_owned(), row[1].to_owned()));
+    types.collect()
+}
+
+/// Whether a value is of a type as the man page has it.
+fn is_of(kind: &str, value: &Value) -> bool {
+    match (kind.trim_end_matches('?'), value) {
+        (_, Value::Null) => kind.ends_with('?'),
+        ("string", Value::String(_))
+        | ("boolean", Value::Bool(_))
+        | ("array", Value::Array(_))
+        | ("object", Value::Object(_)) => true,
+        ("integer", number) => number.is_u64(),
+        ("number", number) => number.is_number(),
+        _ => false,
+    }
+}
+
+/// The objects that `blx ctl --json` prints.
+fn objects(socket: &Path, words: &[&str]) -> Vec<Map<String, Value>> {
+    let mut command = run::command(&["ctl", "--json", "--socket"]);
+    let (_, out, err) = run::run(command.arg(socket).args(words), b"");
+    let objects = out.lines().map(serde_json::from_str);
+    let objects = objects.collect::<Result<Vec<_>, _>>().expect("objects");
+    assert!(!objects.is_empty(), "{words:?}: {err}");
+    objects
+}
+
+/// The table is of these objects: it has each key of theirs and no other, and each value's type.
+fn describes(heading: &str, objects: &[Map<String, Value>]) {
+    let table = keys(heading);
+    assert!(!objects.is_empty(), "{heading}");
+    for object in objects {
+        let (told, known) = (object.keys(), table.keys());
+        assert!(told.eq(known), "{heading}: {object:?}, {table:?}");
+        for (key, value) in object {
+            assert!(is_of(&table[key], value), "{heading}: {key} is {value}");
+        }
+    }
+}
+
+#[test]
+fn the_man_page_has_every_key_that_a_program_is_told() {
+    let other = Launch::new().start();
+    let home = Home::new();
+    let socket = home.path().join("blx.sock");
+    let place = format!("--console=unix:{}", socket.display());
+    let node = home.node().arg("--console=stdio").arg(place);
+    let _node = node.connect(free_port()).start();
+    let peer = format!("127.0.0.1:{}", other.port);
+    let ended = [
+        &["request", "saw"][..],
+        &["request", "axe"],
+        &["release", "axe"],
+        &["request", "saw"],
+        &["connect", &peer],
+        &["sync"],
+    ];
+    let ended = ended.iter().flat_map(|words| objects(&socket, words));
+    let ended: Vec<_> = ended.collect();
+    let merged: Map<String, Value> = ended.into_iter().flatten().collect();
+    describes(
+        "Of each thing that was asked for, with its ending",
+        &[merged],
+    );
+    for words in ["reserved", "available"] {
+        describes("Of each item", &objects(&socket, &[words]));
+    }
+    let peers = objects(&socket, &["peers"]);
+    let (connected, dialed): (Vec<_>, Vec<_>) = peers
+        .into_iter()
+        .partition(|peer| peer.contains_key("outbound"));
+    describes("Of each peer that is connected", &connected);
+    describes("Of each peer that is dialed again", &dialed);
+    describes("Of the node", &objects(&socket, &["status"]));
+    describes("Of each event", &objects(&socket, &["events"]));
+}
+
+#[test]
+fn a_value_of_another_type_than_in_the_man_page_is_found() {
+    assert!(is_of("integer?", &Value::Null) && is_of("integer?", &Value::from(1)));
+    assert!(!is_of("integer", &Value::Null) && !is_of("integer", &Value::from(1.5)));
+    assert!(is_of("number", &Value::from(1.5)) && !is_of("string", &Value::from(1)));
 }

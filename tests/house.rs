@@ -460,3 +460,60 @@ fn no_unsafe_code() {
     });
     assert!(offender.is_none());
 }
+
+/// The pictures in a text: with the brackets around it where it is a tag such as `[store ❌]`.
+fn pictures(text: &str) -> BTreeSet<String> {
+    let mut found = BTreeSet::new();
+    let mut rest = text;
+    while let Some(at) = rest.find(|c: char| !c.is_ascii()) {
+        let picture = &rest[at..];
+        let end = picture
+            .find(|c: char| c.is_ascii())
+            .unwrap_or(picture.len());
+        let room = rest[..at].rfind('[').map(|open| &rest[open..at]);
+        let room = room.filter(|room| {
+            let name = room[1..].strip_suffix(' ').unwrap_or_default();
+            !name.is_empty() && name.bytes().all(|byte| byte.is_ascii_lowercase())
+        });
+        found.insert(match room.filter(|_| picture[end..].starts_with(']')) {
+            Some(room) => format!("{room}{}]", &picture[..end]),
+            None => picture[..end].to_owned(),
+        });
+        rest = &picture[end..];
+    }
+    found
+}
+
+#[test]
+fn every_picture_has_a_tag_for_a_console_without_utf8() {
+    let sources = sources();
+    let console = sources
+        .iter()
+        .find(|it| it.path.ends_with("console/stream.rs"));
+    let (_, tags) = console
+        .and_then(|source| source.code.split_once("const TAGS"))
+        .expect("the table");
+    let mut seen = BTreeSet::new();
+    for source in &sources {
+        for line in source.code.lines().filter(|line| !is_comment(line)) {
+            for picture in pictures(line) {
+                let known = |space| tags.contains(&format!("(\"{space}{picture}\", "));
+                assert!(
+                    known("") || known(" "),
+                    "{}: {picture} has none",
+                    source.path.display()
+                );
+                seen.insert(picture);
+            }
+        }
+    }
+    let found = |picture: &str| seen.contains(picture);
+    assert!(found("[store ❌]") && found("✅"), "{seen:?}");
+}
+
+#[test]
+fn a_picture_is_found_with_its_tag() {
+    let found = |text| pictures(text).into_iter().collect::<Vec<_>>();
+    assert_eq!(found("a [store ❌] b [status] ✅ c"), ["[store ❌]", "✅"]);
+    assert_eq!(found("[ ❌] [x ❌ y]"), ["❌"]);
+}

@@ -26,7 +26,7 @@ impl Random {
         self.below(length as u64) as usize
     }
 
-    /// True once in so many times.
+    /// True with a chance of one in `times`.
     pub fn one_in(&mut self, times: u64) -> bool {
         self.below(times) == 0
     }

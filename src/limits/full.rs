@@ -27,7 +27,7 @@ paths! {
     Targets "a user names one peer too many"
     Learned "there are enough connections to dial nobody who was learned"
     Bans "the ban that ends first gives way to another one"
-    BookSource "whoever tells of an address has filled his part of the book"
+    BookSource "whoever tells of an address has filled their part of the book"
     BookFull "the book is full"
     BookRefused "an address is not taken into the book, as no other one may go"
     // What is read.

@@ -28,7 +28,7 @@ pub const LEARNED_APART_MS: u64 = 1_000;
 /// Milliseconds until a new connection can become an eviction candidate.
 pub const NEWCOMER_MS: u64 = 10_000;
 
-/// So many connections keep it for longer since they answer fastest, and as many since they brought the last
+/// Connections that keep their place for longer since they answer fastest, and as many since they brought the last
 /// blocks.
 pub const PLACES_KEPT: usize = either(2, 1);
 
@@ -61,7 +61,7 @@ pub const PEER_TEXT_MAX: usize = 259;
 /// Addresses in the address book: about 200 bytes each.
 pub const ADDRESS_BOOK: usize = either(1_024, 4);
 
-/// One source can fill this part of the address book: one in so many of its addresses.
+/// One source can fill the address book divided by this.
 pub const ADDRESS_BOOK_SHARE: usize = either(8, 2);
 
 /// Addresses that turned out to be this node's own and are remembered as such: the last ones.

@@ -123,7 +123,7 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Makes the user's wish a block, if the items allow it.
+    /// Makes what the user asks for a block, if the items allow it.
     fn change(&mut self, at: usize, kind: Kind, items: Vec<Uid>) {
         let time = self.cx.request_time();
         let sign = |item| self.identity.sign(kind, item, time);

@@ -409,7 +409,7 @@ impl<D: Disk> Node<D> {
     }
 
     /// Ends a connection that deserves it. If it deserves to `rest`, the other end is left alone
-    /// for so many milliseconds.
+    /// for as many milliseconds.
     pub(super) fn hang_up(&mut self, conn: usize, reason: &str, rest: Option<u64>) {
         let now = self.cx.now.mono;
         if let Some(ms) = rest
@@ -422,7 +422,7 @@ impl<D: Disk> Node<D> {
         self.drop_conn(conn, reason);
     }
 
-    /// Hangs up on somebody who is left alone and has come by himself.
+    /// Hangs up on somebody who is left alone and has come unasked.
     fn is_sent_away(&mut self, conn: usize) -> bool {
         let (now, peer) = (self.cx.now.mono, self.peers.get(conn));
         let banned = peer.is_some_and(|peer| self.links.is_banned(now, peer));

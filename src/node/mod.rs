@@ -323,7 +323,7 @@ impl<D: Disk> Node<D> {
         }
         self.drop_gone();
         self.cx.effects.busy |= self.take_input();
-        // The line just taken may have been a wish.
+        // The line just taken may have asked for something.
         self.cx.effects.busy |= self.wants_block(self.catching_up());
         // A block may have made room for more of it.
         self.cx.effects.busy |= self.may_salvage();

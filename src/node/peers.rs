@@ -104,7 +104,7 @@ impl Peers {
         }
     }
 
-    /// So many milliseconds that went by were ours.
+    /// This node was busy or stopped for `ms` milliseconds, which do not count against any peer.
     pub fn excuse(&mut self, now: Millis, ms: u64) {
         for (_, peer) in self.iter_mut() {
             peer.excuse(now, ms);
@@ -119,7 +119,8 @@ impl Peers {
         }
     }
 
-    /// Pings who has been quiet for long; with the first of them also who will have been soon.
+    /// Pings the peers that have been quiet for long and, if there are any, those that soon will have
+    /// been.
     pub fn tend_quiet(&mut self, now: Millis) {
         let quiet = |(_, peer): (usize, &Peer)| peer.is_quiet(now, limits::IDLE_MS);
         if self.iter().any(quiet) {
@@ -131,14 +132,15 @@ impl Peers {
         }
     }
 
-    /// What somebody said is nothing.
+    /// A peer sent a line that is not JSON.
     pub fn skipped(&self, conn: usize) {
         if let Some(peer) = self.get(conn) {
             log::info!("{}: a line that is not JSON is skipped", peer.remote);
         }
     }
 
-    /// One that has hung up and whose last words were looked at, and why it did: each once.
+    /// A peer that has hung up and whose last words were looked at, and why it hung up. Each is returned
+    /// once.
     pub fn next_gone(&mut self) -> Option<(usize, String)> {
         let mut read = self.iter_mut().filter(|(_, peer)| !peer.is_unread());
         read.find_map(|(conn, peer)| peer.gone.take().map(|reason| (conn, reason)))
@@ -168,7 +170,7 @@ impl Peers {
         }
     }
 
-    /// Tells how it ended to those who asked a peer for its chain.
+    /// Tells the users who asked a peer for its chain how that ended.
     pub fn tell_outcome(&mut self, effects: &mut Effects, conn: usize, outcome: &str) {
         let Some(peer) = self.get_mut(conn) else {
             return;

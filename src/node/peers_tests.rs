@@ -177,7 +177,7 @@ fn time_that_was_ours_is_held_against_nobody() {
 mod twins {
     use super::*;
     use crate::node::desktop::{FOR_GOOD, Stand};
-    use crate::node::twins::Heard;
+    use crate::node::twins::Announced;
     use core::net::SocketAddr;
 
     fn at(text: &str) -> SocketAddr {
@@ -264,15 +264,15 @@ mod twins {
     fn who_announces_two_blocks_that_another_connection_brought_is_the_same_node() {
         let mut peers = nodes(&["10.0.0.5:6000", "10.0.0.6:6000"]);
         let mut hear = |conn, byte| peers.note_maker(NOW, conn, hash(byte));
-        assert!(hear(0, 1) == Heard::First);
-        assert!(hear(0, 1) == Heard::Elsewhere, "said again");
-        assert!(hear(1, 1) == Heard::Elsewhere, "its threads race");
-        assert!(hear(0, 2) == Heard::First);
-        assert!(hear(1, 2) == Heard::Twice);
+        assert!(hear(0, 1) == Announced::First);
+        assert!(hear(0, 1) == Announced::Elsewhere, "said again");
+        assert!(hear(1, 1) == Announced::Elsewhere, "its threads race");
+        assert!(hear(0, 2) == Announced::First);
+        assert!(hear(1, 2) == Announced::Twice);
         assert_eq!(id(&peers, 1), "10.0.0.5:6000");
         let mut hear = |conn, byte| peers.note_maker(NOW, conn, hash(byte));
-        assert!(hear(1, 3) == Heard::First && hear(0, 3) == Heard::Twice);
-        assert!(hear(9, 3) == Heard::Twice, "nobody is there");
+        assert!(hear(1, 3) == Announced::First && hear(0, 3) == Announced::Twice);
+        assert!(hear(9, 3) == Announced::Twice, "nobody is there");
         let alias = known(&mut peers, 1).alias(Millis(FOR_GOOD.0 - 1));
         assert_eq!(alias, Some(at("10.0.0.5:6000")));
     }

@@ -22,7 +22,7 @@ pub fn known_as(peer: &Peer, desktop: &Desktop, now: Millis) -> SocketAddr {
 
 /// How a block was announced.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Heard {
+pub enum Announced {
     /// For the first time.
     First,
     /// By the same desktop node, over another connection.
@@ -96,7 +96,7 @@ impl Peers {
     /// A desktop node has announced a block of this hash. It passes none on, so two connections over
     /// which the same ones came lead to the same node: two of them, as its threads may announce one
     /// that another node made (PROTOCOL.md section 5).
-    pub fn note_maker(&mut self, now: Millis, conn: usize, hash: Hash) -> Heard {
+    pub fn note_maker(&mut self, now: Millis, conn: usize, hash: Hash) -> Announced {
         let mut conns = self.conns().filter(|at| *at != conn);
         let twin = conns.find(|at| {
             let desktop = self.desktop_at(*at);
@@ -109,7 +109,7 @@ impl Peers {
             twin.and_then(|at| self.desktop_id(now, at)),
         );
         let Some(desktop) = self.desktop_of(conn) else {
-            return Heard::Twice;
+            return Announced::Twice;
         };
         match other.filter(|_| sure && other != own) {
             // By what it said it was another one: that has to show anew.
@@ -118,9 +118,9 @@ impl Peers {
             None => {}
         }
         match (desktop.makes(now, hash), twin) {
-            (true, None) => Heard::First,
-            (true, Some(_)) if sure || other == own => Heard::Twice,
-            _ => Heard::Elsewhere,
+            (true, None) => Announced::First,
+            (true, Some(_)) if sure || other == own => Announced::Twice,
+            _ => Announced::Elsewhere,
         }
     }
 

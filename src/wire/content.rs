@@ -69,7 +69,7 @@ impl Impossible {
     }
 }
 
-/// Why a value is there that was asked for through [`Impossible::unless`].
+/// Why a value that went through [`Impossible::unless`] is there when no reason was noted.
 const POSSIBLE: &str = "every value that is missing has left its reason";
 
 /// Reads a block: an element of a chain.

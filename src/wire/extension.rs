@@ -1,6 +1,6 @@
-//! What nodes of this project tell each other beyond what desktop nodes say. It rides inside
-//! payloads whose content desktop nodes ignore (PROTOCOL.md section 1), so what is missing or
-//! malformed there means that the other end is no such node, and nothing else.
+//! What nodes of this project tell each other beyond what desktop nodes say. It stands in payloads
+//! whose content desktop nodes ignore (PROTOCOL.md section 4). What is malformed there is as if it were
+//! missing, and a greeting without an id is a desktop node's.
 
 use core::net::SocketAddr;
 
@@ -87,7 +87,7 @@ pub struct Voice {
     pub healthy: bool,
     /// The desktop nodes that it is connected to, by the addresses on which they listen.
     pub desktops: Vec<SocketAddr>,
-    /// What tells the last block that came to it from one of these, as far as one did.
+    /// The mark of the last block that came to it from each of these, as far as one did.
     pub made: Vec<(SocketAddr, BlockMark)>,
 }
 
@@ -154,7 +154,7 @@ impl Voice {
     }
 }
 
-/// An address, and what may stand behind it of a block.
+/// An address, and the mark of a block if one stands behind it.
 fn read_desktop(text: &[u8]) -> Option<(SocketAddr, Option<BlockMark>)> {
     let text = str::from_utf8(text).ok()?;
     let (address, mark) = match text.split_once('/') {
@@ -188,7 +188,7 @@ pub(super) fn put_life(sink: &mut impl Sink, tip: &Tip, voices: &[Voice]) {
     sink.put(b"}");
 }
 
-/// Puts the field that tells them, behind others; a desktop node is told none.
+/// Puts the field with the voices behind others; nothing if there are none, as for a desktop node.
 fn put_voices(sink: &mut impl Sink, voices: &[Voice]) {
     for (position, voice) in voices.iter().enumerate() {
         sink.put(if position > 0 {

@@ -286,7 +286,7 @@ fn the_middle_of_a_line_is_known() {
     }
 }
 
-/// A line of so many bytes.
+/// A line of `length` bytes.
 fn line(length: usize) -> String {
     format!("{{\"a\": \"{}\"}}", "x".repeat(length - 9))
 }

@@ -1,6 +1,6 @@
 //! What a line may be.
 
-/// The eight values of `type` (PROTOCOL.md section 1); a desktop node hangs up on any other.
+/// The values of `type` (PROTOCOL.md section 1); a desktop node hangs up on any other.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum MessageKind {
     /// The dialer's first word.

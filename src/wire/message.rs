@@ -91,7 +91,7 @@ fn envelope(line: &RawValue) -> Result<Envelope, Shape> {
     let kind = MessageKind::from_name(&name).ok_or_else(|| {
         // What a peer wrote may go to a terminal.
         let shown: String = name.escape_ascii().take(32).map(char::from).collect();
-        Shape(format!("type is {shown}, which is none of the eight"))
+        Shape(format!("type is {shown}, which this node does not know"))
     })?;
     let payload = payload.ok_or_else(|| Shape::missing("payload"))?;
     let message = message(kind, payload)?;

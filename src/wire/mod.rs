@@ -10,9 +10,10 @@
 //!
 //! No chain is ever held as text.
 //!
-//! Another message is a name in `kind`, its reading in `message`, its writing in `chunk` and `write` (there
-//! `drop_blocks` says whether it may be left out for a slow peer), what the node does about it in
-//! `node::gossip`, and a row in PROTOCOL.md section 4.
+//! What is new to say goes into keys of the messages that exist, since whoever does not know a
+//! `type` hangs up (PROTOCOL.md section 1): its reading and writing in `extension`, its place in
+//! `message`, `chunk` and `write` (there `drop_blocks` says whether it may be left out for a slow peer), what
+//! the node does about it in `node::gossip`, and a row in PROTOCOL.md section 4.
 
 pub mod address;
 mod chunk;

@@ -68,7 +68,7 @@ pub trait Source {
 
 /// The queue is full: the peer is too slow.
 #[derive(Debug, PartialEq, Eq)]
-pub struct Full;
+pub struct QueueFull;
 
 /// What was sent, for the list of peers.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -127,7 +127,7 @@ impl Default for Writer {
 
 impl Writer {
     /// Queues a message. A chain that is queued or on its way already answers for another one.
-    pub fn push(&mut self, message: Outgoing) -> Result<(), Full> {
+    pub fn push(&mut self, message: Outgoing) -> Result<(), QueueFull> {
         let answer =
             |message: &Outgoing| matches!(message, Outgoing::Chain | Outgoing::PartialResponse(_));
         let answering = self.is_telling() || self.queue.iter().any(answer);
@@ -136,7 +136,7 @@ impl Writer {
         if again || (answer(&message) && answering) {
             return Ok(());
         }
-        self.queue.push_back(message).map_err(|_| Full)
+        self.queue.push_back(message).map_err(|_| QueueFull)
     }
 
     /// Whether something more can be queued.

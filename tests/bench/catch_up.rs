@@ -15,7 +15,7 @@ use crate::nodes::{self, Node, Place};
 use crate::relay::Relay;
 use crate::{exported, generate};
 
-/// A wire that carried nothing for so long has nothing left to carry.
+/// A wire that carried nothing for this time has nothing left to carry.
 const STILL: Duration = Duration::from_millis(300);
 /// From one look at a status to the next: a share of the time so far, between these.
 const PAUSES: [Duration; 2] = [Duration::from_micros(500), Duration::from_millis(100)];
@@ -23,7 +23,7 @@ const PAUSE_SHARE: u32 = 50;
 
 /// Who asks, or is asked.
 #[derive(Clone, Copy, PartialEq, Eq)]
-pub enum Kind {
+pub enum Program {
     /// A node of this crate.
     Ours,
     /// The stand-in for a desktop node.
@@ -70,7 +70,7 @@ impl Bench {
 
     /// A node with `from` blocks catches up with one that has `to`. Nothing without Python where it
     /// is needed.
-    pub fn catch_up(&self, asks: Kind, asked: Kind, from: u64, to: u64) -> Option<Cost> {
+    pub fn catch_up(&self, asks: Program, asked: Program, from: u64, to: u64) -> Option<Cost> {
         let (asked, tip) = self.start(asked, to)?;
         let (mut asking, _) = self.start(asks, from)?;
         let relay = Relay::to(asked.node.port);
@@ -78,8 +78,8 @@ impl Bench {
         let busy = || usage::processor_time(&ids[0].to_string());
         let before = busy();
         let time = match asks {
-            Kind::Ours => ask_ours(&mut asking.node, &relay, &tip),
-            Kind::Desktop => ask_desktop(&mut asking.node, &relay, to),
+            Program::Ours => ask_ours(&mut asking.node, &relay, &tip),
+            Program::Desktop => ask_desktop(&mut asking.node, &relay, to),
         };
         Some(Cost {
             time,
@@ -90,12 +90,12 @@ impl Bench {
     }
 
     /// A node that has the first `length` blocks, and its tip.
-    fn start(&self, kind: Kind, length: u64) -> Option<(Running, String)> {
+    fn start(&self, program: Program, length: u64) -> Option<(Running, String)> {
         let place = Place::within(&self.folder);
         let tip = self.begin(place.directory(), length);
-        let node = match kind {
-            Kind::Ours => place.start(&[]),
-            Kind::Desktop => {
+        let node = match program {
+            Program::Ours => place.start(&[]),
+            Program::Desktop => {
                 let python = self.python.as_ref()?;
                 let chain = (length > 0).then(|| exported(place.directory()));
                 nodes::desktop_from(python, "desktop", chain.as_deref())

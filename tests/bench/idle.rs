@@ -79,7 +79,7 @@ struct Node {
 }
 
 impl Node {
-    /// In a directory of its own, with a chain of so many blocks.
+    /// In a directory of its own, with a chain of [`SHORT`] blocks.
     fn start(program: &Program, directory: &Path, chain: &Path, connect: &[u16]) -> Node {
         generate::begin(chain, SHORT, directory);
         let socket = directory.join("blx.sock");
@@ -93,7 +93,7 @@ impl Node {
         }
     }
 
-    /// Waits until it has so many peers, all of which agree.
+    /// Waits until `count` peers agree with it.
     fn await_peers(&self, count: usize) {
         until(|| {
             let mut ctl = run::command(&["ctl", "--json", "--socket"]);

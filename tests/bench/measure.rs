@@ -34,11 +34,13 @@ const REWRITES_MIN: u64 = 3;
 /// Openings that are measured.
 const OPENINGS: usize = 5;
 
-/// The goals, for the longest chain. Flat: so many bytes more than in the shortest chain, as its
-/// numbers have more digits, and not so many times as long, beside what the disk alone takes: that
-/// differs from minute to minute.
+/// What a block may cost in the chain file of the longest chain: bytes.
 const BLOCK_BYTES_MAX: u64 = 150;
+/// An append is flat if in the longest chain it writes at most these bytes more than in the shortest,
+/// as numbers have more digits there.
 const FLAT_BYTES: u64 = 8;
+/// It is flat if it takes at most this many times as long there, each measured beside what the disk
+/// alone takes, which differs from minute to minute.
 const FLAT_TIMES: f64 = 2.0;
 const PROMPT_MAX: Duration = Duration::from_secs(1);
 const PROMPT_ALL_MAX: Duration = Duration::from_secs(10);

@@ -164,8 +164,7 @@ impl Street {
         spent
     }
 
-    /// Lets so much time go by, from one thing that is due to the next; what the node had of a
-    /// processor.
+    /// Lets time go by, from one thing that is due to the next. Returns what the node had of a processor.
     fn pass(&mut self, millis: u64) -> Duration {
         let until = Millis(self.now.mono.0 + millis);
         let mut busy = Duration::ZERO;

@@ -30,15 +30,15 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use catch_up::{Bench, Cost, Kind};
+use catch_up::{Bench, Cost, Program};
 use harness::{run, usage};
 use table::{Row, grouped};
 
 /// What is compared: who asks, and who is asked.
-const PAIRS: [(&str, Kind, Kind); 3] = [
-    ("blx from blx", Kind::Ours, Kind::Ours),
-    ("blx from desktop", Kind::Ours, Kind::Desktop),
-    ("desktop from desktop", Kind::Desktop, Kind::Desktop),
+const PAIRS: [(&str, Program, Program); 3] = [
+    ("blx from blx", Program::Ours, Program::Ours),
+    ("blx from desktop", Program::Ours, Program::Desktop),
+    ("desktop from desktop", Program::Desktop, Program::Desktop),
 ];
 
 /// One block behind in a long chain: bytes on the wire.
@@ -81,7 +81,7 @@ fn main() {
     );
 }
 
-/// Catching up by so many blocks, in each of the pairs.
+/// Catching up by `behind` blocks, in each of the pairs.
 fn compared(bench: &Bench, height: u64, behind: u64) -> Vec<Row> {
     let costs = PAIRS.map(|(name, asks, asked)| {
         eprintln!("{name}: behind by {}", grouped(behind));
@@ -104,7 +104,7 @@ fn compared(bench: &Bench, height: u64, behind: u64) -> Vec<Row> {
 }
 
 fn one_behind(bench: &Bench, height: u64) -> Row {
-    let cost = bench.catch_up(Kind::Ours, Kind::Ours, height - 1, height);
+    let cost = bench.catch_up(Program::Ours, Program::Ours, height - 1, height);
     let cost = cost.expect("no Python in it");
     ours_only(
         "behind by 1: bytes",
@@ -122,7 +122,7 @@ fn first_sync(bench: &Bench, length: u64) -> Vec<Row> {
     eprintln!("first sync of {}", grouped(length));
     // On both sides of it: a machine is not equally fast all the time.
     let before = bench.signatures_alone(length);
-    let cost = bench.catch_up(Kind::Ours, Kind::Ours, 0, length);
+    let cost = bench.catch_up(Program::Ours, Program::Ours, 0, length);
     let cost = cost.expect("no Python in it");
     let alone = (before + bench.signatures_alone(length)) / 2;
     let share = |time: Duration| alone.as_secs_f64() / time.as_secs_f64();

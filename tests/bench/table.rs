@@ -9,7 +9,7 @@ use crate::usage::Memory;
 pub struct Row {
     /// What is measured.
     pub figure: String,
-    /// In a chain of so many blocks.
+    /// The length of the chain.
     pub blocks: u64,
     /// One for each column that is compared.
     pub cells: Vec<String>,

@@ -23,13 +23,14 @@ use std::process::ExitCode;
 use street::{Spent, Street};
 use table::{Row, grouped};
 
-/// A figure is the mean of so many blocks.
+/// Blocks of which a figure is the mean.
 const WINDOW: u64 = 50;
 
 const WRITTEN_MAX: u64 = 2 << 10;
 const WIRE_MAX: u64 = 8 << 10;
 const SIGNATURES_MAX: u64 = 4;
-/// Flat: at most so many hundredths more than at the first length, as numbers get more digits.
+/// Flat: hundredths by which a figure may be greater than at the first length, as numbers get more
+/// digits.
 const GROWTH_PERCENT_MAX: u64 = 5;
 
 fn main() -> ExitCode {

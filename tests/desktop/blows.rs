@@ -24,7 +24,7 @@ fn the_disk_of_who_speaks_is_full_in_the_middle() {
     comes_back(&mut street, speaker);
 }
 
-/// The second thread appends what the first one has within so long, or not at all.
+/// Until then the second thread has appended what the first one has, or it never will.
 const MOMENT: Duration = Duration::from_secs(2);
 
 /// Two strangers say the same block at once, until both of the desktop node's threads append it.

@@ -50,7 +50,7 @@ fn code(verb: &str) -> u64 {
 }
 
 impl Lan {
-    /// So many of ours and so many stand-ins, each with a first block of its own, not connected.
+    /// Some of ours and some stand-ins, each with a first block of its own, not connected.
     pub fn apart(python: &str, ours: usize, desktops: usize) -> Lan {
         Lan::new(python, ours, desktops, None)
     }

@@ -327,7 +327,7 @@ fn two_of_ours_that_are_connected_later() {
     street.settle();
 }
 
-/// Two desktop nodes whose users have connected them too, beside so many of ours.
+/// Two desktop nodes whose users have connected them too, beside `count` of ours.
 fn friends(count: usize) {
     let Some(python) = python() else { return };
     let mut street = Street::new(&python);

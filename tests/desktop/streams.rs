@@ -78,7 +78,7 @@ fn requested(place: &Place) -> BTreeMap<String, usize> {
     count
 }
 
-/// Waits until each of these items is requested once in a chain of more than so many blocks.
+/// Waits until each of these items is requested once, in a chain of more than `blocks` blocks.
 fn await_once(node: &mut Node, place: &Place, items: &[String], blocks: usize) {
     until(|| {
         let status = node.status();

@@ -15,7 +15,7 @@ use crate::relay::Relay;
 
 /// From the last fault to the time when all are in step.
 const MEND: Duration = Duration::from_secs(30);
-/// So long it has to stay so: a monitor that cuts looks every 5 or 10 seconds.
+/// How long it has to stay so: a monitor that cuts looks every 5 or 10 seconds.
 const STEADY: Duration = Duration::from_secs(12);
 /// From one look at everything to the next.
 const PAUSE: Duration = Duration::from_millis(500);
@@ -132,7 +132,7 @@ impl Street {
         self.wires[wire].reconnect();
     }
 
-    /// Waits until each of these has so many peers; ours may find more by themselves.
+    /// Waits until each of these members has its number of peers; ours may find more by themselves.
     pub fn wait_for_peers(&mut self, counts: &[(usize, usize)]) {
         for (who, count) in counts {
             let node = &mut self.members[*who].node;

@@ -18,12 +18,12 @@ fn dial_from(host: u8, port: u16) -> Peer {
     Peer::of(TcpStream::from(socket), own.to_string())
 }
 
-/// A name of so many control characters, each of which takes six bytes of text, and a number.
+/// A name of `bytes` bytes: a number, and control characters, each of which takes six bytes of text.
 fn name(number: usize, bytes: usize) -> String {
     format!("{number:04}{}", "\u{1}".repeat(bytes - 4))
 }
 
-/// Waits until both have the same chain, with so many items reserved.
+/// Waits until both have the same chain, with `reserved` items reserved.
 fn agree(one: &mut Node, other: &mut Node, reserved: usize) {
     until(|| {
         let (here, there) = (one.status(), other.status());

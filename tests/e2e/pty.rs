@@ -29,8 +29,8 @@ pub fn other_side(name: &Path) -> File {
     options.open(name).expect("opens")
 }
 
-/// As where the tests are what a session begins with: without a terminal to begin with, and to be
-/// ended with the first one they own.
+/// Under `setsid` the tests lead a session without a terminal: the first one that they opened without
+/// `O_NOCTTY` would be theirs, and would end them when it closes.
 #[test]
 fn tests_that_lead_a_session_do_not_own_the_terminals_that_they_open() {
     let tests = env::current_exe().expect("its name");

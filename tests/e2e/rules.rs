@@ -45,7 +45,7 @@ fn a_line_of_the_wrong_shape_ends_the_connection_with_a_reason() {
         (b"null".into(), "the line is not an object"),
         (
             plain("hello").into(),
-            "type is hello, which is none of the eight",
+            "type is hello, which this node does not know",
         ),
         (
             br#"{"type": 5, "payload": {}}"#.into(),

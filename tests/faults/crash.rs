@@ -11,7 +11,7 @@ use super::full;
 use super::history::{Chain, History, check_one_of, goes_on, open};
 use super::random::Random;
 
-/// Up to so many loose things every choice is tried.
+/// Loose things of which every choice is tried, at most.
 const EVERY_UP_TO: usize = 10;
 
 /// What a power cut at this moment may leave.

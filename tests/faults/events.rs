@@ -12,7 +12,7 @@ fn event(number: usize) -> String {
     line("2026-11-25T11:52:03Z", &text)
 }
 
-/// So many are in the ring when a story begins; a few more, and it is halved.
+/// Events in the ring when a story begins; a few more, and it is halved.
 const BEGIN: usize = 250;
 
 fn almost_full() -> SimDisk {

@@ -63,12 +63,12 @@ pub enum Step {
 
 pub struct History {
     pub steps: Vec<Step>,
-    /// The chain after so many steps.
+    /// The chain before the first step, and after each.
     pub chains: Vec<Chain>,
 }
 
 impl History {
-    /// So many operations: appends, and among them all else.
+    /// A history of `operations` steps: appends, and among them all else.
     pub fn new(operations: usize, compact_from: usize) -> History {
         let genesis = vec![Block::genesis(NOW)];
         let mut history = History {
@@ -160,7 +160,7 @@ impl History {
         Ok(log)
     }
 
-    /// What a start may find if so much was acknowledged.
+    /// What a start may find if `acknowledged` steps were.
     pub fn legal(&self, acknowledged: usize) -> &[Chain] {
         let last = (acknowledged + 1).min(self.steps.len());
         &self.chains[acknowledged..=last]

@@ -159,7 +159,7 @@ impl Launch {
         self
     }
 
-    /// Where no file may grow beyond so many blocks of 512 bytes.
+    /// Where no file may grow beyond a number of blocks of 512 bytes.
     pub fn full_disk(self, blocks: usize) -> Launch {
         self.shell(&run::full_disk(blocks))
     }

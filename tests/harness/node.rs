@@ -36,7 +36,7 @@ pub struct Node {
     logged: usize,
 }
 
-/// What menu 9 says.
+/// What key 9 says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
     pub blocks: usize,
@@ -188,7 +188,7 @@ impl Node {
         self.wait_for_count(text, 1);
     }
 
-    /// Waits until it has said `text` so often.
+    /// Waits until it has said `text` `count` times.
     pub fn wait_for_count(&self, text: &str, count: usize) {
         let said = self.out.await_count(LIMIT, text, count);
         assert!(said, "{} did not say {text:?} {count} times", self.name);
@@ -227,7 +227,7 @@ impl Node {
         self.ask(&[lines, &["9"]].concat(), "[status] node key: ")
     }
 
-    /// What menu 9 says now.
+    /// What key 9 says now.
     pub fn status(&mut self) -> Status {
         Status::read(&self.told(&[]))
     }
@@ -256,7 +256,7 @@ impl Node {
         self.ask(&["2", item], &format!("✅ released {item}\n"));
     }
 
-    /// The items of menu 3 or 4. Desktop nodes write `  - item`, ours `  item  taken ... by ...`.
+    /// The items of key 3 or 4. Desktop nodes write `  - item`, ours `  item  taken ... by ...`.
     pub fn items(&mut self, option: &str) -> Vec<String> {
         let text = self.told(&[option]);
         let lines = text.lines().filter_map(|line| line.strip_prefix("  "));

@@ -36,8 +36,8 @@ pub fn behind(words: &str, command: &Command) -> Command {
     shell
 }
 
-/// A shell's words before a program whose files may not grow beyond so many blocks of 512 bytes: what
-/// a full disk looks like to it. One that did nothing about it would be ended by a signal.
+/// A shell's words before a program whose files may not grow beyond a number of blocks of 512 bytes:
+/// to it that is a full disk. A program that did nothing about it would be ended by a signal.
 pub fn full_disk(blocks: usize) -> String {
     format!("trap '' XFSZ; ulimit -f {blocks}")
 }

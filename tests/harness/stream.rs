@@ -146,7 +146,7 @@ impl Stream {
         self.await_within(LIMIT, from, text)
     }
 
-    /// Waits until `text` has come so often; false if it does not.
+    /// Waits until `text` has come `count` times; false if it does not.
     pub fn await_count(&self, limit: Duration, text: &str, count: usize) -> bool {
         let end = Instant::now() + limit;
         let mut at = 0;

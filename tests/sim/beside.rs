@@ -9,7 +9,7 @@ use crate::scenario::{agree, connect};
 use crate::stories::star;
 use crate::world::{Use, World};
 
-/// So many of ours, the first of which a desktop node is connected to, which is the last host.
+/// Some of ours, and as the last host a desktop node that is connected to the first of them.
 fn with_desktop(seed: u64, ours: usize) -> (World, usize) {
     let mut world = star(seed, ours);
     let desktop = world.add_desktop();

@@ -118,7 +118,7 @@ impl Foe {
         may
     }
 
-    /// A name of about so many bytes of text.
+    /// A name of about `length` bytes of text.
     fn name(&mut self, length: usize) -> String {
         self.names += 1;
         let fill = ["x", "\u{1}", "\u{e9}", "\u{1f600}"][self.random.place(4)];

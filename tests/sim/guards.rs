@@ -169,7 +169,7 @@ fn each_block_of_a_longer_chain_was_work() {
     }
 }
 
-/// A longer chain that shares so many blocks with ours, and this one of which was no work.
+/// A longer chain that shares `kept` blocks with ours; for its block `lazy` no work was done.
 fn longer_chain(kept: usize, lazy: Option<usize>, speaker: Speaker) {
     let (mut world, ours) = grown(5, 2);
     let mut chain = longer(&world, ours[..kept].to_vec(), kept.max(1));

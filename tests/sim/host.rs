@@ -26,7 +26,7 @@ pub enum Use {
 pub struct Screen {
     pub typed: VecDeque<u8>,
     pub bytes: Vec<u8>,
-    /// A run has ended while so much was not shown yet that more may have waited behind it.
+    /// A run has ended while enough was not shown yet that more may have waited behind it.
     pub unseen: bool,
     /// Nobody reads before this time.
     pub asleep: u64,

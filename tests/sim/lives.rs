@@ -287,7 +287,7 @@ impl World {
         String::from_utf8_lossy(&bytes).into_owned()
     }
 
-    /// What a host shows within so many milliseconds after its user typed this.
+    /// What a host shows within `millis` milliseconds after its user typed `words`.
     pub fn says(&mut self, at: usize, words: &str, millis: u64) -> String {
         let before = self.shown(at).len();
         self.type_in(at, words);

@@ -1,6 +1,6 @@
 //! A LAN in one process: real nodes, and around them disks, wires and users drawn from a seed.
 //!
-//! `BLX_SEEDS=n` runs so many seeds, `BLX_SEED=x` the one that failed. Stories with desktop nodes
+//! `BLX_SEEDS=n` runs `n` seeds, `BLX_SEED=x` the one that failed. Stories with desktop nodes
 //! that race are told with `BLX_STORY_SEEDS=n`; each prints a line that begins with `ROW`.
 //!
 //! `cargo test --features tiny-limits --test sim -- --nocapture tiny` runs `tiny` alone, where everything is

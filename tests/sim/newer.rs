@@ -24,7 +24,7 @@ fn with_amount(line: Vec<u8>) -> Vec<u8> {
     format!("{}\"amount\": 10, {}", &text[..at], &text[at..]).into_bytes()
 }
 
-/// The line that tells of a chain of so many blocks whose first one grants credits.
+/// The line that tells of a chain of `length` blocks whose first one grants credits.
 fn credits(world: &World, length: usize) -> Vec<u8> {
     let line = chain_response(&longer(world, Vec::new(), length));
     let text = String::from_utf8(line).expect("UTF-8");

@@ -26,7 +26,7 @@ fn what_we_did_not_look_at_is_not_counted_against_a_peer() {
     world.say(call, rest);
     world.run(1_000);
     assert_eq!(world.heard(call).matches("\"pong\"").count(), 2);
-    // Of a time that we did look, it is.
+    // The same silence while we do look ends it.
     world.say(call, half);
     world.run(limits::STALL_MS + 2_000);
     assert!(world.is_over(call));
@@ -95,7 +95,7 @@ fn who_is_named_keeps_its_place() {
         world.say(*call, PING);
     }
     world.run(1_000);
-    // It comes last, and then nothing is heard of it: without its name it were worth least.
+    // It comes last, and then nothing is heard of it: had it no name it would be worth least.
     connect(&mut world, 0, 1);
     assert!(world.run_until(2_000, |world| world.linked(0, 1)));
     world.run(500);

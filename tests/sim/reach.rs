@@ -172,7 +172,7 @@ fn pings_that_are_due_soon_leave_with_the_first() {
     world.run(100);
     assert!(pinged(&mut world, calls[1]), "it would have been in 3 s");
     assert!(!pinged(&mut world, calls[2]), "it would have been in 6 s");
-    // Which is not later than ever.
+    // That is no later than if it were pinged alone.
     assert!(world.run_until(6_100, |world| pinged(world, calls[2])));
     oracle::check(&mut world);
 }

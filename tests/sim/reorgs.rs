@@ -289,7 +289,10 @@ fn what_a_desktop_node_did_alone_is_ours_however_much_it_is() {
     let [reserved, _] = Chain::of(&mut world, 0).replay();
     assert_eq!(reserved.len(), 30 * BLOCKS);
     let bytes: usize = reserved.iter().map(String::len).sum();
-    assert!(bytes > limits::RESTORED_BYTES, "{bytes} fit into the pool");
+    assert!(
+        bytes > limits::RESTORED_BYTES,
+        "{bytes} fit into the mempool"
+    );
     oracle::check(&mut world);
 }
 
@@ -305,8 +308,8 @@ fn a_power_cut_costs_nothing_of_our_own_that_fell_out_and_had_to_wait() {
     oracle::check(&mut world);
 }
 
-/// Another chain has just taken the place of one with more than fits into the pool. With it the items
-/// of the one before, of which the first and the last are our own.
+/// A world in which another chain has just taken the place of one with more than fits into the mempool,
+/// and the items of that one, of which the first and the last are our own.
 fn with_much_that_falls_out() -> (World, BTreeSet<String>) {
     const BLOCKS: usize = 50;
     let mut world = star(4, 1);
@@ -328,8 +331,11 @@ fn with_much_that_falls_out() -> (World, BTreeSet<String>) {
     let [reserved, _] = Chain::of(&mut world, 0).replay();
     assert_eq!(reserved.len(), 40 * BLOCKS + 2);
     let bytes: usize = reserved.iter().map(String::len).sum();
-    assert!(bytes > limits::RESTORED_BYTES, "{bytes} fit into the pool");
-    // Longer, and none of it is in it.
+    assert!(
+        bytes > limits::RESTORED_BYTES,
+        "{bytes} fit into the mempool"
+    );
+    // It is longer, and has none of these items.
     let other = longer(&world, Vec::new(), BLOCKS + 10);
     world.say(call, &chain_response(&other));
     assert!(world.run_until(600_000, told(BLOCKS + 10)));

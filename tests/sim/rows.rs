@@ -15,7 +15,8 @@ pub fn take(world: &mut World, host: usize) {
     world.type_in(host, &format!("1\n{host}-{item}-{tail}\n"));
 }
 
-/// So many times some of those that run take something, with a pause of at most so long.
+/// In each round some of those that run take something; behind it comes a pause of at most `pause`
+/// milliseconds.
 pub fn live(world: &mut World, rounds: usize, pause: u64) {
     for _ in 0..rounds {
         for host in 0..world.hosts.len() {
@@ -40,8 +41,8 @@ pub fn rush(world: &mut World, seconds: u64) {
     }
 }
 
-/// So many of ours, that know each other, and a desktop node that is connected to all of them;
-/// who dials is drawn.
+/// Some of ours that know each other, and a desktop node that is connected to all of them; who dials
+/// is drawn.
 pub fn with_one(seed: u64, ours: usize) -> (World, usize) {
     let mut world = star(seed, ours);
     let desktop = desktop(&mut world);
@@ -234,8 +235,8 @@ fn two_of_ours_that_are_connected_later_beside_one_desktop() {
     });
 }
 
-/// So many of ours, and two desktop nodes that are connected to each other and to all of them, or
-/// each to one.
+/// Some of ours, and two desktop nodes that are connected to each other and to all of them, or each
+/// to one.
 fn two_desktops(seed: u64, ours: usize, all: bool) -> World {
     let mut world = star(seed, ours);
     let two = [desktop(&mut world), desktop(&mut world)];
@@ -273,7 +274,7 @@ fn two_desktops_that_are_connected_each_to_one_of_ours() {
     });
 }
 
-/// Two desktop nodes behind a router that gives both its own address, and so many of ours.
+/// Two desktop nodes behind a router that gives both its own address, and some of ours.
 fn behind_a_router(seed: u64, ours: usize) -> World {
     let mut world = star(seed, ours);
     let two = [desktop(&mut world), desktop(&mut world)];

@@ -151,7 +151,7 @@ pub fn try_join_as(world: &mut World, is_whole: impl Fn(&World) -> bool) -> bool
     false
 }
 
-/// In so many milliseconds after the last fault everybody has everybody's items.
+/// Milliseconds after the last fault until everybody has everybody's items.
 pub const WHOLE_MS: u64 = 30_000;
 
 /// Ours agree in ten seconds, or with the desktop nodes in thirty; all are connected.
@@ -217,7 +217,7 @@ fn is_hostile(seed: u64) -> bool {
 struct Outcome {
     trace: u64,
     steps: u64,
-    /// Wishes of desktop nodes' users that are nowhere, although nobody wanted the same.
+    /// Requests and releases of desktop nodes' users that are nowhere, although nobody wanted the same.
     missing: usize,
 }
 
@@ -283,7 +283,7 @@ pub fn number(name: &str) -> Option<u64> {
     std::env::var(name).ok()?.parse().ok()
 }
 
-/// So many seeds are run twice. What makes two runs of a seed differ, such as an order that a hash
+/// Seeds that are run twice. What makes two runs of a seed differ, such as an order that a hash
 /// map gives, is in most of them.
 const TWICE: u64 = 25;
 
@@ -333,7 +333,7 @@ fn seeds() {
     });
     // A change of the source that changes nothing a node does leaves these figures as they are.
     println!(
-        "{} events, traces {:016x}, {} wishes of desktop users are nowhere",
+        "{} events, traces {:016x}, {} acts of desktop users are nowhere",
         one.0 + other.0,
         one.3 ^ other.3,
         one.1 + other.1

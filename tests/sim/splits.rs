@@ -102,7 +102,7 @@ fn orders(of: &[usize]) -> Vec<Vec<usize>> {
     all
 }
 
-/// Five nodes, each with a first block of its own and up to three requests; so many of them are
+/// Five nodes, each with a first block of its own and up to three requests; `desktops` of them are
 /// desktop nodes.
 fn five_apart(seed: u64, desktops: usize) -> World {
     let mut world = World::new(seed);

@@ -98,7 +98,7 @@ fn who_does_not_take_our_chain_is_told_it_now_and_then() {
     assert!(asked <= 2 * most, "asked {asked} times");
 }
 
-/// A chain of which nothing links behind the first block, and so many blocks behind that.
+/// A chain in which the block behind `first` is missing, so that the other `count` do not link to it.
 fn loose(world: &World, first: Block, count: usize) -> Vec<Block> {
     let mut chain = longer(world, vec![first], count + 2);
     chain.remove(1);

@@ -245,7 +245,7 @@ impl Throng {
         world.say(call, &chain_response(&chain));
     }
 
-    /// A block behind the chain of a host, with names of so much text.
+    /// A block behind the chain of a host: of `count` requests, with names of `length` bytes of text.
     fn on_top(&mut self, world: &World, host: usize, count: usize, length: usize) -> Block {
         let chain = chain_on(world, host);
         let requests = (0..count).map(|_| self.request(length)).collect();

@@ -33,12 +33,12 @@ use crate::world::{CONNS, World};
 /// Seeds that are run where nothing else is said: in these each path runs.
 const SEEDS: u64 = 250;
 
-/// A LAN comes to rest in so many milliseconds after the last fault: what fell out and has no room goes
-/// into blocks part by part.
+/// Milliseconds after the last fault until a LAN comes to rest: what a reorg disconnected and has no
+/// room goes into blocks part by part.
 const REST_MS: u64 = 900_000;
 
-/// All agree in so many milliseconds: one of ours that was not told a block hears of it with a ping, and
-/// a desktop node may have to wait for an empty block.
+/// Milliseconds until all agree: one of ours that was not told a block hears of it with a ping, and a
+/// desktop node may have to wait for an empty block.
 const AGREE_MS: u64 = 60_000;
 
 /// Machines at most: all others of them have a place at each, whatever keeps its own.
@@ -110,8 +110,8 @@ fn check_bounds(world: &mut World) {
     }
 }
 
-/// Whether every host runs and all are connected, if not as they were told: whom one of them dials may
-/// have no place left.
+/// Whether every host runs and all are connected, by whichever way: the one that a host was told to
+/// dial may have no place left.
 fn is_whole(world: &World) -> bool {
     let ours = world.ours();
     let mut reached = BTreeSet::from([ours[0]]);
@@ -350,7 +350,7 @@ fn one_too_many(seed: u64) {
     oracle::check(&mut world);
 }
 
-/// So many seeds are run twice.
+/// Seeds that are run twice.
 const TWICE: u64 = 10;
 
 fn run_whole(seed: u64) -> Option<Outcome> {

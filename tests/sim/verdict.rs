@@ -172,7 +172,7 @@ pub enum Eaten {
     Whatever,
 }
 
-/// So many acts beside a message show how rarely one is eaten.
+/// Acts beside a message that show how rarely one is eaten.
 const ACTS_MIN: usize = 1_000;
 
 /// Seeds of each story where nothing else is said.

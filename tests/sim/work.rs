@@ -142,7 +142,7 @@ fn spoiled(mut transactions: Vec<Transaction>) -> Vec<Transaction> {
     transactions
 }
 
-/// A chain of its own with so many blocks of a megabyte, of many transactions or of one.
+/// A chain of its own with `blocks` blocks of a megabyte, of many transactions or of one.
 fn heavy(world: &World, blocks: usize, is_long: bool) -> Vec<Block> {
     let mut chain = vec![Block::genesis(Timestamp::Integer(7))];
     for at in 0..blocks {

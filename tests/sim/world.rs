@@ -16,7 +16,7 @@ use crate::net::{End, Net};
 use crate::random::Random;
 
 pub const CONNS: usize = CONSOLE.0 as usize;
-/// So many events without a millisecond going by: nothing moves any more.
+/// Events without a millisecond going by until it is certain that nothing moves any more.
 const LIVELOCK: u32 = 1_000_000;
 pub const WALL: u64 = 1_795_000_000_000_000;
 /// Some days before.

@@ -1,8 +1,9 @@
 //! What the node tells its user when asked: its state, its peers, its items. Each report is a text
 //! for people and an object for programs.
 //!
-//! The names of fields are the keys of `--json` and stay as they are; what is absent is null. The first
-//! line of a state is the verdict and the last one the key: whoever reads it by program waits for that.
+//! The names of fields are the keys of `--json` and stay as they are; what is absent is null. The man
+//! page has a table of them. The first line of a state is the verdict and the last one the key: whoever
+//! reads it by program waits for that.
 
 use core::fmt;
 use core::time::Duration;

@@ -13,7 +13,7 @@ use crate::wire::control as wire;
 
 /// Somebody at a console.
 pub struct Session {
-    /// Which of all that ever were.
+    /// Names it among all sessions that ever were.
     pub id: SessionId,
     /// What it is.
     pub kind: ConsoleKind,
@@ -92,7 +92,7 @@ impl Session {
         }
     }
 
-    /// Whether the next line may be taken, as far as whoever is asked has answered: `owes`. Ends an
+    /// Whether the next line may be taken; `owes`: what was asked for last is not done yet. Ends an
     /// answer that is complete.
     pub fn is_ready(&mut self, now: Millis, owes: bool) -> bool {
         if self.menu.waiting {
@@ -229,7 +229,7 @@ impl Session {
     }
 }
 
-/// All of them, by the number of their console.
+/// All sessions, by the number of their console.
 pub struct Sessions {
     all: Vec<Option<Box<Session>>>,
     /// How many ever were.
@@ -246,7 +246,7 @@ impl Default for Sessions {
 }
 
 impl Sessions {
-    /// The console with this id, if it is one of a console and somebody is there.
+    /// The session at the console of this number, if somebody is there.
     pub fn at(&self, at: usize) -> Option<&Session> {
         self.all[at].as_deref()
     }
@@ -271,7 +271,7 @@ impl Sessions {
         self.iter_mut().filter(|session| session.is_menu())
     }
 
-    /// The index of the session with this id, while it is there.
+    /// The session with this id, while it is there.
     fn of(&mut self, id: Option<SessionId>) -> Option<&mut Session> {
         self.iter_mut().find(|session| Some(session.id) == id)
     }
@@ -303,7 +303,7 @@ impl Sessions {
         self.all[at] = Some(Box::new(session));
     }
 
-    /// A console's input ended, or with a reason its stream.
+    /// A console's input ended or, if there is a reason, its stream failed.
     pub fn closed(&mut self, at: usize, reason: Option<&str>) {
         let Some(session) = self.at_mut(at) else {
             return;
@@ -368,8 +368,8 @@ impl Sessions {
         self.iter().filter_map(|session| session.menu.due()).min()
     }
 
-    /// Shows how far a long transfer is: `lines` where each text stays on a line of its own too.
-    /// Whether it was shown anywhere, and on a terminal.
+    /// Shows how far a long transfer is, on terminals, and with `lines` also where each text stays on a
+    /// line of its own. Returns whether there is a menu, and whether one is on a terminal.
     pub fn show_progress(&mut self, text: &str, lines: bool) -> [bool; 2] {
         let (mut terminal, mut shown) = (false, false);
         for session in self.menus() {
@@ -382,7 +382,7 @@ impl Sessions {
         [shown, terminal]
     }
 
-    /// It has ended.
+    /// The transfer has ended.
     pub fn end_progress(&mut self) {
         self.menus()
             .for_each(|session| session.console.end_progress());

@@ -13,7 +13,7 @@ pub struct Console {
     utf8: bool,
     /// The other end shows what is typed, line ends too.
     echoes: bool,
-    /// Text that takes the place of what was written before is of use.
+    /// Text may take the place of what was written before.
     overwrites: bool,
     open: bool,
     /// What is typed.
@@ -268,14 +268,16 @@ pub fn printable(text: &str, utf8: bool) -> String {
 
 /// The text with a tag for each picture.
 fn tagged(text: &str) -> String {
-    const TAGS: [(&str, &str); 16] = [
+    const TAGS: [(&str, &str); 18] = [
         ("[network 📦]", "[network]"),
         ("[network 📨]", "[network]"),
         ("[network 🔗]", "[network]"),
+        ("[network ⚠️]", "[network] [warning]"),
         ("[consensus 📡]", "[consensus]"),
         ("[consensus ℹ️]", "[consensus]"),
         ("[consensus ✅]", "[consensus] [ok]"),
         ("[consensus ❌]", "[consensus] [failed]"),
+        ("[consensus ⚠️]", "[consensus] [warning]"),
         ("[monitor ⚠️]", "[monitor] [warning]"),
         ("[monitor ✅]", "[monitor] [ok]"),
         ("[monitor ❌]", "[monitor] [failed]"),

@@ -73,12 +73,12 @@ impl Typing {
         self.ended = true;
     }
 
-    /// Nor does what was typed count.
+    /// No more will be typed, and what was typed does not count.
     pub fn drop_all(&mut self) {
         (self.ended, self.filled) = (true, 0);
     }
 
-    /// Whether nothing was typed that was not taken, and nothing will be.
+    /// Whether all that was typed was taken, and no more will be typed.
     pub fn is_at_end(&self) -> bool {
         self.ended && self.filled == 0
     }

@@ -14,7 +14,7 @@ use crate::node::event::Millis;
 use crate::node::mempool::{Due, Making, Mempool};
 use crate::node::peer::BlockOrigin;
 use crate::node::peers::Peers;
-use crate::node::twins::Heard;
+use crate::node::twins::Announced;
 use crate::store::disk::Disk;
 use crate::wire::text;
 
@@ -27,8 +27,8 @@ impl Desktops {
         block: Box<Block>,
     ) -> Result<(), Fault> {
         let now = cx.now.mono;
-        // Before its hash counts for anything: who claims another one's must not be taken for its
-        // maker.
+        // Before its hash counts for anything: whoever claims the hash of another's block must not be
+        // taken for its maker.
         if let Err(error) = block.check_alone(cx.chain.difficulty()) {
             return Err(Fault::block(block.index, error));
         }
@@ -39,9 +39,9 @@ impl Desktops {
             return Ok(());
         }
         match peers.note_maker(now, conn, block.hash) {
-            Heard::First => {}
-            Heard::Twice => return Ok(()),
-            Heard::Elsewhere => {
+            Announced::First => {}
+            Announced::Twice => return Ok(()),
+            Announced::Elsewhere => {
                 peers.doubt(now, conn);
                 return Ok(());
             }
@@ -154,7 +154,7 @@ impl Desktops {
     }
 
     /// When a block is made of what the desktop node of a connection said and no block of ours has.
-    /// Before it has told its chain, that may come with this in it.
+    /// That can wait as long as it has not told its chain, which may bring the same.
     pub fn salvage_due(&self, now: Millis, peers: &Peers, conn: usize) -> Due {
         let known = peers.desktop_at(conn).is_some_and(|it| it.said.is_some());
         match known && self.makes_for(now, peers, conn) {

@@ -25,8 +25,9 @@ impl Desktops {
         speaks && peers.voice_of(now, conn) == conn
     }
 
-    /// Whether what the desktop node of a connection said is this node's to make: it speaks to it,
-    /// or knows its chain and nobody else of ours can have heard it, or it has hung up.
+    /// Whether of all of ours this node makes blocks of what the desktop node of a connection said: it
+    /// speaks to that, or knows its chain and no other of ours is connected to it, or the desktop node
+    /// has hung up.
     pub fn makes_for(&self, now: Millis, peers: &Peers, conn: usize) -> bool {
         let voice = peers.voice_of(now, conn);
         let Some((desktop, id)) = peers.desktop_at(voice).zip(peers.desktop_id(now, voice)) else {
@@ -37,8 +38,9 @@ impl Desktops {
     }
 
     /// When the desktop node of a connection over which it is not spoken to is asked for its chain
-    /// all the same: where two of them are behind a router they show one address. Right behind the
-    /// one on which it is spoken to, as long as what both told proves neither.
+    /// all the same: two of them behind a router show one address. That is right after the connection
+    /// over which it is spoken to has brought a chain, as long as the two chains have not shown
+    /// whether there are one or two.
     pub fn twin_asks_at(&self, now: Millis, peers: &Peers, conn: usize) -> Option<Millis> {
         let voice = peers.voice_of(now, conn);
         let alike = peers.shows(voice) == peers.shows(conn);
@@ -74,8 +76,8 @@ impl Desktops {
         }
     }
 
-    /// A connection ends. What its desktop node was told last may be handled later than what the
-    /// next one brings: by a thread of its own (PROTOCOL.md section 5).
+    /// A connection ends. Its desktop node has a thread for each connection (PROTOCOL.md section 5), so
+    /// that it may handle what it was told last here after what the next connection brings.
     pub fn leaves_under_way(&mut self, now: Millis, peers: &mut Peers, conn: usize) {
         let Some(peer) = peers.get(conn) else {
             return;

@@ -137,7 +137,7 @@ impl Desktops {
         }
     }
 
-    /// From when on a desktop node may be asked for its chain: one at a time is looked at, and another
+    /// From when on a desktop node may be asked for its chain. One chain at a time is looked at: another
     /// one that came meanwhile would have been sent for nothing. `None` while none can be looked at.
     fn asks_from<D: Disk>(cx: &Cx<D>, peers: &Peers, free: bool, conn: usize) -> Option<Millis> {
         if !free || cx.chain.fault().is_some() {

@@ -62,7 +62,7 @@ impl World {
         world
     }
 
-    /// So many blocks come to the end of our chain.
+    /// Empty blocks come to the end of our chain.
     pub fn grow(&mut self, blocks: u64) {
         for _ in 0..blocks {
             self.cx.append(vec![]);
@@ -193,8 +193,8 @@ impl World {
         panic!("it never rests: {:?}", self.sent);
     }
 
-    /// Lets so many milliseconds go by and wakes only when something is due, which is not more often
-    /// than a node could bear.
+    /// Lets time go by and wakes only when something is due, which is not more often than a node could
+    /// bear.
     pub fn live(&mut self, millis: u64) {
         let end = Millis(self.now().0 + millis);
         for _ in 0..(100 + millis / 100) {

@@ -65,11 +65,12 @@ fn is_kin(one: u64, other: u64) -> bool {
 
 /// This node was stopped for a while.
 struct Stall {
-    /// When it speaks again if nobody says anything.
+    /// When it speaks again, whoever has not answered by then.
     until: Millis,
-    /// What it told first after that, by its count: who tells of this has heard it.
+    /// The count of what it told first after that: whoever tells its voice with this count, or a greater
+    /// one, has heard it.
     count: u64,
-    /// They have not yet.
+    /// The ids of those that have not heard it yet.
     unheard: Vec<u64>,
 }
 
@@ -78,13 +79,13 @@ pub struct Voices {
     pub own: Voice,
     /// When our own count went up.
     beat: Millis,
-    /// This node is not healthy, since then.
+    /// Since when this node has not been healthy.
     busy: Option<Millis>,
     stall: Option<Stall>,
     others: Vec<Other>,
     /// The desktop nodes that are ours to speak to, and from when on.
     turns: Vec<(SocketAddr, Millis)>,
-    /// So often something changed that the others are to hear at once.
+    /// How often something changed that the others are to hear at once.
     news: u64,
 }
 
@@ -109,7 +110,7 @@ impl Voices {
         }
     }
 
-    /// So often something changed that the others are to hear at once.
+    /// How often something changed that the others are to hear at once.
     pub fn news(&self) -> u64 {
         self.news
     }
@@ -226,8 +227,8 @@ impl Voices {
         news
     }
 
-    /// Others tell of this node. Whoever says that it is gone is answered at once; a greater count
-    /// than that is nothing that anybody can know.
+    /// Others tell of this node. Whoever says that it is gone, with a count one above its own, is answered
+    /// at once; a greater count can come from nobody.
     fn hear_own(&mut self, now: Millis, from: u64, count: u64) {
         if count == self.own.count.saturating_add(1) {
             self.beat(now);

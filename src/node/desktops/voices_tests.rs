@@ -36,7 +36,7 @@ fn tell(now: u64, from: &Voices, to: &mut Voices) -> bool {
     to.hear(Millis(now), from.own.id, &told)
 }
 
-/// So many in a row, of which each tells its neighbours until nobody has news.
+/// Each in the row tells its neighbours until nobody has news; the number of rounds.
 fn spread(now: u64, row: &mut [Voices]) -> usize {
     let mut rounds = 0;
     loop {

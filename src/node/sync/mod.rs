@@ -1,6 +1,6 @@
 //! Taking another chain: `candidate` compares it with ours while it streams in, `reorg` puts it in
-//! place when it wins, and `salvage` reads it for what ours lacks when it does not. Who is asked for
-//! one says `asking`; what becomes of a block that comes alone, `single`.
+//! place when it wins, and `salvage` reads it for what ours lacks when it does not. `asking` says who
+//! is asked for one, and `single` what becomes of a block that comes alone.
 //!
 //! A desktop node tells all of its chain in one message. One of ours tells what is missing, in
 //! answers of a bounded size: each that goes on where our chain ends is taken at once, as its
@@ -48,7 +48,7 @@ pub struct ChainSync {
     state: State,
     /// When the user was told last that a chain is not followed.
     unfollowed: Option<Millis>,
-    /// How far it is.
+    /// How far it has come in.
     pub progress: TransferProgress,
 }
 
@@ -73,26 +73,26 @@ impl ChainSync {
         matches!(self.state, State::Reorg(_))
     }
 
-    /// Whether a chain is being read that lost.
+    /// Whether a chain that lost is being read.
     pub fn is_salvage(&self) -> bool {
         matches!(self.state, State::Salvage(_))
     }
 
-    /// The candidate has come so many blocks or signatures further, or as much of their text.
+    /// The candidate has come further by `count` blocks, signatures or [`limits::PROGRESS_TEXT`]s.
     pub fn comes_on(&mut self, count: usize) {
         if let State::Candidate(candidate) = &mut self.state {
             candidate.progress += count;
         }
     }
 
-    /// A transaction of the candidate was taken, which does not link there.
+    /// A transaction was taken of a block of the candidate that does not link.
     pub fn salvaged(&mut self) {
         if let State::Candidate(candidate) = &mut self.state {
             candidate.salvaged += 1;
         }
     }
 
-    /// Whether more of it is taken.
+    /// Whether more transactions are taken of such blocks.
     pub fn may_salvage(&self) -> bool {
         match &self.state {
             State::Candidate(candidate) => {
@@ -153,7 +153,7 @@ impl ChainSync {
         }
     }
 
-    /// How what has come of a peer's chain ended, if it was looked at.
+    /// Where what has come of a peer's chain ends, if it is looked at.
     pub fn end_of(&self, conn: usize) -> Option<End> {
         match &self.state {
             State::Candidate(candidate) if candidate.conn == conn => Some(candidate.end()),
@@ -189,7 +189,7 @@ impl ChainSync {
     }
 
     /// Whether a longer chain of one of ours is coming in, or was just asked for: what would be
-    /// put on top of our chain now would fall out again at once. If so, until when at most, or
+    /// put on top of our chain now would be disconnected again at once. If so, until when at most, or
     /// when that chain is looked at again.
     pub fn catching_up<D: Disk>(&self, cx: &Cx<D>, peers: &Peers) -> Option<Millis> {
         let (tip, now) = (cx.chain.tip(), cx.now.mono);
@@ -204,7 +204,7 @@ impl ChainSync {
         ahead.max()
     }
 
-    /// Goes on with a reorg, or a chain that lost, which is salvaged at `due` if a desktop node
+    /// Goes on with a reorg, or with a chain that lost, which is salvaged at `due` if a desktop node
     /// told it. `Some` when a reorg is over: the chain has a new end.
     pub fn step<D: Disk>(
         &mut self,
@@ -233,7 +233,7 @@ impl ChainSync {
         None
     }
 
-    /// The staged branch takes its place.
+    /// The staged branch takes the place of ours.
     fn adopt(&mut self, reorg: Reorg) {
         self.state = State::Reorg(reorg);
     }
@@ -248,7 +248,7 @@ impl ChainSync {
         self.state = State::Candidate(candidate);
     }
 
-    /// The candidate is none any more.
+    /// Gives the candidate up.
     fn abandon<D: Disk>(&mut self, cx: &mut Cx<D>) {
         cx.chain.abandon();
         self.state = State::Free;

@@ -184,7 +184,7 @@ impl Desktop {
         Some(typed.unwrap_or_else(|| self.threads.deadline()))
     }
 
-    /// The process was stopped for so long, and goes on.
+    /// The process was stopped for `millis` milliseconds, and goes on.
     pub fn stood_still(&mut self, millis: u64) {
         self.threads.stood_still(millis);
     }

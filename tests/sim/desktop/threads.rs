@@ -8,14 +8,17 @@ use serde_json::Value;
 use super::chain::{Base, Spoil, Who};
 use super::{Desktop, Manner};
 
-/// Mining a block takes so many milliseconds, and up to so many more.
+/// Mining a block: milliseconds at least.
 const MINING_MS: u64 = 3;
+/// The most milliseconds that chance adds to [`MINING_MS`].
 const MINING_SPREAD_MS: u64 = 47;
-/// Checking a chain takes so many microseconds a block, and so does looking for damage.
+/// Checking a chain: microseconds a block.
 const CHECK_US: u64 = 173;
+/// Looking for damage: microseconds a block.
 const LOOK_US: u64 = 130;
-/// Writing the file takes so many microseconds a block, behind what it takes anyway.
+/// Writing the file: microseconds a block, added to [`DUMP_MS`].
 const DUMP_US: u64 = 4;
+/// Writing the file: milliseconds, however short the chain is.
 const DUMP_MS: u64 = 1;
 
 /// What a thread is at.
@@ -94,7 +97,7 @@ impl Threads {
         jobs.chain(timers).min().expect("the monitor looks")
     }
 
-    /// The process stood still for so long, its timers did not.
+    /// The process stood still for `millis` milliseconds, its timers did not.
     pub fn stood_still(&mut self, millis: u64) {
         for job in &mut self.jobs {
             job.changes.0 += millis;
