@@ -166,6 +166,30 @@ pub const LOOK_AGAIN_MS: u64 = 100;
 /// its chain, before blocks are made of what is not urgent.
 pub const LOOK_AHEAD_MS: u64 = 2_000;
 
+/// Milliseconds that a candidate's next words are awaited while somebody else's chain waits; then that one
+/// is looked at.
+pub const TURN_MS: u64 = 60_000;
+
+/// Milliseconds until a chain is looked at again that has lost its turn.
+pub const TURN_REST_MS: u64 = 60_000;
+
+/// Milliseconds that no blocks are made of what is not urgent because others say that they are ahead, as
+/// far as nothing comes of it.
+pub const BELIEF_MAX_MS: u64 = 10_000;
+
+/// Changes of the chain by what others say that are made one right after the other.
+pub const PACE_BURST: u64 = 10;
+
+/// Beyond [`PACE_BURST`] of them, milliseconds from one such change to the next, each of which has what
+/// came meanwhile: each takes a sync of the disk.
+pub const PACE_MS: u64 = 100;
+
+/// A change of at least this many blocks is not counted in that.
+pub const PACE_BLOCKS: u64 = 32;
+
+/// Milliseconds from one block that takes the place of our last one to the next, at least.
+pub const RIVAL_MS: u64 = 1_000;
+
 /// Transactions of one losing chain that are salvaged at once. The others are taken when that chain
 /// comes again, and so are those for which the mempool has no room.
 pub const SALVAGED_FROM_CHAIN_MAX: usize = either(4_096, 6);

@@ -8,7 +8,7 @@ use crate::store::keys::IdentityError;
 use crate::store::recover;
 
 /// Milliseconds on a clock that never goes back and starts anywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub u64);
 
 /// The time, in two parts.

@@ -25,6 +25,10 @@ impl<D: Disk> Node<D> {
         let Some(peer) = self.peers.get_mut(conn) else {
             return false;
         };
+        if peer.rests.is_some_and(|at| self.cx.now.mono < at) {
+            return false;
+        }
+        peer.rests = None;
         if let Some(held) = peer.held.take() {
             self.check(conn, held);
             return true;
@@ -81,17 +85,23 @@ impl<D: Disk> Node<D> {
             }
             Incoming::Unreadable(error) => self.hang_up(conn, &error.to_string(), None),
             Incoming::Line(Err(LineError::NotJson)) => self.peers.skipped(conn),
-            Incoming::ChainEnd(Err(LineError::NotJson)) | Incoming::ChainBroken => {
-                self.drop_candidate(conn, Some("its chain broke off"));
-                self.peers.skipped(conn);
-            }
-            Incoming::ChainBlock(Err(BlockError::NotJson)) => {
-                self.drop_candidate(conn, Some("its chain broke off"));
-                if let Some(peer) = self.peers.get_mut(conn) {
-                    peer.skip();
-                }
-                self.peers.skipped(conn);
-            }
+            Incoming::ChainEnd(Err(LineError::NotJson))
+            | Incoming::ChainBroken
+            | Incoming::ChainBlock(Err(BlockError::NotJson)) => self.broken_off(conn),
+        }
+    }
+
+    /// The text of a peer's chain is no JSON. Who has it checked and breaks it off, over and over, would
+    /// keep the others waiting.
+    fn broken_off(&mut self, conn: usize) {
+        let checked = self.sync.has_checked(conn);
+        self.drop_candidate(conn, Some("its chain broke off"));
+        if let Some(peer) = self.peers.get_mut(conn) {
+            peer.skip();
+        }
+        self.peers.skipped(conn);
+        if checked {
+            self.misbehaved(conn, "its chain broke off");
         }
     }
 
@@ -259,7 +269,7 @@ impl<D: Disk> Node<D> {
         self.cx.checked += end - next;
         let in_chain = matches!(origin, BlockOrigin::Chain | BlockOrigin::Hole);
         if in_chain {
-            self.sync.comes_on(end - next);
+            self.sync.checked(end - next);
         }
         let due = (origin == BlockOrigin::Salvage).then(|| self.salvage_due(conn));
         for position in next..end {
@@ -281,9 +291,12 @@ impl<D: Disk> Node<D> {
                 return self.act_on(conn, Err(fault));
             }
         }
-        if end < block.transactions.len() {
+        let at = self.sync.pace.next();
+        let early = origin == BlockOrigin::Desktop && self.cx.now.mono < at;
+        if end < block.transactions.len() || early {
             if let Some(peer) = self.peers.get_mut(conn) {
                 peer.hold(block, origin, end);
+                peer.rests = early.then_some(at);
             }
             return;
         }

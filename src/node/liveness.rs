@@ -21,7 +21,13 @@ impl Peer {
         let stalls = |since: Millis| Some(Millis(since.0 + limits::STALL_MS));
         let read = stalls(self.framed).filter(|_| self.reader.mid_line());
         let sent = stalls(self.flowed).filter(|_| !self.writer.pending().is_empty());
-        let others = [self.newer_deadline(), self.question_deadline(), read, sent];
+        let others = [
+            self.newer_deadline(),
+            self.question_deadline(),
+            self.rests,
+            read,
+            sent,
+        ];
         others
             .into_iter()
             .flatten()

@@ -179,6 +179,7 @@ impl<D: Disk> Node<D> {
         self.cx.now = clock;
         if late >= limits::OWN_STALL_MS {
             self.peers.excuse(clock.mono, late);
+            self.sync.excuse(clock.mono, late);
             self.desktops.note_stall(clock.mono, late);
         }
         if !matches!(event, Event::ConsoleOpened { .. }) {
@@ -210,6 +211,7 @@ impl<D: Disk> Node<D> {
         self.tend_desktops();
         self.deliver();
         self.tend_progress();
+        self.sync.tend_waiting(&mut self.cx, &mut self.peers);
         self.mempool.save(&mut self.cx);
         self.deliver();
         let seen = (&self.mempool, &self.desktops.voices, &self.sync);
@@ -218,7 +220,10 @@ impl<D: Disk> Node<D> {
         self.let_go();
         self.end();
         self.deliver();
-        self.write_events();
+        let now = self.cx.now.mono;
+        if let Err(error) = self.events.write(self.cx.chain.disk(), now) {
+            log::warn!("{error}: no events are kept for an hour");
+        }
     }
 
     /// Where the connection's next bytes go. Empty: do not read it now.
@@ -373,6 +378,7 @@ impl<D: Disk> Node<D> {
         self.peers.relay(message(made.height), made.from);
         self.tip_changed();
         if let Some(conn) = made.from {
+            self.sync.pace.spend(self.cx.now.mono, 1);
             let (desktops, now) = (&mut self.desktops, self.cx.now.mono);
             desktops.followed(now, &mut self.peers, conn, made.height);
         }
@@ -409,14 +415,6 @@ impl<D: Disk> Node<D> {
     fn tip_changed(&mut self) {
         self.drop_making();
         self.mempool.tip_changed(&mut self.cx);
-    }
-
-    /// Writes what came in this turn.
-    fn write_events(&mut self) {
-        let now = self.cx.now.mono;
-        if let Err(error) = self.events.write(self.cx.chain.disk(), now) {
-            log::warn!("{error}: no events are kept for an hour");
-        }
     }
 
     /// Looks after everything that waits for a time.

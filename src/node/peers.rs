@@ -111,10 +111,13 @@ impl Peers {
         }
     }
 
-    /// Another chain may be looked at now: the first that was skipped is asked for at once.
+    /// Another chain may be looked at now: the one that has waited longest is asked for at once.
     pub fn freed(&mut self, now: Millis) {
-        let mut peers = self.iter_mut();
-        if let Some((_, peer)) = peers.find(|(_, peer)| peer.deferred.is_some()) {
+        let waiting = self.iter_mut().filter_map(|(_, peer)| {
+            let since = peer.waits_since(now)?;
+            Some((since, peer))
+        });
+        if let Some((_, peer)) = waiting.min_by_key(|(since, _)| *since) {
             peer.deferred = Some(now);
         }
     }

@@ -155,7 +155,7 @@ fn of_the_chains_that_were_skipped_the_first_is_asked_for_when_there_is_time() {
     let latest = Millis(NOW.0 + limits::DEFERRED_MS);
     for conn in [2, 3] {
         let peer = peers.get_mut(conn).expect("a connection");
-        peer.deferred = Some(latest);
+        peer.defer(NOW, latest);
     }
     peers.freed(NOW);
     let deferred: Vec<_> = peers.iter().map(|(_, peer)| peer.deferred).collect();

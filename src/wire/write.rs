@@ -90,6 +90,8 @@ enum InProgress {
         next: u64,
         room: usize,
     },
+    /// Its rest is of a chain that is no longer ours.
+    EndingResponse,
     /// Broken off; `whole` if it was the whole chain, which is then told anew.
     BrokenChain {
         whole: bool,
@@ -148,7 +150,11 @@ impl Writer {
     fn is_telling(&self) -> bool {
         matches!(
             self.progress,
-            Some(InProgress::Chain { .. } | InProgress::PartialResponse { .. })
+            Some(
+                InProgress::Chain { .. }
+                    | InProgress::PartialResponse { .. }
+                    | InProgress::EndingResponse
+            )
         )
     }
 
@@ -187,7 +193,7 @@ impl Writer {
     }
 
     /// A reorg has changed the chain from height `fork` on. A chain on its way that is beyond that
-    /// is told anew. A partial response breaks off, since its receiver asks again.
+    /// is told anew. A partial response ends, since its receiver asks for the rest.
     pub fn reorged(&mut self, fork: u64) {
         match self.progress {
             Some(InProgress::Chain { next }) if next > fork => {
@@ -196,7 +202,7 @@ impl Writer {
             Some(InProgress::PartialResponse { next, start, .. })
                 if next > fork && next > start =>
             {
-                self.progress = Some(InProgress::BrokenChain { whole: false });
+                self.progress = Some(InProgress::EndingResponse);
             }
             _ => {}
         }
@@ -355,6 +361,7 @@ impl Writer {
                 });
                 Chunk::ChainElement { block, first }
             }
+            InProgress::EndingResponse => Chunk::ChainClose { length },
             InProgress::BrokenChain { whole } => {
                 if whole {
                     // It tells all blocks that are queued. Where there is no room, the last gives way.

@@ -34,6 +34,7 @@ mod rules;
 mod serial;
 mod service;
 mod start;
+mod starving;
 mod terminal;
 mod walkthrough;
 mod wire;

@@ -44,6 +44,7 @@ mod ring;
 mod rows;
 mod scenario;
 mod splits;
+mod starving;
 mod stories;
 mod telling;
 #[cfg(feature = "tiny-limits")]
