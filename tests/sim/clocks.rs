@@ -1,8 +1,6 @@
 //! Stories of wall clocks that were never set, or are set while a node runs: a jump of years, either
 //! way, moves nothing but the times that people read.
 
-use serde_json::Value;
-
 use blx::ledger::Kind;
 
 use crate::oracle::{self, Chain};
@@ -74,9 +72,9 @@ fn a_jump_of_years_changes_nothing_that_happens_or_when() {
 /// What is read of the blocks' and transactions' times, in their order.
 fn times(world: &mut World, host: usize) -> (Vec<f64>, Vec<f64>) {
     let chain = Chain::of(world, host);
-    let time = |value: &Value| value["timestamp"].as_f64().expect("a time");
-    let transactions = chain.transactions().map(time).collect();
-    (chain.blocks().map(time).collect(), transactions)
+    let transactions = chain.transactions().map(|it| it.time.seconds());
+    let blocks = chain.blocks().map(|it| it.time.seconds());
+    (blocks.collect(), transactions.collect())
 }
 
 #[test]

@@ -10,6 +10,7 @@ use blx::ledger::Identity;
 use crate::desktop::{Manner, Saved};
 use crate::disk::SimDisk;
 use crate::machine::Machine;
+use crate::plain::file::ChainFile;
 use crate::world::CONNS;
 
 /// What a connection of a host is used for.
@@ -36,6 +37,8 @@ pub struct Screen {
 pub struct Host {
     pub node: Option<Machine>,
     pub disk: SimDisk,
+    /// What the oracle has read of its chain file.
+    pub judged: RefCell<ChainFile>,
     /// What a desktop node keeps instead of a disk; it connects to nobody by itself.
     pub desktop: Option<Rc<RefCell<Saved>>>,
     pub manner: Manner,

@@ -23,6 +23,7 @@ impl World {
         self.hosts.push(Host {
             node: None,
             disk: SimDisk::default(),
+            judged: RefCell::default(),
             desktop: None,
             manner: Manner::Console,
             paused: None,

@@ -33,11 +33,14 @@ mod newer;
 mod numbers;
 mod oracle;
 mod peer;
+mod plain;
 mod promises;
 mod races;
 #[path = "../random.rs"]
 mod random;
 mod reach;
+#[path = "../records.rs"]
+mod records;
 mod reorgs;
 mod repair;
 mod ring;

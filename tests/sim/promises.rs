@@ -8,6 +8,7 @@ use crate::oracle::{self, Chain};
 use crate::peer::{
     PING, call_desktop, call_ours, chain_of, chain_response, grow, longer, mined, new_block,
 };
+use crate::plain::Transaction;
 use crate::scenario::connect;
 use crate::stories::star;
 use crate::world::{WALL, World, address};
@@ -143,9 +144,7 @@ fn with_orphans(drop_disconnected: bool) -> (Chain, String) {
 #[test]
 fn what_falls_out_is_dropped_if_that_is_wanted() {
     let items = |chain: &Chain| {
-        let items = chain
-            .transactions()
-            .map(|t| t["uid"].as_str().unwrap_or_default().to_owned());
+        let items = chain.transactions().map(Transaction::item);
         let mut items: Vec<String> = items.collect();
         items.sort();
         items
@@ -188,7 +187,7 @@ fn the_time_of_a_block_follows_the_tip_that_a_reorg_put_in_place() {
         world.cut(call);
         let chain = Chain::of(&mut world, 0);
         let block = chain.blocks().nth(length).expect("a block behind it");
-        block["timestamp"].as_f64().expect("a time")
+        block.time.seconds()
     };
     let ahead = now + 5_000.5;
     assert_eq!(made("a", 4, ahead), ahead, "never before the tip");
