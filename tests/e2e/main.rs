@@ -36,6 +36,7 @@ mod service;
 mod start;
 mod terminal;
 mod walkthrough;
+mod wearing;
 mod wire;
 
 use harness::{blocks, peer};
