@@ -67,6 +67,14 @@ pub const DIFFICULTY_DEFAULT: u8 = 2;
 /// Bytes that are ready to be sent on a connection. One buffer for each connection.
 pub const WRITE_BYTES: usize = either(16 << 10, 64);
 
+/// Bytes of a long name whose text is made at once: at most six times as many. A transaction with a
+/// shorter one is made in one go.
+pub const NAME_BYTES_PER_PART: usize = either(512, 16);
+
+/// What is made at once of a message about transactions: bytes of text. Without its name a transaction
+/// takes less than 400.
+pub const PART_TEXT_MAX: usize = 6 * NAME_BYTES_PER_PART + 400;
+
 /// Messages that wait to be sent on a connection: 16 bytes each. A desktop node that lets more pile
 /// up is asked what it has; a node of this project sees in the next ping that it lacks something.
 pub const OUTGOING_MESSAGES: usize = either(64, 4);
@@ -119,6 +127,10 @@ pub const SILENT_MS: u64 = 2_000;
 /// direction.
 pub const STALL_MS: u64 = 30_000;
 
+/// Milliseconds of a turn of the loop after which no further peer is served before the consoles, and
+/// whoever comes, had their next turn. A call that has begun is not broken off.
+pub const TURN_MS: u64 = 20;
+
 /// Signatures checked in one call: about a millisecond on a desktop, twenty milliseconds on a small
 /// Pi.
 pub const SIGNATURES_PER_TURN: usize = either(16, 2);
@@ -168,10 +180,10 @@ pub const LOOK_AHEAD_MS: u64 = 2_000;
 
 /// Milliseconds that a candidate's next words are awaited while somebody else's chain waits; then that one
 /// is looked at.
-pub const TURN_MS: u64 = 60_000;
+pub const CANDIDATE_TURN_MS: u64 = 60_000;
 
 /// Milliseconds until a chain is looked at again that has lost its turn.
-pub const TURN_REST_MS: u64 = 60_000;
+pub const CANDIDATE_REST_MS: u64 = 60_000;
 
 /// Milliseconds that no blocks are made of what is not urgent because others say that they are ahead, as
 /// far as nothing comes of it.

@@ -16,7 +16,7 @@ use super::net::{Dial, DialPoll, Listener};
 use super::notify::Service;
 use super::signal::Signals;
 use super::{Fault, reason};
-use crate::limits::{CONSOLES, CONSOLES_NAMED};
+use crate::limits::{CONSOLES, CONSOLES_NAMED, TURN_MS};
 use crate::node::{Action, CONSOLE, Clock, ConnId, Event, Millis, Summary};
 
 /// Connections of peers: their numbers are below those of the consoles.
@@ -70,6 +70,8 @@ pub struct Driver {
     signals: Signals,
     consoles: Consoles,
     slots: [SocketSlot; PEERS_MAX],
+    /// The slot that is served first in the next turn.
+    first: usize,
     /// The connection of the last `Incoming`, until the node decides.
     incoming: Option<TcpStream>,
     service: Service,
@@ -87,6 +89,7 @@ impl Driver {
             signals,
             consoles,
             slots: [const { SocketSlot::Free }; PEERS_MAX],
+            first: 0,
             incoming: None,
             service: Service::default(),
         }
@@ -213,20 +216,22 @@ impl Driver {
         }
     }
 
+    /// Consoles and whoever comes have their turn before any peer.
     fn turn<M: Machine>(&mut self, node: &mut M, ready: &Ready) -> Flow {
-        for (source, flags) in ready {
+        let begun = self.now();
+        for (source, _) in ready {
             match source {
                 Source::Signals if self.signals.take() => self.tell(node, Event::Stop)?,
-                Source::Signals => {}
                 Source::Listener => self.accept(node)?,
                 Source::Input(at) => self.read_console(node, *at)?,
                 Source::Output(at) => self.write_console(node, *at)?,
                 Source::Left(at) => self.left_console(node, *at)?,
                 Source::Socket(socket) => self.admit(node, *socket)?,
-                Source::Peer(index) => self.serve(node, *index, *flags)?,
+                Source::Signals | Source::Peer(_) => {}
             }
         }
         self.tend_consoles(node)?;
+        self.serve_all(node, ready, Millis(begun.0 + TURN_MS))?;
         let now = self.now();
         self.listener.resume(now);
         for index in 0..PEERS_MAX {
@@ -239,6 +244,26 @@ impl Driver {
         }
         if node.deadline().is_some_and(|until| until <= self.now()) {
             self.tell(node, Event::Tick)?;
+        }
+        Flow::Continue(())
+    }
+
+    /// Serves the peers in turn, at least one of them. When the time is over the others wait for the next
+    /// turn, which begins with them: they are as ready then.
+    fn serve_all<M: Machine>(&mut self, node: &mut M, ready: &Ready, until: Millis) -> Flow {
+        let peers = ready.iter().filter_map(|(source, flags)| match source {
+            Source::Peer(index) => Some((*index, *flags)),
+            _ => None,
+        });
+        let first = self.first;
+        let late = peers.clone().filter(|(index, _)| *index >= first);
+        let early = peers.filter(|(index, _)| *index < first);
+        for (index, flags) in late.chain(early) {
+            self.serve(node, index, flags)?;
+            self.first = index + 1;
+            if self.now() >= until {
+                break;
+            }
         }
         Flow::Continue(())
     }

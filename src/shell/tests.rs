@@ -367,3 +367,49 @@ fn what_others_see_has_no_byte_of_the_secret() {
     assert_eq!(all, each_once);
     assert!(Drawn::of(|_| Err(())).is_err());
 }
+
+/// What takes longer than a turn may: a node that is busy with what a peer said.
+fn work_long() {
+    let begun = std::time::Instant::now();
+    while begun.elapsed().as_millis() <= u128::from(limits::TURN_MS) {
+        std::hint::spin_loop();
+    }
+}
+
+#[test]
+fn a_console_is_served_before_the_next_busy_peer_and_each_peer_in_turn() {
+    let (reader, mut input) = std::io::pipe().expect("a pipe");
+    let (_output, writer) = std::io::pipe().expect("a pipe");
+    let reader = File::from(OwnedFd::from(reader));
+    let writer = File::from(OwnedFd::from(writer));
+    let console = Standard::of(reader, writer, "").expect("opens");
+    let (mut driver, address, _raise) = listening(Some(console), true);
+    let mut peers = [0, 1].map(|_| TcpStream::connect(address).expect("connects"));
+    let mut come = 0;
+    let mut node = Stand::new(|parts, word| match word {
+        "incoming 127.0.0.1" => {
+            parts.full[come] = true;
+            let conn = ConnId(come as u8);
+            parts.act(Action::Accept { conn });
+            come += 1;
+            if come == peers.len() {
+                let all = peers.iter_mut();
+                all.for_each(|peer| peer.write_all(b"a").expect("writes"));
+                input.write_all(b"go").expect("writes");
+            }
+        }
+        "received 32 go" => parts.full.fill(false),
+        "received 0 a" => {
+            peers[0].write_all(b"b").expect("writes");
+            input.write_all(b"9").expect("writes");
+            work_long();
+        }
+        "received 0 b" => parts.act(Action::Exit),
+        _ => {}
+    });
+    assert_eq!(driver.drive(&mut node), Ok(()));
+    let told = node.parts.told.iter().map(String::as_str);
+    let told: Vec<&str> = told.filter(|word| word.starts_with("received")).collect();
+    let expected = ["32 go", "0 a", "32 9", "1 a", "0 b"].map(|word| format!("received {word}"));
+    assert_eq!(told, expected);
+}

@@ -3,8 +3,8 @@
 //! - Reading: `frame` cuts bytes into lines, and a `chain_response` into its blocks while it
 //!   arrives. `incoming` understands each piece, with `message` a line of some `kind`, with `content` a
 //!   block or a transaction; `extension` is what only nodes of this project say. `json` and `shape` read the fields of all of them.
-//! - Writing: `write` queues outgoing messages and makes their text, in pieces of a `chunk`, while there
-//!   is `room`; `text` is what desktop nodes would write.
+//! - Writing: `write` queues outgoing messages and makes their text, in parts of a `chunk`, while there
+//!   is room; `text` is what desktop nodes would write.
 //! - `document` reads a chain from a file of JSON, `address` a `HOST:PORT`.
 //! - `control` is no peer's: it is what `blx ctl` and a node say to each other.
 //!
@@ -26,7 +26,6 @@ mod incoming;
 mod json;
 mod kind;
 pub mod message;
-mod room;
 mod shape;
 pub mod text;
 pub mod write;

@@ -37,6 +37,7 @@ mod start;
 mod starving;
 mod terminal;
 mod walkthrough;
+mod wearing;
 mod wire;
 
 use harness::{blocks, peer};

@@ -59,6 +59,7 @@ mod twins;
 mod verdict;
 mod voices;
 mod void;
+mod wearing;
 mod words;
 #[cfg(not(feature = "tiny-limits"))]
 mod work;

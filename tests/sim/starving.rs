@@ -35,7 +35,7 @@ fn victim(seed: u64, length: usize) -> World {
     let chain = longer(&world, Vec::new(), length);
     let call = call_ours(&mut world, 1);
     world.say(call, &chain_response(&chain));
-    assert!(world.run_until(10_000, |world| tip_of(world, 1).length == length as u64));
+    assert!(world.run_until(10_000, |world| tip_of(world, 1).0 == length as u64));
     world.cut(call);
     world.run(1_000);
     world
@@ -141,11 +141,7 @@ fn a_chain_that_is_broken_off_after_it_was_checked_broke_the_rules() {
         let call = speaker.call(&mut world, 0);
         world.say(call, &chain_response(&chain));
         world.run(3_000);
-        assert!(
-            tip_of(&world, 0).length >= 21,
-            "{speaker:?}: {}",
-            world.shown(0)
-        );
+        assert!(tip_of(&world, 0).0 >= 21, "{speaker:?}: {}", world.shown(0));
         oracle::check(&mut world);
     }
 }
@@ -204,7 +200,7 @@ fn desktop_nodes_hear_what_is_new_although_somebody_boasts() {
     world.run(20_000);
     let calls: Vec<usize> = (0..8).map(|_| call_ours(&mut world, 0)).collect();
     world.type_in(0, "1\nmine\n");
-    let length = tip_of(&world, 0).length;
+    let length = tip_of(&world, 0).0;
     let began = world.now;
     loop {
         boast(&mut world, &calls, 500);
@@ -219,7 +215,7 @@ fn desktop_nodes_hear_what_is_new_although_somebody_boasts() {
     }
     boast(&mut world, &calls, 60_000);
     assert!(
-        tip_of(&world, 0).length <= length + 2,
+        tip_of(&world, 0).0 <= length + 2,
         "blocks without a transaction"
     );
 }

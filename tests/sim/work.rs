@@ -12,18 +12,18 @@ use blx::wire::text;
 use crate::peer::{
     self, ASK, PING, Speaker, call_ours, chain_of, chain_response, new_block, new_transaction, sign,
 };
+use crate::wearing::HEAVIEST;
 use crate::world::{Use, World};
 
-/// What a call may do: some twenty milliseconds of a desktop at the very most. A signature takes
-/// 0.1 ms there, a transaction applied 1 us, a comparison 10 ns, a megabyte of text hashed 6 ms,
-/// made 4 ms, read 4 ms, and a megabyte of records read back 1 ms.
+/// What a call may do of each kind; all of it together takes some twenty milliseconds of a desktop at the
+/// very most.
 const MOST: Tally = Tally {
     signatures: 64,
     applied: 10_000,
     compared: 100_000,
     hashed: 5 << 19,
     parsed: 5 << 19,
-    rendered: 5 << 19,
+    rendered: 6 << 16,
     read: 6 << 20,
 };
 
@@ -100,6 +100,8 @@ fn hold(world: &World, what: &str) {
         .map(|(kind, most, bound)| format!("{most} {kind}, at most {bound}"))
         .collect();
     assert!(over.is_empty(), "{what}: in one call {over:?} of {most:?}");
+    let heaviest = world.heaviest;
+    assert!(heaviest <= HEAVIEST, "{what}: {heaviest} us in one call");
 }
 
 /// As many requests as fit into a block, and the releases of the same items. About 3,600 each.

@@ -64,11 +64,11 @@ impl Turns {
         } else if awaited {
             self.since = Some(now);
         }
-        if self.awaited < limits::TURN_MS {
+        if self.awaited < limits::CANDIDATE_TURN_MS {
             return false;
         }
         if let Some(who) = self.holder.take() {
-            let until = Millis(now.0 + limits::TURN_REST_MS);
+            let until = Millis(now.0 + limits::CANDIDATE_REST_MS);
             self.lost.write((who, until));
         }
         (self.awaited, self.since) = (0, None);
@@ -77,7 +77,7 @@ impl Turns {
 
     /// When the turn is over, if nothing comes until then.
     pub fn due(&self) -> Option<Millis> {
-        let left = limits::TURN_MS.saturating_sub(self.awaited);
+        let left = limits::CANDIDATE_TURN_MS.saturating_sub(self.awaited);
         self.since.map(|since| Millis(since.0 + left))
     }
 
@@ -101,12 +101,12 @@ mod tests {
         turns.begin(0, &peer(1));
         // Nobody else waits.
         assert!(!turns.tend(Millis(0), true, false));
-        assert!(!turns.tend(Millis(10 * limits::TURN_MS), true, false));
+        assert!(!turns.tend(Millis(10 * limits::CANDIDATE_TURN_MS), true, false));
         assert_eq!(turns.due(), None);
         // Somebody does, and half of the time it is we who are slow.
-        let mut now = Millis(20 * limits::TURN_MS);
+        let mut now = Millis(20 * limits::CANDIDATE_TURN_MS);
         let mut awaited = true;
-        let slice = limits::TURN_MS / 10;
+        let slice = limits::CANDIDATE_TURN_MS / 10;
         for step in 0..19 {
             assert!(!turns.tend(now, awaited, true), "{step}");
             awaited = !awaited;
@@ -114,7 +114,7 @@ mod tests {
         }
         assert!(turns.tend(now, true, true));
         let waits = |turns: &Turns, now, last: u8| turns.waits(now, 0, &peer(last));
-        let until = Millis(now.0 + limits::TURN_REST_MS);
+        let until = Millis(now.0 + limits::CANDIDATE_REST_MS);
         assert_eq!(waits(&turns, now, 1), Some(until));
         assert_eq!(waits(&turns, now, 2), None);
         assert_eq!(waits(&turns, until, 1), None);
@@ -125,16 +125,16 @@ mod tests {
         let mut turns = Turns::default();
         turns.begin(0, &peer(1));
         turns.tend(Millis(0), true, true);
-        assert!(!turns.tend(Millis(limits::TURN_MS - 1), true, true));
+        assert!(!turns.tend(Millis(limits::CANDIDATE_TURN_MS - 1), true, true));
         turns.begin(5, &peer(1));
-        assert_eq!(turns.due(), Some(Millis(limits::TURN_MS)));
-        assert!(turns.tend(Millis(limits::TURN_MS), true, true));
+        assert_eq!(turns.due(), Some(Millis(limits::CANDIDATE_TURN_MS)));
+        assert!(turns.tend(Millis(limits::CANDIDATE_TURN_MS), true, true));
         // Somebody else begins anew.
         turns.begin(0, &peer(2));
-        turns.tend(Millis(limits::TURN_MS), true, true);
-        assert!(!turns.tend(Millis(2 * limits::TURN_MS - 1), true, true));
+        turns.tend(Millis(limits::CANDIDATE_TURN_MS), true, true);
+        assert!(!turns.tend(Millis(2 * limits::CANDIDATE_TURN_MS - 1), true, true));
         turns.begin(1, &peer(3));
-        assert!(!turns.tend(Millis(2 * limits::TURN_MS), true, true));
+        assert!(!turns.tend(Millis(2 * limits::CANDIDATE_TURN_MS), true, true));
     }
 
     #[test]
@@ -143,8 +143,8 @@ mod tests {
         let mut turns = Turns::default();
         turns.begin(0, &local);
         turns.tend(Millis(0), true, true);
-        assert!(turns.tend(Millis(limits::TURN_MS), true, true));
-        let now = Millis(limits::TURN_MS);
+        assert!(turns.tend(Millis(limits::CANDIDATE_TURN_MS), true, true));
+        let now = Millis(limits::CANDIDATE_TURN_MS);
         assert!(turns.waits(now, 0, &local).is_some());
         assert!(turns.waits(now, 1, &local).is_none());
     }
@@ -154,8 +154,8 @@ mod tests {
         let mut turns = Turns::default();
         turns.begin(0, &peer(1));
         turns.tend(Millis(0), true, true);
-        let now = Millis(2 * limits::TURN_MS);
-        turns.excuse(now, 2 * limits::TURN_MS);
+        let now = Millis(2 * limits::CANDIDATE_TURN_MS);
+        turns.excuse(now, 2 * limits::CANDIDATE_TURN_MS);
         assert!(!turns.tend(now, true, true));
     }
 }

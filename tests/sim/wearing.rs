@@ -1,0 +1,87 @@
+//! Peers that wear a node out: with what is expensive to send, to look at, or to show.
+
+use blx::ledger::{Kind, Transaction, tally};
+use blx::limits;
+
+use crate::foe::ITEMS;
+use crate::oracle;
+use crate::peer::{ASK, behind, call_ours, chain_of, new_block, new_transaction, sign};
+use crate::stories::star;
+use crate::world::World;
+
+/// What one call may do: microseconds of a desktop, as [`World::heaviest`] has it.
+pub const HEAVIEST: u64 = 20_000;
+
+/// Requests with names of so many control characters, each of which takes six bytes of text.
+fn long_names(count: usize, characters: usize) -> Vec<Transaction> {
+    let name = |number| format!("{ITEMS}{number:04}{}", "\u{1}".repeat(characters));
+    let request = |number| sign(Kind::Request, &name(number), 0.5);
+    (0..count).map(request).collect()
+}
+
+/// A world of one, with a block of these in its chain; and how many bytes of text that takes.
+fn with_block(seed: u64, requests: Vec<Transaction>) -> (World, usize) {
+    let mut world = star(seed, 1);
+    let call = call_ours(&mut world, 0);
+    let ours = chain_of(&mut world, 0);
+    let line = new_block(&behind(&world, &ours, requests));
+    world.say(call, &line);
+    world.run(2_000);
+    world.cut(call);
+    assert_eq!(chain_of(&mut world, 0).len(), ours.len() + 1);
+    (world, line.len())
+}
+
+/// Many short parts, and one name that is many parts by itself.
+#[test]
+fn what_is_sent_is_made_once_however_slowly_it_is_taken() {
+    for (count, characters) in [(60, 2_000), (1, 150_000)] {
+        let (mut world, bytes) = with_block(1, long_names(count, characters));
+        let calls: Vec<usize> = (0..4).map(|_| world.call(0)).collect();
+        let before = tally::total();
+        for call in &calls {
+            world.net.connections[*call].pipes[1].capacity = 1 << 12;
+            world.say(*call, ASK);
+        }
+        world.run(20_000);
+        let made = (tally::total() - before).rendered;
+        let heard: usize = calls.iter().map(|call| world.heard(*call).len()).sum();
+        assert!(heard > calls.len() * bytes, "{heard} of {bytes} each");
+        let most = u64::try_from(heard).expect("some megabytes");
+        assert!(made <= most + most / 100, "{made} bytes made, {most} sent");
+        let turn = (limits::TEXT_PER_TURN + limits::WRITE_BYTES + limits::PART_TEXT_MAX) as u64;
+        let most = world.most.rendered;
+        assert!(
+            most <= turn,
+            "{most} bytes made in one call, at most {turn}"
+        );
+        oracle::check(&mut world);
+    }
+}
+
+/// All lines but that of whoever looks send what takes longest to look at: blocks that the chain has, full
+/// of names, transactions that are signed, and questions whose answers are long.
+#[test]
+fn no_call_takes_long_however_many_lines_are_busy() {
+    let (mut world, _) = with_block(2, long_names(60, 2_000));
+    let known = new_block(&chain_of(&mut world, 0)[1]);
+    let calls: Vec<usize> = (0..limits::PEERS - 2)
+        .map(|_| call_ours(&mut world, 0))
+        .collect();
+    world.run(2_000);
+    world.heaviest = 0;
+    for (number, call) in calls.iter().enumerate() {
+        let mut lines = known.repeat(3);
+        for item in 0..40 {
+            let name = format!("{ITEMS}{number}-{item}");
+            lines.extend(new_transaction(&sign(Kind::Request, &name, 0.5)));
+        }
+        lines.extend(ASK);
+        world.say(*call, &lines);
+    }
+    let told = world.says(0, "9\n", 20_000);
+    assert!(told.contains("node key: "), "{told}");
+    world.run(20_000);
+    assert!(world.heaviest <= HEAVIEST, "{} us", world.heaviest);
+    oracle::check(&mut world);
+}
