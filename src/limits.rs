@@ -22,8 +22,8 @@ const fn either<T: Copy>(usual: T, tiny: T) -> T {
     }
 }
 
-/// The longest line of a peer, not counting its chain's blocks: bytes of text. Each connection has
-/// one buffer of this size, of which the system backs only the part that was ever used.
+/// The longest line of a peer, not counting its chain's blocks: bytes of text. A connection's buffer has
+/// this size while such a line comes in, and is small before and after.
 pub const MESSAGE_TEXT_MAX: usize = either(1 << 20, 4 << 10);
 
 /// A block as a desktop node would write it: bytes of text. What a `new_block` message adds must
@@ -104,8 +104,8 @@ pub const MEMPOOL_ENTRY_BYTES: usize = 128;
 /// Ids of waiting transactions that a greeting tells, at most: 16 bytes each.
 pub const MEMPOOL_IDS: usize = either(256, 4);
 
-/// Connections, in both directions, including dials: one more is refused. Each costs a megabyte of
-/// address space, of which about 40 KiB are in use while messages are short.
+/// Connections, in both directions, including dials: one more is refused. Each costs some 60 KiB, and a
+/// megabyte while a message is that long.
 pub const PEERS: usize = either(32, 4);
 
 /// Milliseconds of silence until a peer is sent a ping.
@@ -210,8 +210,8 @@ pub const SALVAGED_FROM_CHAIN_MAX: usize = either(4_096, 6);
 /// shown as a warning.
 pub const ALARM_DEPTH: u64 = 6;
 
-/// Bytes read from a connection at once. About this much of its buffer is in use while messages are
-/// short or a chain passes through.
+/// Bytes read from a connection at once. Its buffer holds twice as much while messages are short or a
+/// chain of short blocks passes through.
 pub const READ_BYTES_MAX: usize = either(16 << 10, 64);
 
 /// A `chain_response` without its blocks: bytes of text, held beside the buffer of each connection.

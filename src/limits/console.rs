@@ -34,6 +34,10 @@ pub const CONSOLES: usize = either(16, 3);
 /// The most consoles that the command line can name; they are a part of [`CONSOLES`].
 pub const CONSOLES_NAMED: usize = either(8, 2);
 
+/// Milliseconds until somebody on a control socket who has not said what they want, or has begun a
+/// question and not ended it, is hung up on.
+pub const CONTROL_LINE_MS: u64 = 10_000;
+
 /// Items written to a console in one call.
 pub const ITEMS_PER_TURN: usize = either(32, 2);
 

@@ -34,6 +34,7 @@ paths! {
     Unread "nothing more is read of a peer before what came is looked at"
     LineLong "a peer's line is too long"
     ElementLong "a block in a peer's chain is too long for a line"
+    LineShrinks "the buffer of a long line shrinks when the line was read"
     EnvelopeLong "the text around a peer's chain is too long"
     BlockLong "a peer's block is longer than a block may be"
     TransactionLong "a peer's transaction is longer than a block may be"

@@ -44,6 +44,14 @@ pub const RESOLVE_MS_MAX: u64 = 10_000;
 /// The most addresses of one name that a dial tries; the rest is ignored.
 pub const DIAL_ADDRESSES_MAX: usize = 8;
 
+/// What the system may hold of what a connection has sent and the other end has not taken: bytes. Linux
+/// takes twice as much memory for it.
+pub const SEND_BUFFER_BYTES: usize = 64 << 10;
+
+/// Milliseconds until the system drops what a closed connection has sent, if the other end takes none of
+/// it.
+pub const CLOSED_MS: u32 = 5_000;
+
 /// Milliseconds until connections are accepted again after accepting one failed. Without it, a
 /// process that ran out of descriptors would be woken by the waiting connection for ever.
 pub const ACCEPT_PAUSE_MS: u64 = 1_000;

@@ -362,9 +362,9 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Closes the sockets of those who have left and were told everything.
+    /// Closes the sockets of those who have left and were told everything, or hold one for nothing.
     pub(super) fn let_go(&mut self) {
-        for conn in self.sessions.let_go() {
+        for conn in self.sessions.let_go(self.cx.now.mono) {
             self.cx.effects.act(Action::Hangup { conn });
         }
     }

@@ -6,6 +6,7 @@ use super::effects::Effects;
 use super::event::{ConnId, Millis};
 use super::peer::Peer;
 use crate::limits;
+use crate::wire::Reader;
 use crate::wire::write::Outgoing;
 
 /// A slot for a connection.
@@ -18,15 +19,20 @@ enum PeerSlot {
     Open(Box<Peer>),
 }
 
-/// The connections, by their ids.
+/// The connections, by their ids. Each id has buffers to read and to write with, which go from one
+/// connection to the next: whoever comes and goes leaves nothing behind in memory.
 pub struct Peers {
     slots: Vec<PeerSlot>,
+    buffers: Vec<[Vec<u8>; 2]>,
 }
 
 impl Default for Peers {
     fn default() -> Peers {
         Peers {
             slots: (0..limits::PEERS).map(|_| PeerSlot::Free).collect(),
+            buffers: (0..limits::PEERS)
+                .map(|_| [Reader::buffer(), Vec::new()])
+                .collect(),
         }
     }
 }
@@ -92,14 +98,22 @@ impl Peers {
     }
 
     /// A slot has a connection.
-    pub fn open(&mut self, conn: ConnId, peer: Peer) {
-        self.slots[usize::from(conn.0)] = PeerSlot::Open(Box::new(peer));
+    pub fn open(&mut self, conn: ConnId, mut peer: Peer) {
+        let conn = usize::from(conn.0);
+        let [read, write] = core::mem::take(&mut self.buffers[conn]);
+        peer.reader.exchange(read);
+        peer.writer.exchange(write);
+        self.slots[conn] = PeerSlot::Open(Box::new(peer));
     }
 
     /// Frees a slot; returns its connection, if it had one.
     pub fn free(&mut self, conn: usize) -> Option<Box<Peer>> {
         match core::mem::replace(&mut self.slots[conn], PeerSlot::Free) {
-            PeerSlot::Open(peer) => Some(peer),
+            PeerSlot::Open(mut peer) => {
+                let read = peer.reader.exchange(Vec::new());
+                self.buffers[conn] = [read, peer.writer.exchange(Vec::new())];
+                Some(peer)
+            }
             PeerSlot::Free | PeerSlot::Dialing => None,
         }
     }

@@ -374,3 +374,23 @@ mod twins {
         assert!(peers.is_busy(1) && !peers.is_busy(0));
     }
 }
+
+#[test]
+fn buffers_go_from_one_connection_of_a_place_to_the_next() {
+    let mut peers = Peers::default();
+    let conn = peers.free_conn().expect("a place");
+    let at = usize::from(conn.0);
+    let own = peers.buffers[at][0].as_ptr();
+    for _ in 0..2 {
+        peers.open(conn, peer(1));
+        assert_eq!(peers.buffers[at][0].capacity(), 0);
+        let reader = &mut peers.get_mut(at).expect("it is there").reader;
+        let space = reader.space();
+        assert_eq!(space.as_ptr(), own);
+        space[0] = b'{';
+        reader.received(1);
+        assert!(reader.next().is_none() && reader.mid_line());
+        peers.free(at).expect("it was there");
+        assert_eq!(peers.buffers[at][0].as_ptr(), own);
+    }
+}

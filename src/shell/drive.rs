@@ -15,7 +15,7 @@ use super::consoles::Consoles;
 use super::net::{Dial, DialPoll, Listener};
 use super::notify::Service;
 use super::signal::Signals;
-use super::{Fault, reason};
+use super::{Fault, reason, tuning};
 use crate::limits::{CONSOLES, CONSOLES_NAMED, TURN_MS};
 use crate::node::{Action, CONSOLE, Clock, ConnId, Event, Millis, Summary};
 
@@ -126,6 +126,7 @@ impl Driver {
             })?;
             flow = self.turn(node, &ready);
         }
+        self.slots.iter_mut().for_each(SocketSlot::free);
         self.service.ended();
         Ok(())
     }
@@ -288,7 +289,7 @@ impl Driver {
                 Action::Refuse => self.incoming = None,
                 Action::Hangup { conn } => match conn.console() {
                     Some(at) => self.consoles.close(at),
-                    None => *self.slot(conn) = SocketSlot::Free,
+                    None => self.slot(conn).free(),
                 },
                 Action::Exit => return Flow::Break(()),
             }
@@ -397,13 +398,19 @@ impl Driver {
     }
 
     fn close<M: Machine>(&mut self, node: &mut M, index: usize, reason: Option<&str>) -> Flow {
-        self.slots[index] = SocketSlot::Free;
+        self.slots[index].free();
         let conn = conn(index);
         self.tell(node, Event::Closed { conn, reason })
     }
 }
 
 impl SocketSlot {
+    fn free(&mut self) {
+        if let SocketSlot::Open(stream) = std::mem::replace(self, SocketSlot::Free) {
+            tuning::end(stream);
+        }
+    }
+
     fn interest<'a, M: Machine>(
         &'a self,
         node: &mut M,

@@ -29,6 +29,7 @@ mod pause;
 pub mod remedy;
 pub mod resolve;
 pub mod signal;
+mod tuning;
 
 #[cfg(test)]
 mod tests;

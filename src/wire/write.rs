@@ -118,6 +118,17 @@ pub struct Writer {
 }
 
 impl Writer {
+    /// Makes bytes in this buffer from now on, and returns the one before. To be asked of a writer that
+    /// has sent nothing, or is to send nothing more.
+    pub fn exchange(&mut self, buffer: Vec<u8>) -> Vec<u8> {
+        let mut old = core::mem::replace(&mut self.bytes, buffer);
+        self.bytes.clear();
+        self.start = 0;
+        old.clear();
+        old.shrink_to(BUFFER_BYTES);
+        old
+    }
+
     /// Queues a message. A chain that is queued or on its way already answers for another one.
     pub fn push(&mut self, message: Outgoing) -> Result<(), QueueFull> {
         let answer =

@@ -1,13 +1,16 @@
 //! Peers and programs that wear a node out, over real sockets: what each costs the node is printed.
 
 use std::fs;
+use std::io::{Read, Write};
+use std::os::unix::net::UnixStream;
 use std::time::{Duration, Instant};
 
 use blx::limits;
 use blx::wire::MessageKind;
 
-use super::harness::usage::processor_time;
-use super::harness::{Launch, Node, Signal, until};
+use super::consoles::{ctl, with_socket};
+use super::harness::usage::{memory, processor_time};
+use super::harness::{LIMIT, Launch, Node, Signal, until};
 use super::peer::{Peer, Person, after, block_message, message};
 
 /// The processor time that a node takes for something.
@@ -137,4 +140,113 @@ fn a_console_is_served_beside_31_busy_lines() {
     // Read in one turn, written in the next; in each a message may have begun before the time was over.
     let turn = Duration::from_millis(limits::TURN_MS) + 2 * message;
     assert!(time <= 2 * turn, "{time:?}, a turn {turn:?}");
+}
+
+/// They come in waves that fill all places, each with most of a long line, and go. What the node keeps of
+/// the blocks that come meanwhile lies behind their buffers in memory.
+#[test]
+fn what_600_connections_took_is_given_back() {
+    const WAVES: usize = 20;
+    let mut node = Launch::new().start();
+    let (mut peer, mut chain) = Peer::join(node.port);
+    let person = Person::new(9);
+    let resident = |node: &Node| memory(node.id()).resident >> 10;
+    let line = message(
+        MessageKind::Ping,
+        &format!(r#"{{"x": "{}"}}"#, "x".repeat(1_000_000)),
+    );
+    let before = resident(&node);
+    for wave in 0..WAVES {
+        let mut others: Vec<Peer> = (1..limits::PEERS).map(|_| Peer::dial(node.port)).collect();
+        for (number, other) in others.iter_mut().enumerate() {
+            assert!(other.try_bytes(line.as_bytes()));
+            if number % 8 == 0 {
+                let items = (0..50).map(|item| person.requests(&format!("{wave}-{number}-{item}")));
+                let block = after(&chain[chain.len() - 1], items.collect());
+                peer.say(&block_message(&block));
+                node.expect(&format!("received and added block #{}\n", chain.len()));
+                chain.push(block);
+            }
+        }
+        all_is_read(&node);
+        drop(others);
+        node.wait_for_peers(1);
+    }
+    peer.settle();
+    let (after, peak) = (resident(&node), memory(node.id()).peak >> 10);
+    let connections = WAVES * (limits::PEERS - 1);
+    eprintln!(
+        "{connections} connections with long lines: {before} KiB resident before, {peak} at most, \
+         {after} after"
+    );
+    assert!(after < before + (4 << 10), "{after} KiB after {before}");
+}
+
+/// A chain that is longer than what any connection holds by itself, asked for and not read.
+#[test]
+fn little_is_held_for_readers_that_do_not_read_and_nothing_when_they_have_left() {
+    const READERS: usize = 20;
+    let mut node = Launch::new().arg("--difficulty=0").logging().start();
+    let (mut peer, mut chain) = Peer::join(node.port);
+    for number in 0..6 {
+        let name = format!("{number}{}", "x".repeat(1_000_000));
+        let block = after(&chain[number], vec![Person::new(9).requests(&name)]);
+        peer.say(&block_message(&block));
+        node.expect(&format!("received and added block #{}\n", number + 1));
+        chain.push(block);
+    }
+    let locator = format!(r#"{{"length": 1, "locator": ["{}"]}}"#, chain[0].hash);
+    let ask = message(MessageKind::RequestChain, &locator);
+    let mut readers: Vec<Peer> = (0..READERS).map(|_| Peer::dial(node.port)).collect();
+    for reader in &mut readers {
+        reader.greet();
+        (0..6).for_each(|_| reader.say(&ask));
+    }
+    all_is_read(&node);
+    drop(node.status());
+    let held = in_the_kernel(node.port)[0];
+    assert!(held > 0, "they have more to read than they take");
+    readers.iter_mut().for_each(Peer::ends);
+    node.wait_for_peers(1);
+    until(|| match in_the_kernel(node.port)[0] {
+        0 => Ok(()),
+        left => Err(format!("{left} bytes are held")),
+    });
+    let reset = readers.into_iter().map(Peer::is_reset);
+    let reset = reset.filter(|reset| *reset).count();
+    eprintln!("{READERS} readers that do not read: {held} bytes in the kernel, {reset} are reset");
+    assert!(
+        held <= (READERS * 2 * limits::SEND_BUFFER_BYTES) as u64,
+        "{held}"
+    );
+    assert_eq!(reset, READERS);
+}
+
+/// Half a question on each console that there is beside standard input, and one more that drips.
+#[test]
+fn half_a_question_holds_no_console() {
+    let (mut node, socket) = with_socket();
+    let calls = (1..limits::CONSOLES).map(|_| UnixStream::connect(&socket).expect("connects"));
+    let mut calls: Vec<UnixStream> = calls.collect();
+    let begun = Instant::now();
+    for call in &mut calls {
+        call.write_all(br#"{"ask": "status""#).expect("writes");
+        call.set_read_timeout(Some(LIMIT)).expect("a time limit");
+    }
+    let last = calls.len() - 1;
+    let mut rest = Vec::new();
+    for (number, call) in calls.iter_mut().enumerate() {
+        if number == last {
+            // An error means that it is over.
+            let _ = call.write_all(b" ");
+        }
+        let count = call.read_to_end(&mut rest).expect("the node hangs up");
+        assert_eq!(count, 0);
+    }
+    let waited = begun.elapsed();
+    let (told, code) = ctl(&socket, &["status"]);
+    assert_eq!(code, 0, "{told}");
+    eprintln!("half a question: hung up on after {waited:.1?}");
+    assert!(waited >= Duration::from_millis(limits::CONTROL_LINE_MS) - Duration::from_millis(100));
+    node.request("saw");
 }

@@ -2,6 +2,7 @@
 
 use blx::ledger::{Kind, Transaction, tally};
 use blx::limits;
+use blx::node::{CONSOLE, ConnId, ConsoleKind, Event};
 
 use crate::foe::ITEMS;
 use crate::oracle;
@@ -83,5 +84,62 @@ fn no_call_takes_long_however_many_lines_are_busy() {
     assert!(told.contains("node key: "), "{told}");
     world.run(20_000);
     assert!(world.heaviest <= HEAVIEST, "{} us", world.heaviest);
+    oracle::check(&mut world);
+}
+
+/// Somebody types at a console of the first host, whose user sits at another one.
+fn type_at(world: &mut World, conn: ConnId, text: &str) {
+    let node = world.hosts[0].node.as_mut().expect("it runs");
+    node.rx_space(conn)[..text.len()].copy_from_slice(text.as_bytes());
+    let count = text.len();
+    world.tell(0, Event::Received { conn, count });
+}
+
+/// One says nothing, one half a question, one drips, and one asks whole questions, the last one with
+/// half of another behind it.
+#[test]
+fn a_program_that_does_not_end_its_question_is_hung_up_on() {
+    let mut world = star(3, 1);
+    let all = [1, 2].map(|at| ConnId(CONSOLE.0 + at));
+    let question = "{\"ask\":\"peers\"}\n";
+    for (first, second) in [("", "{\"ask\""), (question, "{")] {
+        world.let_go.clear();
+        let kind = ConsoleKind::Socket;
+        for conn in all {
+            world.tell(0, Event::ConsoleOpened { conn, kind });
+        }
+        type_at(&mut world, all[1], second);
+        for _ in 0..limits::CONTROL_LINE_MS / 500 - 1 {
+            world.run(500);
+            if first.is_empty() {
+                type_at(&mut world, all[1], " ");
+            } else {
+                type_at(&mut world, all[0], first);
+            }
+        }
+        assert!(world.let_go.is_empty());
+        world.run(600);
+        let late = if first.is_empty() {
+            &all[..]
+        } else {
+            &all[1..]
+        };
+        assert_eq!(world.let_go, late);
+        world.run(60_000);
+        assert_eq!(world.let_go, late, "who has asked may think");
+        let reason = None;
+        all.iter().for_each(|conn| {
+            world.tell(
+                0,
+                Event::Closed {
+                    conn: *conn,
+                    reason,
+                },
+            )
+        });
+        world.run(1_000);
+    }
+    let told = world.says(0, "9\n", 20_000);
+    assert!(told.contains("node key: "), "{told}");
     oracle::check(&mut world);
 }

@@ -79,6 +79,8 @@ pub struct World {
     pub most: Tally,
     /// The most work that one call did, of all kinds together: microseconds of a desktop.
     pub heaviest: u64,
+    /// The consoles that nodes of ours have closed.
+    pub let_go: Vec<ConnId>,
     /// What nodes of ours held against whom: the host, and its words.
     pub held_against: Vec<(usize, String)>,
     /// What desktop nodes have said, in a block or in a chain, and one of ours has read.
@@ -114,6 +116,7 @@ impl World {
             steps: 0,
             most: Tally::default(),
             heaviest: 0,
+            let_go: Vec::new(),
             held_against: Vec::new(),
             heard: Heard::default(),
             two_named: BTreeSet::new(),
@@ -336,6 +339,7 @@ impl World {
                 *used = Use::Open(connection, 1);
             }
             Action::Refuse => self.hang_up(incoming.expect("somebody came in"), 1),
+            Action::Hangup { conn } if conn.console().is_some() => self.let_go.push(conn),
             Action::Hangup { conn } => {
                 let used = &mut self.hosts[at].conns[usize::from(conn.0)];
                 if let Use::Open(connection, side) = std::mem::replace(used, Use::Free) {

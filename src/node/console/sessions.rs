@@ -21,6 +21,8 @@ pub struct Session {
     pub console: Console,
     /// Its menu.
     pub menu: Menu,
+    /// Until when a program has to end the line that it has begun.
+    late: Option<Millis>,
 }
 
 impl Session {
@@ -123,7 +125,11 @@ impl Session {
         if self.is_menu() && self.console.typing.is_waiting(tab_ends) {
             self.console.prompt(self.menu.question.text());
         }
-        self.console.take_line(tab_ends)
+        let input = self.console.take_line(tab_ends);
+        if input.is_some() {
+            self.late = None;
+        }
+        input
     }
 
     /// What is wanted by the next line, if one was typed: something to do, or nothing more.
@@ -218,6 +224,26 @@ impl Session {
             && self.console.is_idle()
     }
 
+    /// Whether somebody on a socket owes a line: the first, or the rest of one. A person in the menu may
+    /// take their time.
+    fn owes_line(&self) -> bool {
+        let typing = &self.console.typing;
+        let begun = match self.menu.mode {
+            Mode::Fresh => true,
+            Mode::Control(_) => self.menu.is_at_rest() && typing.has_begun(),
+            Mode::Menu => false,
+        };
+        self.kind == ConsoleKind::Socket && begun && !typing.is_waiting(false)
+    }
+
+    /// Whether it has taken too long for a line. Who sends it byte by byte has no more time.
+    fn is_late(&mut self, now: Millis) -> bool {
+        let owes = self.owes_line();
+        let until = Millis(now.0 + limits::CONTROL_LINE_MS);
+        self.late = owes.then(|| self.late.unwrap_or(until));
+        self.late.is_some_and(|late| late <= now)
+    }
+
     /// Whether it is a program.
     pub fn is_control(&self) -> bool {
         matches!(self.menu.mode, Mode::Control(_))
@@ -290,6 +316,7 @@ impl Sessions {
             kind,
             console: Console::new(kind),
             menu: Menu::default(),
+            late: None,
         };
         if kind != ConsoleKind::Socket {
             session.menu.mode = Mode::Menu;
@@ -350,12 +377,17 @@ impl Sessions {
         }
     }
 
-    /// Takes those off the list who have left by a socket and were told everything; their ids.
-    pub fn let_go(&mut self) -> Vec<ConnId> {
+    /// Takes those off the list who have left by a socket and were told everything, and those who hold
+    /// one and do not say what they want; their ids.
+    pub fn let_go(&mut self, now: Millis) -> Vec<ConnId> {
         let mut gone = Vec::new();
         for (at, place) in self.all.iter_mut().enumerate() {
-            let left = place.as_ref().is_some_and(|session| session.has_left());
-            if left {
+            let Some(session) = place else { continue };
+            let late = session.is_late(now);
+            if late {
+                log::info!("a program at a control socket does not end its question: hung up");
+            }
+            if late || session.has_left() {
                 *place = None;
                 gone.push(ConnId::of_console(at));
             }
@@ -365,7 +397,8 @@ impl Sessions {
 
     /// When one of them has to be looked at again.
     pub fn due(&self) -> Option<Millis> {
-        self.iter().filter_map(|session| session.menu.due()).min()
+        let due = |session: &Session| session.menu.due().into_iter().chain(session.late);
+        self.iter().flat_map(due).min()
     }
 
     /// Shows how far a long transfer is, on terminals, and with `lines` also where each text stays on a
