@@ -310,14 +310,14 @@ impl<D: Disk> Node<D> {
         self.act_on(conn, grown.map(|_| ()));
     }
 
-    /// A rule was broken: the third time ends the connection.
+    /// A rule was broken: the third time ends the connection, and the first ones may have been on others
+    /// from the same address.
     fn misbehaved(&mut self, conn: usize, reason: &str) {
         let Some(peer) = self.peers.get_mut(conn).filter(|peer| !peer.is_newer()) else {
             return;
         };
-        peer.misbehaviours += 1;
         log::info!("{}: dropped: {reason}", peer.remote);
-        if peer.misbehaviours >= limits::MISBEHAVIOURS_MAX {
+        if self.links.misbehaved(self.cx.now.mono, peer) {
             let rest = Some(limits::BAN_MS);
             self.hang_up(conn, "it broke the rules three times", rest);
         }
@@ -374,13 +374,24 @@ impl<D: Disk> Node<D> {
     /// Somebody has come: where all places are taken, they may have that of somebody who is worth less.
     pub(super) fn incoming(&mut self, from: SocketAddr) {
         let (now, syncing) = (self.cx.now.mono, self.sync.conn());
-        if self.peers.free_conn().is_none()
-            && let Some(conn) = self.links.eviction_candidate(now, &self.peers, syncing)
-        {
+        let (links, peers) = (&self.links, &self.peers);
+        if let Some(conn) = links.gives_way_to_caller(now, peers, from, syncing) {
             limits::Full::PlaceGiven.ran();
             self.hang_up(conn, "its place was given to a newcomer", None);
         }
         self.links.incoming(&mut self.cx, &mut self.peers, from);
+    }
+
+    /// Dials whom it is time to dial. Who was named has a place, be it that of somebody else.
+    pub(super) fn tend_links(&mut self) {
+        let (now, syncing) = (self.cx.now.mono, self.sync.conn());
+        while self.cx.ending.is_none()
+            && let Some(conn) = self.links.gives_way_to_named(now, &self.peers, syncing)
+        {
+            limits::Full::PlaceNamed.ran();
+            self.hang_up(conn, "its place was given to a peer that was named", None);
+        }
+        self.links.tend(&mut self.cx, &mut self.peers);
     }
 
     /// A connection is gone: its other end has closed, or failed for this reason.

@@ -184,6 +184,7 @@ impl<D: Disk> Node<D> {
         if !matches!(event, Event::ConsoleOpened { .. }) {
             self.log_early();
         }
+        let (links, cx, peers) = (&mut self.links, &mut self.cx, &mut self.peers);
         match event {
             Event::Tick => {}
             Event::Incoming { from } => self.incoming(from),
@@ -191,14 +192,8 @@ impl<D: Disk> Node<D> {
                 conn,
                 local,
                 remote,
-            } => {
-                let (links, cx) = (&mut self.links, &mut self.cx);
-                links.connected(cx, &mut self.peers, conn, [local, remote]);
-            }
-            Event::DialFailed { conn, reason } => {
-                let (links, cx) = (&mut self.links, &mut self.cx);
-                links.dial_failed(cx, &mut self.peers, conn, reason);
-            }
+            } => links.connected(cx, peers, conn, [local, remote]),
+            Event::DialFailed { conn, reason } => links.dial_failed(cx, peers, conn, reason),
             Event::ConsoleOpened { conn, kind } => self.open_console(conn, kind),
             Event::Received { conn, count } => self.received(conn, count),
             Event::Sent { conn, count } => self.sent(conn, count),
@@ -305,6 +300,7 @@ impl<D: Disk> Node<D> {
     fn work(&mut self) {
         self.cx.effects.busy = false;
         if self.sync.is_reorg() {
+            self.peers.excuse_unread(self.cx.now.mono);
             self.step();
             self.cx.effects.busy = true;
         } else {
@@ -450,7 +446,7 @@ impl<D: Disk> Node<D> {
         if self.monitor.tend(&mut self.cx, &mut self.peers, beside) {
             self.tip_changed();
         }
-        self.links.tend(&mut self.cx, &mut self.peers);
+        self.tend_links();
     }
 
     /// The block that was being made will not be.

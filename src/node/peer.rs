@@ -95,6 +95,8 @@ pub struct Peer {
     pub writer: Writer,
     /// When it was made.
     pub opened: Millis,
+    /// Since when its first message is awaited.
+    pub awaited: Millis,
     /// When bytes last came.
     pub heard: Millis,
     /// When a frame last came, or could not be read because we were busy.
@@ -167,6 +169,7 @@ impl Peer {
             reader: Reader::default(),
             writer: Writer::default(),
             opened: now,
+            awaited: now,
             heard: now,
             framed: now,
             flowed: now,

@@ -374,3 +374,17 @@ mod twins {
         assert!(peers.is_busy(1) && !peers.is_busy(0));
     }
 }
+
+#[test]
+fn whose_first_message_waits_to_be_read_has_said_it_in_time() {
+    let mut peers = all();
+    for (conn, bytes) in [(0, &b"x"[..]), (1, b"")] {
+        let peer = peers.get_mut(conn).expect("a connection");
+        peer.reader.space()[..bytes.len()].copy_from_slice(bytes);
+        peer.reader.received(bytes.len());
+    }
+    let late = Millis(NOW.0 + 60_000);
+    peers.excuse_unread(late);
+    let awaited = |conn| peers.get(conn).map(|peer| peer.awaited);
+    assert_eq!([awaited(0), awaited(1)], [Some(late), Some(NOW)]);
+}

@@ -16,7 +16,7 @@ use super::net::{Dial, DialPoll, Listener};
 use super::notify::Service;
 use super::signal::Signals;
 use super::{Fault, reason};
-use crate::limits::{CONSOLES, CONSOLES_NAMED};
+use crate::limits::{ACCEPTS_PER_TURN, CONSOLES, CONSOLES_NAMED};
 use crate::node::{Action, CONSOLE, Clock, ConnId, Event, Millis, Summary};
 
 /// Connections of peers: their numbers are below those of the consoles.
@@ -276,14 +276,17 @@ impl Driver {
         slot.expect("the node names only lines of peers")
     }
 
-    /// One connection a turn, so that the node's answer is always about the last one.
+    /// Some connections a turn, one after the other, so that the node's answer is always about the last
+    /// one.
     fn accept<M: Machine>(&mut self, node: &mut M) -> Flow {
-        let Some((stream, from)) = self.listener.accept(self.now()) else {
-            return Flow::Continue(());
-        };
-        self.incoming = Some(stream);
-        self.tell(node, Event::Incoming { from })?;
-        self.incoming = None;
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some((stream, from)) = self.listener.accept(self.now()) else {
+                break;
+            };
+            self.incoming = Some(stream);
+            self.tell(node, Event::Incoming { from })?;
+            self.incoming = None;
+        }
         Flow::Continue(())
     }
 

@@ -3,11 +3,13 @@
 //! How a connection ended counts twice, both from [`Links::lost`]: in its target, which says when it is
 //! dialed again, and in the address book.
 //!
-//! `targets` are dialed for ever, the addresses in `address_book` now and then. `slots` says which
-//! connection is evicted for a newcomer, `bans` who is left alone.
+//! `targets` are dialed for ever, the addresses in `address_book` now and then. `places` says who is accepted, `slots` which connection is evicted for a newcomer,
+//! `misbehaviour` who breaks rules, `bans` who is left alone.
 
 mod address_book;
 mod bans;
+mod misbehaviour;
+mod places;
 mod slots;
 mod targets;
 
@@ -21,6 +23,7 @@ use super::peers::Peers;
 use crate::limits;
 use crate::store::disk::Disk;
 use address_book::AddressBook;
+use misbehaviour::Misbehaviours;
 pub use targets::{Contact, LEFT_ALONE, Target};
 
 /// Whom this node dials, and whom it knows.
@@ -32,6 +35,7 @@ pub struct Links {
     /// Peers that are dialed.
     pub targets: Vec<Target>,
     book: AddressBook,
+    misbehaviours: Misbehaviours,
     /// Nobody who was learned is dialed before this time.
     next_learned: Millis,
 }
@@ -74,6 +78,7 @@ impl Links {
             id,
             targets: connect.collect(),
             book: slots::open_book(disk, notices),
+            misbehaviours: Misbehaviours::default(),
             next_learned: now,
         }
     }
@@ -109,11 +114,11 @@ impl Links {
         targets.any(|target| target.asked.contains(&session))
     }
 
-    /// Somebody has connected, and is accepted if a slot is free.
+    /// Somebody has connected, and is accepted if there is a place for callers.
     pub fn incoming<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, from: SocketAddr) {
-        let Some(conn) = peers.free_conn() else {
-            limits::Full::PlaceRefused.ran();
-            log::info!("{from} is refused: all {} places are taken", limits::PEERS);
+        let refusal = self.refusal(cx.now.mono, peers, from);
+        let Some(conn) = peers.free_conn().filter(|_| refusal.is_none()) else {
+            log::info!("{from} is refused: {}", refusal.unwrap_or_default());
             return cx.effects.act(Action::Refuse);
         };
         peers.open(conn, Peer::new(cx.now.mono, from, false));
@@ -260,8 +265,16 @@ impl Links {
         self.targets.push(target);
     }
 
-    /// Bans the other end of a connection for `ms` milliseconds: the address that we dialed, and
-    /// the one where it says that it listens.
+    /// A peer has broken a rule; whether that is the last that is suffered of it, or of all at its
+    /// address, on whatever connections.
+    pub fn misbehaved(&mut self, now: Millis, peer: &mut Peer) -> bool {
+        peer.misbehaviours += 1;
+        let known = self.misbehaviours.add(peer.remote.ip(), now);
+        known || peer.misbehaviours >= limits::MISBEHAVIOURS_MAX
+    }
+
+    /// Bans the other end of a connection for `ms` milliseconds: its address, or on this machine the
+    /// port that we dialed, and the one where it says that it listens.
     pub fn ban(&mut self, now: Millis, peer: &Peer, ms: u64) {
         let (until, place) = (Millis(now.0 + ms), peer.place());
         self.book.bans.add(place, now, until);

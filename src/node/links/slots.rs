@@ -1,5 +1,5 @@
-//! Who gets a place: addresses that were learned are dialed while there are few connections, and
-//! where all places are taken a newcomer may have that of the connection that is worth least.
+//! Addresses that were learned are dialed while there are few connections, and where all places are
+//! taken a newcomer may have that of the connection that is worth least.
 
 use core::cmp::Reverse;
 use core::net::SocketAddr;
@@ -154,15 +154,15 @@ impl Links {
         }
     }
 
-    /// The eviction candidate: whose slot a newcomer gets. It is neither a peer that the user
-    /// named, nor one of the two that answer fastest, nor one of the two that brought the last
-    /// blocks. Of the others it is one that has not said anything, else the one that came last:
-    /// whoever opens many connections only evicts their own.
+    /// The eviction candidate: whose slot a newcomer gets, of those that `may` give it up. It is
+    /// neither a peer that the user named, nor one of the two that answer fastest, nor one of the two
+    /// that brought the last blocks. Of the others it is one that has not said anything, else the one
+    /// that came last: whoever opens many connections only evicts their own.
     pub fn eviction_candidate(
         &self,
-        now: Millis,
         peers: &Peers,
         syncing: Option<usize>,
+        may: impl Fn(&Peer) -> bool,
     ) -> Option<usize> {
         let open: Vec<(usize, &Peer)> = peers.iter().collect();
         let mut pings: Vec<_> = open
@@ -186,9 +186,8 @@ impl Links {
         let named = self.targets.iter().filter(|target| !target.learned);
         let named = named.filter_map(|target| Some(usize::from(target.conn()?.0)));
         let safe: BTreeSet<usize> = fast.chain(useful).chain(named).chain(syncing).collect();
-        let settled = |peer: &Peer| now.0 >= peer.opened.0 + limits::NEWCOMER_MS;
         open.iter()
-            .filter(|(conn, peer)| !safe.contains(conn) && settled(peer))
+            .filter(|(conn, peer)| !safe.contains(conn) && may(peer))
             .max_by_key(|(_, peer)| (matches!(peer.kind, Kind::Unknown), peer.opened))
             .map(|(conn, _)| *conn)
     }

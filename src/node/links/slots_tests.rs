@@ -2,7 +2,6 @@
 
 use super::tests::{ASKER, World, at, dial};
 use super::*;
-use crate::node::event::Action;
 use crate::node::peer::Kind;
 use crate::store::address_book;
 use crate::store::disk::File;
@@ -23,8 +22,8 @@ fn knowing(count: usize) -> World {
 }
 
 fn candidate(world: &World, syncing: Option<usize>) -> Option<usize> {
-    let (now, peers) = (world.now(), &world.peers);
-    world.links.eviction_candidate(now, peers, syncing)
+    let links = &world.links;
+    links.eviction_candidate(&world.peers, syncing, |_| true)
 }
 
 /// A full house: everybody has spoken, and each came after the one before.
@@ -34,7 +33,8 @@ fn full() -> World {
     world.reaches(0, "10.0.0.9:6000");
     for conn in 1..limits::PEERS {
         world.cx.pass(1);
-        assert_eq!(world.comes(&host(conn)), conn);
+        let peer = Peer::new(world.now(), at(&host(conn)), false);
+        world.peers.open(ConnId::of_peer(conn), peer);
     }
     for conn in 0..limits::PEERS {
         world.peer(conn).kind = Kind::Ours(1_000 + conn as u64);
@@ -43,38 +43,25 @@ fn full() -> World {
 }
 
 #[test]
-fn whoever_comes_has_a_place_while_there_is_one() {
+fn who_comes_waits_to_be_greeted() {
     let mut world = World::new(&[]);
-    for conn in 0..limits::PEERS {
-        assert_eq!(world.comes(&host(1)), conn);
-    }
-    world
-        .links
-        .incoming(&mut world.cx, &mut world.peers, at(&host(1)));
-    assert_eq!(world.actions(), [Action::Refuse]);
-    world.peers.free(3);
-    assert_eq!(world.comes(&host(1)), 3);
-    let peer = world.peer(3);
+    let conn = world.comes(&host(1));
+    let peer = world.peer(conn);
     assert!(!peer.outbound && !peer.announced && peer.remote == at(&host(1)));
 }
 
 #[test]
-fn nobody_gives_up_a_place_who_came_just_now() {
-    let mut world = full();
-    assert_eq!(candidate(&world, None), None);
-    // The first of those that nobody named came at 1.
-    world
-        .cx
-        .pass(limits::NEWCOMER_MS - limits::PEERS as u64 + 1);
-    assert_eq!(candidate(&world, None), None);
-    world.cx.pass(1);
-    assert_eq!(candidate(&world, None), Some(1));
+fn only_those_give_up_a_place_that_may() {
+    let world = full();
+    let links = &world.links;
+    let old = |peer: &Peer| peer.opened.0 <= world.now().0 - 29;
+    let found = links.eviction_candidate(&world.peers, None, old);
+    assert_eq!(found, Some(2));
 }
 
 #[test]
 fn who_said_nothing_gives_up_a_place_first_and_then_who_came_last() {
     let mut world = full();
-    world.cx.pass(limits::NEWCOMER_MS);
     assert_eq!(candidate(&world, None), Some(31));
     for conn in [5, 6] {
         world.peer(conn).kind = Kind::Unknown;
@@ -85,7 +72,6 @@ fn who_said_nothing_gives_up_a_place_first_and_then_who_came_last() {
 #[test]
 fn whoever_is_of_use_keeps_a_place() {
     let mut world = full();
-    world.cx.pass(limits::NEWCOMER_MS);
     world.peer(0).kind = Kind::Unknown;
     for (conn, ping) in [(31, 1), (30, 2), (29, 3)] {
         world.peer(conn).ping_ms = Some(ping);
@@ -202,8 +188,8 @@ fn the_book_is_saved_when_it_is_due_and_not_more_often() {
         addresses.collect::<Vec<_>>()
     };
     let enough = limits::LEARNED_PEERS;
-    for _ in 0..enough {
-        world.comes("10.0.0.8:50000");
+    for number in 0..enough {
+        world.comes(&format!("10.0.0.{number}:50000"));
     }
     world.links.learn(world.now(), &mut peer, &[host(1)]);
     let due = Millis(world.now().0 + limits::ADDRESS_BOOK_SETTLE_MS);
@@ -229,8 +215,8 @@ fn the_book_is_saved_when_it_is_due_and_not_more_often() {
 #[test]
 fn a_book_that_cannot_be_written_is_tried_again_later() {
     let mut world = World::new(&[]);
-    for _ in 0..limits::LEARNED_PEERS {
-        world.comes("10.0.0.8:50000");
+    for number in 0..limits::LEARNED_PEERS {
+        world.comes(&format!("10.0.0.{number}:50000"));
     }
     let mut peer = Peer::new(world.now(), at("10.0.0.9:6000"), false);
     world.links.learn(world.now(), &mut peer, &[host(1)]);
