@@ -34,6 +34,9 @@ paths! {
     BookSource "whoever tells of an address has filled his part of the book"
     BookFull "the book is full"
     BookRefused "an address is not taken into the book, as no other one may go"
+    BookPorts "a host has as many ports in the book as are not proven"
+    BookDials "an address is not dialed, as too many of its source were"
+    DialsForgotten "whose addresses were dialed is forgotten for another source"
     // What is read.
     Unread "nothing more is read of a peer before what came is looked at"
     LineLong "a peer's line is too long"

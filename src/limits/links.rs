@@ -84,6 +84,28 @@ pub const ADDRESS_BOOK: usize = either(1_024, 4);
 /// One source can fill this part of the address book: one in so many of its addresses.
 pub const ADDRESS_BOOK_SHARE: usize = either(8, 2);
 
+/// The lowest port of an address that is learned: below it a LAN has other things than nodes.
+pub const LEARNED_PORT_MIN: u16 = 1_024;
+
+/// Ports of one host in the address book, of this machine's excepted, that are not proven to be nodes'.
+pub const UNPROVEN_PORTS: usize = either(2, 1);
+
+/// Dials in [`DIALS_MS`] to addresses that one source told and that are not proven; those of this machine
+/// are not counted.
+pub const DIALS_PER_SOURCE: usize = either(32, 2);
+
+/// The time for which [`DIALS_PER_SOURCE`] holds: milliseconds.
+pub const DIALS_MS: u64 = 3_600_000;
+
+/// Sources whose dials are counted: at most about 300 bytes each.
+pub const DIAL_SOURCES: usize = either(64, 2);
+
+/// The most subnets of this machine: 18 bytes each, of which the node has a copy.
+pub const NETWORKS_MAX: usize = 64;
+
+/// Milliseconds for which what is known of this machine's subnets is good.
+pub const NETWORKS_MS: u64 = 10_000;
+
 /// Addresses that turned out to be this node's own and are remembered as such: the last ones.
 pub const ADDRESS_BOOK_OURS: usize = 16;
 

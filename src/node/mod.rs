@@ -58,7 +58,8 @@ use console::Sessions;
 use desktops::Desktops;
 use effects::{Cx, Effects, Jitter};
 pub use event::{
-    Action, CONSOLE, Clock, Config, ConnId, ConsoleKind, Event, Millis, OpenError, Summary, Ways,
+    Action, CONSOLE, Clock, Config, ConnId, ConsoleKind, Event, Millis, Network, OpenError,
+    Summary, Ways,
 };
 use event_log::EventLog;
 use links::Links;
@@ -194,6 +195,7 @@ impl<D: Disk> Node<D> {
                 remote,
             } => links.connected(cx, peers, conn, [local, remote]),
             Event::DialFailed { conn, reason } => links.dial_failed(cx, peers, conn, reason),
+            Event::Networks { networks } => links.move_to(networks),
             Event::ConsoleOpened { conn, kind } => self.open_console(conn, kind),
             Event::Received { conn, count } => self.received(conn, count),
             Event::Sent { conn, count } => self.sent(conn, count),

@@ -13,11 +13,12 @@ use rustix::io::Errno;
 
 use super::consoles::Consoles;
 use super::net::{Dial, DialPoll, Listener};
+use super::networks;
 use super::notify::Service;
 use super::signal::Signals;
 use super::{Fault, reason};
-use crate::limits::{ACCEPTS_PER_TURN, CONSOLES, CONSOLES_NAMED};
-use crate::node::{Action, CONSOLE, Clock, ConnId, Event, Millis, Summary};
+use crate::limits::{ACCEPTS_PER_TURN, CONSOLES, CONSOLES_NAMED, NETWORKS_MS};
+use crate::node::{Action, CONSOLE, Clock, ConnId, Event, Millis, Network, Summary};
 
 /// Connections of peers: their numbers are below those of the consoles.
 const PEERS_MAX: usize = CONSOLE.0 as usize;
@@ -72,6 +73,9 @@ pub struct Driver {
     slots: [SocketSlot; PEERS_MAX],
     /// The connection of the last `Incoming`, until the node decides.
     incoming: Option<TcpStream>,
+    /// The subnets that the node knows of, and when they were looked up.
+    networks: Vec<Network>,
+    looked: Option<Millis>,
     service: Service,
 }
 
@@ -88,6 +92,8 @@ impl Driver {
             consoles,
             slots: [const { SocketSlot::Free }; PEERS_MAX],
             incoming: None,
+            networks: Vec::new(),
+            looked: None,
             service: Service::default(),
         }
     }
@@ -283,11 +289,30 @@ impl Driver {
             let Some((stream, from)) = self.listener.accept(self.now()) else {
                 break;
             };
+            self.look_around(node)?;
             self.incoming = Some(stream);
             self.tell(node, Event::Incoming { from })?;
             self.incoming = None;
         }
         Flow::Continue(())
+    }
+
+    /// Tells the node in which subnets this machine is, where it has not looked lately and that is
+    /// something new. Only when somebody has come, or was reached: until then nobody tells of others.
+    fn look_around<M: Machine>(&mut self, node: &mut M) -> Flow {
+        let now = self.now();
+        let lately = |at: Millis| now.0 < at.0 + NETWORKS_MS;
+        if self.looked.is_some_and(lately) {
+            return Flow::Continue(());
+        }
+        self.looked = Some(now);
+        let networks = networks::read();
+        if networks == self.networks {
+            return Flow::Continue(());
+        }
+        self.networks = networks.clone();
+        let networks = &networks[..];
+        self.tell(node, Event::Networks { networks })
     }
 
     /// Goes by the present state of the connection: an earlier event of this turn may have changed
@@ -319,6 +344,7 @@ impl Driver {
                 remote,
             } => {
                 self.slots[index] = SocketSlot::Open(stream);
+                self.look_around(node)?;
                 let event = Event::Connected {
                     conn,
                     local,

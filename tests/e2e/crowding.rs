@@ -2,16 +2,17 @@
 //! himself; and when those are served meanwhile who keep the rules. All of it on a network of its own, as
 //! those on this machine are trusted.
 
-use std::net::Ipv4Addr;
+use std::net::{IpAddr, Ipv4Addr, TcpListener};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use blx::limits;
 use blx::wire::MessageKind;
 
-use super::harness::netns::{Cable, OTHERS, other};
+use super::harness::netns::{Cable, FAR, NODE, OTHERS, other};
 use super::harness::{Node, until};
 use super::needs;
-use super::peer::{PING, Peer, Person, message, transaction_message};
+use super::peer::{PING, Peer, Person, message, plain, transaction_message};
 
 /// Who keeps the rules, and has his own address.
 const HONEST: u8 = OTHERS - 1;
@@ -163,4 +164,73 @@ fn who_is_named_is_dialed_although_all_places_are_taken() {
 fn list(told: &[String]) -> String {
     let told = told.join(", ");
     message(MessageKind::PeerList, &format!(r#"{{"peers": [{told}]}}"#))
+}
+
+/// Who has called by now: the addresses that were dialed.
+fn called(listener: &TcpListener) -> Vec<IpAddr> {
+    listener.set_nonblocking(true).expect("an option");
+    let mut dialed = Vec::new();
+    while let Ok((stream, from)) = listener.accept() {
+        assert_eq!(from.ip(), IpAddr::V4(NODE));
+        dialed.push(stream.local_addr().expect("an address").ip());
+    }
+    dialed
+}
+
+#[test]
+fn who_tells_of_others_has_few_of_them_dialed_and_does_not_see_who_is_there() {
+    let Some(cable) = cable() else { return };
+    let node = cable.node().start();
+    let ports = [6_001, 6_002, 6_003, 1_023];
+    let listeners = ports.map(|port| cable.listen(port));
+    let begun = Instant::now();
+    // Lists are heard once a minute of a connection, and have at most 64 addresses.
+    let mut liars: Vec<Peer> = (0..4).map(|_| cable.dial(other(0), node.port)).collect();
+    for (at, liar) in liars.iter_mut().enumerate() {
+        let hosts = 1 + 20 * at as u8..1 + 20 * (at as u8 + 1);
+        let mut told = vec![format!("\"{FAR}:6001\"")];
+        for host in hosts {
+            let ports = [1_023, 6_001, 6_002, 6_003][..3].iter();
+            told.extend(ports.map(|port| format!("\"{}:{port}\"", other(host))));
+        }
+        liar.say(&list(&told));
+        liar.settle();
+    }
+    let mut dialed: Vec<IpAddr> = Vec::new();
+    until(|| {
+        for listener in &listeners {
+            dialed.extend(called(listener));
+        }
+        match dialed.len() >= limits::DIALS_PER_SOURCE {
+            true => Ok(()),
+            false => Err(format!("{} dials", dialed.len())),
+        }
+    });
+    let took = begun.elapsed();
+    // What somebody else tells then comes at once, although the others were told before.
+    let mut honest = cable.dial(other(HONEST), node.port);
+    honest.say(&list(&[format!("\"{}:6004\"", other(100))]));
+    let mut met = Peer::accept(&cable.listen(6_004));
+    met.expect("peer_announce");
+    for listener in &listeners {
+        dialed.extend(called(listener));
+    }
+    println!(
+        "4 lists of 61 addresses: {} dials in {took:?}, then none of them",
+        dialed.len()
+    );
+    assert_eq!(dialed.len(), limits::DIALS_PER_SOURCE);
+    assert!(!dialed.contains(&IpAddr::V4(FAR)), "it is in no subnet");
+    // It listens, and has said nothing: nobody is told of it until it has.
+    let told = |from: u8| {
+        let mut asks = cable.dial(other(from), node.port);
+        asks.say(&plain("peer_announce"));
+        asks.expect("peer_list")
+    };
+    let there = format!("\"{}:6004\"", other(100));
+    let before = told(HONEST - 1);
+    assert!(!before.contains(&there), "{before}");
+    met.settle();
+    let after = told(HONEST - 2);
+    assert!(after.contains(&there), "{after}");
 }

@@ -1,16 +1,19 @@
-//! Peers that mean to have a node to themselves: they take its places, or begin anew after each broken
-//! rule. Whoever keeps the rules is served meanwhile.
+//! Peers that mean to have a node to themselves: they take its places, begin anew after each broken
+//! rule, or have it look for them where somebody listens. Whoever keeps the rules is served meanwhile.
 
-use std::net::IpAddr;
+use std::collections::{BTreeMap, BTreeSet};
+use std::net::{IpAddr, SocketAddr};
 
 use blx::ledger::Kind;
 use blx::limits;
 
+use crate::foe::said;
+use crate::net::End;
 use crate::oracle;
 use crate::peer::{PING, new_transaction, sign};
 use crate::scenario::connect;
 use crate::stories::star;
-use crate::world::World;
+use crate::world::{World, address};
 
 /// Callers that have a place.
 const CALLERS: usize = limits::PEERS - limits::PLACES_FOR_DIALS;
@@ -160,4 +163,112 @@ fn who_is_named_is_dialed_although_others_have_taken_all_that_they_can() {
         world.run(2_000);
         oracle::check(&mut world);
     }
+}
+
+fn list(addresses: &[SocketAddr]) -> Vec<u8> {
+    let all = addresses.iter().map(|address| format!("\"{address}\""));
+    let all = all.collect::<Vec<_>>().join(", ");
+    said("peer_list", &format!("{{\"peers\": [{all}]}}"))
+}
+
+/// Tells other addresses each minute, for an hour, on a new connection each time. Hosts are there
+/// at some of them, and one of these says nothing.
+fn tell_lists(world: &mut World, liar: IpAddr) {
+    for minute in 0..60 {
+        let call = call_from(world, liar, 0);
+        world.say(call, b"{\"type\": \"peer_announce\", \"payload\": {}}\n");
+        let told: Vec<SocketAddr> = (0..60)
+            .map(|_| {
+                let ip = match world.random.below(4) {
+                    0 => IpAddr::from([10, 0, 0, 2 + world.random.below(9) as u8]),
+                    1 => at(world.random.place(100)),
+                    2 => IpAddr::from([10, 0, 1, world.random.below(256) as u8]),
+                    _ => IpAddr::from([192, 168, 0, world.random.below(256) as u8]),
+                };
+                let port = match world.random.below(3) {
+                    0 => 6000,
+                    1 => 1 + world.random.below(1_023) as u16,
+                    _ => 1_024 + world.random.below(60_000) as u16,
+                };
+                SocketAddr::new(ip, port)
+            })
+            .collect();
+        world.say(call, &list(&told));
+        // The answer to a greeting is the list of all that are known.
+        world.run(60_000);
+        let heard = world.heard(call);
+        assert!(heard.contains("\"peer_list\""), "minute {minute}");
+        assert!(
+            !heard.contains("10.0.0.3:6000"),
+            "it is there, and silent: {heard}"
+        );
+        world.cut(call);
+    }
+}
+
+#[test]
+fn whoever_names_hosts_and_ports_has_few_of_them_dialed() {
+    for seed in 0..3 {
+        let mut world = star(seed, 2);
+        let silent = world.add_desktop();
+        world.start(silent);
+        world.pause(silent);
+        world.run(1_000);
+        let begun = world.dials.len();
+        let liar = at(150);
+        tell_lists(&mut world, liar);
+        let dialed = world.dials[begun..].iter().filter(|(by, to, _)| {
+            // Its own port is one that it names as well.
+            *by == 0 && *to != address(1)
+        });
+        let dialed: Vec<SocketAddr> = dialed.map(|(_, to, _)| *to).collect();
+        assert!(dialed.len() > 10, "seed {seed}: it is listened to");
+        assert!(
+            dialed.len() <= limits::DIALS_PER_SOURCE,
+            "seed {seed}: {} dials",
+            dialed.len()
+        );
+        assert!(
+            dialed
+                .iter()
+                .all(|to| to.port() >= limits::LEARNED_PORT_MIN)
+        );
+        let far = |to: &SocketAddr| to.ip().to_string().starts_with("192.");
+        assert!(!dialed.iter().any(far), "seed {seed}: {dialed:?}");
+        let mut ports: BTreeMap<IpAddr, BTreeSet<u16>> = BTreeMap::new();
+        for to in &dialed {
+            ports.entry(to.ip()).or_default().insert(to.port());
+        }
+        println!(
+            "seed {seed}: {} dials to {} hosts",
+            dialed.len(),
+            ports.len()
+        );
+        // What an honest one tells is believed at once.
+        let honest = world.add(&[]);
+        world.start(honest);
+        let call = call_from(&mut world, at(151), 0);
+        world.say(call, &list(&[address(honest)]));
+        let linked = |world: &mut World| world.linked(0, honest);
+        // It may have been dialed before it was there.
+        assert!(world.run_until(150_000, linked), "seed {seed}");
+        world.cut(call);
+    }
+}
+
+#[test]
+fn what_is_told_of_wrong_ports_keeps_nobody_from_his_own() {
+    let mut world = star(7, 1);
+    let host = world.add(&[]);
+    let there = address(host);
+    world.start(host);
+    let liar = call_from(&mut world, at(150), 0);
+    let wrong = [1_111, 2_222].map(|port| SocketAddr::new(there.ip(), port));
+    world.say(liar, &list(&wrong));
+    world.run(5_000);
+    let call = call_from(&mut world, at(151), 0);
+    world.say(call, &list(&[there]));
+    assert!(world.run_until(5_000, |world| world.linked(0, host)));
+    let ends = &world.net.connections[call].ends;
+    assert!(matches!(ends[0], End::Story(_)));
 }

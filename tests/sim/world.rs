@@ -83,6 +83,8 @@ pub struct World {
     pub heard: Heard,
     /// The hosts that were dialed by their second address.
     pub two_named: BTreeSet<usize>,
+    /// Every dial: of which host, where to, and when.
+    pub dials: Vec<(usize, SocketAddr, u64)>,
 }
 
 impl World {
@@ -107,6 +109,7 @@ impl World {
             held_against: Vec::new(),
             heard: Heard::default(),
             two_named: BTreeSet::new(),
+            dials: Vec::new(),
         }
     }
 
@@ -313,6 +316,7 @@ impl World {
                 let ip = host.parse().expect("hosts are named by address");
                 let due = self.now + 1 + self.random.below(self.delay);
                 let to = SocketAddr::new(ip, port);
+                self.dials.push((at, to, self.now));
                 let used = &mut self.hosts[at].conns[usize::from(conn.0)];
                 assert!(matches!(used, Use::Free), "a line has one use");
                 *used = Use::Dialing(due, to);

@@ -3,11 +3,13 @@
 //! How a connection ended counts twice, both from [`Links::lost`]: in its target, which says when it is
 //! dialed again, and in the address book.
 //!
-//! `targets` are dialed for ever, the addresses in `address_book` now and then. `places` says who is accepted, `slots` which connection is evicted for a newcomer,
+//! `targets` are dialed for ever, the addresses in `address_book` now and then, as far as `hearsay`
+//! believes them. `places` says who is accepted, `slots` which connection is evicted for a newcomer,
 //! `misbehaviour` who breaks rules, `bans` who is left alone.
 
 mod address_book;
 mod bans;
+mod hearsay;
 mod misbehaviour;
 mod places;
 mod slots;
@@ -17,7 +19,7 @@ use core::net::SocketAddr;
 
 use super::answer::{Answer, SessionId};
 use super::effects::Cx;
-use super::event::{Action, ConnId, Millis};
+use super::event::{Action, ConnId, Millis, Network};
 use super::peer::Peer;
 use super::peers::Peers;
 use crate::limits;
@@ -36,6 +38,8 @@ pub struct Links {
     pub targets: Vec<Target>,
     book: AddressBook,
     misbehaviours: Misbehaviours,
+    /// The subnets that this machine is in.
+    networks: Vec<Network>,
     /// Nobody who was learned is dialed before this time.
     next_learned: Millis,
 }
@@ -79,8 +83,14 @@ impl Links {
             targets: connect.collect(),
             book: slots::open_book(disk, notices),
             misbehaviours: Misbehaviours::default(),
+            networks: Vec::new(),
             next_learned: now,
         }
+    }
+
+    /// This machine is in these subnets now.
+    pub fn move_to(&mut self, networks: &[Network]) {
+        self.networks = networks.to_vec();
     }
 
     /// When something has to be done.

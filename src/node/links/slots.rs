@@ -2,11 +2,12 @@
 //! taken a newcomer may have that of the connection that is worth least.
 
 use core::cmp::Reverse;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 
 use super::Links;
 use super::address_book::AddressBook;
+use super::hearsay::is_plausible;
 use super::targets::Target;
 use crate::limits;
 use crate::node::addresses::plain;
@@ -46,6 +47,12 @@ impl Links {
         *heard = Some(now);
         let source = peer.remote.ip();
         for address in told.iter().filter_map(|text| text.parse().ok()) {
+            self.learn_one(address, source, now);
+        }
+    }
+
+    fn learn_one(&mut self, address: SocketAddr, source: IpAddr, now: Millis) {
+        if is_plausible(&self.networks, address, source) {
             self.book.learn(address, source, now);
         }
     }
@@ -68,9 +75,7 @@ impl Links {
         let (remote, outbound) = (peer.remote, peer.outbound);
         match peer.listening() {
             Some(address) if outbound => self.book.reached(address, now),
-            Some(address) => {
-                self.book.learn(address, remote.ip(), now);
-            }
+            Some(address) => self.learn_one(address, remote.ip(), now),
             None => {}
         }
         self.recognise(cx, peers);
@@ -128,6 +133,7 @@ impl Links {
         let next = self.book.next(now, |address| taken.contains(address));
         if let Some(address) = next {
             self.next_learned = Millis(now.0 + limits::LEARNED_APART_MS);
+            self.book.dialed(address, now);
             self.dial_once(now, address);
         }
     }

@@ -178,6 +178,54 @@ fn a_peer_is_listened_to_about_others_once_in_a_while() {
 }
 
 #[test]
+fn what_is_told_of_hosts_that_are_not_in_our_subnets_is_not_dialed() {
+    let mut world = World::new(&[]);
+    let mut peer = Peer::new(world.now(), at("10.0.0.9:6000"), false);
+    let far = ["10.1.0.1:6000", "10.0.2.1:22", "10.0.2.1:1023"].map(str::to_owned);
+    world.links.learn(world.now(), &mut peer, &far);
+    assert!(world.links.book.entries(world.now()).is_empty());
+    let conn = world.comes("10.1.0.5:50000");
+    world.peer(conn).kind = Kind::Ours(1);
+    world.peer(conn).port = Some(80);
+    world.links.reached(&mut world.cx, &mut world.peers, conn);
+    assert_eq!(world.due(), None, "nor where somebody says that he listens");
+    world.peer(conn).port = Some(6000);
+    world.links.reached(&mut world.cx, &mut world.peers, conn);
+    world.peers.free(conn);
+    assert_eq!(world.tend(), [dial(0, "10.1.0.5:6000")]);
+}
+
+#[test]
+fn one_peer_can_have_so_many_hosts_dialed_in_an_hour() {
+    let mut world = World::new(&[]);
+    let mut peer = Peer::new(world.now(), at("10.0.0.9:6000"), false);
+    let (begun, mut dialed) = (world.now(), 0);
+    let mut number = 0;
+    while world.now().0 < begun.0 + limits::DIALS_MS {
+        // New ones each minute, two ports of each host, as many as a list has.
+        let told: Vec<String> = (0..32)
+            .flat_map(|_| {
+                number += 1;
+                [6000, 6001].map(|port| format!("10.0.{}.{}:{port}", number / 250, number % 250))
+            })
+            .collect();
+        world.links.learn(world.now(), &mut peer, &told);
+        for _ in 0..60 {
+            dialed += world.tend().len();
+            if !world.links.targets.is_empty() {
+                world.fails(0);
+            }
+            world.cx.pass(1_000);
+        }
+    }
+    assert_eq!(dialed, limits::DIALS_PER_SOURCE);
+    // Others are listened to meanwhile.
+    let mut other = Peer::new(world.now(), at("10.0.0.8:6000"), false);
+    world.links.learn(world.now(), &mut other, &[host(1)]);
+    assert!(world.tend().len() == 1 || world.sleep().1.len() == 1);
+}
+
+#[test]
 fn the_book_is_saved_when_it_is_due_and_not_more_often() {
     let mut world = World::new(&[]);
     let conn = world.comes("10.0.0.9:50000");

@@ -45,7 +45,11 @@ impl World {
         let (now, of) = (cx.now.mono, (at("0.0.0.0:6000"), OWN_ID));
         let connect = connect.iter().copied().map(split).collect();
         let mut notices = Vec::new();
-        let links = Links::open(cx.chain.disk(), now, of, connect, &mut notices);
+        let mut links = Links::open(cx.chain.disk(), now, of, connect, &mut notices);
+        links.move_to(&[Network {
+            address: at("10.0.0.1:1").ip(),
+            prefix: 16,
+        }]);
         assert!(notices.is_empty(), "{notices:?}");
         World {
             cx,
