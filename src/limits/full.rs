@@ -22,14 +22,21 @@ macro_rules! paths {
 paths! {
     // Connections.
     PlaceGiven "a newcomer gets the place of another connection"
-    PlaceRefused "a newcomer is refused, and nobody gives up a place"
+    PlaceNamed "a peer that was named gets the place of another connection"
+    PlaceRefused "a newcomer is refused, as callers have their places and nobody gives one up"
+    PlaceFull "a newcomer is refused, as dials have more than their places and nobody gives one up"
+    PlaceAddress "a newcomer is refused, as its address has too many connections"
     PlaceDialed "a dial has no place"
     Targets "a user names one peer too many"
     Learned "there are enough connections to dial nobody who was learned"
     Bans "the ban that ends first gives way to another one"
+    Misbehaviours "an address that broke a rule is forgotten for another one"
     BookSource "whoever tells of an address has filled their part of the book"
     BookFull "the book is full"
     BookRefused "an address is not taken into the book, as no other one may go"
+    BookPorts "a host has as many ports in the book as are not proven"
+    BookDials "an address is not dialed, as too many of its source were"
+    DialsForgotten "whose addresses were dialed is forgotten for another source"
     // What is read.
     Unread "nothing more is read of a peer before what came is looked at"
     LineLong "a peer's line is too long"

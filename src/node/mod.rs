@@ -58,7 +58,8 @@ use console::Sessions;
 use desktops::Desktops;
 use effects::{Cx, Effects, Jitter};
 pub use event::{
-    Action, CONSOLE, Clock, Config, ConnId, ConsoleKind, Event, Millis, OpenError, Summary, Ways,
+    Action, CONSOLE, Clock, Config, ConnId, ConsoleKind, Event, Millis, Network, OpenError,
+    Summary, Ways,
 };
 use event_log::EventLog;
 use links::Links;
@@ -185,6 +186,7 @@ impl<D: Disk> Node<D> {
         if !matches!(event, Event::ConsoleOpened { .. }) {
             self.log_early();
         }
+        let (links, cx, peers) = (&mut self.links, &mut self.cx, &mut self.peers);
         match event {
             Event::Tick => {}
             Event::Incoming { from } => self.incoming(from),
@@ -192,14 +194,9 @@ impl<D: Disk> Node<D> {
                 conn,
                 local,
                 remote,
-            } => {
-                let (links, cx) = (&mut self.links, &mut self.cx);
-                links.connected(cx, &mut self.peers, conn, [local, remote]);
-            }
-            Event::DialFailed { conn, reason } => {
-                let (links, cx) = (&mut self.links, &mut self.cx);
-                links.dial_failed(cx, &mut self.peers, conn, reason);
-            }
+            } => links.connected(cx, peers, conn, [local, remote]),
+            Event::DialFailed { conn, reason } => links.dial_failed(cx, peers, conn, reason),
+            Event::Networks { networks } => links.move_to(networks),
             Event::ConsoleOpened { conn, kind } => self.open_console(conn, kind),
             Event::Received { conn, count } => self.received(conn, count),
             Event::Sent { conn, count } => self.sent(conn, count),
@@ -310,6 +307,7 @@ impl<D: Disk> Node<D> {
     fn work(&mut self) {
         self.cx.effects.busy = false;
         if self.sync.is_reorg() {
+            self.peers.excuse_unread(self.cx.now.mono);
             self.step();
             self.cx.effects.busy = true;
         } else {
@@ -448,7 +446,7 @@ impl<D: Disk> Node<D> {
         if self.monitor.tend(&mut self.cx, &mut self.peers, beside) {
             self.tip_changed();
         }
-        self.links.tend(&mut self.cx, &mut self.peers);
+        self.tend_links();
     }
 
     /// The block that was being made will not be.
@@ -484,7 +482,8 @@ impl<D: Disk> Node<D> {
 
     /// Goes on with a reorg, or with a chain that lost.
     pub(super) fn step(&mut self) {
-        let due = self.sync.salvages_of().map(|conn| self.salvage_due(conn));
+        let (now, of) = (self.cx.now.mono, self.sync.salvages_of());
+        let due = of.map(|conn| self.desktops.salvage_due(now, &self.peers, conn));
         let (cx, peers) = (&mut self.cx, &mut self.peers);
         if let Some(reorged) = self.sync.step(cx, peers, &mut self.mempool, due) {
             self.tip_changed();

@@ -95,6 +95,8 @@ pub struct Peer {
     pub writer: Writer,
     /// When it was made.
     pub opened: Millis,
+    /// Since when its first message is awaited.
+    pub awaited: Millis,
     /// When bytes last came.
     pub heard: Millis,
     /// When a frame last came, or could not be read because we were busy.
@@ -177,6 +179,7 @@ impl Peer {
             reader: Reader::default(),
             writer: Writer::default(),
             opened: now,
+            awaited: now,
             heard: now,
             framed: now,
             flowed: now,
@@ -442,6 +445,12 @@ impl Peer {
     /// Whether something that it said is still to be looked at.
     pub fn is_unread(&self) -> bool {
         self.reader.waiting() || self.held.is_some()
+    }
+
+    /// Whether the block that is being checked still waits.
+    pub fn still_rests(&mut self, now: Millis) -> bool {
+        self.rests = self.rests.filter(|at| now < *at);
+        self.rests.is_some()
     }
 
     /// Whether everything for it was sent, or there is nobody to send it to.

@@ -125,6 +125,13 @@ impl Peers {
         }
     }
 
+    /// Nobody is read now: whose first message waits has said it in time.
+    pub fn excuse_unread(&mut self, now: Millis) {
+        for (_, peer) in self.iter_mut().filter(|(_, peer)| peer.is_unread()) {
+            peer.awaited = now;
+        }
+    }
+
     /// Another chain may be looked at now: the one that has waited longest is asked for at once.
     pub fn freed(&mut self, now: Millis) {
         let waiting = self.iter_mut().filter_map(|(_, peer)| {

@@ -394,3 +394,17 @@ fn buffers_go_from_one_connection_of_a_place_to_the_next() {
         assert_eq!(peers.buffers[at][0].as_ptr(), own);
     }
 }
+
+#[test]
+fn whose_first_message_waits_to_be_read_has_said_it_in_time() {
+    let mut peers = all();
+    for (conn, bytes) in [(0, &b"x"[..]), (1, b"")] {
+        let peer = peers.get_mut(conn).expect("a connection");
+        peer.reader.space()[..bytes.len()].copy_from_slice(bytes);
+        peer.reader.received(bytes.len());
+    }
+    let late = Millis(NOW.0 + 60_000);
+    peers.excuse_unread(late);
+    let awaited = |conn| peers.get(conn).map(|peer| peer.awaited);
+    assert_eq!([awaited(0), awaited(1)], [Some(late), Some(NOW)]);
+}

@@ -13,11 +13,12 @@ use rustix::io::Errno;
 
 use super::consoles::Consoles;
 use super::net::{Dial, DialPoll, Listener};
+use super::networks;
 use super::notify::Service;
 use super::signal::Signals;
 use super::{Fault, reason, tuning};
-use crate::limits::{CONSOLES, CONSOLES_NAMED, TURN_MS};
-use crate::node::{Action, CONSOLE, Clock, ConnId, Event, Millis, Summary};
+use crate::limits::{ACCEPTS_PER_TURN, CONSOLES, CONSOLES_NAMED, NETWORKS_MS, TURN_MS};
+use crate::node::{Action, CONSOLE, Clock, ConnId, Event, Millis, Network, Summary};
 
 /// Connections of peers: their numbers are below those of the consoles.
 const PEERS_MAX: usize = CONSOLE.0 as usize;
@@ -74,6 +75,9 @@ pub struct Driver {
     first: usize,
     /// The connection of the last `Incoming`, until the node decides.
     incoming: Option<TcpStream>,
+    /// The subnets that the node knows of, and when they were looked up.
+    networks: Vec<Network>,
+    looked: Option<Millis>,
     service: Service,
 }
 
@@ -91,6 +95,8 @@ impl Driver {
             slots: [const { SocketSlot::Free }; PEERS_MAX],
             first: 0,
             incoming: None,
+            networks: Vec::new(),
+            looked: None,
             service: Service::default(),
         }
     }
@@ -302,15 +308,37 @@ impl Driver {
         slot.expect("the node names only lines of peers")
     }
 
-    /// One connection a turn, so that the node's answer is always about the last one.
+    /// Some connections a turn, one after the other, so that the node's answer is always about the last
+    /// one.
     fn accept<M: Machine>(&mut self, node: &mut M) -> Flow {
-        let Some((stream, from)) = self.listener.accept(self.now()) else {
-            return Flow::Continue(());
-        };
-        self.incoming = Some(stream);
-        self.tell(node, Event::Incoming { from })?;
-        self.incoming = None;
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some((stream, from)) = self.listener.accept(self.now()) else {
+                break;
+            };
+            self.look_around(node)?;
+            self.incoming = Some(stream);
+            self.tell(node, Event::Incoming { from })?;
+            self.incoming = None;
+        }
         Flow::Continue(())
+    }
+
+    /// Tells the node in which subnets this machine is, where it has not looked lately and that is
+    /// something new. Only when somebody has come, or was reached: until then nobody tells of others.
+    fn look_around<M: Machine>(&mut self, node: &mut M) -> Flow {
+        let now = self.now();
+        let lately = |at: Millis| now.0 < at.0 + NETWORKS_MS;
+        if self.looked.is_some_and(lately) {
+            return Flow::Continue(());
+        }
+        self.looked = Some(now);
+        let networks = networks::read();
+        if networks == self.networks {
+            return Flow::Continue(());
+        }
+        self.networks = networks.clone();
+        let networks = &networks[..];
+        self.tell(node, Event::Networks { networks })
     }
 
     /// Goes by the present state of the connection: an earlier event of this turn may have changed
@@ -342,6 +370,7 @@ impl Driver {
                 remote,
             } => {
                 self.slots[index] = SocketSlot::Open(stream);
+                self.look_around(node)?;
                 let event = Event::Connected {
                     conn,
                     local,

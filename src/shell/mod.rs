@@ -24,6 +24,7 @@ mod drive;
 pub mod journal;
 mod lock;
 pub mod net;
+pub mod networks;
 pub mod notify;
 mod pause;
 pub mod remedy;

@@ -73,6 +73,10 @@ impl Machine for Stand<'_> {
             "an event before the last was done"
         );
         parts.now = clock.mono;
+        if let Event::Networks { .. } = event {
+            // Another one on each machine.
+            return;
+        }
         let word = match event {
             Event::Tick => "tick".to_owned(),
             Event::Incoming { from } => format!("incoming {}", from.ip()),
@@ -96,6 +100,7 @@ impl Machine for Stand<'_> {
                 format!("closed {} {}", conn.0, reason.unwrap_or("orderly"))
             }
             Event::Stop => "stop".to_owned(),
+            Event::Networks { .. } => unreachable!("it was passed over"),
         };
         parts.told.push(word.clone());
         (self.answer)(parts, &word);

@@ -4,6 +4,7 @@
 //! which an idle node is measured.
 
 mod consoles;
+mod crowding;
 mod edges;
 mod events;
 mod flood;

@@ -212,7 +212,7 @@ fn little_is_held_for_readers_that_do_not_read_and_nothing_when_they_have_left()
         0 => Ok(()),
         left => Err(format!("{left} bytes are held")),
     });
-    let reset = readers.into_iter().map(Peer::is_reset);
+    let reset = readers.into_iter().map(Peer::ends_in_reset);
     let reset = reset.filter(|reset| *reset).count();
     eprintln!("{READERS} readers that do not read: {held} bytes in the kernel, {reset} are reset");
     assert!(

@@ -9,6 +9,7 @@
 #[path = "../blocks.rs"]
 pub mod blocks;
 mod launch;
+pub mod netns;
 mod node;
 pub mod peer;
 pub mod run;

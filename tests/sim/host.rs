@@ -2,10 +2,11 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
 use blx::ledger::Identity;
+use blx::node::Network;
 
 use crate::desktop::{Manner, Saved};
 use crate::disk::SimDisk;
@@ -74,6 +75,12 @@ impl Host {
         identity.public().to_string()
     }
 }
+
+/// The subnet that all hosts are in, by both of their addresses.
+pub const LAN: Network = Network {
+    address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)),
+    prefix: 23,
+};
 
 pub fn address(host: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, host as u8 + 1], 6000))

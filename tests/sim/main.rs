@@ -10,6 +10,7 @@ mod beside;
 #[path = "../blocks.rs"]
 mod blocks;
 mod clocks;
+mod crowding;
 mod crowds;
 mod desktop;
 mod disk;

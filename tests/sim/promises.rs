@@ -91,15 +91,20 @@ fn who_is_named_keeps_its_place() {
     // What the other has is nothing to us: who brings blocks keeps its place for that.
     world.type_in(0, "1\nsaw\n");
     world.run(500);
-    let idlers: Vec<usize> = (1..limits::PEERS).map(|_| world.call(0)).collect();
+    let callers = limits::PEERS - limits::PLACES_FOR_DIALS;
+    let idlers: Vec<usize> = (1..callers).map(|_| world.call(0)).collect();
     for call in &idlers {
         world.say(*call, PING);
     }
     world.run(1_000);
-    // It comes last, and then nothing is heard of it: had it no name it would be worth least.
-    connect(&mut world, 0, 1);
+    // It comes last, and then nothing is heard of it: without its name it were worth least.
+    connect(&mut world, 1, 0);
     assert!(world.run_until(2_000, |world| world.linked(0, 1)));
     world.run(500);
+    connect(&mut world, 0, 1);
+    world.run(500);
+    let shown = world.shown(0);
+    assert!(shown.contains("10.0.0.2:6000 already"), "{shown}");
     world.net.islands[1] = 1;
     world.run(limits::NEWCOMER_MS + 1_000);
     let newcomer = world.call(0);

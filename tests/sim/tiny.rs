@@ -22,7 +22,7 @@ use crate::host::{address, alias};
 use crate::net::End;
 use crate::oracle::{self, Chain};
 use crate::peer::{
-    ASK, PING, behind, call_desktop, call_ours, chain_response, grow_by, longer, sign,
+    ASK, PING, behind, call_desktop, call_ours, chain_response, grow_by, longer, new_block, sign,
 };
 use crate::scenario::{self, number};
 use crate::stories::star;
@@ -289,6 +289,26 @@ fn long_when_remade(seed: u64) {
     oracle::check(&mut world);
 }
 
+/// A desktop node's block is as long as can be, and too long when it is made ours: its wish is taken all
+/// the same if a block has room for it.
+fn long_when_made_ours(seed: u64) {
+    let mut world = star(seed, 1);
+    let chain = chain_on(&world, 0);
+    let call = call_desktop(&mut world, 0);
+    world.say(call, &chain_response(&chain));
+    world.run(1_000);
+    let of = |length: usize| {
+        let name = format!("{ITEMS}{}", "x".repeat(length));
+        behind(&world, &chain, vec![sign(Kind::Request, &name, 0.5)])
+    };
+    let beside = text::block_bytes(&of(0));
+    let block = of((limits::BLOCK_TEXT_MAX + limits::TEMPLATE_TEXT_MAX) / 2 - beside);
+    assert!(text::block_bytes(&block) > limits::TEMPLATE_TEXT_MAX);
+    world.say(call, &new_block(&block));
+    world.run(10_000);
+    oracle::check(&mut world);
+}
+
 /// A chain that loses brings more than the mempool has room for: the rest is left, and what was taken
 /// is made ours.
 fn more_than_there_is_room_for(seed: u64) {
@@ -350,6 +370,25 @@ fn one_too_many(seed: u64) {
     oracle::check(&mut world);
 }
 
+/// All who have a place keep it, so one more that is named is not dialed.
+fn no_place_left(seed: u64) {
+    let mut world = star(seed, 1);
+    let call = call_ours(&mut world, 0);
+    for host in 1..limits::PEERS {
+        world.add(&[]);
+        world.start(host);
+        scenario::connect(&mut world, 0, host);
+        world.run(500);
+    }
+    let chain = chain_on(&world, 0);
+    let block = behind(&world, &chain, vec![sign(Kind::Request, "foe-saw", 0.5)]);
+    world.say(call, &new_block(&block));
+    world.run(1_000);
+    let told = world.says(0, "6\n10.0.0.9\n6000\n", 1_000);
+    assert!(told.contains("places are taken"), "{told}");
+    oracle::check(&mut world);
+}
+
 /// Seeds that are run twice.
 const TWICE: u64 = 10;
 
@@ -393,9 +432,11 @@ fn seeds() {
     for seed in 0..8 {
         told_anew(seed);
         long_when_remade(seed);
+        long_when_made_ours(seed);
         more_than_there_is_room_for(seed);
         all_of_a_desktop_nodes(seed);
         one_too_many(seed);
+        no_place_left(seed);
     }
     println!("{} users were not shown everything", one.0 + other.0);
     for (path, what) in Full::ALL {

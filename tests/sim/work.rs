@@ -27,6 +27,9 @@ const MOST: Tally = Tally {
     read: 6 << 20,
 };
 
+/// Callers that have a place beside one that is there.
+const CALLERS: usize = limits::PEERS - limits::PLACES_FOR_DIALS - 1;
+
 /// A node with this difficulty and a chain of some blocks of its user, and a story's connection.
 fn alone(seed: u64, difficulty: u8, blocks: usize) -> (World, usize) {
     let mut world = grown(seed, difficulty, blocks);
@@ -442,7 +445,7 @@ fn many_who_ask_for_a_heavy_chain_and_do_not_take_it() {
     world.say(call, &chain_response(&chain));
     world.run(20_000);
     world.most = Tally::default();
-    for _ in 0..limits::PEERS - 4 {
+    for _ in 0..CALLERS {
         let call = world.call(0);
         world.deafen(call);
         world.say(call, ASK);
@@ -456,7 +459,7 @@ fn many_who_ask_for_a_heavy_chain_at_once() {
     let chain = heavy(&world, 2, true);
     world.say(call, &chain_response(&chain));
     world.run(20_000);
-    let calls: Vec<usize> = (0..limits::PEERS - 4).map(|_| world.call(0)).collect();
+    let calls: Vec<usize> = (0..CALLERS).map(|_| world.call(0)).collect();
     // They have no chain, or would have to tell it first.
     let none = said("chain_response", "{\"chain\": []}");
     calls.iter().for_each(|call| world.say(*call, &none));

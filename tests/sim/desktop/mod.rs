@@ -120,7 +120,7 @@ impl Desktop {
         self.now = clock;
         match event {
             Event::Tick => self.pass(),
-            Event::ConsoleOpened { .. } => {}
+            Event::ConsoleOpened { .. } | Event::Networks { .. } => {}
             Event::Incoming { from } => self.incoming(from),
             Event::Connected { conn, remote, .. } => self.connected(conn, remote),
             Event::DialFailed { reason, .. } => {
