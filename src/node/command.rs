@@ -239,8 +239,8 @@ impl<D: Disk> Node<D> {
         session.menu.listing = Some(Listing { reserved, last });
     }
 
-    /// Writes the next items of a list.
-    fn go_on_listing(&mut self, at: usize, listing: Listing) {
+    /// Writes the next items of a list, until so much of the chain file was read for that.
+    fn go_on_listing(&mut self, at: usize, listing: Listing, budget: u64) {
         let Listing { reserved, mut last } = listing;
         let before = last;
         let mut found = Vec::new();
@@ -261,9 +261,12 @@ impl<D: Disk> Node<D> {
                 return;
             };
             session.say(&item);
-            if !session.console.has_room() && found.peek().is_some() {
-                // A name can be as long as a block: the others wait until this one is written.
-                limits::Full::ListWaits.ran();
+            if found.peek().is_none() {
+                break;
+            }
+            // A name can be as long as a block: the others wait until this one is written.
+            let full = limits::Full::ListWaits.when(!session.console.has_room());
+            if full || self.cx.chain.is_over(budget) {
                 last = Some(key);
                 break;
             }
@@ -345,12 +348,19 @@ impl<D: Disk> Node<D> {
 
     /// Writes what waits for each console: an answer, else events, and the question behind them.
     pub(super) fn fill_consoles(&mut self) {
+        // Each item may be of another block, and a block long.
+        let budget = self.cx.chain.budget();
         for at in 0..limits::CONSOLES {
             while let Some(session) = self.sessions.at_mut(at)
                 && session.console.has_room()
                 && let Some(listing) = session.menu.listing.take()
             {
-                self.go_on_listing(at, listing);
+                if self.cx.chain.is_over(budget) {
+                    session.menu.listing = Some(listing);
+                    self.cx.effects.busy = true;
+                    break;
+                }
+                self.go_on_listing(at, listing, budget);
                 // Behind the list's end the next line can be taken.
                 let session = self.sessions.at(at);
                 self.cx.effects.busy |= session.is_some_and(|it| it.menu.listing.is_none());

@@ -175,6 +175,34 @@ fn a_peer_comes_is_answered_and_goes() {
 }
 
 #[test]
+fn several_callers_are_taken_in_a_turn_and_then_others_have_theirs() {
+    let (mut driver, address, _raise) = listening(None, true);
+    let callers: Vec<TcpStream> = (0..9)
+        .map(|_| TcpStream::connect(address).expect("connects"))
+        .collect();
+    let mut came = 0;
+    let mut node = Stand::new(|parts, word| {
+        if word == "incoming 127.0.0.1" {
+            came += 1;
+            parts.act(Action::Refuse);
+        }
+        if came == callers.len() {
+            parts.act(Action::Exit);
+        }
+    });
+    // It has something to do in each turn.
+    node.parts.deadline = Some(Millis(0));
+    assert_eq!(driver.drive(&mut node), Ok(()));
+    let told = node.parts.told.iter().map(String::as_str);
+    let turns: Vec<usize> = told
+        .collect::<Vec<_>>()
+        .split(|word| *word == "tick")
+        .map(<[&str]>::len)
+        .collect();
+    assert_eq!(turns, [8, 1]);
+}
+
+#[test]
 fn a_refused_peer_sees_the_end() {
     let (mut driver, address, mut raise) = listening(None, true);
     let mut peer = TcpStream::connect(address).expect("connects");

@@ -100,7 +100,8 @@ fn who_says_nothing_that_means_anything_has_his_places_for_half_a_minute() {
     let mut idlers: Vec<Peer> = (0..32)
         .map(|host| cable.dial(other(host), node.port))
         .collect();
-    node.err.await_text(0, "all 24 places of callers are taken");
+    let full = node.err.await_text(0, "all 24 places of callers are taken");
+    assert!(full.is_some(), "some are refused");
     let served = thread::scope(|scope| {
         let honest = scope.spawn(|| served_after(&cable, other(HONEST), &node));
         babble(&mut idlers, |_| honest.is_finished());

@@ -10,7 +10,7 @@ use blx::limits;
 use crate::foe::said;
 use crate::net::End;
 use crate::oracle;
-use crate::peer::{PING, new_transaction, sign};
+use crate::peer::{ANNOUNCE, PING, new_transaction, sign};
 use crate::scenario::connect;
 use crate::stories::star;
 use crate::world::{World, address};
@@ -171,12 +171,11 @@ fn list(addresses: &[SocketAddr]) -> Vec<u8> {
     said("peer_list", &format!("{{\"peers\": [{all}]}}"))
 }
 
-/// Tells other addresses each minute, for an hour, on a new connection each time. Hosts are there
-/// at some of them, and one of these says nothing.
+/// Tells other addresses each minute, for an hour, on a new connection each time.
 fn tell_lists(world: &mut World, liar: IpAddr) {
     for minute in 0..60 {
         let call = call_from(world, liar, 0);
-        world.say(call, b"{\"type\": \"peer_announce\", \"payload\": {}}\n");
+        world.say(call, ANNOUNCE);
         let told: Vec<SocketAddr> = (0..60)
             .map(|_| {
                 let ip = match world.random.below(4) {
@@ -198,10 +197,6 @@ fn tell_lists(world: &mut World, liar: IpAddr) {
         world.run(60_000);
         let heard = world.heard(call);
         assert!(heard.contains("\"peer_list\""), "minute {minute}");
-        assert!(
-            !heard.contains("10.0.0.3:6000"),
-            "it is there, and silent: {heard}"
-        );
         world.cut(call);
     }
 }
@@ -210,10 +205,6 @@ fn tell_lists(world: &mut World, liar: IpAddr) {
 fn whoever_names_hosts_and_ports_has_few_of_them_dialed() {
     for seed in 0..3 {
         let mut world = star(seed, 2);
-        let silent = world.add_desktop();
-        world.start(silent);
-        world.pause(silent);
-        world.run(1_000);
         let begun = world.dials.len();
         let liar = at(150);
         tell_lists(&mut world, liar);
@@ -254,6 +245,32 @@ fn whoever_names_hosts_and_ports_has_few_of_them_dialed() {
         assert!(world.run_until(150_000, linked), "seed {seed}");
         world.cut(call);
     }
+}
+
+#[test]
+fn nobody_is_told_of_who_has_not_spoken() {
+    let mut world = star(8, 1);
+    let silent = world.add_desktop();
+    world.start(silent);
+    world.pause(silent);
+    let there = address(silent);
+    let liar = call_from(&mut world, at(150), 0);
+    world.say(liar, &list(&[there]));
+    world.run(3_000);
+    assert!(world.dials.iter().any(|(_, to, _)| *to == there));
+    let told = |world: &mut World| {
+        let call = call_from(world, at(151), 0);
+        world.say(call, ANNOUNCE);
+        world.run(500);
+        let heard = world.heard(call);
+        world.cut(call);
+        assert!(heard.contains("\"peer_list\""), "{heard}");
+        heard.contains(&there.to_string())
+    };
+    assert!(!told(&mut world), "it listens, and that is all");
+    world.resume(silent);
+    world.run(3_000);
+    assert!(told(&mut world), "it is a node");
 }
 
 #[test]

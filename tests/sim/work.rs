@@ -473,6 +473,19 @@ fn many_who_ask_for_a_heavy_chain_at_once() {
 }
 
 #[test]
+fn a_list_of_what_heavy_blocks_changed() {
+    let (mut world, call) = alone(19, 0, 0);
+    let chain = heavy(&world, 3, false);
+    world.say(call, &chain_response(&chain));
+    world.run(20_000);
+    world.most = Tally::default();
+    world.type_in(0, "3\n4\n");
+    check(&mut world, "a list");
+    let listed = world.shown(0).matches("taken").count();
+    assert!(listed > 100, "the list goes on: {listed}");
+}
+
+#[test]
 fn the_scrubber_before_a_heavy_block() {
     let (mut world, call) = alone(18, 0, 0);
     let chain = heavy(&world, 2, false);
