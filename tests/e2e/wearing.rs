@@ -42,6 +42,9 @@ fn in_the_kernel(port: u16) -> [u64; 2] {
     sum
 }
 
+/// Those who may call at the same time.
+const CALLERS: usize = limits::PEERS - limits::PLACES_FOR_DIALS;
+
 /// Waits until the node has read all that was sent to it.
 fn all_is_read(node: &Node) {
     until(|| match in_the_kernel(node.port)[1] {
@@ -94,7 +97,7 @@ fn a_block_of_many_long_names_costs_less_to_send_than_to_take() {
 /// that and a user asks. The node's processor is all that is counted, and held against what one such message
 /// takes there: neither a slow machine nor what else it does changes that.
 #[test]
-fn a_console_is_served_beside_31_busy_lines() {
+fn a_console_is_served_beside_busy_lines() {
     const TIMES: u32 = 5;
     let mut node = Launch::new().start();
     let (mut peer, chain) = Peer::join(node.port);
@@ -110,7 +113,7 @@ fn a_console_is_served_beside_31_busy_lines() {
         }
         peer.settle();
     }) / TIMES;
-    let mut others: Vec<Peer> = (2..limits::PEERS).map(|_| Peer::dial(node.port)).collect();
+    let mut others: Vec<Peer> = (1..CALLERS).map(|_| Peer::dial(node.port)).collect();
     others.push(peer);
     let mut measured: Vec<[Duration; 2]> = Vec::new();
     for _ in 0..TIMES {
@@ -134,7 +137,7 @@ fn a_console_is_served_beside_31_busy_lines() {
     measured.sort();
     let [time, waited] = measured[measured.len() / 2];
     eprintln!(
-        "31 busy lines, {message:.1?} a message: a status takes {time:.1?} of the processor, \
+        "{CALLERS} busy lines, {message:.1?} a message: a status takes {time:.1?} of the processor, \
          {waited:.1?} in all"
     );
     // Read in one turn, written in the next; in each a message may have begun before the time was over.
@@ -157,14 +160,13 @@ fn what_600_connections_took_is_given_back() {
     );
     let before = resident(&node);
     for wave in 0..WAVES {
-        let mut others: Vec<Peer> = (1..limits::PEERS).map(|_| Peer::dial(node.port)).collect();
+        let mut others: Vec<Peer> = (1..CALLERS).map(|_| Peer::dial(node.port)).collect();
         for (number, other) in others.iter_mut().enumerate() {
             assert!(other.try_bytes(line.as_bytes()));
             if number % 8 == 0 {
                 let items = (0..50).map(|item| person.requests(&format!("{wave}-{number}-{item}")));
                 let block = after(&chain[chain.len() - 1], items.collect());
-                peer.say(&block_message(&block));
-                node.expect(&format!("received and added block #{}\n", chain.len()));
+                peer.say_until_taken(&node, &block);
                 chain.push(block);
             }
         }
@@ -174,7 +176,7 @@ fn what_600_connections_took_is_given_back() {
     }
     peer.settle();
     let (after, peak) = (resident(&node), memory(node.id()).peak >> 10);
-    let connections = WAVES * (limits::PEERS - 1);
+    let connections = WAVES * (CALLERS - 1);
     eprintln!(
         "{connections} connections with long lines: {before} KiB resident before, {peak} at most, \
          {after} after"

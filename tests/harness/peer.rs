@@ -9,7 +9,7 @@ use blx::wire::{MessageKind, read_block};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub use super::blocks::*;
-use super::{LIMIT, free_port};
+use super::{LIMIT, Node, free_port, until};
 
 /// Leading zeros of the blocks that are made here: what nodes ask for when nothing else is said.
 pub const DIFFICULTY: u8 = 2;
@@ -157,6 +157,19 @@ impl Peer {
     pub fn ends_in_reset(mut self) -> bool {
         let rest = self.stream.read_to_end(&mut Vec::new());
         rest.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
+    }
+
+    /// Says a block until it is in the chain of the node, which takes blocks that come too fast later.
+    pub fn say_until_taken(&mut self, node: &Node, block: &Block) {
+        let words = format!("received and added block #{}\n", block.index);
+        until(|| {
+            self.say(&block_message(block));
+            self.settle();
+            match node.said().contains(&words) {
+                true => Ok(()),
+                false => Err(words.clone()),
+            }
+        });
     }
 
     /// All it has said, once it has understood everything that was sent to it, but for what it asks

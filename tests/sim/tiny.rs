@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use blx::ledger::Kind;
 use blx::limits::{self, Full};
-use blx::node::ConnId;
+use blx::node::{CONSOLE, ConnId, ConsoleKind, Event};
 use blx::store::disk::File;
 use blx::wire::text;
 
@@ -389,6 +389,27 @@ fn no_place_left(seed: u64) {
     oracle::check(&mut world);
 }
 
+/// What is typed on a serial line is longer than a line may be.
+fn long_on_a_serial_line(seed: u64) {
+    let mut world = star(seed, 1);
+    let (conn, kind) = (ConnId(CONSOLE.0 + 1), ConsoleKind::Serial);
+    world.tell(0, Event::ConsoleOpened { conn, kind });
+    for byte in [b'y', b'y', b'y', b'\r'] {
+        let node = world.hosts[0].node.as_mut().expect("it runs");
+        let count = node.tx_pending(conn).len();
+        world.tell(0, Event::Sent { conn, count });
+        let node = world.hosts[0].node.as_mut().expect("it runs");
+        let space = node.rx_space(conn);
+        let count = match byte {
+            b'y' => space.len(),
+            _ => space.len().min(1),
+        };
+        space[..count].fill(byte);
+        world.tell(0, Event::Received { conn, count });
+        world.run(10);
+    }
+}
+
 /// Seeds that are run twice.
 const TWICE: u64 = 10;
 
@@ -437,6 +458,7 @@ fn seeds() {
         all_of_a_desktop_nodes(seed);
         one_too_many(seed);
         no_place_left(seed);
+        long_on_a_serial_line(seed);
     }
     println!("{} users were not shown everything", one.0 + other.0);
     for (path, what) in Full::ALL {

@@ -71,7 +71,9 @@ fn find(file: &[u8], at: usize) -> Found<'_> {
         return Found::Garbage;
     }
     let length = u32::from_le_bytes(prefix[..4].try_into().expect("four")) as usize;
-    let Some(check) = behind.get(length..length + CHECK) else {
+    // Where a size has 32 bits, damage can make a length that is beyond what it holds.
+    let end = length.checked_add(CHECK);
+    let Some(check) = end.and_then(|end| behind.get(length..end)) else {
         return Found::Beginning;
     };
     let covered = [before, &rest[..PREFIX + length]].concat();
