@@ -1,5 +1,6 @@
 //! Peers and programs that wear a node out, over real sockets: what each costs the node is printed.
 
+use std::collections::BTreeSet;
 use std::fs;
 use std::io::{Read, Write};
 use std::os::unix::net::UnixStream;
@@ -7,11 +8,13 @@ use std::time::{Duration, Instant};
 
 use blx::limits;
 use blx::wire::MessageKind;
+use serde_json::Value;
 
-use super::consoles::{ctl, with_socket};
+use super::consoles::{ctl, launch_with_socket, with_socket};
 use super::harness::usage::{memory, processor_time};
-use super::harness::{LIMIT, Launch, Node, Signal, until};
-use super::peer::{Peer, Person, after, block_message, message};
+use super::harness::{Home, LIMIT, Launch, Node, Signal, until};
+use super::peer::{Peer, Person, after, block_message, message, transaction_message};
+use super::terminal::on_terminal;
 
 /// The processor time that a node takes for something.
 fn cost(node: &Node, done: impl FnOnce()) -> Duration {
@@ -212,7 +215,7 @@ fn little_is_held_for_readers_that_do_not_read_and_nothing_when_they_have_left()
         0 => Ok(()),
         left => Err(format!("{left} bytes are held")),
     });
-    let reset = readers.into_iter().map(Peer::is_reset);
+    let reset = readers.iter_mut().map(Peer::is_reset);
     let reset = reset.filter(|reset| *reset).count();
     eprintln!("{READERS} readers that do not read: {held} bytes in the kernel, {reset} are reset");
     assert!(
@@ -249,4 +252,103 @@ fn half_a_question_holds_no_console() {
     eprintln!("half a question: hung up on after {waited:.1?}");
     assert!(waited >= Duration::from_millis(limits::CONTROL_LINE_MS) - Duration::from_millis(100));
     node.request("saw");
+}
+
+/// Names that hide something, and names that are spelled like what is shown of those, on a terminal.
+#[test]
+fn names_that_hide_are_spelled_out_on_a_terminal_and_can_be_typed() {
+    const HIDDEN: [char; 7] = [
+        '\u{61c}',
+        '\u{200b}',
+        '\u{202e}',
+        '\u{2066}',
+        '\u{e0041}',
+        '\u{fe0f}',
+        '\u{1b}',
+    ];
+    let (launch, socket) = launch_with_socket(&Home::new());
+    let mut node = on_terminal(launch);
+    let (mut peer, chain) = Peer::join(node.port);
+    let named = |hidden: &char| {
+        let escape: String = hidden.encode_utf16(&mut [0; 2]).iter().map(unit).collect();
+        [format!("a{hidden}b"), format!("a{escape}b")]
+    };
+    let names: Vec<String> = HIDDEN.iter().flat_map(named).collect();
+    let requests = names.iter().map(|name| Person::new(9).requests(name));
+    peer.say(&block_message(&after(&chain[0], requests.collect())));
+    node.expect("received and added block #1");
+    // To programs they are what they are.
+    let (told, code) = ctl(&socket, &["--json", "reserved"]);
+    let items = told
+        .lines()
+        .map(|line| serde_json::from_str(line).expect("JSON"));
+    let items: BTreeSet<String> = items
+        .map(|item: Value| item["item"].as_str().expect("a name").to_owned())
+        .collect();
+    assert_eq!((code, items), (0, names.iter().cloned().collect()));
+
+    let shown = node.reserved();
+    let different: BTreeSet<&String> = shown.iter().collect();
+    assert_eq!(different.len(), names.len(), "{shown:?}");
+    for name in &shown {
+        node.ask(&["2", name], &format!("✅ released {name}\r\n"));
+    }
+    assert_eq!(node.status().ledger().1, 0);
+    let list = node.told(&["4"]);
+    assert!(!list.contains(HIDDEN), "{list:?}");
+    eprintln!("{} names that hide something: {shown:?}", names.len());
+}
+
+/// A unit of UTF-16 as JSON spells it.
+fn unit(unit: &u16) -> String {
+    format!("\\u{unit:04x}")
+}
+
+#[test]
+fn long_names_make_no_long_lists_and_fast_events_are_counted() {
+    const NAMES: usize = 14;
+    const EVENTS: usize = 300;
+    let mut node = Launch::new().arg("--difficulty=0").start();
+    let (mut peer, mut chain) = Peer::join(node.port);
+    let mut add = |node: &mut Node, peer: &mut Peer, name: &str| {
+        let last = &chain[chain.len() - 1];
+        let block = after(last, vec![Person::new(9).requests(name)]);
+        peer.say(&block_message(&block));
+        chain.push(block);
+        node.expect(&format!("received and added block #{}\n", chain.len() - 1));
+    };
+    for number in 0..NAMES {
+        add(
+            &mut node,
+            &mut peer,
+            &format!("{number}-{}", "x".repeat(1_000_000)),
+        );
+    }
+    let list = node.told(&["3"]);
+    assert_eq!(list.matches("-more]").count(), NAMES, "{list}");
+    assert!(list.len() < NAMES * 400, "{} bytes", list.len());
+
+    let (begun, from) = (Instant::now(), node.said().len());
+    for number in 0..EVENTS {
+        let request = Person::new(8).requests(&format!("{number}-{}", "y".repeat(1_000)));
+        peer.say(&transaction_message(&request));
+    }
+    peer.settle();
+    node.expect(" more like that, the last: [network 📨] request of ");
+    let seconds = begun.elapsed().as_secs() as usize + 2;
+    let shown = node.said()[from..].to_owned();
+    let told = shown.matches("\n[network 📨] request of ").count();
+    eprintln!(
+        "{NAMES} names of a megabyte: a list of {} bytes; {EVENTS} events: {told} and {} bytes shown in \
+         {seconds} s",
+        list.len(),
+        shown.len()
+    );
+    let most = limits::EVENTS_PER_SECOND as usize * seconds;
+    assert!(told <= most, "{told} events in {seconds} s");
+    assert!(
+        shown.len() < 400 * (3 * most + 2 * seconds),
+        "{} bytes",
+        shown.len()
+    );
 }

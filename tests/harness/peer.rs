@@ -154,7 +154,7 @@ impl Peer {
     }
 
     /// Reads on; true if the node has ended the connection with a reset.
-    pub fn is_reset(mut self) -> bool {
+    pub fn is_reset(&mut self) -> bool {
         let rest = self.stream.read_to_end(&mut Vec::new());
         rest.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
     }

@@ -12,6 +12,7 @@ use crate::blocks;
 use crate::foe;
 use crate::net::End;
 use crate::peer::ASK;
+use crate::wearing::as_shown;
 use crate::words::Words;
 use crate::world::World;
 
@@ -297,12 +298,12 @@ pub fn check_all(world: &mut World) -> Vec<String> {
     for host in ours {
         assert_eq!(
             honest(listed(world, host, "3")),
-            reserved,
+            as_shown(&reserved),
             "reserved at host {host}"
         );
         assert_eq!(
             honest(listed(world, host, "4")),
-            available,
+            as_shown(&available),
             "available at host {host}"
         );
         let broken = broken_words(world, host, chain);
@@ -313,13 +314,13 @@ pub fn check_all(world: &mut World) -> Vec<String> {
         let seed = world.seed;
         let desktop = world.desktop(host);
         assert_eq!(
-            honest(desktop.items(true)),
-            reserved,
+            as_shown(&honest(desktop.items(true))),
+            as_shown(&reserved),
             "seed {seed}: reserved at desktop {host}"
         );
         assert_eq!(
-            honest(desktop.items(false)),
-            available,
+            as_shown(&honest(desktop.items(false))),
+            as_shown(&available),
             "seed {seed}: available at desktop {host}"
         );
         missing.extend(vanished(world, host, chain));

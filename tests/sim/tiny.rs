@@ -31,7 +31,7 @@ use crate::words::Words;
 use crate::world::{CONNS, World};
 
 /// Seeds that are run where nothing else is said: in these each path runs.
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 400;
 
 /// A LAN comes to rest in so many milliseconds after the last fault: what fell out and has no room goes
 /// into blocks part by part.
