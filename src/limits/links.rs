@@ -28,10 +28,9 @@ pub const LEARNED_APART_MS: u64 = 1_000;
 /// Milliseconds until a new connection can become an eviction candidate.
 pub const NEWCOMER_MS: u64 = 10_000;
 
-/// Connections that keep their place for longer since they answer fastest, and as many since they brought the last
-/// blocks.
+/// Connections that keep their place for longer since they answer fastest, and as many since they
+/// brought the last blocks.
 pub const PLACES_KEPT: usize = either(2, 1);
-
 const _: () = assert!(2 * PLACES_KEPT < PEERS);
 
 /// Milliseconds until a dial gives up one address of the host and tries the next. A host on a LAN
@@ -61,7 +60,7 @@ pub const PEER_TEXT_MAX: usize = 259;
 /// Addresses in the address book: about 200 bytes each.
 pub const ADDRESS_BOOK: usize = either(1_024, 4);
 
-/// One source can fill the address book divided by this.
+/// Into how many parts the address book is divided: one source can fill one of them.
 pub const ADDRESS_BOOK_SHARE: usize = either(8, 2);
 
 /// Addresses that turned out to be this node's own and are remembered as such: the last ones.
