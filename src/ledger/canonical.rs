@@ -110,7 +110,7 @@ pub fn beginning(text: &[u8], most: usize) -> &[u8] {
 }
 
 /// The first character of WTF-8 and its width in bytes.
-fn first_character(text: &[u8], first: u8) -> (u32, usize) {
+pub(super) fn first_character(text: &[u8], first: u8) -> (u32, usize) {
     let (width, lead) = match first {
         0..=0x7f => (1, first),
         0x80..=0xdf => (2, first & 0x1f),

@@ -125,10 +125,13 @@ paths! {
     TypedLongSerial "a line typed on a serial line is too long"
     NameTyped "a typed name is too long"
     NamesTyped "a user asks for too many items at once"
+    NameShown "a name is shown without its middle"
+    EventsCounted "events of a kind are counted, as they come faster than anybody reads"
     EventsLost "events are left out, as they come too fast for a console"
     EventsWait "events wait until a console has shown the others"
     LinesCut "lines are left out, as they come too fast for a serial line"
     InputWaits "a line waits, as what was said before was not shown yet"
+    TurnListed "as much of the chain file was read for a list as goes into a turn"
     ListWaits "a list goes on when its beginning was shown"
 }
 

@@ -29,9 +29,11 @@ impl<D: Disk> Node<D> {
 
     /// Carries out what the organs have to say, in its order.
     pub(super) fn deliver(&mut self) {
+        let (now, ending) = (self.cx.now.mono, self.cx.ending.is_some());
+        self.sessions.tell_counts(now, ending);
         while let Some(notice) = self.cx.effects.next_notice() {
             match notice {
-                Notice::Event(event) => self.sessions.tell_all(log::Level::Info, &event),
+                Notice::Event(event) => self.sessions.tell_event(self.cx.now.mono, &event),
                 Notice::Alert(event) => {
                     self.events.keep_event(self.cx.now, &event);
                     self.sessions.tell_all(log::Level::Warn, &event);
@@ -239,7 +241,7 @@ impl<D: Disk> Node<D> {
         session.menu.listing = Some(Listing { reserved, last });
     }
 
-    /// Writes the next items of a list, until so much of the chain file was read for that.
+    /// Writes the next items of a list.
     fn go_on_listing(&mut self, at: usize, listing: Listing, budget: u64) {
         let Listing { reserved, mut last } = listing;
         let before = last;
@@ -261,12 +263,11 @@ impl<D: Disk> Node<D> {
                 return;
             };
             session.say(&item);
-            if found.peek().is_none() {
-                break;
-            }
-            // A name can be as long as a block: the others wait until this one is written.
-            let full = limits::Full::ListWaits.when(!session.console.has_room());
-            if full || self.cx.chain.is_over(budget) {
+            // A name can be as long as a block, and so is what is read to tell of it: the others wait
+            // until this one is written, or for the next call.
+            let waits = limits::Full::ListWaits.when(!session.console.has_room());
+            let waits = waits || self.cx.chain.is_over(budget);
+            if waits && found.peek().is_some() {
                 last = Some(key);
                 break;
             }
@@ -348,23 +349,21 @@ impl<D: Disk> Node<D> {
 
     /// Writes what waits for each console: an answer, else events, and the question behind them.
     pub(super) fn fill_consoles(&mut self) {
-        // Each item may be of another block, and a block long.
         let budget = self.cx.chain.budget();
         for at in 0..limits::CONSOLES {
             while let Some(session) = self.sessions.at_mut(at)
                 && session.console.has_room()
+                && !self.cx.chain.is_over(budget)
                 && let Some(listing) = session.menu.listing.take()
             {
-                if self.cx.chain.is_over(budget) {
-                    session.menu.listing = Some(listing);
-                    self.cx.effects.busy = true;
-                    break;
-                }
                 self.go_on_listing(at, listing, budget);
                 // Behind the list's end the next line can be taken.
                 let session = self.sessions.at(at);
                 self.cx.effects.busy |= session.is_some_and(|it| it.menu.listing.is_none());
             }
+            let goes_on = |it: &Session| it.menu.listing.is_some() && it.console.has_room();
+            let over = self.sessions.at(at).is_some_and(goes_on);
+            self.cx.effects.busy |= limits::Full::TurnListed.when(over);
             let ending = self.cx.ending.is_some();
             if let Some(session) = self.sessions.at_mut(at) {
                 session.fill(ending);

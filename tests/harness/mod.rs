@@ -18,6 +18,6 @@ mod stream;
 pub mod usage;
 
 pub use launch::{Home, Launch};
-pub use node::{Node, PROMPT, Signal, Status};
+pub use node::{Node, PROMPT, Signal, Status, shown};
 pub use runner::free_port;
 pub use stream::{LIMIT, Stream, until, wait_for};

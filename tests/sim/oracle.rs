@@ -18,6 +18,7 @@ use crate::plain::file::ChainFile;
 use crate::plain::json::{self, Json};
 use crate::plain::rules::Ledger;
 use crate::plain::{Block, Transaction, hex};
+use crate::wearing::{as_shown, shown};
 use crate::words::Words;
 use crate::world::World;
 
@@ -264,13 +265,15 @@ pub fn check_all(world: &mut World) -> Vec<String> {
     for host in ours {
         for (number, items) in [("3", &reserved), ("4", &available)] {
             let said = listed_by(world, host, number);
-            let whose = chain.0.listed(number == "3");
+            let items = as_shown(items);
+            let whose = chain.0.listed(number == "3").into_iter();
+            let whose: BTreeMap<_, _> = whose.map(|(item, key)| (shown(&item), key)).collect();
             for (item, by) in said.iter().filter(|(item, _)| items.contains(*item)) {
                 let key = hex(&whose[item]);
                 assert_eq!(key[..12], **by, "seed {}: who has {item}", world.seed);
             }
             let said = honest(said.into_keys().collect());
-            assert_eq!(said, *items, "listed behind {number} at host {host}");
+            assert_eq!(said, items, "listed behind {number} at host {host}");
         }
         let broken = broken_words(world, host, chain);
         assert!(broken.is_empty(), "seed {}: {broken:?}", world.seed);
@@ -280,13 +283,13 @@ pub fn check_all(world: &mut World) -> Vec<String> {
         let seed = world.seed;
         let desktop = world.desktop(host);
         assert_eq!(
-            honest(desktop.items(true)),
-            reserved,
+            as_shown(&honest(desktop.items(true))),
+            as_shown(&reserved),
             "seed {seed}: reserved at desktop {host}"
         );
         assert_eq!(
-            honest(desktop.items(false)),
-            available,
+            as_shown(&honest(desktop.items(false))),
+            as_shown(&available),
             "seed {seed}: available at desktop {host}"
         );
         missing.extend(vanished(world, host, chain));

@@ -31,7 +31,7 @@ use crate::words::Words;
 use crate::world::{CONNS, World};
 
 /// Seeds that are run where nothing else is said: in these each path runs.
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 400;
 
 /// Milliseconds after the last fault until a LAN comes to rest: what a reorg disconnected and has no
 /// room goes into blocks part by part.

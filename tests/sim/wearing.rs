@@ -1,17 +1,36 @@
 //! Peers that wear a node out: with what is expensive to send, to look at, or to show.
 
+use std::collections::BTreeSet;
+
 use blx::ledger::{Kind, Transaction, tally};
 use blx::limits;
 use blx::node::{CONSOLE, ConnId, ConsoleKind, Event};
 
 use crate::foe::ITEMS;
-use crate::oracle;
+use crate::oracle::{self, Chain};
 use crate::peer::{ASK, behind, call_ours, chain_of, new_block, new_transaction, sign};
 use crate::stories::star;
 use crate::world::World;
 
 /// What one call may do: microseconds of a desktop, as [`World::heaviest`] has it.
 pub const HEAVIEST: u64 = 20_000;
+
+/// A name as a screen of ours shows it: without the middle of a long one. Nobody here gives an item a name
+/// that hides anything; what is shown already stays so.
+pub fn shown(name: &str) -> String {
+    if name.len() <= limits::NAME_SHOWN || name.contains("-more]") {
+        return name.to_owned();
+    }
+    let tail = limits::NAME_SHOWN / 4;
+    let (head, rest) = name.split_at(limits::NAME_SHOWN - tail);
+    let (middle, tail) = rest.split_at(rest.len() - tail);
+    format!("{head}\\[{}-more]{tail}", middle.len())
+}
+
+/// These names as a screen of ours shows them.
+pub fn as_shown(names: &BTreeSet<String>) -> BTreeSet<String> {
+    names.iter().map(|name| shown(name)).collect()
+}
 
 /// Requests with names of so many control characters, each of which takes six bytes of text.
 fn long_names(count: usize, characters: usize) -> Vec<Transaction> {
@@ -141,5 +160,99 @@ fn a_program_that_does_not_end_its_question_is_hung_up_on() {
     }
     let told = world.says(0, "9\n", 20_000);
     assert!(told.contains("node key: "), "{told}");
+    oracle::check(&mut world);
+}
+
+/// What the first host's user is told of this.
+fn told(world: &mut World, words: &str) -> String {
+    let before = world.shown(0).len();
+    world.type_in(0, &format!("{words}9\n"));
+    let all = |world: &mut World| world.shown(0)[before..].contains("node key: ");
+    assert!(world.run_until(60_000, all), "{words}");
+    world.shown(0)[before..].to_owned()
+}
+
+#[test]
+fn what_is_shown_of_an_odd_name_can_be_typed() {
+    let odd = [
+        "\u{1b}[2J",
+        "\\u001b[2J",
+        "a\u{61c}\u{200b}\u{2066}\u{e0041}\u{fe0f}",
+        "a\\",
+        "\u{3164},\t",
+    ];
+    let named = odd.map(|name| format!("{ITEMS}{name}"));
+    let requests = named.iter().map(|name| sign(Kind::Request, name, 0.5));
+    let (mut world, _) = with_block(4, requests.collect());
+    let list = told(&mut world, "3\n");
+    let shown = list.lines().filter_map(|line| line.strip_prefix("  "));
+    let shown: Vec<&str> = shown.filter_map(|line| line.split("  ").next()).collect();
+    assert_eq!(shown.len(), odd.len(), "{list}");
+    for name in shown {
+        let answer = told(&mut world, &format!("2\n{name}\n"));
+        let done = format!("released {name}\n");
+        assert!(answer.contains(&done), "{done}: {answer}");
+    }
+    assert!(told(&mut world, "3\n").contains("reserved items: 0\n"));
+    let chain = Chain::of(&mut world, 0);
+    let [_, available] = chain.replay();
+    assert_eq!(available, named.into_iter().collect());
+}
+
+/// Hundreds of blocks in a few seconds, full of transactions with names of a kilobyte.
+#[test]
+fn events_that_come_faster_than_anybody_reads_are_counted() {
+    const BLOCKS: u64 = 100;
+    let mut world = star(5, 1);
+    let call = call_ours(&mut world, 0);
+    let mut chain = chain_of(&mut world, 0);
+    let (begun, before) = (world.now, world.shown(0).len());
+    for number in 0..BLOCKS {
+        let name = format!("{ITEMS}{number}-{}", "x".repeat(1_000));
+        let block = behind(&world, &chain, vec![sign(Kind::Request, &name, 0.5)]);
+        world.say(call, &new_block(&block));
+        let name = format!("{ITEMS}alone-{number}-{}", "x".repeat(1_000));
+        world.say(call, &new_transaction(&sign(Kind::Request, &name, 0.5)));
+        chain.push(block);
+        world.run(20);
+    }
+    world.run(2_000);
+    let shown = world.shown(0)[before..].to_owned();
+    let seconds = (world.now - begun).div_ceil(limits::EVENTS_SECOND_MS);
+    for kind in ["\n[network 📦] received", "\n[network 📨] request"] {
+        let count = shown.matches(kind).count() as u64;
+        let most = seconds * u64::from(limits::EVENTS_PER_SECOND);
+        assert!(
+            count > 0 && count <= most && most < BLOCKS,
+            "{count}: {shown}"
+        );
+    }
+    assert!(shown.contains("[console] "), "{shown}");
+    let last = format!("received and added block #{BLOCKS}\n");
+    assert!(shown.contains(&last), "{shown}");
+    assert!(shown.len() < 20_000, "{} bytes", shown.len());
+}
+
+/// A name of each large block: all of them are read for a list, some in each call.
+#[test]
+fn a_list_of_long_names_is_short_and_read_in_pieces() {
+    const BLOCKS: usize = 24;
+    let mut world = star(6, 1);
+    world.capacity = 1 << 22;
+    let call = call_ours(&mut world, 0);
+    let mut chain = chain_of(&mut world, 0);
+    for number in 0..BLOCKS {
+        let name = format!("{ITEMS}{number}{}", "x".repeat(1_000_000));
+        let block = behind(&world, &chain, vec![sign(Kind::Request, &name, 0.5)]);
+        world.say(call, &new_block(&block));
+        world.run(500);
+        chain.push(block);
+    }
+    world.heaviest = 0;
+    let list = told(&mut world, "3\n");
+    let names = list.lines().filter(|line| line.contains("-more]"));
+    assert_eq!(names.count(), BLOCKS, "{list}");
+    assert!(list.len() < BLOCKS * 2 * limits::NAME_SHOWN, "{list}");
+    assert!(world.heaviest <= HEAVIEST, "{} us", world.heaviest);
     oracle::check(&mut world);
 }

@@ -90,9 +90,13 @@ fn json_is_one_object_for_each_thing() {
     assert_eq!(world.types(0, &text), [UserCommand::Peers]);
     assert!(world.at(0).wants_json());
     world.shown(0);
-    world.at(0).say(&Answer::Requested("é\nb".into()));
+    // A name is what JSON says, not what a screen shows of it.
+    let name = format!("é\n\"\u{1b}\\u001b{}", "x".repeat(limits::NAME_SHOWN));
+    world.at(0).say(&Answer::Requested(name.as_str().into()));
     let told = answer(&mut world).0;
-    assert_eq!(told, [r#"{"requested":"é\nb"}"#]);
+    assert!(told[0].starts_with(r#"{"requested":"é\u000a\"\u001b\\u001bxxx"#));
+    let told: serde_json::Value = serde_json::from_str(&told[0]).expect("JSON");
+    assert_eq!(told["requested"], name);
 }
 
 #[test]

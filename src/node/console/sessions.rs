@@ -3,6 +3,7 @@
 use super::UserCommand;
 use super::control;
 use super::menu::{self, Asked, Menu, Mode, Parsed, Question};
+use super::pace::Pace;
 use super::report::Report;
 use super::stream::{Console, printable};
 use super::typing::Input;
@@ -260,6 +261,7 @@ pub struct Sessions {
     all: Vec<Option<Box<Session>>>,
     /// How many ever were.
     count: u64,
+    pace: Pace,
 }
 
 impl Default for Sessions {
@@ -267,6 +269,7 @@ impl Default for Sessions {
         Sessions {
             all: (0..limits::CONSOLES).map(|_| None).collect(),
             count: 0,
+            pace: Pace::default(),
         }
     }
 }
@@ -347,6 +350,21 @@ impl Sessions {
         }
     }
 
+    /// The same as `tell_all` with something that happens as often as others want it: of each kind so many
+    /// a second, and then how many there were. What is said of a user's own wishes is always shown.
+    pub fn tell_event(&mut self, now: Millis, event: &str) {
+        if event.contains("] your ") || self.pace.shows(now, event) {
+            self.tell_all(log::Level::Info, event);
+        }
+    }
+
+    /// Says how many events were not shown in the seconds that are over, or in `all`.
+    pub fn tell_counts(&mut self, now: Millis, all: bool) {
+        for event in self.pace.over(now, all) {
+            self.tell_all(log::Level::Info, &event);
+        }
+    }
+
     /// Shows an event on every console, and logs it.
     pub fn tell_all(&mut self, level: log::Level, event: &str) {
         self.menus()
@@ -398,7 +416,7 @@ impl Sessions {
     /// When one of them has to be looked at again.
     pub fn due(&self) -> Option<Millis> {
         let due = |session: &Session| session.menu.due().into_iter().chain(session.late);
-        self.iter().flat_map(due).min()
+        self.iter().flat_map(due).chain(self.pace.due()).min()
     }
 
     /// Shows how far a long transfer is, on terminals, and with `lines` also where each text stays on a
