@@ -157,7 +157,7 @@ fn verdicts_are_as_listed() {
         let verdict = accepts(&blocks);
         assert_eq!(verdict.is_ok(), expected, "{}: {verdict:?}", case["name"]);
         let mut from_document = Vec::new();
-        let read = document::read(case["chain"].get().as_bytes(), |block| {
+        let read = document::read(&mut case["chain"].get().as_bytes(), &mut |block| {
             from_document.push(block);
             ControlFlow::Continue(())
         });
@@ -264,12 +264,15 @@ fn the_chain_ends_in_the_state_that_desktop_nodes_show() {
     let expected: Value = serde_json::from_str(vector!("chain_state.json")).unwrap();
     let (mut items, mut changes) = (Items::default(), Changes::from_nothing());
     let mut tip = None;
-    let read = document::read(vector!("chain_response.line").as_bytes(), |block| {
-        let block = block.unwrap();
-        changes.apply_block(&items, &block).unwrap();
-        tip = Some(block);
-        ControlFlow::Continue(())
-    });
+    let read = document::read(
+        &mut vector!("chain_response.line").as_bytes(),
+        &mut |block| {
+            let block = block.unwrap();
+            changes.apply_block(&items, &block).unwrap();
+            tip = Some(block);
+            ControlFlow::Continue(())
+        },
+    );
     assert!(read.is_ok());
     items.commit(changes);
     let tip = tip.unwrap();

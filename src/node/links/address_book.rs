@@ -322,7 +322,9 @@ impl AddressBook {
             .filter(|known| Some(known.entry.address) != first)
             .min_by_key(|known| known.rank(now));
         let mut best = [first, second.map(|known| known.entry.address)];
-        best.sort();
+        if best[0] > best[1] {
+            best.swap(0, 1);
+        }
         best
     }
 

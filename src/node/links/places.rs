@@ -80,17 +80,19 @@ impl Links {
         from: SocketAddr,
         syncing: Option<usize>,
     ) -> Option<usize> {
-        let settled = |peer: &Peer| now.0 >= peer.opened.0 + limits::NEWCOMER_MS;
-        let caller = |peer: &Peer| !peer.outbound && settled(peer);
+        let obstacle = self.obstacle(now, peers, from)?;
         let idle = |peer: &Peer| !peer.has_spoken() || peer.is_silent(now);
-        match self.obstacle(now, peers, from)? {
-            Obstacle::Banned => None,
-            Obstacle::Crowd => self.eviction_candidate(peers, syncing, |peer| {
-                caller(peer) && is_near(peer, from) && idle(peer)
-            }),
-            Obstacle::Callers => self.eviction_candidate(peers, syncing, caller),
-            Obstacle::Full => self.eviction_candidate(peers, syncing, settled),
-        }
+        let may = |peer: &Peer| {
+            let settled = now.0 >= peer.opened.0 + limits::NEWCOMER_MS;
+            settled
+                && match obstacle {
+                    Obstacle::Banned => false,
+                    Obstacle::Crowd => !peer.outbound && is_near(peer, from) && idle(peer),
+                    Obstacle::Callers => !peer.outbound,
+                    Obstacle::Full => true,
+                }
+        };
+        self.eviction_candidate(peers, syncing, &may)
     }
 
     /// Whose place a peer gets that was named and is to be dialed now, if there is none for it otherwise:
@@ -108,7 +110,7 @@ impl Links {
             .filter(|target| self.is_dialed_now(now, peers, target));
         // As many as are free need nobody's place.
         due.nth(free)?;
-        self.eviction_candidate(peers, syncing, |_| true)
+        self.eviction_candidate(peers, syncing, &|_| true)
     }
 
     fn is_dialed_now(&self, now: Millis, peers: &Peers, target: &Target) -> bool {

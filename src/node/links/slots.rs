@@ -168,7 +168,7 @@ impl Links {
         &self,
         peers: &Peers,
         syncing: Option<usize>,
-        may: impl Fn(&Peer) -> bool,
+        may: &dyn Fn(&Peer) -> bool,
     ) -> Option<usize> {
         let open: Vec<(usize, &Peer)> = peers.iter().collect();
         let mut pings: Vec<_> = open
@@ -191,7 +191,7 @@ impl Links {
             .map(|(_, conn)| *conn);
         let named = self.targets.iter().filter(|target| !target.learned);
         let named = named.filter_map(|target| Some(usize::from(target.conn()?.0)));
-        let safe: BTreeSet<usize> = fast.chain(useful).chain(named).chain(syncing).collect();
+        let safe: Vec<usize> = fast.chain(useful).chain(named).chain(syncing).collect();
         open.iter()
             .filter(|(conn, peer)| !safe.contains(conn) && may(peer))
             .max_by_key(|(_, peer)| (matches!(peer.kind, Kind::Unknown), peer.opened))

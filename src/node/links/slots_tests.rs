@@ -23,7 +23,7 @@ fn knowing(count: usize) -> World {
 
 fn candidate(world: &World, syncing: Option<usize>) -> Option<usize> {
     let links = &world.links;
-    links.eviction_candidate(&world.peers, syncing, |_| true)
+    links.eviction_candidate(&world.peers, syncing, &|_| true)
 }
 
 /// A full house: everybody has spoken, and each came after the one before.
@@ -55,7 +55,7 @@ fn only_those_give_up_a_place_that_may() {
     let world = full();
     let links = &world.links;
     let old = |peer: &Peer| peer.opened.0 <= world.now().0 - 29;
-    let found = links.eviction_candidate(&world.peers, None, old);
+    let found = links.eviction_candidate(&world.peers, None, &old);
     assert_eq!(found, Some(2));
 }
 
