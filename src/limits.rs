@@ -40,7 +40,6 @@ pub const VERIFIER_GOOD: usize = either(1_024, 4);
 /// The longest text of a transaction that is remembered as good: bytes. Longer ones are checked each
 /// time; with the usual limits no menu takes one.
 pub const VERIFIER_TEXT_MAX: usize = either(4 << 10, 128);
-
 const _: () =
     assert!(cfg!(feature = "tiny-limits") || 3 * ITEM_BYTES_MAX + 400 < VERIFIER_TEXT_MAX);
 

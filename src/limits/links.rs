@@ -48,10 +48,9 @@ pub const PEERS_PER_ADDRESS: usize = either(4, 2);
 /// Connections that are accepted in a turn of the loop: honest callers wait behind a flood of others.
 pub const ACCEPTS_PER_TURN: usize = 8;
 
-/// Connections that keep their place for longer since they answer fastest, and as many since they brought the last
-/// blocks.
+/// Connections that keep their place for longer since they answer fastest, and as many since they
+/// brought the last blocks.
 pub const PLACES_KEPT: usize = either(2, 1);
-
 const _: () = assert!(2 * PLACES_KEPT < PEERS - PLACES_FOR_DIALS);
 
 /// Milliseconds until a dial gives up one address of the host and tries the next. A host on a LAN
@@ -89,7 +88,7 @@ pub const PEER_TEXT_MAX: usize = 259;
 /// Addresses in the address book: about 200 bytes each.
 pub const ADDRESS_BOOK: usize = either(1_024, 4);
 
-/// One source can fill the address book divided by this.
+/// Into how many parts the address book is divided: one source can fill one of them.
 pub const ADDRESS_BOOK_SHARE: usize = either(8, 2);
 
 /// The lowest port of an address that is learned: below it a LAN has other things than nodes.

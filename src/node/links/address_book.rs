@@ -5,7 +5,7 @@
 //! addresses can fill only a part of the book, and none of them takes a proven one's place.
 
 use core::cmp::Reverse;
-use core::hash::{Hash, Hasher};
+use core::hash::{BuildHasher, BuildHasherDefault};
 use core::net::{IpAddr, SocketAddr};
 use std::hash::DefaultHasher;
 
@@ -71,8 +71,9 @@ pub struct AddressBook {
     dials: Dials,
     /// Addresses that lead back to this node.
     ours: heapless::HistoryBuf<SocketAddr, { limits::ADDRESS_BOOK_OURS }>,
-    /// The checksum of what the file says.
+    /// The checksum of what the file says, and the two best there.
     written: u64,
+    written_best: [Option<SocketAddr>; 2],
     /// What the file says has been wrong since then.
     changed: Option<Millis>,
     last_write: Option<Millis>,
@@ -92,6 +93,7 @@ impl AddressBook {
             dials: Dials::default(),
             ours: heapless::HistoryBuf::new(),
             written: 0,
+            written_best: [None; 2],
             changed: None,
             last_write: None,
         };
@@ -294,7 +296,7 @@ impl AddressBook {
 
     /// Whether the file says something wrong: the addresses, which are proven, or the two best.
     pub fn is_dirty(&self, now: Millis) -> bool {
-        self.checksum(now) != self.written
+        self.checksum() != self.written || self.best(now) != self.written_best
     }
 
     /// The entries were written.
@@ -328,25 +330,16 @@ impl AddressBook {
         best
     }
 
-    /// Of the addresses, in whatever order, with which are proven, and of the two best.
-    fn checksum(&self, now: Millis) -> u64 {
-        let hash = |value: &dyn Fn(&mut DefaultHasher)| {
-            let mut hasher = DefaultHasher::new();
-            value(&mut hasher);
-            hasher.finish()
-        };
-        let entries = self.known.iter().map(|known| {
-            let Entry {
-                address, proven, ..
-            } = known.entry;
-            hash(&|hasher| (address, proven).hash(hasher))
-        });
-        let sum = entries.fold(0, u64::wrapping_add);
-        hash(&|hasher| (sum, self.best(now)).hash(hasher))
+    /// Of the addresses, in whatever order, and of which are proven.
+    fn checksum(&self) -> u64 {
+        let hasher = BuildHasherDefault::<DefaultHasher>::default();
+        let entries = self.known.iter().map(|known| known.entry);
+        let sums = entries.map(|entry| hasher.hash_one((entry.address, entry.proven)));
+        sums.fold(0, u64::wrapping_add)
     }
 
     fn remember_written(&mut self, now: Millis) {
-        self.written = self.checksum(now);
+        (self.written, self.written_best) = (self.checksum(), self.best(now));
         self.changed = None;
     }
 
