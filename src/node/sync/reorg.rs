@@ -251,7 +251,7 @@ fn begin_sorting(mempool: &mut Mempool, disconnected: DisconnectedBlocks, from: 
 }
 
 /// Gathers the transactions of the next disconnected blocks; behind the last one, those that waited
-/// in the mempool.
+/// in the mempool. If that comes to nothing, the new chain is not read to compare it.
 fn collect<D: Disk>(
     cx: &mut Cx<D>,
     mempool: &mut Mempool,
@@ -271,7 +271,11 @@ fn collect<D: Disk>(
             sorting.unconfirmed.add(sorting.disconnected.to, batch);
         }
     }
-    let next = sorting.from;
+    let nothing = sorting.unconfirmed.is_empty() && mempool.queue.lost.is_empty();
+    let next = match nothing {
+        true => cx.chain.tip().length,
+        false => sorting.from,
+    };
     ReorgPhase::Comparing { sorting, next }
 }
 
