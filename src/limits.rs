@@ -249,6 +249,10 @@ pub const DIFFICULTY_MAX: u8 = 16;
 /// A wall clock that is at least this many seconds behind the last block counts as not set.
 pub const CLOCK_BEHIND_S: f64 = 300.0;
 
+/// A last block that is more than this many seconds ahead of a wall clock which was set is what is wrong of
+/// the two.
+pub const TIP_AHEAD_S: f64 = 7_200.0;
+
 /// Up to this many seconds since 1970, in the year 2242, a double tells microseconds apart.
 pub const CLOCK_EXACT_S: f64 = 8_589_934_592.0;
 

@@ -127,9 +127,11 @@ impl<D: Disk> Node<D> {
 
     /// Makes what the user asks for a block, if the items allow it.
     fn change(&mut self, at: usize, kind: Kind, items: Vec<Uid>) {
-        let time = self.cx.request_time();
-        let sign = |item| self.identity.sign(kind, item, time);
-        let request: Vec<_> = items.into_iter().map(sign).collect();
+        let waiting = self.mempool.queue.iter();
+        let waiting = waiting.flat_map(|batch| &batch.transactions);
+        let times = self.wall.times(&mut self.cx, kind, &items, waiting);
+        let sign = |(item, time)| self.identity.sign(kind, item, time);
+        let request: Vec<_> = items.into_iter().zip(times).map(sign).collect();
         let now = self.cx.now.mono;
         let Some(session) = self.sessions.at_mut(at) else {
             return;
@@ -213,7 +215,7 @@ impl<D: Disk> Node<D> {
             last_sync_us: micros(syncs.last),
             slowest_sync_us: micros(syncs.slowest),
             verified: self.monitor.scrub_report(&self.cx),
-            clock_not_set: self.cx.clock_doubt(self.built),
+            clock_not_set: self.wall.doubt(&self.cx),
             unclean_stops: self.unclean_stops,
             key: self.identity.public().to_string(),
         };

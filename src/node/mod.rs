@@ -54,6 +54,7 @@ use crate::store::disk::Disk;
 use crate::store::keys;
 use crate::store::log::Log;
 use crate::wire::write::Outgoing;
+use clock::WallClock;
 use console::Sessions;
 use desktops::Desktops;
 use effects::{Cx, Effects, Jitter};
@@ -94,7 +95,7 @@ pub struct Node<D> {
     monitor: Monitor,
     unclean_stops: u32,
     events: EventLog,
-    built: u64,
+    wall: WallClock,
     /// What the last call of `handle` did.
     tally: Tally,
 }
@@ -153,7 +154,7 @@ impl<D: Disk> Node<D> {
             monitor,
             unclean_stops: config.unclean_stops,
             events,
-            built: config.built,
+            wall: WallClock::new(config.built),
             tally: Tally::default(),
         })
     }
@@ -413,6 +414,7 @@ impl<D: Disk> Node<D> {
     fn tip_changed(&mut self) {
         self.drop_making();
         self.mempool.tip_changed(&mut self.cx);
+        self.wall.tip_changed(&mut self.cx);
     }
 
     /// Looks after everything that waits for a time.
