@@ -10,13 +10,13 @@ source cross/toolchain.sh
 # Installs what is missing for all parts, before any of them runs, since two that install at the same
 # time are in each other's way. The arguments are the targets that are built for.
 prepare() {
-    need gcc libc6-dev python3 python3-venv mandoc strace
+    need gcc libc6-dev python3 python3-venv mandoc strace iproute2
     local target
     for target in "$@"; do
         (toolchain "$target")
     done
     # What the tests would pass themselves over for want of it is a failure here.
-    export BLX_REQUIRE_DESKTOP=1 BLX_REQUIRE_STRACE=1
+    export BLX_REQUIRE_DESKTOP=1 BLX_REQUIRE_STRACE=1 BLX_REQUIRE_NETNS=1
     # Each crate is built once, and what the compiler would keep for the next time costs it time now.
     export CARGO_INCREMENTAL=0
     mkdir -p target/parts

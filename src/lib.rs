@@ -68,6 +68,8 @@
 //!    many but how long they are. [`ledger::tally`] counts it, and `tests/sim/work.rs` holds it
 //!    against bounds. If more is waiting the deadline is now, so the menu answers while a long chain
 //!    comes in.
+//!    The driver serves consoles and newcomers first in each turn, and then peers in turn, as many as go
+//!    into [`limits::TURN_MS`].
 //! 5. The disk is called synchronously. A block is applied, shown and told only after its sync
 //!    returned. The first disk error stays: from then on nothing is written, the user knows it,
 //!    and peers are still served. A failed sync is never tried again.

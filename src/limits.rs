@@ -22,8 +22,8 @@ const fn either<T: Copy>(usual: T, tiny: T) -> T {
     }
 }
 
-/// The longest line of a peer, not counting its chain's blocks: bytes of text. Each connection has
-/// one buffer of this size, of which the system backs only the part that was ever used.
+/// The longest line of a peer, not counting its chain's blocks: bytes of text. A connection's buffer has
+/// this size while such a line comes in, and is small before and after.
 pub const MESSAGE_TEXT_MAX: usize = either(1 << 20, 4 << 10);
 
 /// A block as a desktop node would write it: bytes of text. What a `new_block` message adds must
@@ -66,6 +66,14 @@ pub const DIFFICULTY_DEFAULT: u8 = 2;
 /// Bytes that are ready to be sent on a connection. One buffer for each connection.
 pub const WRITE_BYTES: usize = either(16 << 10, 64);
 
+/// Bytes of a long name whose text is made at once: at most six times as many. A transaction with a
+/// shorter one is made in one go.
+pub const NAME_BYTES_PER_PART: usize = either(512, 16);
+
+/// What is made at once of a message about transactions: bytes of text. Without its name a transaction
+/// takes less than 400.
+pub const PART_TEXT_MAX: usize = 6 * NAME_BYTES_PER_PART + 400;
+
 /// Messages that wait to be sent on a connection: 16 bytes each. A desktop node that lets more pile
 /// up is asked what it has; a node of this project sees in the next ping that it lacks something.
 pub const OUTGOING_MESSAGES: usize = either(64, 4);
@@ -95,8 +103,8 @@ pub const MEMPOOL_ENTRY_BYTES: usize = 128;
 /// Ids of waiting transactions that a greeting tells, at most: 16 bytes each.
 pub const MEMPOOL_IDS: usize = either(256, 4);
 
-/// Connections, in both directions, including dials: one more is refused. Each costs a megabyte of
-/// address space, of which about 40 KiB are in use while messages are short.
+/// Connections, in both directions, including dials: one more is refused. Each costs some 60 KiB, and a
+/// megabyte while a message is that long.
 pub const PEERS: usize = either(32, 4);
 
 /// Milliseconds of silence until a peer is sent a ping.
@@ -117,6 +125,10 @@ pub const SILENT_MS: u64 = 2_000;
 /// Milliseconds until a message that has stopped in the middle ends the connection, in either
 /// direction.
 pub const STALL_MS: u64 = 30_000;
+
+/// Milliseconds of a turn of the loop after which no further peer is served before the consoles, and
+/// whoever comes, had their next turn. A call that has begun is not broken off.
+pub const TURN_MS: u64 = 20;
 
 /// Signatures checked in one call: about a millisecond on a desktop, twenty milliseconds on a small
 /// Pi.
@@ -165,6 +177,30 @@ pub const LOOK_AGAIN_MS: u64 = 100;
 /// its chain, before blocks are made of what is not urgent.
 pub const LOOK_AHEAD_MS: u64 = 2_000;
 
+/// Milliseconds that a candidate's next words are awaited while somebody else's chain waits; then that one
+/// is looked at.
+pub const CANDIDATE_TURN_MS: u64 = 60_000;
+
+/// Milliseconds until a chain is looked at again that has lost its turn.
+pub const CANDIDATE_REST_MS: u64 = 60_000;
+
+/// Milliseconds that no blocks are made of what is not urgent because others say that they are ahead, as
+/// far as nothing comes of it.
+pub const BELIEF_MAX_MS: u64 = 10_000;
+
+/// Changes of the chain by what others say that are made one right after the other.
+pub const PACE_BURST: u64 = 10;
+
+/// Beyond [`PACE_BURST`] of them, milliseconds from one such change to the next, each of which has what
+/// came meanwhile: each takes a sync of the disk.
+pub const PACE_MS: u64 = 100;
+
+/// A change of at least this many blocks is not counted in that.
+pub const PACE_BLOCKS: u64 = 32;
+
+/// Milliseconds from one block that takes the place of our last one to the next, at least.
+pub const RIVAL_MS: u64 = 1_000;
+
 /// Transactions of one losing chain that are salvaged at once. The others are taken when that chain
 /// comes again, and so are those for which the mempool has no room.
 pub const SALVAGED_FROM_CHAIN_MAX: usize = either(4_096, 6);
@@ -173,8 +209,8 @@ pub const SALVAGED_FROM_CHAIN_MAX: usize = either(4_096, 6);
 /// shown as a warning.
 pub const ALARM_DEPTH: u64 = 6;
 
-/// Bytes read from a connection at once. About this much of its buffer is in use while messages are
-/// short or a chain passes through.
+/// Bytes read from a connection at once. Its buffer holds twice as much while messages are short or a
+/// chain of short blocks passes through.
 pub const READ_BYTES_MAX: usize = either(16 << 10, 64);
 
 /// A `chain_response` without its blocks: bytes of text, held beside the buffer of each connection.
@@ -212,6 +248,10 @@ pub const DIFFICULTY_MAX: u8 = 16;
 
 /// A wall clock that is at least this many seconds behind the last block counts as not set.
 pub const CLOCK_BEHIND_S: f64 = 300.0;
+
+/// A last block that is more than this many seconds ahead of a wall clock which was set is what is wrong of
+/// the two.
+pub const TIP_AHEAD_S: f64 = 7_200.0;
 
 /// Up to this many seconds since 1970, in the year 2242, a double tells microseconds apart.
 pub const CLOCK_EXACT_S: f64 = 8_589_934_592.0;

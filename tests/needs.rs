@@ -35,6 +35,7 @@ struct Need {
 
 static DESKTOP: Need = Need::new("beside desktop nodes", "BLX_REQUIRE_DESKTOP");
 static STRACE: Need = Need::new("of what is synced before it is told", "BLX_REQUIRE_STRACE");
+static NETNS: Need = Need::new("on a network of their own", "BLX_REQUIRE_NETNS");
 static NATIVE: Need = Need::new("of nodes on two kinds of processor", "BLX_REQUIRE_NATIVE");
 
 impl Need {
@@ -120,6 +121,11 @@ pub fn strace() -> bool {
     };
     STRACE.pass_over(&why);
     false
+}
+
+/// There can be no network of its own here, for this reason.
+pub fn no_netns(why: &str) {
+    NETNS.pass_over(why);
 }
 
 /// The program for the processor of this machine, where the tests are built for another one.

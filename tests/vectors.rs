@@ -141,6 +141,17 @@ fn spelled(array: &serde_json::value::RawValue) -> Vec<String> {
         .collect()
 }
 
+/// The blocks of a document.
+fn document(text: &str) -> Vec<Result<Block, BlockError>> {
+    let mut blocks = Vec::new();
+    let read = document::read(&mut text.as_bytes(), &mut |block| {
+        blocks.push(block);
+        ControlFlow::Continue(())
+    });
+    assert!(read.is_ok());
+    blocks
+}
+
 #[test]
 fn verdicts_are_as_listed() {
     let texts: Vec<&serde_json::value::RawValue> =
@@ -150,19 +161,11 @@ fn verdicts_are_as_listed() {
         let case: std::collections::BTreeMap<String, &serde_json::value::RawValue> =
             serde_json::from_str(text.get()).unwrap();
         let expected = case["this_node_accepts"].get() == "true";
-        let blocks: Vec<_> = spelled(case["chain"])
-            .iter()
-            .map(|text| read_block(text.as_bytes()))
-            .collect();
+        let texts = spelled(case["chain"]).into_iter();
+        let blocks: Vec<_> = texts.map(|text| read_block(text.as_bytes())).collect();
         let verdict = accepts(&blocks);
         assert_eq!(verdict.is_ok(), expected, "{}: {verdict:?}", case["name"]);
-        let mut from_document = Vec::new();
-        let read = document::read(case["chain"].get().as_bytes(), |block| {
-            from_document.push(block);
-            ControlFlow::Continue(())
-        });
-        assert!(read.is_ok());
-        assert_eq!(from_document, blocks);
+        assert_eq!(document(case["chain"].get()), blocks);
     }
 }
 
@@ -264,22 +267,19 @@ fn the_chain_ends_in_the_state_that_desktop_nodes_show() {
     let expected: Value = serde_json::from_str(vector!("chain_state.json")).unwrap();
     let (mut items, mut changes) = (Items::default(), Changes::from_nothing());
     let mut tip = None;
-    let read = document::read(vector!("chain_response.line").as_bytes(), |block| {
+    for block in document(vector!("chain_response.line")) {
         let block = block.unwrap();
         changes.apply_block(&items, &block).unwrap();
         tip = Some(block);
-        ControlFlow::Continue(())
-    });
-    assert!(read.is_ok());
+    }
     items.commit(changes);
     let tip = tip.unwrap();
     assert_eq!(tip.index + 1, expected["length"]);
     assert_eq!(tip.hash.to_string(), field(&expected, "tip"));
     for (list, reserved) in [("reserved", true), ("available", false)] {
         let names = expected[list].as_array().unwrap();
-        let listed = items
-            .after(None)
-            .filter(|(_, state)| state.reserved == reserved);
+        let all = items.after(None);
+        let listed = all.filter(|(_, state)| state.reserved == reserved);
         assert_eq!(listed.count(), names.len());
         for name in names {
             let state = items.get(&name.as_str().unwrap().into());

@@ -74,6 +74,13 @@ pub fn number(sink: &mut impl Sink, value: u64) {
 /// escapes can spell them and desktop nodes take them.
 pub fn string(sink: &mut impl Sink, text: &[u8]) {
     sink.put(b"\"");
+    escaped(sink, text);
+    sink.put(b"\"");
+}
+
+/// Puts what stands between a string's quotes; of a text in pieces, each of whole characters, one after
+/// the other.
+pub fn escaped(sink: &mut impl Sink, text: &[u8]) {
     let mut rest = text;
     while let Some(&first) = rest.first() {
         let plain = rest
@@ -89,11 +96,21 @@ pub fn string(sink: &mut impl Sink, text: &[u8]) {
         escape(sink, code);
         rest = &rest[width..];
     }
-    sink.put(b"\"");
+}
+
+/// The beginning of WTF-8 text that has at most `most` bytes and ends behind a whole character. Not
+/// empty if `text` is not, however its bytes are broken, where `most` is 4 at least.
+pub fn beginning(text: &[u8], most: usize) -> &[u8] {
+    if text.len() <= most {
+        return text;
+    }
+    let begins = |at: &usize| !matches!(text[*at], 0x80..=0xbf);
+    let end = (most.saturating_sub(3).max(1)..=most).rev().find(begins);
+    &text[..end.unwrap_or(most)]
 }
 
 /// The first character of WTF-8 and its width in bytes.
-fn first_character(text: &[u8], first: u8) -> (u32, usize) {
+pub(super) fn first_character(text: &[u8], first: u8) -> (u32, usize) {
     let (width, lead) = match first {
         0..=0x7f => (1, first),
         0x80..=0xdf => (2, first & 0x1f),
@@ -155,6 +172,25 @@ mod tests {
     #[test]
     fn a_lone_surrogate_keeps_its_number() {
         assert_eq!(text(b"\xed\xa0\xbd!"), r#""\ud83d!""#);
+    }
+
+    #[test]
+    fn a_text_in_pieces_is_the_same_text() {
+        let name = "a\"é日😀\u{1}".repeat(9);
+        let mut name = name.into_bytes();
+        name.extend(b"\xed\xa0\xbd\xed\xa0\xbd!");
+        for most in 4..40 {
+            let (mut out, mut rest) = (Vec::new(), &name[..]);
+            while !rest.is_empty() {
+                let piece = beginning(rest, most);
+                assert!(!piece.is_empty() && piece.len() <= most);
+                escaped(&mut out, piece);
+                rest = &rest[piece.len()..];
+            }
+            let out = String::from_utf8(out).expect("escapes are ASCII");
+            assert_eq!(format!("\"{out}\""), text(&name));
+        }
+        assert_eq!(beginning(&[0x80; 9], 5).len(), 5);
     }
 
     #[test]

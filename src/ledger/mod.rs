@@ -9,6 +9,7 @@ pub mod changes;
 pub mod fork_choice;
 pub mod hash;
 pub mod items;
+mod shown;
 pub mod table;
 pub mod tally;
 pub mod timestamp;

@@ -20,7 +20,7 @@ pub struct Tally {
     pub hashed: u64,
     /// Bytes of text of peers that were read as JSON.
     pub parsed: u64,
-    /// Bytes of text made for peers, also those that did not fit and are made again.
+    /// Bytes of text made for peers.
     pub rendered: u64,
     /// Bytes of the bodies of records read back from the disk.
     pub read: u64,

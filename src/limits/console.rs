@@ -34,6 +34,19 @@ pub const CONSOLES: usize = either(16, 3);
 /// The most consoles that the command line can name; they are a part of [`CONSOLES`].
 pub const CONSOLES_NAMED: usize = either(8, 2);
 
+/// Milliseconds until somebody on a control socket who has not said what they want, or has begun a
+/// question and not ended it, is hung up on.
+pub const CONTROL_LINE_MS: u64 = 10_000;
+
+/// Characters of an item's name that a screen shows. A longer one is shown without its middle.
+pub const NAME_SHOWN: usize = either(200, 40);
+
+/// Events of a kind that are shown in [`EVENTS_SECOND_MS`]; the others are counted.
+pub const EVENTS_PER_SECOND: u32 = either(5, 2);
+
+/// The second in which [`EVENTS_PER_SECOND`] are shown: milliseconds.
+pub const EVENTS_SECOND_MS: u64 = 1_000;
+
 /// Items written to a console in one call.
 pub const ITEMS_PER_TURN: usize = either(32, 2);
 

@@ -2,9 +2,10 @@
 
 use core::fmt;
 
-use serde::Serialize;
+use serde::{Serialize, Serializer, ser::Error};
+use serde_json::value::RawValue;
 
-use crate::ledger::{Kind, Transaction};
+use crate::ledger::{Kind, Transaction, Uid};
 
 /// Names a session at a console, among all that ever were.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -15,9 +16,9 @@ pub struct SessionId(pub u64);
 #[serde(rename_all = "lowercase")]
 pub enum Answer {
     /// The item is taken.
-    Requested(String),
+    Requested(#[serde(serialize_with = "spell")] Uid),
     /// The item is given back.
-    Released(String),
+    Released(#[serde(serialize_with = "spell")] Uid),
     /// The peer of this name is connected now.
     Connected(String),
     /// The peer of this name was connected already.
@@ -51,6 +52,12 @@ impl fmt::Display for Answer {
             Answer::Refused(why) => write!(f, "❌ {why}"),
         }
     }
+}
+
+/// Writes a name into JSON as what it is, whatever a screen shows of it.
+pub fn spell<S: Serializer>(name: &Uid, serializer: S) -> Result<S::Ok, S::Error> {
+    let text = RawValue::from_string(name.to_json()).map_err(S::Error::custom)?;
+    text.serialize(serializer)
 }
 
 /// What a transaction does, as a word.

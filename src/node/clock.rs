@@ -1,8 +1,10 @@
 //! What the wall clock is used for, on a machine that may have none: the times in blocks and
 //! signatures, and to say that it is not set. No timer asks it.
 
+use std::collections::BTreeMap;
+
 use super::effects::Cx;
-use crate::ledger::Timestamp;
+use crate::ledger::{Kind, Timestamp, Transaction, Uid};
 use crate::limits;
 use crate::store::disk::Disk;
 
@@ -12,27 +14,39 @@ impl<D: Disk> Cx<D> {
         Timestamp::from_micros(self.now.wall).max(self.chain.tip_time())
     }
 
-    /// The time that this node's user signs with: never before the tip either. Signed in 1970, a
-    /// release would be older than the request that it ends, and whoever finds it in a block that
-    /// lost would not let it count (`salvage_from_chain`).
+    /// A time to sign with that is not before this one. Where that time stands still, every block puts it
+    /// a microsecond further: what is the same in all as an earlier transaction would be taken for that
+    /// one.
     ///
-    /// Where the tip's time stands still, every block puts it a microsecond further: what is the
-    /// same in all as an earlier transaction would be taken for that one. A tip so late that
-    /// microseconds vanish in it was made by no clock, and is not followed.
-    pub fn request_time(&self) -> Timestamp {
-        let now = Timestamp::from_micros(self.now.wall);
-        let tip = self.chain.tip_time().seconds();
-        if now.seconds() > tip || tip >= limits::CLOCK_EXACT_S {
+    /// A time so late that microseconds vanish in it was shown by no clock, and is not followed.
+    fn not_before(&self, least: Timestamp) -> Timestamp {
+        let (now, least) = (Timestamp::from_micros(self.now.wall), least.seconds());
+        if now.seconds() > least || least >= limits::CLOCK_EXACT_S {
             return now;
         }
-        let micros = (tip * 1e6).round() as u64;
+        let micros = (least * 1e6).round() as u64;
         Timestamp::from_micros(micros + self.chain.tip().length)
+    }
+}
+
+/// The machine's wall clock beside the times in the chain.
+pub struct WallClock {
+    /// When this program was built: microseconds since 1970.
+    built: u64,
+    /// The user was told that the last block is ahead of the clock.
+    told: bool,
+}
+
+impl WallClock {
+    /// Of a program that was built then.
+    pub fn new(built: u64) -> WallClock {
+        WallClock { built, told: false }
     }
 
     /// Why the wall clock is not set, if that shows.
-    pub fn clock_doubt(&self, built: u64) -> Option<String> {
-        let now = self.now.wall as f64 / 1e6;
-        let (built, tip) = (built as f64 / 1e6, self.chain.tip_time().seconds());
+    pub fn doubt<D: Disk>(&self, cx: &Cx<D>) -> Option<String> {
+        let now = cx.now.wall as f64 / 1e6;
+        let (built, tip) = (self.built as f64 / 1e6, cx.chain.tip_time().seconds());
         let why = if now < built {
             format!("this blx was built {}", date(built))
         } else if tip - now > limits::CLOCK_BEHIND_S {
@@ -42,6 +56,71 @@ impl<D: Disk> Cx<D> {
         };
         Some(format!("it shows {}, but {why}", date(now)))
     }
+
+    /// Whether the last block is so far ahead of a clock that was set that the block is what is wrong.
+    fn is_left_behind<D: Disk>(&self, cx: &Cx<D>) -> bool {
+        let ahead = cx.chain.tip_time().seconds() - cx.now.wall as f64 / 1e6;
+        cx.now.wall >= self.built && ahead > limits::TIP_AHEAD_S
+    }
+
+    /// The chain has a new end: says so, once, if its time is far ahead.
+    pub fn tip_changed<D: Disk>(&mut self, cx: &mut Cx<D>) {
+        let ahead = self.is_left_behind(cx);
+        if ahead && !self.told {
+            let (tip, now) = (cx.chain.tip_time().seconds(), cx.now.wall as f64 / 1e6);
+            cx.effects.alert(format!(
+                "[consensus ⚠️] the last block is of {}, and this clock shows {}: requests and \
+                 releases made here have the clock's time.",
+                date(tip),
+                date(now)
+            ));
+        }
+        self.told = ahead;
+    }
+
+    /// The times that this node's user signs a change of these items with: never before the tip. Signed
+    /// in 1970, a release would be older than the request that it ends, and whoever finds it in a block
+    /// that lost would not let it count (`salvage_from_chain`).
+    ///
+    /// If the last block is far ahead of a clock that was set, only that is kept which matters, that a
+    /// release is not before its request, which `waiting` has or the chain. Anybody can date a block.
+    pub fn times<'a, D: Disk>(
+        &self,
+        cx: &mut Cx<D>,
+        kind: Kind,
+        items: &[Uid],
+        waiting: impl Iterator<Item = &'a Transaction>,
+    ) -> Vec<Timestamp> {
+        let tip = cx.chain.tip_time();
+        if !self.is_left_behind(cx) {
+            return vec![cx.not_before(tip); items.len()];
+        }
+        let now = Timestamp::from_micros(cx.now.wall);
+        if kind == Kind::Request {
+            return vec![now; items.len()];
+        }
+        let requests = waiting.filter(|waits| waits.kind == Kind::Request);
+        let requests: BTreeMap<&Uid, Timestamp> =
+            requests.map(|it| (&it.uid, it.timestamp)).collect();
+        let budget = cx.chain.budget();
+        let release = |uid: &Uid| {
+            let ended = requests.get(uid).copied();
+            let ended = ended.or_else(|| requested(cx, uid, budget)).unwrap_or(tip);
+            cx.not_before(ended).max(ended)
+        };
+        items.iter().map(release).collect()
+    }
+}
+
+/// When an item was requested, by the chain. `None` also if it cannot be read, or so much was read already.
+fn requested<D: Disk>(cx: &mut Cx<D>, uid: &Uid, budget: u64) -> Option<Timestamp> {
+    let height = cx.chain.items().get(uid)?.since;
+    if cx.chain.is_over(budget) {
+        return None;
+    }
+    let stored = cx.chain.read(height).ok()?;
+    let last = stored.last_change(|changed| changed == uid)?;
+    Some(last.timestamp)
 }
 
 /// A day and a minute in UTC, by the rule that 400 years have 146,097 days; a time that no

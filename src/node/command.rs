@@ -29,9 +29,11 @@ impl<D: Disk> Node<D> {
 
     /// Carries out what the organs have to say, in its order.
     pub(super) fn deliver(&mut self) {
+        let (now, ending) = (self.cx.now.mono, self.cx.ending.is_some());
+        self.sessions.tell_counts(now, ending);
         while let Some(notice) = self.cx.effects.next_notice() {
             match notice {
-                Notice::Event(event) => self.sessions.tell_all(log::Level::Info, &event),
+                Notice::Event(event) => self.sessions.tell_event(self.cx.now.mono, &event),
                 Notice::Alert(event) => {
                     self.events.keep_event(self.cx.now, &event);
                     self.sessions.tell_all(log::Level::Warn, &event);
@@ -125,9 +127,11 @@ impl<D: Disk> Node<D> {
 
     /// Makes what the user asks for a block, if the items allow it.
     fn change(&mut self, at: usize, kind: Kind, items: Vec<Uid>) {
-        let time = self.cx.request_time();
-        let sign = |item| self.identity.sign(kind, item, time);
-        let request: Vec<_> = items.into_iter().map(sign).collect();
+        let waiting = self.mempool.queue.iter();
+        let waiting = waiting.flat_map(|batch| &batch.transactions);
+        let times = self.wall.times(&mut self.cx, kind, &items, waiting);
+        let sign = |(item, time)| self.identity.sign(kind, item, time);
+        let request: Vec<_> = items.into_iter().zip(times).map(sign).collect();
         let now = self.cx.now.mono;
         let Some(session) = self.sessions.at_mut(at) else {
             return;
@@ -211,7 +215,7 @@ impl<D: Disk> Node<D> {
             last_sync_us: micros(syncs.last),
             slowest_sync_us: micros(syncs.slowest),
             verified: self.monitor.scrub_report(&self.cx),
-            clock_not_set: self.cx.clock_doubt(self.built),
+            clock_not_set: self.wall.doubt(&self.cx),
             unclean_stops: self.unclean_stops,
             key: self.identity.public().to_string(),
         };
@@ -240,7 +244,7 @@ impl<D: Disk> Node<D> {
     }
 
     /// Writes the next items of a list.
-    fn go_on_listing(&mut self, at: usize, listing: Listing) {
+    fn go_on_listing(&mut self, at: usize, listing: Listing, budget: u64) {
         let Listing { reserved, mut last } = listing;
         let before = last;
         let mut found = Vec::new();
@@ -261,9 +265,11 @@ impl<D: Disk> Node<D> {
                 return;
             };
             session.say(&item);
-            if !session.console.has_room() && found.peek().is_some() {
-                // A name can be as long as a block: the others wait until this one is written.
-                limits::Full::ListWaits.ran();
+            // A name can be as long as a block, and so is what is read to tell of it: the others wait
+            // until this one is written, or for the next call.
+            let waits = limits::Full::ListWaits.when(!session.console.has_room());
+            let waits = waits || self.cx.chain.is_over(budget);
+            if waits && found.peek().is_some() {
                 last = Some(key);
                 break;
             }
@@ -345,16 +351,21 @@ impl<D: Disk> Node<D> {
 
     /// Writes what waits for each console: an answer, else events, and the question behind them.
     pub(super) fn fill_consoles(&mut self) {
+        let budget = self.cx.chain.budget();
         for at in 0..limits::CONSOLES {
             while let Some(session) = self.sessions.at_mut(at)
                 && session.console.has_room()
+                && !self.cx.chain.is_over(budget)
                 && let Some(listing) = session.menu.listing.take()
             {
-                self.go_on_listing(at, listing);
+                self.go_on_listing(at, listing, budget);
                 // Behind the list's end the next line can be taken.
                 let session = self.sessions.at(at);
                 self.cx.effects.busy |= session.is_some_and(|it| it.menu.listing.is_none());
             }
+            let goes_on = |it: &Session| it.menu.listing.is_some() && it.console.has_room();
+            let over = self.sessions.at(at).is_some_and(goes_on);
+            self.cx.effects.busy |= limits::Full::TurnListed.when(over);
             let ending = self.cx.ending.is_some();
             if let Some(session) = self.sessions.at_mut(at) {
                 session.fill(ending);
@@ -362,9 +373,9 @@ impl<D: Disk> Node<D> {
         }
     }
 
-    /// Closes the sockets of those who have left and were told everything.
+    /// Closes the sockets of those who have left and were told everything, or hold one for nothing.
     pub(super) fn let_go(&mut self) {
-        for conn in self.sessions.let_go() {
+        for conn in self.sessions.let_go(self.cx.now.mono) {
             self.cx.effects.act(Action::Hangup { conn });
         }
     }

@@ -1,14 +1,14 @@
 //! The words between the machine and whoever drives it.
 
 use core::fmt;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 
 use crate::limits;
 use crate::store::keys::IdentityError;
 use crate::store::recover;
 
 /// Milliseconds on a clock that never goes back and starts anywhere.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, PartialOrd, Ord)]
 pub struct Millis(pub u64);
 
 /// The time, in two parts.
@@ -24,6 +24,31 @@ pub struct Clock {
 /// is free again after `Hangup` or `Closed`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub struct ConnId(pub u8);
+
+/// A subnet that this machine is in, without those of its loopback.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Network {
+    /// An address in it.
+    pub address: IpAddr,
+    /// So many of its first bits are those of all addresses in it.
+    pub prefix: u8,
+}
+
+impl Network {
+    /// Whether an address is in it.
+    pub fn contains(&self, ip: IpAddr) -> bool {
+        let same = |bits: u32, differ: u32| differ >= u32::from(self.prefix).min(bits);
+        match (self.address, ip) {
+            (IpAddr::V4(own), IpAddr::V4(other)) => {
+                same(32, (own.to_bits() ^ other.to_bits()).leading_zeros())
+            }
+            (IpAddr::V6(own), IpAddr::V6(other)) => {
+                same(128, (own.to_bits() ^ other.to_bits()).leading_zeros())
+            }
+            (IpAddr::V4(_), IpAddr::V6(_)) | (IpAddr::V6(_), IpAddr::V4(_)) => false,
+        }
+    }
+}
 
 /// What happened.
 #[derive(Clone, Copy, Debug)]
@@ -50,6 +75,11 @@ pub enum Event<'a> {
         conn: ConnId,
         /// Why, as a clause: "connection refused".
         reason: &'a str,
+    },
+    /// This machine is in these subnets, and no others. Before the first one it is in none.
+    Networks {
+        /// All of them.
+        networks: &'a [Network],
     },
     /// A console opened.
     ConsoleOpened {
@@ -232,3 +262,27 @@ impl fmt::Display for OpenError {
 }
 
 impl core::error::Error for OpenError {}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_subnet_is_known_by_its_first_bits() {
+        for (own, prefix, other, near) in [
+            ("10.0.0.7", 24, "10.0.0.255", true),
+            ("10.0.0.7", 24, "10.0.1.7", false),
+            ("10.0.0.7", 32, "10.0.0.7", true),
+            ("10.0.0.7", 32, "10.0.0.6", false),
+            ("10.0.0.7", 0, "192.0.2.1", true),
+            ("10.0.0.7", 200, "10.0.0.7", true),
+            ("fd00::7", 64, "fd00::1:1", true),
+            ("fd00::7", 64, "fd00:0:0:1::7", false),
+            ("fd00::7", 0, "10.0.0.7", false),
+        ] {
+            let [address, other] = [own, other].map(|ip| ip.parse().expect("an address"));
+            let network = Network { address, prefix };
+            assert_eq!(network.contains(other), near, "{own}/{prefix} {other}");
+        }
+    }
+}

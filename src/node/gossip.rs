@@ -6,7 +6,7 @@ use super::desktop::Desktop;
 use super::desktops::Desktops;
 use super::effects::Fault;
 use super::links::{LEFT_ALONE, Links, Met};
-use super::mempool::{Due, Received};
+use super::mempool::Received;
 use super::newer;
 use super::peer::{BlockOrigin, Held, Kind, Peer};
 use super::sync::tell_chain;
@@ -25,6 +25,9 @@ impl<D: Disk> Node<D> {
         let Some(peer) = self.peers.get_mut(conn) else {
             return false;
         };
+        if peer.still_rests(self.cx.now.mono) {
+            return false;
+        }
         if let Some(held) = peer.held.take() {
             self.check(conn, held);
             return true;
@@ -81,17 +84,23 @@ impl<D: Disk> Node<D> {
             }
             Incoming::Unreadable(error) => self.hang_up(conn, &error.to_string(), None),
             Incoming::Line(Err(LineError::NotJson)) => self.peers.skipped(conn),
-            Incoming::ChainEnd(Err(LineError::NotJson)) | Incoming::ChainBroken => {
-                self.drop_candidate(conn, Some("its chain broke off"));
-                self.peers.skipped(conn);
-            }
-            Incoming::ChainBlock(Err(BlockError::NotJson)) => {
-                self.drop_candidate(conn, Some("its chain broke off"));
-                if let Some(peer) = self.peers.get_mut(conn) {
-                    peer.skip();
-                }
-                self.peers.skipped(conn);
-            }
+            Incoming::ChainEnd(Err(LineError::NotJson))
+            | Incoming::ChainBroken
+            | Incoming::ChainBlock(Err(BlockError::NotJson)) => self.broken_off(conn),
+        }
+    }
+
+    /// The text of a peer's chain is no JSON. Who has it checked and breaks it off, over and over, would
+    /// keep the others waiting.
+    fn broken_off(&mut self, conn: usize) {
+        let checked = self.sync.has_checked(conn);
+        self.drop_candidate(conn, Some("its chain broke off"));
+        if let Some(peer) = self.peers.get_mut(conn) {
+            peer.skip();
+        }
+        self.peers.skipped(conn);
+        if checked {
+            self.misbehaved(conn, "its chain broke off");
         }
     }
 
@@ -247,11 +256,7 @@ impl<D: Disk> Node<D> {
     /// Goes on checking a block's signatures. Of one that is salvaged, each transaction counts by
     /// itself.
     fn check(&mut self, conn: usize, held: Held) {
-        let Held {
-            block,
-            origin,
-            next,
-        } = held;
+        let (block, origin, next) = (held.block, held.origin, held.next);
         let end = block
             .transactions
             .len()
@@ -259,9 +264,10 @@ impl<D: Disk> Node<D> {
         self.cx.checked += end - next;
         let in_chain = matches!(origin, BlockOrigin::Chain | BlockOrigin::Hole);
         if in_chain {
-            self.sync.comes_on(end - next);
+            self.sync.checked(end - next);
         }
-        let due = (origin == BlockOrigin::Salvage).then(|| self.salvage_due(conn));
+        let (now, salvaged) = (self.cx.now.mono, origin == BlockOrigin::Salvage);
+        let due = salvaged.then(|| self.desktops.salvage_due(now, &self.peers, conn));
         for position in next..end {
             let transaction = &block.transactions[position];
             let good = self.cx.verifier.verify(transaction);
@@ -281,9 +287,12 @@ impl<D: Disk> Node<D> {
                 return self.act_on(conn, Err(fault));
             }
         }
-        if end < block.transactions.len() {
+        let rests = (origin == BlockOrigin::Desktop).then(|| self.sync.pace.next());
+        let rests = rests.filter(|at| now < *at);
+        if end < block.transactions.len() || rests.is_some() {
             if let Some(peer) = self.peers.get_mut(conn) {
                 peer.hold(block, origin, end);
+                peer.rests = rests;
             }
             return;
         }
@@ -310,16 +319,15 @@ impl<D: Disk> Node<D> {
         self.act_on(conn, grown.map(|_| ()));
     }
 
-    /// A rule was broken: the third time ends the connection.
+    /// A rule was broken: the third time ends the connection, and the first ones may have been on others
+    /// from the same address.
     fn misbehaved(&mut self, conn: usize, reason: &str) {
         let Some(peer) = self.peers.get_mut(conn).filter(|peer| !peer.is_newer()) else {
             return;
         };
-        peer.misbehaviours += 1;
         log::info!("{}: dropped: {reason}", peer.remote);
-        if peer.misbehaviours >= limits::MISBEHAVIOURS_MAX {
-            let rest = Some(limits::BAN_MS);
-            self.hang_up(conn, "it broke the rules three times", rest);
+        if self.links.misbehaved(self.cx.now.mono, peer) {
+            self.hang_up(conn, "it broke the rules three times", Some(limits::BAN_MS));
         }
     }
 
@@ -374,13 +382,24 @@ impl<D: Disk> Node<D> {
     /// Somebody has come: where all places are taken, they may have that of somebody who is worth less.
     pub(super) fn incoming(&mut self, from: SocketAddr) {
         let (now, syncing) = (self.cx.now.mono, self.sync.conn());
-        if self.peers.free_conn().is_none()
-            && let Some(conn) = self.links.eviction_candidate(now, &self.peers, syncing)
-        {
+        let (links, peers) = (&self.links, &self.peers);
+        if let Some(conn) = links.gives_way_to_caller(now, peers, from, syncing) {
             limits::Full::PlaceGiven.ran();
             self.hang_up(conn, "its place was given to a newcomer", None);
         }
         self.links.incoming(&mut self.cx, &mut self.peers, from);
+    }
+
+    /// Dials whom it is time to dial. Who was named has a place, be it that of somebody else.
+    pub(super) fn tend_links(&mut self) {
+        let (now, syncing) = (self.cx.now.mono, self.sync.conn());
+        while self.cx.ending.is_none()
+            && let Some(conn) = self.links.gives_way_to_named(now, &self.peers, syncing)
+        {
+            limits::Full::PlaceNamed.ran();
+            self.hang_up(conn, "its place was given to a peer that was named", None);
+        }
+        self.links.tend(&mut self.cx, &mut self.peers);
     }
 
     /// A connection is gone: its other end has closed, or failed for this reason.
@@ -430,12 +449,6 @@ impl<D: Disk> Node<D> {
             self.hang_up(conn, LEFT_ALONE, None);
         }
         banned
-    }
-
-    /// When a block is made of what the desktop node of a connection said and no block of ours has.
-    pub(super) fn salvage_due(&self, conn: usize) -> Due {
-        self.desktops
-            .salvage_due(self.cx.now.mono, &self.peers, conn)
     }
 
     /// A desktop node has made a block.

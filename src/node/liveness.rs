@@ -21,16 +21,35 @@ impl Peer {
         let stalls = |since: Millis| Some(Millis(since.0 + limits::STALL_MS));
         let read = stalls(self.framed).filter(|_| self.reader.mid_line());
         let sent = stalls(self.flowed).filter(|_| !self.writer.pending().is_empty());
-        let others = [self.newer_deadline(), self.question_deadline(), read, sent];
+        let first = self.first_deadline();
+        let others = [
+            self.newer_deadline(),
+            self.question_deadline(),
+            first,
+            self.rests,
+            read,
+            sent,
+        ];
         others
             .into_iter()
             .flatten()
             .fold(Millis(alive), Millis::min)
     }
 
+    /// When it has to have said something that is a message, or a block of a chain; not once it has.
+    fn first_deadline(&self) -> Option<Millis> {
+        let mute = !self.has_spoken() && self.blocks_in == 0;
+        mute.then_some(Millis(self.awaited.0 + limits::FIRST_MESSAGE_MS))
+    }
+
     /// This many milliseconds that went by were ours, not the peer's.
     pub fn excuse(&mut self, now: Millis, ms: u64) {
-        let times = [&mut self.heard, &mut self.framed, &mut self.flowed];
+        let times = [
+            &mut self.awaited,
+            &mut self.heard,
+            &mut self.framed,
+            &mut self.flowed,
+        ];
         let asked = self.asked.iter_mut().chain(&mut self.pinged);
         for time in times.into_iter().chain(asked) {
             *time = Millis((time.0 + ms).min(now.0));
@@ -48,6 +67,9 @@ impl Peer {
     pub fn tend(&mut self, now: Millis) -> Option<&'static str> {
         if self.held.is_some() {
             self.excuse(now, u64::from(u32::MAX));
+        }
+        if self.first_deadline().is_some_and(|at| at <= now) {
+            return Some("it has said nothing that is a message");
         }
         let over = |since: Option<Millis>, limit| since.is_some_and(|at| now.0 >= at.0 + limit);
         if over(self.pinged, self.patience()) {

@@ -54,11 +54,13 @@ use crate::store::disk::Disk;
 use crate::store::keys;
 use crate::store::log::Log;
 use crate::wire::write::Outgoing;
+use clock::WallClock;
 use console::Sessions;
 use desktops::Desktops;
 use effects::{Cx, Effects, Jitter};
 pub use event::{
-    Action, CONSOLE, Clock, Config, ConnId, ConsoleKind, Event, Millis, OpenError, Summary, Ways,
+    Action, CONSOLE, Clock, Config, ConnId, ConsoleKind, Event, Millis, Network, OpenError,
+    Summary, Ways,
 };
 use event_log::EventLog;
 use links::Links;
@@ -93,7 +95,7 @@ pub struct Node<D> {
     monitor: Monitor,
     unclean_stops: u32,
     events: EventLog,
-    built: u64,
+    wall: WallClock,
     /// What the last call of `handle` did.
     tally: Tally,
 }
@@ -152,7 +154,7 @@ impl<D: Disk> Node<D> {
             monitor,
             unclean_stops: config.unclean_stops,
             events,
-            built: config.built,
+            wall: WallClock::new(config.built),
             tally: Tally::default(),
         })
     }
@@ -179,11 +181,13 @@ impl<D: Disk> Node<D> {
         self.cx.now = clock;
         if late >= limits::OWN_STALL_MS {
             self.peers.excuse(clock.mono, late);
+            self.sync.excuse(clock.mono, late);
             self.desktops.note_stall(clock.mono, late);
         }
         if !matches!(event, Event::ConsoleOpened { .. }) {
             self.log_early();
         }
+        let (links, cx, peers) = (&mut self.links, &mut self.cx, &mut self.peers);
         match event {
             Event::Tick => {}
             Event::Incoming { from } => self.incoming(from),
@@ -191,14 +195,9 @@ impl<D: Disk> Node<D> {
                 conn,
                 local,
                 remote,
-            } => {
-                let (links, cx) = (&mut self.links, &mut self.cx);
-                links.connected(cx, &mut self.peers, conn, [local, remote]);
-            }
-            Event::DialFailed { conn, reason } => {
-                let (links, cx) = (&mut self.links, &mut self.cx);
-                links.dial_failed(cx, &mut self.peers, conn, reason);
-            }
+            } => links.connected(cx, peers, conn, [local, remote]),
+            Event::DialFailed { conn, reason } => links.dial_failed(cx, peers, conn, reason),
+            Event::Networks { networks } => links.move_to(networks),
             Event::ConsoleOpened { conn, kind } => self.open_console(conn, kind),
             Event::Received { conn, count } => self.received(conn, count),
             Event::Sent { conn, count } => self.sent(conn, count),
@@ -210,6 +209,7 @@ impl<D: Disk> Node<D> {
         self.tend_desktops();
         self.deliver();
         self.tend_progress();
+        self.sync.tend_waiting(&mut self.cx, &mut self.peers);
         self.mempool.save(&mut self.cx);
         self.deliver();
         let seen = (&self.mempool, &self.desktops.voices, &self.sync);
@@ -218,7 +218,10 @@ impl<D: Disk> Node<D> {
         self.let_go();
         self.end();
         self.deliver();
-        self.write_events();
+        let now = self.cx.now.mono;
+        if let Err(error) = self.events.write(self.cx.chain.disk(), now) {
+            log::warn!("{error}: no events are kept for an hour");
+        }
     }
 
     /// Where the connection's next bytes go. Empty: do not read it now.
@@ -305,6 +308,7 @@ impl<D: Disk> Node<D> {
     fn work(&mut self) {
         self.cx.effects.busy = false;
         if self.sync.is_reorg() {
+            self.peers.excuse_unread(self.cx.now.mono);
             self.step();
             self.cx.effects.busy = true;
         } else {
@@ -373,6 +377,7 @@ impl<D: Disk> Node<D> {
         self.peers.relay(message(made.height), made.from);
         self.tip_changed();
         if let Some(conn) = made.from {
+            self.sync.pace.spend(self.cx.now.mono, 1);
             let (desktops, now) = (&mut self.desktops, self.cx.now.mono);
             desktops.followed(now, &mut self.peers, conn, made.height);
         }
@@ -409,14 +414,7 @@ impl<D: Disk> Node<D> {
     fn tip_changed(&mut self) {
         self.drop_making();
         self.mempool.tip_changed(&mut self.cx);
-    }
-
-    /// Writes what came in this turn.
-    fn write_events(&mut self) {
-        let now = self.cx.now.mono;
-        if let Err(error) = self.events.write(self.cx.chain.disk(), now) {
-            log::warn!("{error}: no events are kept for an hour");
-        }
+        self.wall.tip_changed(&mut self.cx);
     }
 
     /// Looks after everything that waits for a time.
@@ -450,7 +448,7 @@ impl<D: Disk> Node<D> {
         if self.monitor.tend(&mut self.cx, &mut self.peers, beside) {
             self.tip_changed();
         }
-        self.links.tend(&mut self.cx, &mut self.peers);
+        self.tend_links();
     }
 
     /// The block that was being made will not be.
@@ -486,7 +484,8 @@ impl<D: Disk> Node<D> {
 
     /// Goes on with a reorg, or with a chain that lost.
     pub(super) fn step(&mut self) {
-        let due = self.sync.salvages_of().map(|conn| self.salvage_due(conn));
+        let (now, of) = (self.cx.now.mono, self.sync.salvages_of());
+        let due = of.map(|conn| self.desktops.salvage_due(now, &self.peers, conn));
         let (cx, peers) = (&mut self.cx, &mut self.peers);
         if let Some(reorged) = self.sync.step(cx, peers, &mut self.mempool, due) {
             self.tip_changed();

@@ -48,7 +48,8 @@ impl Outbox {
         peers: &mut Peers,
         (mempool, voices, sync): (&Mempool, &Voices, &ChainSync),
     ) {
-        let known = peers.iter();
+        // Whoever told of an address must not see by this that somebody listens there.
+        let known = peers.iter().filter(|(_, peer)| peer.has_spoken());
         let known: Vec<SocketAddr> = known.filter_map(|(_, peer)| peer.listening()).collect();
         let (mut made, budget) = (0, cx.chain.budget());
         for step in 0..limits::PEERS {

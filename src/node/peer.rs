@@ -95,6 +95,8 @@ pub struct Peer {
     pub writer: Writer,
     /// When it was made.
     pub opened: Millis,
+    /// Since when its first message is awaited.
+    pub awaited: Millis,
     /// When bytes last came.
     pub heard: Millis,
     /// When a frame last came, or could not be read because we were busy.
@@ -127,6 +129,8 @@ pub struct Peer {
     pub listed: [Option<Millis>; 2],
     /// A block that is being checked.
     pub held: Option<Held>,
+    /// The block that is being checked waits until then.
+    pub rests: Option<Millis>,
     /// When it was asked for its chain; it has not answered yet.
     pub asked: Option<Millis>,
     /// The number of pings that were sent before that.
@@ -142,6 +146,14 @@ pub struct Peer {
     /// Its chain came while another one was being looked at, and was skipped: it is asked for
     /// again when there is time for it, at this time at the latest.
     pub deferred: Option<Millis>,
+    /// Since when its chain waits to be looked at.
+    pub waits: Option<Millis>,
+    /// Not before then.
+    off: Option<Millis>,
+    /// Until when it is believed that its chain goes on as it said; none if it was not tried.
+    believed: Option<Millis>,
+    /// What it said then.
+    pub claimed: Option<Tip>,
     /// Its chain is beyond what this node follows: until then it is left alone with it.
     pub unfollowed: Option<Millis>,
     /// Its chain does not have what is missing in ours.
@@ -167,6 +179,7 @@ impl Peer {
             reader: Reader::default(),
             writer: Writer::default(),
             opened: now,
+            awaited: now,
             heard: now,
             framed: now,
             flowed: now,
@@ -190,6 +203,11 @@ impl Peer {
             from: None,
             seen: 0,
             deferred: None,
+            waits: None,
+            off: None,
+            believed: None,
+            claimed: None,
+            rests: None,
             unfollowed: None,
             no_help: false,
             gone: None,
@@ -236,6 +254,51 @@ impl Peer {
     /// is followed if it does.
     pub fn is_ahead_of(&self, tip: &Tip) -> bool {
         self.unfollowed.is_none() && self.tip.is_some_and(|theirs| theirs.beats(tip))
+    }
+
+    /// Until when it is worth waiting for the chain that it said it has, for which it was asked.
+    pub fn believed_until(&self) -> Option<Millis> {
+        let asked = self.asked?;
+        let until = Millis(asked.0 + limits::LOOK_AHEAD_MS);
+        Some(self.believed.unwrap_or(until))
+    }
+
+    /// From now on that time is spent.
+    pub fn believe(&mut self) {
+        if let Some(until) = self.believed_until()
+            && self.believed.is_none()
+        {
+            (self.believed, self.claimed) = (Some(until), self.tip);
+        }
+    }
+
+    /// What it said is true, or it had something that we lacked: it is believed again.
+    pub fn prove(&mut self) {
+        (self.believed, self.claimed) = (None, None);
+    }
+
+    /// It has brought a block that we did not have.
+    pub fn bring(&mut self, now: Millis) {
+        self.brought = Some(now);
+        self.prove();
+    }
+
+    /// Its chain waits until another one was looked at, to be asked for at this time at the latest.
+    pub fn defer(&mut self, now: Millis, at: Millis) {
+        self.deferred = Some(at);
+        self.waits.get_or_insert(now);
+    }
+
+    /// Its chain waits until this time, whatever becomes of others.
+    pub fn put_off(&mut self, now: Millis, until: Millis) {
+        self.defer(now, until);
+        self.off = Some(until);
+    }
+
+    /// Since when its chain waits, if it could be looked at now.
+    pub fn waits_since(&self, now: Millis) -> Option<Millis> {
+        let off = self.off.is_some_and(|until| now < until);
+        self.waits.filter(|_| self.deferred.is_some() && !off)
     }
 
     /// The length of its chain, as far as it is known.
@@ -382,6 +445,12 @@ impl Peer {
     /// Whether something that it said is still to be looked at.
     pub fn is_unread(&self) -> bool {
         self.reader.waiting() || self.held.is_some()
+    }
+
+    /// Whether the block that is being checked still waits.
+    pub fn still_rests(&mut self, now: Millis) -> bool {
+        self.rests = self.rests.filter(|at| now < *at);
+        self.rests.is_some()
     }
 
     /// Whether everything for it was sent, or there is nobody to send it to.

@@ -113,3 +113,29 @@ fn a_question_that_is_not_answered_is_not_looked_after_all_the_time_while_there_
     assert!(!peer.tend_question(now) && peer.probes == [1, 0]);
     assert!(peer.deadline() > now);
 }
+
+#[test]
+fn a_first_message_is_waited_for_and_what_is_none_does_not_count() {
+    let new = || {
+        let mut peer = Peer::new(Millis(0), REMOTE.into(), false);
+        // Something comes all the time.
+        peer.hear(Millis(limits::FIRST_MESSAGE_MS - 1));
+        peer
+    };
+    let late = Millis(limits::FIRST_MESSAGE_MS);
+    let verdict = Some("it has said nothing that is a message");
+    assert_eq!(new().deadline(), late);
+    assert_eq!(new().tend(Millis(late.0 - 1)), None);
+    assert_eq!(new().tend(late), verdict);
+    let mut spoken = new();
+    spoken.kind = Kind::Ours(1);
+    assert_eq!(spoken.tend(late), None);
+    // A chain may take longer than that, and is one message.
+    let mut chain = new();
+    chain.blocks_in = 1;
+    assert_eq!(chain.tend(late), None);
+    let mut excused = new();
+    excused.excuse(Millis(late.0 - 1), 5);
+    assert_eq!(excused.tend(Millis(late.0 + 4)), None);
+    assert_eq!(excused.tend(Millis(late.0 + 5)), verdict);
+}

@@ -6,6 +6,7 @@ use super::effects::Effects;
 use super::event::{ConnId, Millis};
 use super::peer::Peer;
 use crate::limits;
+use crate::wire::Reader;
 use crate::wire::write::Outgoing;
 
 /// A slot for a connection.
@@ -18,15 +19,20 @@ enum PeerSlot {
     Open(Box<Peer>),
 }
 
-/// The connections, by their ids.
+/// The connections, by their ids. Each id has buffers to read and to write with, which go from one
+/// connection to the next: whoever comes and goes leaves nothing behind in memory.
 pub struct Peers {
     slots: Vec<PeerSlot>,
+    buffers: Vec<[Vec<u8>; 2]>,
 }
 
 impl Default for Peers {
     fn default() -> Peers {
         Peers {
             slots: (0..limits::PEERS).map(|_| PeerSlot::Free).collect(),
+            buffers: (0..limits::PEERS)
+                .map(|_| [Reader::buffer(), Vec::new()])
+                .collect(),
         }
     }
 }
@@ -92,14 +98,22 @@ impl Peers {
     }
 
     /// A slot has a connection.
-    pub fn open(&mut self, conn: ConnId, peer: Peer) {
-        self.slots[usize::from(conn.0)] = PeerSlot::Open(Box::new(peer));
+    pub fn open(&mut self, conn: ConnId, mut peer: Peer) {
+        let conn = usize::from(conn.0);
+        let [read, write] = core::mem::take(&mut self.buffers[conn]);
+        peer.reader.exchange(read);
+        peer.writer.exchange(write);
+        self.slots[conn] = PeerSlot::Open(Box::new(peer));
     }
 
     /// Frees a slot; returns its connection, if it had one.
     pub fn free(&mut self, conn: usize) -> Option<Box<Peer>> {
         match core::mem::replace(&mut self.slots[conn], PeerSlot::Free) {
-            PeerSlot::Open(peer) => Some(peer),
+            PeerSlot::Open(mut peer) => {
+                let read = peer.reader.exchange(Vec::new());
+                self.buffers[conn] = [read, peer.writer.exchange(Vec::new())];
+                Some(peer)
+            }
             PeerSlot::Free | PeerSlot::Dialing => None,
         }
     }
@@ -111,10 +125,20 @@ impl Peers {
         }
     }
 
-    /// Another chain may be looked at now: the first that was skipped is asked for at once.
+    /// Nobody is read now: whose first message waits has said it in time.
+    pub fn excuse_unread(&mut self, now: Millis) {
+        for (_, peer) in self.iter_mut().filter(|(_, peer)| peer.is_unread()) {
+            peer.awaited = now;
+        }
+    }
+
+    /// Another chain may be looked at now: the one that has waited longest is asked for at once.
     pub fn freed(&mut self, now: Millis) {
-        let mut peers = self.iter_mut();
-        if let Some((_, peer)) = peers.find(|(_, peer)| peer.deferred.is_some()) {
+        let waiting = self.iter_mut().filter_map(|(_, peer)| {
+            let since = peer.waits_since(now)?;
+            Some((since, peer))
+        });
+        if let Some((_, peer)) = waiting.min_by_key(|(since, _)| *since) {
             peer.deferred = Some(now);
         }
     }

@@ -155,7 +155,7 @@ fn of_the_chains_that_were_skipped_the_first_is_asked_for_when_there_is_time() {
     let latest = Millis(NOW.0 + limits::DEFERRED_MS);
     for conn in [2, 3] {
         let peer = peers.get_mut(conn).expect("a connection");
-        peer.deferred = Some(latest);
+        peer.defer(NOW, latest);
     }
     peers.freed(NOW);
     let deferred: Vec<_> = peers.iter().map(|(_, peer)| peer.deferred).collect();
@@ -373,4 +373,38 @@ mod twins {
         known(&mut peers, 1).under_way = Some((1, NOW));
         assert!(peers.is_busy(1) && !peers.is_busy(0));
     }
+}
+
+#[test]
+fn buffers_go_from_one_connection_of_a_place_to_the_next() {
+    let mut peers = Peers::default();
+    let conn = peers.free_conn().expect("a place");
+    let at = usize::from(conn.0);
+    let own = peers.buffers[at][0].as_ptr();
+    for _ in 0..2 {
+        peers.open(conn, peer(1));
+        assert_eq!(peers.buffers[at][0].capacity(), 0);
+        let reader = &mut peers.get_mut(at).expect("it is there").reader;
+        let space = reader.space();
+        assert_eq!(space.as_ptr(), own);
+        space[0] = b'{';
+        reader.received(1);
+        assert!(reader.next().is_none() && reader.mid_line());
+        peers.free(at).expect("it was there");
+        assert_eq!(peers.buffers[at][0].as_ptr(), own);
+    }
+}
+
+#[test]
+fn whose_first_message_waits_to_be_read_has_said_it_in_time() {
+    let mut peers = all();
+    for (conn, bytes) in [(0, &b"x"[..]), (1, b"")] {
+        let peer = peers.get_mut(conn).expect("a connection");
+        peer.reader.space()[..bytes.len()].copy_from_slice(bytes);
+        peer.reader.received(bytes.len());
+    }
+    let late = Millis(NOW.0 + 60_000);
+    peers.excuse_unread(late);
+    let awaited = |conn| peers.get(conn).map(|peer| peer.awaited);
+    assert_eq!([awaited(0), awaited(1)], [Some(late), Some(NOW)]);
 }

@@ -119,7 +119,7 @@ fn write_blocks(
 /// Takes the chain in a JSON file, or in standard input for `-`, into a data directory that has
 /// none. Nothing is left of one that breaks a rule.
 pub fn import(directory: &Path, file: &Path, difficulty: Option<u8>) -> Result<Verdict, String> {
-    let input: Box<dyn Read> = match file.as_os_str() == "-" {
+    let mut input: Box<dyn Read> = match file.as_os_str() == "-" {
         true => Box::new(io::stdin().lock()),
         false => Box::new(fs::File::open(file).map_err(|error| verify::unreadable(file, &error))?),
     };
@@ -129,7 +129,8 @@ pub fn import(directory: &Path, file: &Path, difficulty: Option<u8>) -> Result<V
     staging.write(File::Chain, 0, &header).map_err(of_disk)?;
     let (mut log, _) = Log::examine(staging).map_err(|error| error.to_string())?;
     let checker = Checker::new(difficulty);
-    let verdict = verify::document(input, checker, &mut ProgressLine::begin(), |block| {
+    let mut progress = ProgressLine::begin();
+    let verdict = verify::document(&mut input, checker, &mut progress, &mut |block| {
         log.append(block).map_err(|error| match error {
             AppendError::Rule(error) => error.to_string(),
             AppendError::Disk(error) => of_disk(error),

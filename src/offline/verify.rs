@@ -98,7 +98,7 @@ pub fn run(path: &Path, difficulty: Option<u8>) -> Result<Verdict, String> {
     let mut progress = ProgressLine::begin();
     let mut json = |reader: &mut dyn Read| {
         let checker = Checker::new(difficulty.unwrap_or(limits::DIFFICULTY_DEFAULT));
-        document(reader, checker, &mut progress, |_| Ok(()))
+        document(reader, checker, &mut progress, &mut |_| Ok(()))
     };
     let mut head = Vec::new();
     let snapshot = if path.as_os_str() == "-" {
@@ -203,13 +203,13 @@ impl Checker {
 
 /// Checks a chain of JSON and hands each sound block to `keep`, whose error ends it all.
 pub fn document<W: io::Write>(
-    reader: impl Read,
+    reader: &mut dyn Read,
     mut checker: Checker,
     progress: &mut ProgressLine<W>,
-    mut keep: impl FnMut(&Block) -> Result<(), String>,
+    keep: &mut dyn FnMut(&Block) -> Result<(), String>,
 ) -> Result<Verdict, String> {
     let mut end = None;
-    let read = document::read(reader, |read| {
+    let read = document::read(reader, &mut |read| {
         end = match &read {
             Ok(block) => match checker.take(block) {
                 Ok(()) => keep(block).err().map(Err),

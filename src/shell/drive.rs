@@ -13,11 +13,12 @@ use rustix::io::Errno;
 
 use super::consoles::Consoles;
 use super::net::{Dial, DialPoll, Listener};
+use super::networks;
 use super::notify::Service;
 use super::signal::Signals;
-use super::{Fault, reason};
-use crate::limits::{CONSOLES, CONSOLES_NAMED};
-use crate::node::{Action, CONSOLE, Clock, ConnId, Event, Millis, Summary};
+use super::{Fault, reason, tuning};
+use crate::limits::{ACCEPTS_PER_TURN, CONSOLES, CONSOLES_NAMED, NETWORKS_MS, TURN_MS};
+use crate::node::{Action, CONSOLE, Clock, ConnId, Event, Millis, Network, Summary};
 
 /// Connections of peers: their numbers are below those of the consoles.
 const PEERS_MAX: usize = CONSOLE.0 as usize;
@@ -70,8 +71,13 @@ pub struct Driver {
     signals: Signals,
     consoles: Consoles,
     slots: [SocketSlot; PEERS_MAX],
+    /// The slot that is served first in the next turn.
+    first: usize,
     /// The connection of the last `Incoming`, until the node decides.
     incoming: Option<TcpStream>,
+    /// The subnets that the node knows of, and when they were looked up.
+    networks: Vec<Network>,
+    looked: Option<Millis>,
     service: Service,
 }
 
@@ -87,7 +93,10 @@ impl Driver {
             signals,
             consoles,
             slots: [const { SocketSlot::Free }; PEERS_MAX],
+            first: 0,
             incoming: None,
+            networks: Vec::new(),
+            looked: None,
             service: Service::default(),
         }
     }
@@ -123,6 +132,7 @@ impl Driver {
             })?;
             flow = self.turn(node, &ready);
         }
+        self.slots.iter_mut().for_each(SocketSlot::free);
         self.service.ended();
         Ok(())
     }
@@ -213,20 +223,22 @@ impl Driver {
         }
     }
 
+    /// Consoles and whoever comes have their turn before any peer.
     fn turn<M: Machine>(&mut self, node: &mut M, ready: &Ready) -> Flow {
-        for (source, flags) in ready {
+        let begun = self.now();
+        for (source, _) in ready {
             match source {
                 Source::Signals if self.signals.take() => self.tell(node, Event::Stop)?,
-                Source::Signals => {}
                 Source::Listener => self.accept(node)?,
                 Source::Input(at) => self.read_console(node, *at)?,
                 Source::Output(at) => self.write_console(node, *at)?,
                 Source::Left(at) => self.left_console(node, *at)?,
                 Source::Socket(socket) => self.admit(node, *socket)?,
-                Source::Peer(index) => self.serve(node, *index, *flags)?,
+                Source::Signals | Source::Peer(_) => {}
             }
         }
         self.tend_consoles(node)?;
+        self.serve_all(node, ready, Millis(begun.0 + TURN_MS))?;
         let now = self.now();
         self.listener.resume(now);
         for index in 0..PEERS_MAX {
@@ -239,6 +251,26 @@ impl Driver {
         }
         if node.deadline().is_some_and(|until| until <= self.now()) {
             self.tell(node, Event::Tick)?;
+        }
+        Flow::Continue(())
+    }
+
+    /// Serves the peers in turn, at least one of them. When the time is over the others wait for the next
+    /// turn, which begins with them: they are as ready then.
+    fn serve_all<M: Machine>(&mut self, node: &mut M, ready: &Ready, until: Millis) -> Flow {
+        let peers = ready.iter().filter_map(|(source, flags)| match source {
+            Source::Peer(index) => Some((*index, *flags)),
+            _ => None,
+        });
+        let first = self.first;
+        let late = peers.clone().filter(|(index, _)| *index >= first);
+        let early = peers.filter(|(index, _)| *index < first);
+        for (index, flags) in late.chain(early) {
+            self.serve(node, index, flags)?;
+            self.first = index + 1;
+            if self.now() >= until {
+                break;
+            }
         }
         Flow::Continue(())
     }
@@ -263,7 +295,7 @@ impl Driver {
                 Action::Refuse => self.incoming = None,
                 Action::Hangup { conn } => match conn.console() {
                     Some(at) => self.consoles.close(at),
-                    None => *self.slot(conn) = SocketSlot::Free,
+                    None => self.slot(conn).free(),
                 },
                 Action::Exit => return Flow::Break(()),
             }
@@ -276,15 +308,37 @@ impl Driver {
         slot.expect("the node names only lines of peers")
     }
 
-    /// One connection a turn, so that the node's answer is always about the last one.
+    /// Some connections a turn, one after the other, so that the node's answer is always about the last
+    /// one.
     fn accept<M: Machine>(&mut self, node: &mut M) -> Flow {
-        let Some((stream, from)) = self.listener.accept(self.now()) else {
-            return Flow::Continue(());
-        };
-        self.incoming = Some(stream);
-        self.tell(node, Event::Incoming { from })?;
-        self.incoming = None;
+        for _ in 0..ACCEPTS_PER_TURN {
+            let Some((stream, from)) = self.listener.accept(self.now()) else {
+                break;
+            };
+            self.look_around(node)?;
+            self.incoming = Some(stream);
+            self.tell(node, Event::Incoming { from })?;
+            self.incoming = None;
+        }
         Flow::Continue(())
+    }
+
+    /// Tells the node in which subnets this machine is, where it has not looked lately and that is
+    /// something new. Only when somebody has come, or was reached: until then nobody tells of others.
+    fn look_around<M: Machine>(&mut self, node: &mut M) -> Flow {
+        let now = self.now();
+        let lately = |at: Millis| now.0 < at.0 + NETWORKS_MS;
+        if self.looked.is_some_and(lately) {
+            return Flow::Continue(());
+        }
+        self.looked = Some(now);
+        let networks = networks::read();
+        if networks == self.networks {
+            return Flow::Continue(());
+        }
+        self.networks = networks.clone();
+        let networks = &networks[..];
+        self.tell(node, Event::Networks { networks })
     }
 
     /// Goes by the present state of the connection: an earlier event of this turn may have changed
@@ -316,6 +370,7 @@ impl Driver {
                 remote,
             } => {
                 self.slots[index] = SocketSlot::Open(stream);
+                self.look_around(node)?;
                 let event = Event::Connected {
                     conn,
                     local,
@@ -372,13 +427,19 @@ impl Driver {
     }
 
     fn close<M: Machine>(&mut self, node: &mut M, index: usize, reason: Option<&str>) -> Flow {
-        self.slots[index] = SocketSlot::Free;
+        self.slots[index].free();
         let conn = conn(index);
         self.tell(node, Event::Closed { conn, reason })
     }
 }
 
 impl SocketSlot {
+    fn free(&mut self) {
+        if let SocketSlot::Open(stream) = std::mem::replace(self, SocketSlot::Free) {
+            tuning::end(stream);
+        }
+    }
+
     fn interest<'a, M: Machine>(
         &'a self,
         node: &mut M,

@@ -24,11 +24,13 @@ mod drive;
 pub mod journal;
 mod lock;
 pub mod net;
+pub mod networks;
 pub mod notify;
 mod pause;
 pub mod remedy;
 pub mod resolve;
 pub mod signal;
+mod tuning;
 
 #[cfg(test)]
 mod tests;

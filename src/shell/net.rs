@@ -10,6 +10,7 @@ use rustix::net::{AddressFamily, SocketFlags, SocketType};
 
 use super::pause::Pause;
 use super::resolve::Resolver;
+use super::tuning;
 use super::{Fault, reason};
 use crate::limits::{DIAL_MS_MAX, RESOLVE_MS_MAX};
 use crate::node::Millis;
@@ -59,7 +60,7 @@ impl Listener {
     pub fn accept(&mut self, now: Millis) -> Option<(TcpStream, SocketAddr)> {
         let accepted = self.socket.accept().and_then(|(stream, from)| {
             stream.set_nonblocking(true)?;
-            prompt(&stream);
+            tuning::begin(&stream);
             Ok((stream, plain(from)))
         });
         match accepted {
@@ -97,14 +98,6 @@ fn bind_fault(address: SocketAddr, error: &io::Error) -> Fault {
             reason(error)
         ),
     })
-}
-
-/// Messages are small and somebody waits for them. A system that refuses this option still sends
-/// every byte.
-fn prompt(stream: &TcpStream) {
-    if let Err(error) = stream.set_nodelay(true) {
-        log::debug!("no TCP_NODELAY: {}", reason(&error));
-    }
 }
 
 /// An IPv4 peer of a listener on IPv6 is shown as what it is.
@@ -231,7 +224,7 @@ impl Dial {
             },
             DialPhase::Connecting(stream) => match outcome(&stream) {
                 Ok(Some((local, remote))) => {
-                    prompt(&stream);
+                    tuning::begin(&stream);
                     return DialPoll::Connected {
                         stream,
                         local,

@@ -125,9 +125,12 @@ fn addresses(text: &[u8]) -> Vec<SocketAddr> {
             found.push(address);
         }
     }
-    found.sort_by_key(SocketAddr::is_ipv6);
-    found.truncate(DIAL_ADDRESSES_MAX);
+    let (found, rest): (Vec<_>, Vec<_>) = found.iter().partition(|address| address.is_ipv4());
     found
+        .into_iter()
+        .chain(rest)
+        .take(DIAL_ADDRESSES_MAX)
+        .collect()
 }
 
 /// What the child does: prints the addresses of `host`. Whether it found any.

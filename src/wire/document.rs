@@ -47,13 +47,13 @@ impl fmt::Display for DocumentError {
 
 impl core::error::Error for DocumentError {}
 
+/// What takes the blocks in order, and may break off.
+type Each<'a> = &'a mut dyn FnMut(Result<Block, BlockError>) -> ControlFlow<()>;
+
 /// Reads a chain and hands over its blocks in order, until `each` breaks off or the end. A block
 /// of more than [`DOCUMENT_BLOCK_TEXT_MAX`] bytes of text is handed over as too long, and is the
 /// last.
-pub fn read(
-    reader: impl Read,
-    mut each: impl FnMut(Result<Block, BlockError>) -> ControlFlow<()>,
-) -> Result<(), DocumentError> {
+pub fn read(reader: &mut dyn Read, each: Each<'_>) -> Result<(), DocumentError> {
     let left = Cell::new(usize::MAX);
     let gauge = Gauge {
         inner: BufReader::new(reader),
@@ -61,7 +61,7 @@ pub fn read(
     };
     let mut json = serde_json::Deserializer::from_reader(gauge);
     let mut chain = Chain {
-        each: &mut each,
+        each,
         left: &left,
         found: false,
         broken_off: false,
@@ -80,12 +80,12 @@ pub fn read(
 }
 
 /// Ends the input where a block gets too long to be held.
-struct Gauge<'a, R> {
-    inner: BufReader<R>,
+struct Gauge<'a> {
+    inner: BufReader<&'a mut dyn Read>,
     left: &'a Cell<usize>,
 }
 
-impl<R: Read> Read for Gauge<'_, R> {
+impl Read for Gauge<'_> {
     fn read(&mut self, buffer: &mut [u8]) -> io::Result<usize> {
         let room = buffer.len().min(self.left.get());
         let count = self.inner.read(&mut buffer[..room])?;
@@ -97,17 +97,14 @@ impl<R: Read> Read for Gauge<'_, R> {
 }
 
 /// The array of blocks.
-struct Chain<'a, F> {
-    each: &'a mut F,
+struct Chain<'a> {
+    each: Each<'a>,
     left: &'a Cell<usize>,
     found: bool,
     broken_off: bool,
 }
 
-impl<'de, F> Visitor<'de> for &mut Chain<'_, F>
-where
-    F: FnMut(Result<Block, BlockError>) -> ControlFlow<()>,
-{
+impl<'de> Visitor<'de> for &mut Chain<'_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -137,10 +134,7 @@ where
     }
 }
 
-impl<'de, F> DeserializeSeed<'de> for &mut Chain<'_, F>
-where
-    F: FnMut(Result<Block, BlockError>) -> ControlFlow<()>,
-{
+impl<'de> DeserializeSeed<'de> for &mut Chain<'_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -149,12 +143,9 @@ where
 }
 
 /// The whole document.
-struct Document<'a, 'b, F>(&'a mut Chain<'b, F>);
+struct Document<'a, 'b>(&'a mut Chain<'b>);
 
-impl<'de, F> Visitor<'de> for Document<'_, '_, F>
-where
-    F: FnMut(Result<Block, BlockError>) -> ControlFlow<()>,
-{
+impl<'de> Visitor<'de> for Document<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -178,12 +169,9 @@ where
 }
 
 /// The object in `payload`.
-struct Payload<'a, 'b, F>(&'a mut Chain<'b, F>);
+struct Payload<'a, 'b>(&'a mut Chain<'b>);
 
-impl<'de, F> DeserializeSeed<'de> for Payload<'_, '_, F>
-where
-    F: FnMut(Result<Block, BlockError>) -> ControlFlow<()>,
-{
+impl<'de> DeserializeSeed<'de> for Payload<'_, '_> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'de>>(self, deserializer: D) -> Result<(), D::Error> {
@@ -191,10 +179,7 @@ where
     }
 }
 
-impl<'de, F> Visitor<'de> for Payload<'_, '_, F>
-where
-    F: FnMut(Result<Block, BlockError>) -> ControlFlow<()>,
-{
+impl<'de> Visitor<'de> for Payload<'_, '_> {
     type Value = ();
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
@@ -231,7 +216,7 @@ mod tests {
 
     fn outcome(document: &str) -> (Vec<Result<Block, BlockError>>, Result<(), DocumentError>) {
         let mut blocks = Vec::new();
-        let result = read(Crumbs(document.as_bytes()), |block| {
+        let result = read(&mut Crumbs(document.as_bytes()), &mut |block| {
             blocks.push(block);
             ControlFlow::Continue(())
         });
@@ -313,7 +298,7 @@ mod tests {
     #[test]
     fn breaking_off_ends_the_reading() {
         let mut count = 0;
-        let result = read("[1, 2, 3 broken".as_bytes(), |_| {
+        let result = read(&mut "[1, 2, 3 broken".as_bytes(), &mut |_| {
             count += 1;
             if count == 2 {
                 return ControlFlow::Break(());
@@ -326,9 +311,9 @@ mod tests {
 
     #[test]
     fn an_element_without_end_is_not_held() {
-        let endless = b"[\"".chain(io::repeat(b'x'));
+        let mut endless = b"[\"".chain(io::repeat(b'x'));
         let mut blocks = Vec::new();
-        let result = read(endless, |block| {
+        let result = read(&mut endless, &mut |block| {
             blocks.push(block);
             ControlFlow::Continue(())
         });
@@ -344,7 +329,7 @@ mod tests {
                 Err(io::Error::other("the disk is gone"))
             }
         }
-        let error = read(Failing, |_| ControlFlow::Continue(())).expect_err("no bytes");
+        let error = read(&mut Failing, &mut |_| ControlFlow::Continue(())).expect_err("no bytes");
         assert!(matches!(error, DocumentError::Io(_)));
         assert!(error.to_string().contains("the disk is gone"), "{error}");
     }

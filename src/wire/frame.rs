@@ -89,13 +89,16 @@ enum Cut {
     Skipped,
 }
 
-/// Cuts one connection's bytes. It looks at each byte once, however they are chopped, and holds
-/// `MESSAGE_TEXT_MAX` + 2 bytes of buffer, of which the system backs what was ever used, and
+/// What a connection's buffer has while messages are short.
+const BUFFER_BYTES_SHORT: usize = 2 * READ_BYTES_MAX;
+
+/// Cuts one connection's bytes. It looks at each byte once, however they are chopped, and holds a buffer of
+/// two [`READ_BYTES_MAX`], up to `MESSAGE_TEXT_MAX` + 2 bytes while a piece is that long, and
 /// `ENVELOPE_TEXT_MAX` bytes beside it. Limits: a line without a chain, and an element of a chain,
 /// [`MESSAGE_TEXT_MAX`]; the text around a chain, [`ENVELOPE_TEXT_MAX`]; a chain, none.
 pub struct Reader {
     /// Four positions in order: 0, `start` of the unfinished piece, `scanned`, `end` of the bytes.
-    buffer: Box<[u8]>,
+    buffer: Vec<u8>,
     start: usize,
     scanned: usize,
     end: usize,
@@ -108,7 +111,7 @@ pub struct Reader {
 impl Default for Reader {
     fn default() -> Reader {
         Reader {
-            buffer: vec![0; BUFFER_BYTES].into_boxed_slice(),
+            buffer: Vec::new(),
             start: 0,
             scanned: 0,
             end: 0,
@@ -121,6 +124,26 @@ impl Default for Reader {
 }
 
 impl Reader {
+    /// A buffer to lend to one reader after the other. It is asked for at a size that comes from the
+    /// system itself and not from the heap: what it gives up when it shrinks, the system has at once,
+    /// whatever lies beside it.
+    pub fn buffer() -> Vec<u8> {
+        let mut buffer = Vec::with_capacity(4 * BUFFER_BYTES);
+        buffer.shrink_to(BUFFER_BYTES_SHORT);
+        buffer
+    }
+
+    /// Reads with this buffer from now on, and returns the one before, shrunk. To be asked of a reader that
+    /// has read nothing, or is to read nothing more.
+    pub fn exchange(&mut self, buffer: Vec<u8>) -> Vec<u8> {
+        let mut old = core::mem::replace(&mut self.buffer, buffer);
+        self.buffer.clear();
+        (self.start, self.scanned, self.end) = (0, 0, 0);
+        old.clear();
+        old.shrink_to(BUFFER_BYTES_SHORT);
+        old
+    }
+
     /// Where the next bytes go, at most [`READ_BYTES_MAX`]. Empty while received bytes wait to be
     /// taken by [`Reader::next`], so that a peer who sends faster than its blocks are checked
     /// fills its own buffers and not ours; and for ever after an error.
@@ -134,8 +157,24 @@ impl Reader {
         self.end -= self.start;
         self.scanned = self.end;
         self.start = 0;
-        let stop = self.buffer.len().min(self.end + READ_BYTES_MAX);
+        let stop = BUFFER_BYTES.min(self.end + READ_BYTES_MAX);
+        self.fit(stop);
         &mut self.buffer[self.end..stop]
+    }
+
+    /// Makes room up to there. It grows by as much again, and when a long piece has gone it shrinks.
+    fn fit(&mut self, stop: usize) {
+        let room = self.buffer.capacity();
+        if stop > room {
+            let more = stop.max(BUFFER_BYTES.min(2 * room)) - self.buffer.len();
+            self.buffer.reserve_exact(more);
+        } else if Full::LineShrinks.when(stop <= BUFFER_BYTES_SHORT && room > BUFFER_BYTES_SHORT) {
+            self.buffer.truncate(stop);
+            self.buffer.shrink_to(BUFFER_BYTES_SHORT);
+        }
+        if stop > self.buffer.len() {
+            self.buffer.resize(stop, 0);
+        }
     }
 
     /// Takes over the first `count` bytes of the space that was lent.
@@ -143,7 +182,14 @@ impl Reader {
     /// # Panics
     /// If `count` is more than was lent.
     pub fn received(&mut self, count: usize) {
-        assert!(count <= (self.buffer.len() - self.end).min(READ_BYTES_MAX));
+        assert!(
+            count
+                <= self
+                    .buffer
+                    .len()
+                    .saturating_sub(self.end)
+                    .min(READ_BYTES_MAX)
+        );
         self.end += count;
     }
 

@@ -431,3 +431,31 @@ fn no_space_is_lent_while_frames_wait() {
     assert!(!reader.waiting());
     assert_eq!(reader.space().len(), READ_BYTES_MAX);
 }
+
+#[test]
+fn a_buffer_grows_with_a_long_line_and_shrinks_behind_it() {
+    let line = format!("\"{}\"\n", "x".repeat(MESSAGE_TEXT_MAX - 2));
+    let mut reader = Reader::default();
+    assert!(reader.exchange(Reader::buffer()).is_empty());
+    for _ in 0..3 {
+        let mut rest = line.as_bytes();
+        while !rest.is_empty() {
+            let space = reader.space();
+            let count = space.len().min(rest.len());
+            space[..count].copy_from_slice(&rest[..count]);
+            rest = &rest[count..];
+            reader.received(count);
+            match reader.next() {
+                Some(frame) => assert_eq!(frame, Ok(Frame::Message(line.trim_end().as_bytes()))),
+                None => assert!(!rest.is_empty()),
+            }
+            assert!(reader.buffer.capacity() <= BUFFER_BYTES);
+        }
+        assert!(reader.buffer.capacity() > MESSAGE_TEXT_MAX / 2);
+        assert!(reader.next().is_none());
+        assert!(!reader.space().is_empty());
+        assert!(reader.buffer.capacity() <= BUFFER_BYTES_SHORT);
+    }
+    let lent = reader.exchange(Vec::new());
+    assert!(lent.is_empty() && lent.capacity() == BUFFER_BYTES_SHORT);
+}

@@ -4,8 +4,8 @@
 //!   arrives. `incoming` understands each piece: with `message` a line of some `kind`, with `content`
 //!   a block or a transaction. `extension` is what only nodes of this project say. `json` and `shape`
 //!   read the fields of all of them.
-//! - Writing: `write` queues outgoing messages and makes their text, one `chunk` after the other,
-//!   while there is `room`; `text` is what desktop nodes would write.
+//! - Writing: `write` queues outgoing messages and makes their text, in parts of a `chunk`, while
+//!   there is room; `text` is what desktop nodes would write.
 //! - `document` reads a chain from a file of JSON, `address` a `HOST:PORT`.
 //! - `control` is no peer's: it is what `blx ctl` and a node say to each other.
 //!
@@ -27,7 +27,6 @@ mod incoming;
 mod json;
 mod kind;
 pub mod message;
-mod room;
 mod shape;
 pub mod text;
 pub mod write;

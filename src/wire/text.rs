@@ -2,16 +2,26 @@
 //! them, ASCII only (PROTOCOL.md sections 1 and 2).
 
 use super::kind::MessageKind;
-use crate::ledger::canonical::{Length, Sink, hex, number, string};
+use crate::ledger::canonical::{Length, Sink, escaped, hex, number, string};
 use crate::ledger::{Block, Transaction};
 
 /// Puts a transaction: at least 250 bytes of text.
 pub fn transaction(sink: &mut impl Sink, transaction: &Transaction) {
+    transaction_open(sink, transaction);
+    escaped(sink, transaction.uid.as_wtf8());
+    transaction_close(sink, transaction);
+}
+
+/// Puts what stands before the characters of a transaction's name.
+pub(super) fn transaction_open(sink: &mut impl Sink, transaction: &Transaction) {
     sink.put(b"{\"requester\": \"");
     hex(sink, transaction.requester.as_bytes());
-    sink.put(b"\", \"uid\": ");
-    string(sink, transaction.uid.as_wtf8());
-    sink.put(b", \"type\": ");
+    sink.put(b"\", \"uid\": \"");
+}
+
+/// Puts what stands behind them.
+pub(super) fn transaction_close(sink: &mut impl Sink, transaction: &Transaction) {
+    sink.put(b"\", \"type\": ");
     number(sink, u64::from(transaction.kind.code()));
     sink.put(b", \"timestamp\": ");
     sink.put(transaction.timestamp.text().as_bytes());
@@ -22,17 +32,27 @@ pub fn transaction(sink: &mut impl Sink, transaction: &Transaction) {
 
 /// Puts a block: at most `BLOCK_TEXT_MAX` bytes of text, if the block was read from a peer.
 pub fn block(sink: &mut impl Sink, block: &Block) {
-    sink.put(b"{\"index\": ");
-    number(sink, block.index);
-    sink.put(b", \"prev_hash\": \"");
-    hex(sink, block.prev_hash.as_bytes());
-    sink.put(b"\", \"transactions\": [");
+    block_open(sink, block);
     for (position, transaction) in block.transactions.iter().enumerate() {
         if position > 0 {
             sink.put(b", ");
         }
         self::transaction(sink, transaction);
     }
+    block_close(sink, block);
+}
+
+/// Puts what stands before a block's transactions.
+pub(super) fn block_open(sink: &mut impl Sink, block: &Block) {
+    sink.put(b"{\"index\": ");
+    number(sink, block.index);
+    sink.put(b", \"prev_hash\": \"");
+    hex(sink, block.prev_hash.as_bytes());
+    sink.put(b"\", \"transactions\": [");
+}
+
+/// Puts what stands behind them.
+pub(super) fn block_close(sink: &mut impl Sink, block: &Block) {
     sink.put(b"], \"nonce\": ");
     number(sink, block.nonce);
     sink.put(b", \"timestamp\": ");

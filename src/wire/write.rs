@@ -1,16 +1,15 @@
 //! What is to be sent on a connection: messages in a queue, whose bytes are made when there is room.
 //!
 //! The queue is small whatever is in it: "the chain" is one entry, and its blocks are read one by
-//! one while they leave. A message is made of chunks (`chunk`). One that does not fit is made again when there
-//! is room, from the byte where it stopped.
+//! one while they leave. A message is made of chunks (`chunk`), and a long one of those of parts, each of
+//! which is made once, when there is room for it.
 
 use core::net::SocketAddr;
 use std::rc::Rc;
 
-use super::chunk::Chunk;
+use super::chunk::{Chunk, Part};
 use super::extension::{Greeting, Locator, Voice};
 use super::kind::MessageKind;
-use super::room::Room;
 use super::text;
 use crate::ledger::{Block, Tip, Transaction, tally};
 use crate::limits;
@@ -90,6 +89,8 @@ enum InProgress {
         next: u64,
         room: usize,
     },
+    /// Its rest is of a chain that is no longer ours.
+    EndingResponse,
     /// Broken off; `whole` if it was the whole chain, which is then told anew.
     BrokenChain {
         whole: bool,
@@ -100,32 +101,34 @@ enum InProgress {
     },
 }
 
-/// The sending half of a connection. Costs [`limits::WRITE_BYTES`] and one block.
+/// What a connection's buffer of bytes to send holds, unless a message that is made in one go is longer.
+const BUFFER_BYTES: usize = limits::WRITE_BYTES + limits::PART_TEXT_MAX;
+
+/// The sending half of a connection. Costs [`limits::WRITE_BYTES`], a part, and one block.
+#[derive(Default)]
 pub struct Writer {
     queue: heapless::Deque<Outgoing, { limits::OUTGOING_MESSAGES }>,
     progress: Option<InProgress>,
-    chunk: Option<(Chunk, usize)>,
-    bytes: Box<[u8]>,
+    /// What is being made, and the part of it that comes next.
+    chunk: Option<(Chunk, Part)>,
+    /// What is made; up to `start` it was sent.
+    bytes: Vec<u8>,
     start: usize,
-    end: usize,
     sent: Sent,
 }
 
-impl Default for Writer {
-    fn default() -> Writer {
-        Writer {
-            queue: heapless::Deque::new(),
-            progress: None,
-            chunk: None,
-            bytes: vec![0; limits::WRITE_BYTES].into_boxed_slice(),
-            start: 0,
-            end: 0,
-            sent: Sent::default(),
-        }
-    }
-}
-
 impl Writer {
+    /// Makes bytes in this buffer from now on, and returns the one before. To be asked of a writer that
+    /// has sent nothing, or is to send nothing more.
+    pub fn exchange(&mut self, buffer: Vec<u8>) -> Vec<u8> {
+        let mut old = core::mem::replace(&mut self.bytes, buffer);
+        self.bytes.clear();
+        self.start = 0;
+        old.clear();
+        old.shrink_to(BUFFER_BYTES);
+        old
+    }
+
     /// Queues a message. A chain that is queued or on its way already answers for another one.
     pub fn push(&mut self, message: Outgoing) -> Result<(), QueueFull> {
         let answer =
@@ -148,7 +151,11 @@ impl Writer {
     fn is_telling(&self) -> bool {
         matches!(
             self.progress,
-            Some(InProgress::Chain { .. } | InProgress::PartialResponse { .. })
+            Some(
+                InProgress::Chain { .. }
+                    | InProgress::PartialResponse { .. }
+                    | InProgress::EndingResponse
+            )
         )
     }
 
@@ -187,7 +194,7 @@ impl Writer {
     }
 
     /// A reorg has changed the chain from height `fork` on. A chain on its way that is beyond that
-    /// is told anew. A partial response breaks off, since its receiver asks again.
+    /// is told anew. A partial response ends, since its receiver asks for the rest.
     pub fn reorged(&mut self, fork: u64) {
         match self.progress {
             Some(InProgress::Chain { next }) if next > fork => {
@@ -196,29 +203,33 @@ impl Writer {
             Some(InProgress::PartialResponse { next, start, .. })
                 if next > fork && next > start =>
             {
-                self.progress = Some(InProgress::BrokenChain { whole: false });
+                self.progress = Some(InProgress::EndingResponse);
             }
             _ => {}
         }
     }
 
-    /// The bytes to send now.
+    /// The bytes to send now, at most [`limits::WRITE_BYTES`].
     pub fn pending(&self) -> &[u8] {
-        &self.bytes[self.start..self.end]
+        let rest = &self.bytes[self.start..];
+        &rest[..rest.len().min(limits::WRITE_BYTES)]
     }
 
     /// The first `count` of them were sent.
     pub fn advance(&mut self, count: usize) {
-        assert!(count <= self.end - self.start, "no more than was pending");
+        assert!(count <= self.pending().len(), "no more than was pending");
         self.start += count;
-        if self.start == self.end {
-            (self.start, self.end) = (0, 0);
+        if self.start == self.bytes.len() {
+            self.start = 0;
+            self.bytes.clear();
+            // Something that was made in one go may have been longer.
+            self.bytes.shrink_to(BUFFER_BYTES);
         }
     }
 
     /// Whether everything was sent.
     pub fn is_idle(&self) -> bool {
-        self.start == self.end
+        self.bytes.is_empty()
             && self.chunk.is_none()
             && self.progress.is_none()
             && self.queue.is_empty()
@@ -229,42 +240,35 @@ impl Writer {
         self.sent
     }
 
-    /// Makes bytes while there is room and something to say; at most [`limits::WRITE_BYTES`].
-    /// Returns how many bytes of text were made for that, including those that were sent already.
+    /// Makes bytes while there is room and something to say: up to [`limits::WRITE_BYTES`], and what of
+    /// the last part is beyond that. Nothing is made twice. Returns how many bytes of text were made.
     pub fn fill(&mut self, source: &mut impl Source) -> usize {
-        let mut made = 0;
-        if self.start > 0 || self.end == self.bytes.len() {
-            return made;
+        if self.start > 0 {
+            return 0;
         }
-        loop {
-            let Some((chunk, offset)) = &mut self.chunk else {
-                match self.next_chunk(source) {
-                    Some(chunk) => self.chunk = Some((chunk, 0)),
-                    None => return made,
-                }
+        let before = self.bytes.len();
+        while self.bytes.len() < limits::WRITE_BYTES {
+            let begun = self.chunk.take();
+            let next = begun.or_else(|| Some((self.next_chunk(source)?, Part::default())));
+            let Some((chunk, part)) = next else {
+                break;
+            };
+            if self.bytes.capacity() == 0 {
+                self.bytes.reserve_exact(BUFFER_BYTES);
+            }
+            if let Some(part) = chunk.put(part, &mut self.bytes, source.sender()) {
+                self.chunk = Some((chunk, part));
                 continue;
-            };
-            let mut room = Room {
-                skip: *offset,
-                out: &mut self.bytes[self.end..],
-                filled: 0,
-                cut: false,
-                rendered: 0,
-            };
-            chunk.render(&mut room, source.sender());
-            tally::count(|done| done.rendered += tally::bytes(room.rendered));
-            let (filled, cut) = (room.filled, room.cut);
-            made += room.rendered;
-            self.end += filled;
-            *offset += filled;
-            if limits::Full::WriteFull.when(cut) {
-                return made;
             }
             let (blocks, messages) = chunk.counts();
             self.sent.blocks += blocks;
             self.sent.messages += messages;
-            self.chunk = None;
         }
+        let over = self.chunk.is_some() || self.bytes.len() > limits::WRITE_BYTES;
+        limits::Full::WriteFull.when(over);
+        let made = self.bytes.len() - before;
+        tally::count(|done| done.rendered += tally::bytes(made));
+        made
     }
 
     fn next_chunk(&mut self, source: &mut impl Source) -> Option<Chunk> {
@@ -355,6 +359,7 @@ impl Writer {
                 });
                 Chunk::ChainElement { block, first }
             }
+            InProgress::EndingResponse => Chunk::ChainClose { length },
             InProgress::BrokenChain { whole } => {
                 if whole {
                     // It tells all blocks that are queued. Where there is no room, the last gives way.

@@ -14,7 +14,9 @@ use std::time::Duration;
 use serde_json::Value;
 
 use super::harness::usage::{processor_time, switches};
-use super::harness::{Home, LIMIT, Launch, Node, PROMPT, Signal, Stream, run, until, wait_for};
+use super::harness::{
+    Home, LIMIT, Launch, Node, PROMPT, Signal, Stream, run, shown, until, wait_for,
+};
 use super::peer::{Peer, Person, after, block_message, listen};
 
 /// A node with a control socket beside its standard input, and the socket's path.
@@ -370,7 +372,7 @@ fn what_a_full_disk_keeps_from_being_done_is_not_called_nothing_if_it_will_be() 
     };
     node.kill();
     let mut node = launch.port(port).spawn(Stdio::piped());
-    let last = asked.pop().expect("one at least");
+    let last = shown(&asked.pop().expect("one at least"));
     let later = refused.contains("tried again at the next start");
     assert_ne!(later, refused.contains("nothing was changed"), "{refused}");
     if later {

@@ -83,8 +83,13 @@ fn takes_every_edge(role: Role) {
         let chain = watch.chain();
         let tip = &chain[chain.len() - 1];
         let block = edge_block(tip, &format!("edge-{number}"), edge);
-        watch.say(&block_message(&block));
-        node.expect(&format!("received and added block #{}\n", block.index));
+        match role {
+            Role::Ours => watch.say_until_taken(&node, &block),
+            Role::Desktop => {
+                watch.say(&block_message(&block));
+                node.expect(&format!("received and added block #{}\n", block.index));
+            }
+        }
         // What is signed and made behind it, and what is shown of it.
         node.request(&format!("ours-{number}"));
         assert_eq!(node.status().blocks, chain.len() + 2, "{edge:?}");

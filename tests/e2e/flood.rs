@@ -5,7 +5,7 @@ use std::net::{Ipv4Addr, SocketAddr, TcpStream};
 use blx::limits;
 use rustix::net::{AddressFamily, SocketType, bind, connect, socket};
 
-use super::harness::{Launch, Node, until};
+use super::harness::{Launch, Node, shown, until};
 use super::peer::{Peer, Person, ROLES, Role, after, block_message, transaction_message};
 
 /// A peer whose address is 127.0.0.`host`: each address has a share of its own in what may wait.
@@ -56,7 +56,7 @@ fn names_longer_than_any_menu_takes_are_refused_and_end_no_node() {
     peer.settle();
     agree(&mut first, &mut second, 1);
     for node in [&mut first, &mut second] {
-        assert_eq!(node.reserved(), [longest.as_str()]);
+        assert_eq!(node.reserved(), [shown(&longest)]);
     }
 }
 

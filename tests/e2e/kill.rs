@@ -4,7 +4,7 @@ use std::fs::{self, OpenOptions};
 use std::path::Path;
 use std::process::Stdio;
 
-use super::harness::{Home, Launch, Node, PROMPT, free_port};
+use super::harness::{Home, Launch, Node, PROMPT, free_port, shown};
 use super::needs;
 use super::peer::{
     Peer, Person, ROLES, Role, after, block_message, block_of, chain_message, mined,
@@ -296,6 +296,7 @@ fn on_a_full_disk_a_node_says_so_refuses_what_is_new_and_goes_on_serving() {
 
     // With room again, all is as it was.
     let mut node = home.node().port(port).start();
+    let items: Vec<String> = items.iter().map(|item| shown(item)).collect();
     assert_eq!(node.reserved(), items);
     node.request("small");
     for (role, item) in [(Role::Ours, "saw"), (Role::Desktop, "axe")] {

@@ -4,6 +4,7 @@
 //! which an idle node is measured.
 
 mod consoles;
+mod crowding;
 mod edges;
 mod events;
 mod flood;
@@ -34,8 +35,10 @@ mod rules;
 mod serial;
 mod service;
 mod start;
+mod starving;
 mod terminal;
 mod walkthrough;
+mod wearing;
 mod wire;
 
 use harness::{blocks, peer};

@@ -13,22 +13,22 @@ use super::peer::{
 };
 
 #[test]
-fn the_thirty_third_peer_is_refused_with_a_reason_and_gets_the_place_of_one_that_leaves() {
+fn the_twenty_fifth_caller_is_refused_with_a_reason_and_gets_the_place_of_one_that_leaves() {
     let mut node = Launch::new().logging().start();
-    let mut peers: Vec<Peer> = (0..32).map(|_| Peer::dial(node.port)).collect();
+    let mut peers: Vec<Peer> = (0..24).map(|_| Peer::dial(node.port)).collect();
     // At once: later the place of one that says nothing would be given to it.
     let mut late = Peer::dial(node.port);
     assert_eq!(late.expect_close(), "");
     node.expect_log(&format!(
-        "{} is refused: all 32 places are taken\n",
+        "{} is refused: all 24 places of callers are taken\n",
         late.name
     ));
-    assert_eq!(node.status().peers, 32);
+    assert_eq!(node.status().peers, 24);
     for peer in &mut peers {
         peer.settle();
     }
 
-    let left = peers.pop().expect("32 peers");
+    let left = peers.pop().expect("24 peers");
     let name = left.name.clone();
     drop(left);
     node.expect_log(&format!("{name}: connection closed: "));

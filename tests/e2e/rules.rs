@@ -6,7 +6,7 @@ use blx::wire::MessageKind;
 use super::harness::{Launch, PROMPT};
 use super::peer::{
     Peer, Person, ROLES, Role, after, block_message, block_text, chain_message, listen, message,
-    plain,
+    mine, plain,
 };
 use super::wire::unchanged;
 
@@ -245,4 +245,28 @@ fn a_peer_that_we_dialed_and_that_breaks_rules_is_left_alone_for_ten_minutes() {
     node.expect("it broke the rules three times; not dialed for 10 minutes\n");
     let list = node.ask(&["7"], "last error: it broke the rules three times");
     assert!(list.contains("(not connected), dialing in "), "{list}");
+}
+
+#[test]
+fn a_block_of_a_far_year_takes_no_request_of_this_node_there() {
+    const YEAR_2239: f64 = 8.5e9;
+    let mut node = Launch::new().start();
+    let (mut peer, mut chain) = Peer::join(node.port);
+    let taken = Person::new(9).chain(&["saw"]).remove(1).transactions;
+    let mut block = after(&chain[0], taken);
+    block.timestamp = Timestamp::Float(YEAR_2239);
+    let block = mine(block);
+    peer.say(&block_message(&block));
+    node.expect("the last block is of 2239-05-10 15:06 UTC, and this clock shows ");
+    node.request("drill");
+    node.release("drill");
+    chain = peer.chain();
+    assert_eq!(chain.len(), 4);
+    for made in &chain[2..] {
+        assert!(made.timestamp.seconds() >= YEAR_2239, "{made:?}");
+        assert!(
+            made.transactions[0].timestamp.seconds() < YEAR_2239 / 2.0,
+            "{made:?}"
+        );
+    }
 }

@@ -9,11 +9,12 @@ use std::process::{Child, Command, Stdio};
 use std::thread;
 use std::time::{Duration, Instant};
 
+use blx::limits;
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 use rustix::termios::{Action, InputModes, LocalModes, Termios, tcflow, tcgetattr};
 
 use super::harness::{Home, LIMIT, Launch, Node, PROMPT, until};
-use super::peer::{Peer, Person, after, block_message, block_of};
+use super::peer::{Peer, Person, transaction_message};
 use super::pty;
 
 /// A byte at 1,200 bits a second: start and stop bit make it ten.
@@ -194,32 +195,42 @@ fn an_adapter_that_is_pulled_in_the_middle_of_a_line_comes_back() {
 }
 
 #[test]
-fn a_line_that_nobody_reads_holds_nothing_up_and_is_told_what_is_missing() {
-    const BLOCKS: usize = 400;
+fn a_line_that_nobody_reads_holds_nothing_up_and_is_told_what_came_last() {
+    const REQUESTS: usize = 200;
+    // So many a second are shown, of so many characters: more than the line and the console hold.
+    let apart = Duration::from_millis(60);
     let mut wire = Wire::new();
     let node = start(&mut wire);
     let other_end = wire.other_end();
     tcflow(&other_end, Action::OOff).expect("the line takes nothing");
     let person = Person::new(1);
-    let mut chain = Peer::dial(node.port).chain();
-    for number in 0..BLOCKS {
-        let request = person.requests(&format!("item-{number}"));
-        chain.push(after(&chain[number], vec![request]));
-    }
-    // Not before: who says nothing for long is given up.
     let (mut peer, _) = Peer::join(node.port);
-    let (mut other, _) = Peer::join(node.port);
-    for block in &chain[1..] {
-        peer.say(&block_message(block));
+    for number in 0..REQUESTS {
+        let name = format!("{number}-{}", "x".repeat(limits::NAME_SHOWN - 4));
+        peer.say(&transaction_message(&person.requests(&name)));
+        peer.settle();
+        thread::sleep(apart);
     }
-    // It was all taken, although its events have nowhere to go.
-    while block_of(&other.expect("new_block")) != chain[BLOCKS] {}
+    peer.say(&transaction_message(&person.requests("the-last")));
+    // All of it is taken, although its events have nowhere to go.
+    until(|| {
+        let chain = peer.chain();
+        let made: usize = chain.iter().map(|block| block.transactions.len()).sum();
+        match made == REQUESTS + 1 {
+            true => Ok(()),
+            false => Err(format!("{made} requests are in blocks")),
+        }
+    });
     tcflow(&other_end, Action::OOn).expect("the line takes all again");
-    wire.expect(" events came too fast to be shown.\r\n");
-    wire.expect(&format!("received and added block #{BLOCKS}\r\n"));
+    wire.expect("request of the-last by ");
+    let told = wire.shown.matches("request of").count();
+    assert!(
+        told < REQUESTS / 4,
+        "{told} of {REQUESTS} fit into the line"
+    );
     wire.expect(PROMPT);
     wire.type_at_once(b"9\r");
-    wire.expect("reserved items: 400\r\n");
+    wire.expect(&format!("reserved items: {}\r\n", REQUESTS + 1));
 }
 
 #[test]

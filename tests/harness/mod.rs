@@ -9,6 +9,7 @@
 #[path = "../blocks.rs"]
 pub mod blocks;
 mod launch;
+pub mod netns;
 mod node;
 pub mod peer;
 pub mod run;
@@ -17,6 +18,6 @@ mod stream;
 pub mod usage;
 
 pub use launch::{Home, Launch};
-pub use node::{Node, PROMPT, Signal, Status};
+pub use node::{Node, PROMPT, Signal, Status, shown};
 pub use runner::free_port;
 pub use stream::{LIMIT, Stream, until, wait_for};

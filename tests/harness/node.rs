@@ -36,6 +36,11 @@ pub struct Node {
     logged: usize,
 }
 
+/// A name as the node's screens show it.
+pub fn shown(name: &str) -> String {
+    blx::ledger::Uid::from(name).to_string()
+}
+
 /// What key 9 says.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Status {
@@ -249,7 +254,7 @@ impl Node {
     }
 
     pub fn request(&mut self, item: &str) {
-        self.ask(&["1", item], &format!("✅ requested {item}\n"));
+        self.ask(&["1", item], &format!("✅ requested {}\n", shown(item)));
     }
 
     pub fn release(&mut self, item: &str) {

@@ -1,6 +1,6 @@
 //! A peer that says exactly what a test wants, and the blocks it speaks of.
 
-use std::io::{BufRead, BufReader, Write};
+use std::io::{BufRead, BufReader, Read, Write};
 use std::net::{IpAddr, Ipv4Addr, Shutdown, SocketAddr, TcpListener, TcpStream};
 use std::sync::atomic::{AtomicU64, Ordering};
 
@@ -9,7 +9,7 @@ use blx::wire::{MessageKind, read_block};
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
 
 pub use super::blocks::*;
-use super::{LIMIT, free_port};
+use super::{LIMIT, Node, free_port, until};
 
 /// Leading zeros of the blocks that are made here: what nodes ask for when nothing else is said.
 pub const DIFFICULTY: u8 = 2;
@@ -143,9 +143,33 @@ impl Peer {
     /// Hangs up behind all that it has said. Merely closed, with something of the node's unread, a
     /// connection ends with a reset, which takes along what is still on its way to a slow node.
     pub fn hang_up(mut self) {
+        self.ends();
+        self.expect_close();
+    }
+
+    /// Says no more, and reads nothing.
+    pub fn ends(&mut self) {
         let done = self.stream.get_mut().shutdown(Shutdown::Write);
         done.expect("a connection");
-        self.expect_close();
+    }
+
+    /// Reads on; true if the node has ended the connection with a reset.
+    pub fn ends_in_reset(mut self) -> bool {
+        let rest = self.stream.read_to_end(&mut Vec::new());
+        rest.is_err_and(|error| error.kind() == std::io::ErrorKind::ConnectionReset)
+    }
+
+    /// Says a block until it is in the chain of the node, which takes blocks that come too fast later.
+    pub fn say_until_taken(&mut self, node: &Node, block: &Block) {
+        let words = format!("received and added block #{}\n", block.index);
+        until(|| {
+            self.say(&block_message(block));
+            self.settle();
+            match node.said().contains(&words) {
+                true => Ok(()),
+                false => Err(words.clone()),
+            }
+        });
     }
 
     /// All it has said, once it has understood everything that was sent to it, but for what it asks

@@ -1,12 +1,13 @@
 //! Stories of wall clocks that were never set, or are set while a node runs: a jump of years, either
 //! way, moves nothing but the times that people read.
 
-use serde_json::Value;
+use blx::ledger::{Kind, Timestamp};
 
-use blx::ledger::Kind;
-
+use crate::blocks::mined;
 use crate::oracle::{self, Chain};
-use crate::peer::{chain_response, longer, new_transaction, sign};
+use crate::peer::{
+    behind, call_ours, chain_of, chain_response, longer, new_block, new_transaction, sign,
+};
 use crate::scenario::agree;
 use crate::stories::star;
 use crate::world::{BUILT, WALL, World};
@@ -47,13 +48,14 @@ fn a_jump_of_years_changes_nothing_that_happens_or_when() {
             let run = |jumps: &[u64]| {
                 let mut world = busy_lan(seed);
                 world.run_steps(steps);
-                for wall in jumps {
+                // In the same parts, so that whoever is woken early between two is so in every run.
+                for part in 0..3 {
                     for host in 0..3 {
-                        world.hosts[host].wall = *wall;
+                        let own = &mut world.hosts[host].wall;
+                        *own = *jumps.get(part).unwrap_or(own);
                     }
                     world.run(20_000);
                 }
-                world.run(60_000 - 20_000 * jumps.len() as u64);
                 assert_eq!(Chain::of(&mut world, 2).length(), 400);
                 (
                     world.now,
@@ -74,13 +76,13 @@ fn a_jump_of_years_changes_nothing_that_happens_or_when() {
 /// What is read of the blocks' and transactions' times, in their order.
 fn times(world: &mut World, host: usize) -> (Vec<f64>, Vec<f64>) {
     let chain = Chain::of(world, host);
-    let time = |value: &Value| value["timestamp"].as_f64().expect("a time");
-    let transactions = chain.transactions().map(time).collect();
-    (chain.blocks().map(time).collect(), transactions)
+    let transactions = chain.transactions().map(|it| it.time.seconds());
+    let blocks = chain.blocks().map(|it| it.time.seconds());
+    (blocks.collect(), transactions.collect())
 }
 
 #[test]
-fn no_block_goes_back_in_time_and_no_request_is_older_than_what_it_changes() {
+fn no_block_goes_back_in_time_and_no_release_is_older_than_its_request() {
     for seed in 0..6 {
         let mut world = star(seed, 2);
         let mut walls = vec![0, WALL, 0, YEARS[1], YEARS[2], 0, WALL, YEARS[2], 7];
@@ -103,9 +105,51 @@ fn no_block_goes_back_in_time_and_no_request_is_older_than_what_it_changes() {
         let (blocks, requests) = times(&mut world, 1);
         assert_eq!((blocks.len(), requests.len()), (37, 36), "seed {seed}");
         assert!(blocks.is_sorted(), "seed {seed}: {blocks:?}");
-        // Each is later than all before it, so none can be taken for another one.
-        let grows = requests.windows(2).all(|pair| pair[0] < pair[1]);
-        assert!(grows, "seed {seed}: {requests:?}");
+        let pairs = requests.chunks(2).all(|pair| pair[0] < pair[1]);
+        assert!(pairs, "seed {seed}: {requests:?}");
+        // None can be taken for another one.
+        let mut sorted = requests.clone();
+        sorted.sort_by(f64::total_cmp);
+        sorted.dedup();
+        assert_eq!(sorted.len(), requests.len(), "seed {seed}: {requests:?}");
+        oracle::check(&mut world);
+    }
+}
+
+#[test]
+fn one_block_of_a_far_year_takes_no_request_there_and_no_release_is_older_than_its_request() {
+    const YEAR_2239: f64 = 8.5e9;
+    for set in [true, false] {
+        let mut world = star(2, 1);
+        let wall = if set { WALL } else { 0 };
+        world.hosts[0].wall = wall;
+        let call = call_ours(&mut world, 0);
+        world.type_in(0, "1\ndrill\n");
+        world.run(1_000);
+        let chain = chain_of(&mut world, 0);
+        let mut block = behind(&world, &chain, vec![sign(Kind::Request, "saw", YEAR_2239)]);
+        block.timestamp = Timestamp::Float(YEAR_2239);
+        world.say(call, &new_block(&mined(block, world.difficulty)));
+        world.run(1_000);
+        let said = "the last block is of 2239-05-10 15:06 UTC, and this clock shows 2026-";
+        assert_eq!(world.shown(0).matches(said).count(), usize::from(set));
+        world.type_in(0, "2\ndrill\n");
+        world.run(1_000);
+        world.type_in(0, "2\nsaw\n1\ndrill\n2\ndrill\n");
+        world.run(3_000);
+        let (blocks, requests) = times(&mut world, 0);
+        assert!(blocks.is_sorted() && requests.len() == 6, "{requests:?}");
+        let early = requests.iter().map(|time| *time < YEAR_2239);
+        let early: Vec<bool> = early.collect();
+        let expected = match set {
+            true => [true, false, true, false, true, true],
+            // Nobody could tell which of the two is wrong.
+            false => [true, false, false, false, false, false],
+        };
+        assert_eq!(early, expected, "{requests:?}");
+        assert!(requests[3] >= YEAR_2239 && requests[2] > requests[0]);
+        assert_eq!(world.shown(0).matches(said).count(), usize::from(set));
+        world.cut(call);
         oracle::check(&mut world);
     }
 }

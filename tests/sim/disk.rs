@@ -93,6 +93,11 @@ impl SimDisk {
         self.0.borrow().images[file as usize].live.clone()
     }
 
+    /// What of a file would be there after a power cut.
+    pub fn durable(&self, file: File) -> Vec<u8> {
+        self.0.borrow().images[file as usize].durable.clone()
+    }
+
     /// How often a file was made durable.
     pub fn syncs(&self, file: File) -> usize {
         self.0.borrow().syncs[file as usize]

@@ -2,14 +2,16 @@
 
 use std::cell::RefCell;
 use std::collections::VecDeque;
-use std::net::SocketAddr;
+use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::rc::Rc;
 
 use blx::ledger::Identity;
+use blx::node::Network;
 
 use crate::desktop::{Manner, Saved};
 use crate::disk::SimDisk;
 use crate::machine::Machine;
+use crate::plain::file::ChainFile;
 use crate::world::CONNS;
 
 /// What a connection of a host is used for.
@@ -36,6 +38,8 @@ pub struct Screen {
 pub struct Host {
     pub node: Option<Machine>,
     pub disk: SimDisk,
+    /// What the oracle has read of its chain file.
+    pub judged: RefCell<ChainFile>,
     /// What a desktop node keeps instead of a disk; it connects to nobody by itself.
     pub desktop: Option<Rc<RefCell<Saved>>>,
     pub manner: Manner,
@@ -71,6 +75,12 @@ impl Host {
         identity.public().to_string()
     }
 }
+
+/// The subnet that all hosts are in, by both of their addresses.
+pub const LAN: Network = Network {
+    address: IpAddr::V4(Ipv4Addr::new(10, 0, 0, 0)),
+    prefix: 23,
+};
 
 pub fn address(host: usize) -> SocketAddr {
     SocketAddr::from(([10, 0, 0, host as u8 + 1], 6000))

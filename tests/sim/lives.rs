@@ -11,7 +11,7 @@ use blx::node::{CONSOLE, Clock, Config, ConsoleKind, Event, Node};
 
 use crate::desktop::{Desktop, Manner, Saved, Who};
 use crate::disk::SimDisk;
-use crate::host::{Host, Screen, Use, address, alias};
+use crate::host::{Host, LAN, Screen, Use, address, alias};
 use crate::machine::Machine;
 use crate::net::{Connection, End};
 use crate::oracle;
@@ -23,6 +23,7 @@ impl World {
         self.hosts.push(Host {
             node: None,
             disk: SimDisk::default(),
+            judged: RefCell::default(),
             desktop: None,
             manner: Manner::Console,
             paused: None,
@@ -129,6 +130,8 @@ impl World {
         let (utf8, echoes) = (true, true);
         let kind = ConsoleKind::Standard { utf8, echoes };
         self.tell(at, Event::ConsoleOpened { conn, kind });
+        let networks = &[LAN];
+        self.tell(at, Event::Networks { networks });
     }
 
     /// The process is gone. `quietly`: so is the machine, and nobody hears of it.

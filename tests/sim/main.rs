@@ -10,6 +10,7 @@ mod beside;
 #[path = "../blocks.rs"]
 mod blocks;
 mod clocks;
+mod crowding;
 mod crowds;
 mod desktop;
 mod disk;
@@ -33,17 +34,21 @@ mod newer;
 mod numbers;
 mod oracle;
 mod peer;
+mod plain;
 mod promises;
 mod races;
 #[path = "../random.rs"]
 mod random;
 mod reach;
+#[path = "../records.rs"]
+mod records;
 mod reorgs;
 mod repair;
 mod ring;
 mod rows;
 mod scenario;
 mod splits;
+mod starving;
 mod stories;
 mod telling;
 #[cfg(feature = "tiny-limits")]
@@ -55,6 +60,7 @@ mod twins;
 mod verdict;
 mod voices;
 mod void;
+mod wearing;
 mod words;
 #[cfg(not(feature = "tiny-limits"))]
 mod work;

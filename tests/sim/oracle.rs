@@ -1,48 +1,40 @@
-//! What must be true, found out without the ledger's own code: chains as JSON from the wire,
-//! replayed through a plain map, the words that users were shown, and what desktop nodes hold.
+//! What must be true, found out without the ledger's own code ([`crate::plain`]): chains as their
+//! nodes tell them and as their disks have them, the words that users were shown, and what desktop
+//! nodes hold.
 
+use std::cell::RefMut;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 
-use blx::ledger::{Block, Kind, Timestamp, Tip, Transaction, TransactionId};
+use blx::ledger;
+use blx::ledger::TransactionId;
 use blx::limits;
-use blx::store::log::Log;
-use serde_json::Value;
+use blx::store::disk::File;
 
-use crate::blocks;
 use crate::foe;
 use crate::net::End;
 use crate::peer::ASK;
+use crate::plain::file::ChainFile;
+use crate::plain::json::{self, Json};
+use crate::plain::rules::Ledger;
+use crate::plain::{Block, Transaction, hex};
+use crate::wearing::{as_shown, shown};
 use crate::words::Words;
 use crate::world::World;
 
-/// A chain as its node tells it.
-pub struct Chain(Vec<Value>);
+/// A valid chain, as its node tells it.
+pub struct Chain(Ledger);
 
-/// What a transaction is known by: its signature may be another one of the same.
-type Identity = (String, String, u64, String);
-
-fn text<'a>(value: &'a Value, name: &str) -> &'a str {
-    value[name].as_str().expect("a string")
-}
-
-fn identity(transaction: &Value) -> Identity {
-    (
-        text(transaction, "requester").to_owned(),
-        text(transaction, "uid").to_owned(),
-        transaction["type"].as_u64().expect("a number"),
-        transaction["timestamp"].to_string(),
-    )
-}
-
-/// The same of a transaction that was never JSON.
-fn identity_of(transaction: &Transaction) -> Identity {
-    let time: Value = serde_json::from_str(&transaction.timestamp.text()).expect("a number");
-    (
-        transaction.requester.to_string(),
-        transaction.uid.to_string(),
-        transaction.kind.code().into(),
-        time.to_string(),
-    )
+/// The blocks of a line that tells a chain.
+fn told_in(line: &str) -> Result<Vec<Block>, String> {
+    let line = json::read(line)?;
+    let payload = line.get("payload")?;
+    let blocks = payload.get("chain")?.list()?.iter().map(Json::block);
+    let blocks: Vec<Block> = blocks.collect::<Result<_, String>>()?;
+    match payload.get("length")?.whole()? == blocks.len() as u64 {
+        true => Ok(blocks),
+        false => Err("its length".into()),
+    }
 }
 
 impl Chain {
@@ -50,8 +42,7 @@ impl Chain {
     pub fn of(world: &mut World, host: usize) -> Chain {
         if cfg!(feature = "tiny-limits") {
             // There may be no place for whoever asks.
-            let text = blocks::array_text(&on_disk(world, host));
-            return Chain(serde_json::from_str(&text).expect("JSON"));
+            return Chain(on_disk(world, host).ledger().clone());
         }
         let call = world.call(host);
         world.say(call, ASK);
@@ -63,9 +54,8 @@ impl Chain {
             }
             let heard = world.heard(call);
             let mut lines = heard.split_inclusive('\n');
-            let line =
-                lines.find(|line| line.contains("chain_response") && line.ends_with("}\n"))?;
-            Some(serde_json::from_str::<Value>(line).expect("JSON"))
+            let line = lines.find(|line| line.contains("chain_response") && line.ends_with("}\n"));
+            line.map(str::to_owned)
         };
         assert!(
             world.run_until(5_000, |world| told(world).is_some()),
@@ -73,87 +63,61 @@ impl Chain {
         );
         let line = told(world).expect("it was told");
         world.cut(call);
-        let chain = line["payload"]["chain"].as_array().expect("an array");
-        assert_eq!(line["payload"]["length"], chain.len());
-        Chain(chain.clone())
+        let ledger = told_in(&line).and_then(|blocks| Ledger::of(world.difficulty, blocks));
+        let seed = world.seed;
+        Chain(ledger.unwrap_or_else(|error| panic!("seed {seed}: host {host} tells {error}")))
     }
 
     pub fn length(&self) -> usize {
-        self.0.len()
+        self.0.blocks.len()
     }
 
-    pub fn tip(&self) -> &str {
-        text(self.0.last().expect("a first block"), "hash")
+    pub fn tip(&self) -> String {
+        hex(&self.0.tip())
     }
 
-    pub fn blocks(&self) -> impl Iterator<Item = &Value> {
-        self.0.iter()
+    pub fn blocks(&self) -> impl Iterator<Item = &Block> {
+        self.0.blocks.iter().map(Rc::as_ref)
     }
 
-    pub fn transactions(&self) -> impl Iterator<Item = &Value> {
-        let blocks = self.0.iter();
-        blocks.flat_map(|block| block["transactions"].as_array().expect("an array"))
+    pub fn transactions(&self) -> impl Iterator<Item = &Transaction> {
+        self.0.transactions()
     }
 
-    /// Checks every link; returns which items are reserved and which are not. A request of what is
-    /// reserved and a release of what is free are void.
+    /// Which items are reserved and which are not.
     pub fn replay(&self) -> [BTreeSet<String>; 2] {
-        let mut before = "0".repeat(64);
-        for (index, block) in self.0.iter().enumerate() {
-            assert_eq!(block["index"], index);
-            assert_eq!(text(block, "prev_hash"), before);
-            before = text(block, "hash").to_owned();
-        }
-        let mut items: BTreeMap<String, bool> = BTreeMap::new();
-        for (transaction, _) in self.effects().filter(|(_, changes)| *changes) {
-            let uid = text(transaction, "uid").to_owned();
-            items.insert(uid, transaction["type"] == 1);
-        }
-        let of = |wanted: bool| {
-            let those = items.iter().filter(|(_, reserved)| **reserved == wanted);
-            those.map(|(uid, _)| uid.clone()).collect()
-        };
-        [of(true), of(false)]
-    }
-
-    /// The transactions, and whether each changed something.
-    fn effects(&self) -> impl Iterator<Item = (&Value, bool)> {
-        let mut items: BTreeMap<&str, bool> = BTreeMap::new();
-        self.transactions().map(move |transaction| {
-            let request = transaction["type"] == 1;
-            let before = items.insert(text(transaction, "uid"), request);
-            (transaction, before.unwrap_or(false) != request)
-        })
+        [true, false].map(|reserved| self.0.names(reserved))
     }
 
     /// The void transactions: none of ours makes one.
-    pub fn void(&self) -> Vec<&Value> {
-        let void = self.effects().filter(|(_, changes)| !changes);
+    pub fn void(&self) -> Vec<&Transaction> {
+        let effects = self.0.effects().into_iter();
+        let void = effects.filter(|(_, changes)| !changes);
         void.map(|(transaction, _)| transaction).collect()
     }
 
     /// Whether everything happened once. A desktop node mines again what it is told again.
     pub fn check_once(&self) {
         let mut seen = BTreeSet::new();
-        for (transaction, _) in self.effects().filter(|(_, changes)| *changes) {
-            let new = seen.insert(identity(transaction));
-            assert!(new, "{transaction} is in the chain twice");
+        let effects = self.0.effects().into_iter();
+        for (transaction, _) in effects.filter(|(_, changes)| *changes) {
+            let new = seen.insert(transaction.text());
+            assert!(new, "{transaction:?} is in the chain twice");
         }
     }
 
-    /// How often a transaction is in the chain.
-    pub fn count(&self, transaction: &Transaction) -> usize {
-        let wanted = identity_of(transaction);
-        self.transactions()
-            .filter(|found| identity(found) == wanted)
-            .count()
+    /// How often a transaction is in the chain. Its signature may be another one of the same.
+    pub fn count(&self, transaction: &ledger::Transaction) -> usize {
+        let wanted = Transaction::from(transaction).text();
+        let found = self.transactions();
+        found.filter(|found| found.text() == wanted).count()
     }
 
     /// Whether its item was changed by other transactions, so that it may have become impossible.
-    fn has_rivals(&self, transaction: &Transaction) -> bool {
-        let mine = identity_of(transaction);
-        let mut all = self.transactions().map(identity);
-        all.any(|other| other.1 == mine.1 && other != mine)
+    fn has_rivals(&self, transaction: &ledger::Transaction) -> bool {
+        let mine = Transaction::from(transaction);
+        let of_it = self.transactions().filter(|other| other.name == mine.name);
+        of_it.into_iter().any(|other| other.text() != mine.text())
     }
 
     /// How many requests and releases of each item somebody has in the chain that changed something;
@@ -161,15 +125,10 @@ impl Chain {
     pub fn deeds(&self, key: &str) -> BTreeMap<(String, String), usize> {
         let mut deeds = BTreeMap::new();
         let mut seen = BTreeSet::new();
-        for (transaction, changes) in self.effects() {
-            let theirs = changes && text(transaction, "requester") == key;
-            if theirs && seen.insert(identity(transaction)) {
-                let verb = if transaction["type"] == 1 {
-                    "request"
-                } else {
-                    "release"
-                };
-                let deed = (verb.to_owned(), text(transaction, "uid").to_owned());
+        for (transaction, changes) in self.0.effects() {
+            let theirs = changes && hex(&transaction.key) == key;
+            if theirs && seen.insert(transaction.text()) {
+                let deed = (transaction.verb().to_owned(), transaction.item());
                 *deeds.entry(deed).or_default() += 1;
             }
         }
@@ -179,6 +138,11 @@ impl Chain {
 
 /// What a node lists behind a number of its menu.
 pub fn listed(world: &mut World, host: usize, number: &str) -> BTreeSet<String> {
+    listed_by(world, host, number).into_keys().collect()
+}
+
+/// The same, and what it says of who took or returned each.
+fn listed_by(world: &mut World, host: usize, number: &str) -> BTreeMap<String, String> {
     let before = world.shown(host).len();
     world.type_in(host, &format!("{number}\n9\n"));
     let key = "node key: ";
@@ -189,9 +153,13 @@ pub fn listed(world: &mut World, host: usize, number: &str) -> BTreeSet<String> 
     let items = shown[before..]
         .lines()
         .filter_map(|line| line.strip_prefix("  "));
-    items
-        .map(|line| line.split(' ').next().unwrap_or(line).to_owned())
-        .collect()
+    let split = |line: &str| {
+        let item = line.split(' ').next().unwrap_or(line);
+        let by = line.rsplit_once(" by ").map_or("", |(_, by)| by);
+        let by = by.split(' ').next().unwrap_or(by);
+        (item.to_owned(), by.to_owned())
+    };
+    items.map(split).collect()
 }
 
 /// Those items that are not a foe's.
@@ -200,50 +168,46 @@ fn honest(mut items: BTreeSet<String>) -> BTreeSet<String> {
     items
 }
 
-/// The chain of one of our nodes, as its disk has it.
-fn on_disk(world: &World, host: usize) -> Vec<Block> {
-    let disk = world.hosts[host].disk.copy();
-    disk.set_broken(false);
-    let (mut log, _) = Log::open(disk, None, Timestamp::Integer(0)).expect("it opens");
-    let heights = 0..log.tip().length;
-    heights
-        .map(|at| log.read(at).expect("sound").block)
-        .collect()
+/// A host's chain file, as far as its disk has made it durable. Whatever is in it is valid.
+pub fn on_disk(world: &World, host: usize) -> RefMut<'_, ChainFile> {
+    let host_of = &world.hosts[host];
+    let mut judged = host_of.judged.borrow_mut();
+    let file = host_of.disk.durable(File::Chain);
+    if let Err(error) = judged.read(&file) {
+        panic!("seed {}: the file of host {host}: {error}", world.seed);
+    }
+    let ledger = judged.ledger();
+    let usual = ledger.blocks.is_empty() || ledger.difficulty == world.difficulty;
+    assert!(usual, "the difficulty of host {host}");
+    judged
 }
 
 /// What is in the chain of one of our nodes, as its disk has it.
 pub fn ids_on_disk(world: &World, host: usize) -> BTreeSet<TransactionId> {
-    let blocks = on_disk(world, host);
-    let all = blocks.iter().flat_map(|block| &block.transactions);
-    all.map(Transaction::id).collect()
+    let file = on_disk(world, host);
+    let all = file.ledger().transactions();
+    all.map(|it| TransactionId::new(it.id())).collect()
 }
 
 /// What is reserved according to a host.
 pub fn reserved(world: &World, host: usize) -> BTreeSet<String> {
-    if !world.hosts[host].is_ours() {
-        return world.desktop(host).items(true);
+    match world.hosts[host].is_ours() {
+        true => on_disk(world, host).ledger().names(true),
+        false => world.desktop(host).items(true),
     }
-    let mut items = BTreeSet::new();
-    for transaction in on_disk(world, host).iter().flat_map(|b| &b.transactions) {
-        match transaction.kind {
-            Kind::Request => items.insert(transaction.uid.to_string()),
-            Kind::Release => items.remove(&transaction.uid.to_string()),
-        };
-    }
-    items
 }
 
-/// The end of the chain of one of our nodes, as its disk has it.
-pub fn tip_of(world: &World, host: usize) -> Tip {
-    let disk = world.hosts[host].disk.copy();
-    let (log, _) = Log::open(disk, None, Timestamp::Integer(0)).expect("it opens");
-    log.tip()
+/// The end of the chain of one of our nodes, as its disk has it: its length and last hash.
+pub fn tip_of(world: &World, host: usize) -> (u64, String) {
+    let file = on_disk(world, host);
+    let ledger = file.ledger();
+    (ledger.length(), hex(&ledger.tip()))
 }
 
 /// Whether all of ours have the same tip.
 pub fn one_tip(world: &World) -> bool {
     let ours = world.ours();
-    let tips: Vec<Tip> = ours.iter().map(|host| tip_of(world, *host)).collect();
+    let tips: Vec<(u64, String)> = ours.iter().map(|host| tip_of(world, *host)).collect();
     tips.windows(2).all(|two| two[0] == two[1])
 }
 
@@ -284,10 +248,14 @@ pub fn check_all(world: &mut World) -> Vec<String> {
     let chain = &chains[0];
     // A console shows what a foe called its items in other words.
     let [reserved, available] = chain.replay().map(honest);
+    for host in &ours {
+        let same = on_disk(world, *host).ledger().blocks == chain.0.blocks;
+        assert!(same, "seed {}: the disk of host {host}", world.seed);
+    }
     if world.desktops().is_empty() {
         chain.check_once();
         let mut void = chain.void();
-        void.retain(|transaction| !text(transaction, "uid").starts_with(foe::ITEMS));
+        void.retain(|transaction| !transaction.item().starts_with(foe::ITEMS));
         assert!(
             void.is_empty(),
             "seed {}: nobody makes void ones: {void:?}",
@@ -295,16 +263,18 @@ pub fn check_all(world: &mut World) -> Vec<String> {
         );
     }
     for host in ours {
-        assert_eq!(
-            honest(listed(world, host, "3")),
-            reserved,
-            "reserved at host {host}"
-        );
-        assert_eq!(
-            honest(listed(world, host, "4")),
-            available,
-            "available at host {host}"
-        );
+        for (number, items) in [("3", &reserved), ("4", &available)] {
+            let said = listed_by(world, host, number);
+            let items = as_shown(items);
+            let whose = chain.0.listed(number == "3").into_iter();
+            let whose: BTreeMap<_, _> = whose.map(|(item, key)| (shown(&item), key)).collect();
+            for (item, by) in said.iter().filter(|(item, _)| items.contains(*item)) {
+                let key = hex(&whose[item]);
+                assert_eq!(key[..12], **by, "seed {}: who has {item}", world.seed);
+            }
+            let said = honest(said.into_keys().collect());
+            assert_eq!(said, items, "listed behind {number} at host {host}");
+        }
         let broken = broken_words(world, host, chain);
         assert!(broken.is_empty(), "seed {}: {broken:?}", world.seed);
     }
@@ -313,13 +283,13 @@ pub fn check_all(world: &mut World) -> Vec<String> {
         let seed = world.seed;
         let desktop = world.desktop(host);
         assert_eq!(
-            honest(desktop.items(true)),
-            reserved,
+            as_shown(&honest(desktop.items(true))),
+            as_shown(&reserved),
             "seed {seed}: reserved at desktop {host}"
         );
         assert_eq!(
-            honest(desktop.items(false)),
-            available,
+            as_shown(&honest(desktop.items(false))),
+            as_shown(&available),
             "seed {seed}: available at desktop {host}"
         );
         missing.extend(vanished(world, host, chain));
@@ -333,7 +303,7 @@ pub fn vanished(world: &World, host: usize, chain: &Chain) -> Vec<String> {
     let desktop = world.desktop(host);
     let unheard = desktop.unheard(&world.heard).concat();
     let unheard: BTreeSet<TransactionId> = unheard.iter().map(|gone| gone.id()).collect();
-    let gone = |done: &&Transaction| {
+    let gone = |done: &&ledger::Transaction| {
         !unheard.contains(&done.id()) && chain.count(done) == 0 && !chain.has_rivals(done)
     };
     let gone = desktop.done.iter().filter(gone);

@@ -130,8 +130,11 @@ impl Throng {
     }
 
     fn idle(&mut self, world: &mut World, host: usize) {
+        // Some have a single address.
+        let source = self.random.one_in(2).then(|| [10, 9, 99, 1].into());
         for _ in 0..1 + self.random.below(4) {
             let call = self.call(world, host);
+            world.net.connections[call].source = source;
             if self.random.one_in(3) {
                 world.say(call, PING);
             }

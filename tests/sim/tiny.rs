@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 
 use blx::ledger::Kind;
 use blx::limits::{self, Full};
-use blx::node::ConnId;
+use blx::node::{CONSOLE, ConnId, ConsoleKind, Event};
 use blx::store::disk::File;
 use blx::wire::text;
 
@@ -22,7 +22,7 @@ use crate::host::{address, alias};
 use crate::net::End;
 use crate::oracle::{self, Chain};
 use crate::peer::{
-    ASK, PING, behind, call_desktop, call_ours, chain_response, grow_by, longer, sign,
+    ASK, PING, behind, call_desktop, call_ours, chain_response, grow_by, longer, new_block, sign,
 };
 use crate::scenario::{self, number};
 use crate::stories::star;
@@ -31,7 +31,7 @@ use crate::words::Words;
 use crate::world::{CONNS, World};
 
 /// Seeds that are run where nothing else is said: in these each path runs.
-const SEEDS: u64 = 250;
+const SEEDS: u64 = 400;
 
 /// Milliseconds after the last fault until a LAN comes to rest: what a reorg disconnected and has no
 /// room goes into blocks part by part.
@@ -251,7 +251,7 @@ fn told_anew(seed: u64) {
     assert!(Chain::of(&mut world, 0).length() >= 12);
     world.net.connections[call].ends[0] = End::Story(Vec::new());
     world.run(5_000);
-    let tip = oracle::tip_of(&world, 0).hash.to_string();
+    let (_, tip) = oracle::tip_of(&world, 0);
     let heard = world.heard(call);
     let mut whole = heard.lines().filter(|line| line.contains("chain_response"));
     assert!(
@@ -286,6 +286,26 @@ fn long_when_remade(seed: u64) {
         .matches("a peer's chain is not followed")
         .count();
     assert_eq!(told, 1, "{}", world.shown(0));
+    oracle::check(&mut world);
+}
+
+/// A desktop node's block is as long as can be, and too long when it is made ours: its wish is taken all
+/// the same if a block has room for it.
+fn long_when_made_ours(seed: u64) {
+    let mut world = star(seed, 1);
+    let chain = chain_on(&world, 0);
+    let call = call_desktop(&mut world, 0);
+    world.say(call, &chain_response(&chain));
+    world.run(1_000);
+    let of = |length: usize| {
+        let name = format!("{ITEMS}{}", "x".repeat(length));
+        behind(&world, &chain, vec![sign(Kind::Request, &name, 0.5)])
+    };
+    let beside = text::block_bytes(&of(0));
+    let block = of((limits::BLOCK_TEXT_MAX + limits::TEMPLATE_TEXT_MAX) / 2 - beside);
+    assert!(text::block_bytes(&block) > limits::TEMPLATE_TEXT_MAX);
+    world.say(call, &new_block(&block));
+    world.run(10_000);
     oracle::check(&mut world);
 }
 
@@ -350,6 +370,46 @@ fn one_too_many(seed: u64) {
     oracle::check(&mut world);
 }
 
+/// All who have a place keep it, so one more that is named is not dialed.
+fn no_place_left(seed: u64) {
+    let mut world = star(seed, 1);
+    let call = call_ours(&mut world, 0);
+    for host in 1..limits::PEERS {
+        world.add(&[]);
+        world.start(host);
+        scenario::connect(&mut world, 0, host);
+        world.run(500);
+    }
+    let chain = chain_on(&world, 0);
+    let block = behind(&world, &chain, vec![sign(Kind::Request, "foe-saw", 0.5)]);
+    world.say(call, &new_block(&block));
+    world.run(1_000);
+    let told = world.says(0, "6\n10.0.0.9\n6000\n", 1_000);
+    assert!(told.contains("places are taken"), "{told}");
+    oracle::check(&mut world);
+}
+
+/// What is typed on a serial line is longer than a line may be.
+fn long_on_a_serial_line(seed: u64) {
+    let mut world = star(seed, 1);
+    let (conn, kind) = (ConnId(CONSOLE.0 + 1), ConsoleKind::Serial);
+    world.tell(0, Event::ConsoleOpened { conn, kind });
+    for byte in [b'y', b'y', b'y', b'\r'] {
+        let node = world.hosts[0].node.as_mut().expect("it runs");
+        let count = node.tx_pending(conn).len();
+        world.tell(0, Event::Sent { conn, count });
+        let node = world.hosts[0].node.as_mut().expect("it runs");
+        let space = node.rx_space(conn);
+        let count = match byte {
+            b'y' => space.len(),
+            _ => space.len().min(1),
+        };
+        space[..count].fill(byte);
+        world.tell(0, Event::Received { conn, count });
+        world.run(10);
+    }
+}
+
 /// Seeds that are run twice.
 const TWICE: u64 = 10;
 
@@ -393,9 +453,12 @@ fn seeds() {
     for seed in 0..8 {
         told_anew(seed);
         long_when_remade(seed);
+        long_when_made_ours(seed);
         more_than_there_is_room_for(seed);
         all_of_a_desktop_nodes(seed);
         one_too_many(seed);
+        no_place_left(seed);
+        long_on_a_serial_line(seed);
     }
     println!("{} users were not shown everything", one.0 + other.0);
     for (path, what) in Full::ALL {

@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use blx::ledger::{Kind, Timestamp, Transaction};
-use blx::store::log::Log;
-use blx::store::waiting;
+use blx::store::disk::File;
 
+use crate::oracle::on_disk;
+use crate::plain::file::waiting;
+use crate::plain::{Transaction, hex};
 use crate::world::World;
 
 /// What a user was shown of the requests and releases: done, and lost after that.
@@ -83,41 +84,34 @@ impl Words {
 /// Right after a machine lost its power: what it showed as done is on its disk.
 pub fn check_disk(world: &World, host: usize, key: &str, shown: &str) {
     let words = Words::of(shown);
-    if words.gaps || world.hosts[host].screen.unseen {
-        return;
+    if !words.gaps && !world.hosts[host].screen.unseen {
+        words.check(world, host, key);
     }
-    let disk = world.hosts[host].disk.copy();
-    let (mut log, _) = Log::open(disk, None, Timestamp::Integer(0)).expect("it opens");
-    let heights = 0..log.tip().length;
-    let blocks = heights.map(|height| log.read(height).expect("sound").block);
-    let mut kept: Vec<Transaction> = blocks.flat_map(|block| block.transactions).collect();
-    // What a reorg disconnected, of which the console has not heard yet, waits to be made again.
-    let (waiting, aside) = waiting::read(log.disk()).expect("reads");
-    assert_eq!(aside, None);
-    let disconnected = waiting.into_iter().filter(|waits| !waits.fresh);
-    kept.extend(disconnected.flat_map(|waits| waits.transactions));
-    let mut there: BTreeMap<(String, String), usize> = BTreeMap::new();
-    for transaction in kept {
-        if transaction.requester.to_string() == key {
-            let verb = match transaction.kind {
-                Kind::Request => "request",
-                Kind::Release => "release",
-            };
-            *there
-                .entry((verb.into(), transaction.uid.to_string()))
-                .or_default() += 1;
-        }
-    }
-    assert!(
-        log.tip().length >= words.length,
-        "host {host} showed {} blocks, its disk has {}",
-        words.length,
-        log.tip().length
-    );
-    for (deed, done) in words.firm {
+}
+
+impl Words {
+    /// What is firm is on a host's disk.
+    fn check(&self, world: &World, host: usize, key: &str) {
+        let file = on_disk(world, host);
+        let length = file.ledger().length();
         assert!(
-            there.get(&deed).copied().unwrap_or(0) >= done,
-            "host {host} showed {deed:?}, and its disk does not have it"
+            length >= self.length,
+            "host {host} showed {} blocks, its disk has {length}",
+            self.length,
         );
+        // What a reorg disconnected, of which the console has not heard yet, waits to be made again.
+        let waiting = waiting(&world.hosts[host].disk.durable(File::Waiting)).expect("sound");
+        let disconnected = waiting.iter().filter(|waits| !waits.fresh);
+        let disconnected = disconnected.flat_map(|waits| &waits.transactions);
+        let kept = file.ledger().transactions().chain(disconnected);
+        let kept: Vec<&Transaction> = kept.filter(|it| hex(&it.key) == key).collect();
+        for ((verb, item), done) in &self.firm {
+            let there = kept.iter().filter(|it| it.verb() == verb);
+            let there = there.filter(|it| it.item() == *item).count();
+            assert!(
+                there >= *done,
+                "host {host} showed {verb} of {item}, and its disk does not have it"
+            );
+        }
     }
 }

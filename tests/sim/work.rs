@@ -12,20 +12,23 @@ use blx::wire::text;
 use crate::peer::{
     self, ASK, PING, Speaker, call_ours, chain_of, chain_response, new_block, new_transaction, sign,
 };
+use crate::wearing::HEAVIEST;
 use crate::world::{Use, World};
 
-/// What a call may do: some twenty milliseconds of a desktop at the very most. A signature takes
-/// 0.1 ms there, a transaction applied 1 us, a comparison 10 ns, a megabyte of text hashed 6 ms,
-/// made 4 ms, read 4 ms, and a megabyte of records read back 1 ms.
+/// What a call may do of each kind; all of it together takes some twenty milliseconds of a desktop at the
+/// very most.
 const MOST: Tally = Tally {
     signatures: 64,
     applied: 10_000,
     compared: 100_000,
     hashed: 5 << 19,
     parsed: 5 << 19,
-    rendered: 5 << 19,
+    rendered: 6 << 16,
     read: 6 << 20,
 };
+
+/// Callers that have a place beside one that is there.
+const CALLERS: usize = limits::PEERS - limits::PLACES_FOR_DIALS - 1;
 
 /// A node with this difficulty and a chain of some blocks of its user, and a story's connection.
 fn alone(seed: u64, difficulty: u8, blocks: usize) -> (World, usize) {
@@ -100,6 +103,8 @@ fn hold(world: &World, what: &str) {
         .map(|(kind, most, bound)| format!("{most} {kind}, at most {bound}"))
         .collect();
     assert!(over.is_empty(), "{what}: in one call {over:?} of {most:?}");
+    let heaviest = world.heaviest;
+    assert!(heaviest <= HEAVIEST, "{what}: {heaviest} us in one call");
 }
 
 /// As many requests as fit into a block, and the releases of the same items. About 3,600 each.
@@ -440,7 +445,7 @@ fn many_who_ask_for_a_heavy_chain_and_do_not_take_it() {
     world.say(call, &chain_response(&chain));
     world.run(20_000);
     world.most = Tally::default();
-    for _ in 0..limits::PEERS - 4 {
+    for _ in 0..CALLERS {
         let call = world.call(0);
         world.deafen(call);
         world.say(call, ASK);
@@ -454,7 +459,7 @@ fn many_who_ask_for_a_heavy_chain_at_once() {
     let chain = heavy(&world, 2, true);
     world.say(call, &chain_response(&chain));
     world.run(20_000);
-    let calls: Vec<usize> = (0..limits::PEERS - 4).map(|_| world.call(0)).collect();
+    let calls: Vec<usize> = (0..CALLERS).map(|_| world.call(0)).collect();
     // They have no chain, or would have to tell it first.
     let none = said("chain_response", "{\"chain\": []}");
     calls.iter().for_each(|call| world.say(*call, &none));
@@ -465,6 +470,19 @@ fn many_who_ask_for_a_heavy_chain_at_once() {
         feed(&mut world, conn, &said("request_chain", "{}"));
     }
     check(&mut world, "listeners");
+}
+
+#[test]
+fn a_list_of_what_heavy_blocks_changed() {
+    let (mut world, call) = alone(19, 0, 0);
+    let chain = heavy(&world, 3, false);
+    world.say(call, &chain_response(&chain));
+    world.run(20_000);
+    world.most = Tally::default();
+    world.type_in(0, "3\n4\n");
+    check(&mut world, "a list");
+    let listed = world.shown(0).matches("taken").count();
+    assert!(listed > 100, "the list goes on: {listed}");
 }
 
 #[test]

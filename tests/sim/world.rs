@@ -77,12 +77,25 @@ pub struct World {
     pub steps: u64,
     /// The most of each kind of work that one call of a node of ours did.
     pub most: Tally,
+    /// The most work that one call did, of all kinds together: microseconds of a desktop.
+    pub heaviest: u64,
+    /// The consoles that nodes of ours have closed.
+    pub let_go: Vec<ConnId>,
     /// What nodes of ours held against whom: the host, and its words.
     pub held_against: Vec<(usize, String)>,
     /// What desktop nodes have said, in a block or in a chain, and one of ours has read.
     pub heard: Heard,
     /// The hosts that were dialed by their second address.
     pub two_named: BTreeSet<usize>,
+    /// Every dial: of which host, where to, and when.
+    pub dials: Vec<(usize, SocketAddr, u64)>,
+}
+
+/// About how long this takes on a desktop: a signature 0.1 ms, a transaction applied 1 us, a comparison
+/// 10 ns, a megabyte of text hashed 6 ms, made 4 ms, read 4 ms, and a megabyte of records read back 1 ms.
+fn micros(done: Tally) -> u64 {
+    let bytes = 6 * done.hashed + 4 * done.parsed + 4 * done.rendered + done.read;
+    100 * done.signatures + done.applied + done.compared / 100 + bytes / 1_000
 }
 
 impl World {
@@ -104,9 +117,12 @@ impl World {
             trace: 0xcbf2_9ce4_8422_2325,
             steps: 0,
             most: Tally::default(),
+            heaviest: 0,
+            let_go: Vec::new(),
             held_against: Vec::new(),
             heard: Heard::default(),
             two_named: BTreeSet::new(),
+            dials: Vec::new(),
         }
     }
 
@@ -297,6 +313,7 @@ impl World {
         let node = self.hosts[at].node.as_mut().expect("it runs");
         node.handle(clock, event);
         self.most = self.most.max(node.tally());
+        self.heaviest = self.heaviest.max(micros(node.tally()));
         let held = journal::take().into_iter().map(|conn| (at, conn));
         self.held_against.extend(held);
         while let Some(node) = &mut self.hosts[at].node
@@ -313,6 +330,7 @@ impl World {
                 let ip = host.parse().expect("hosts are named by address");
                 let due = self.now + 1 + self.random.below(self.delay);
                 let to = SocketAddr::new(ip, port);
+                self.dials.push((at, to, self.now));
                 let used = &mut self.hosts[at].conns[usize::from(conn.0)];
                 assert!(matches!(used, Use::Free), "a line has one use");
                 *used = Use::Dialing(due, to);
@@ -325,6 +343,7 @@ impl World {
                 *used = Use::Open(connection, 1);
             }
             Action::Refuse => self.hang_up(incoming.expect("somebody came in"), 1),
+            Action::Hangup { conn } if conn.console().is_some() => self.let_go.push(conn),
             Action::Hangup { conn } => {
                 let used = &mut self.hosts[at].conns[usize::from(conn.0)];
                 if let Use::Open(connection, side) = std::mem::replace(used, Use::Free) {

@@ -20,7 +20,7 @@ pub fn read(line: &str) -> Parsed {
             | control::CtlCommand::Connect(..)
     );
     let change = |kind, names: Vec<String>| {
-        let items = parse_items(kind, names.iter().map(String::as_str));
+        let items = parse_items(kind, names.iter().map(String::as_str), |name| name.into());
         items.map(|items| UserCommand::Change(kind, items))
     };
     let command = match ask {

@@ -163,7 +163,10 @@ impl Menu {
         };
         match core::mem::take(&mut self.question) {
             Question::Select => self.select(line.trim()),
-            Question::Item(kind) => change(kind, parse_item(line).map(|item| vec![item])),
+            Question::Item(kind) => change(
+                kind,
+                parse_item(line, Uid::read_shown).map(|item| vec![item]),
+            ),
             Question::Items => change(Kind::Request, parse_list(line)),
             Question::Host => match parse_host(line.trim()) {
                 Some(host) => self.ask(Question::Port(host.to_owned())),
@@ -216,33 +219,39 @@ pub fn show(console: &mut Console, port: u16) {
     console.say("");
 }
 
-/// An item's name as a user may give it.
-fn parse_item(text: &str) -> Result<Uid, String> {
-    let name = text.trim();
-    if name.is_empty() {
-        return Err("the item ID is empty.".into());
-    }
-    if limits::Full::NameTyped.when(name.len() > limits::ITEM_BYTES_MAX) {
-        let (is, max) = (name.len(), limits::ITEM_BYTES_MAX);
-        return Err(format!("the item ID has {is} bytes, {max} are allowed."));
-    }
-    if name.chars().any(char::is_control) {
+/// An item's name as a user may give it, and how that is read: a person types what they see, in which some
+/// characters are escaped, and a program says what it means.
+fn parse_item(text: &str, read: fn(&str) -> Uid) -> Result<Uid, String> {
+    let text = text.trim();
+    if text.chars().any(char::is_control) {
         return Err("the item ID contains control characters.".into());
     }
-    Ok(name.into())
+    let name = read(text);
+    let is = name.as_wtf8().len();
+    if is == 0 {
+        return Err("the item ID is empty.".into());
+    }
+    if limits::Full::NameTyped.when(is > limits::ITEM_BYTES_MAX) {
+        let max = limits::ITEM_BYTES_MAX;
+        return Err(format!("the item ID has {is} bytes, {max} are allowed."));
+    }
+    Ok(name)
 }
 
 /// Names between commas, or the tabs of a scanner; what is empty between two is passed over.
 fn parse_list(text: &str) -> Result<Vec<Uid>, String> {
     let names = text.split([',', '\t']);
-    parse_items(Kind::Request, names.filter(|name| !name.trim().is_empty()))
+    let names = names.filter(|name| !name.trim().is_empty());
+    parse_items(Kind::Request, names, Uid::read_shown)
 }
 
 pub fn parse_items<'a>(
     kind: Kind,
     names: impl Iterator<Item = &'a str>,
+    read: fn(&str) -> Uid,
 ) -> Result<Vec<Uid>, String> {
-    let items: Vec<Uid> = names.map(parse_item).collect::<Result<_, _>>()?;
+    let items = names.map(|name| parse_item(name, read));
+    let items: Vec<Uid> = items.collect::<Result<_, _>>()?;
     if items.is_empty() {
         return Err("there is no item ID in that list.".into());
     }
@@ -270,12 +279,26 @@ mod tests {
 
     #[test]
     fn items_are_named_in_words_of_a_kibibyte() {
-        assert_eq!(parse_item("  cam 1 "), Ok("cam 1".into()));
-        assert!(parse_item(" ").is_err());
-        assert!(parse_item(&"x".repeat(1024)).is_ok());
-        assert!(parse_item(&"x".repeat(1025)).is_err());
-        assert!(parse_item("a\u{7}b").is_err());
-        assert!(parse_item("a\u{9b}b").is_err());
+        for read in [Uid::read_shown as fn(&str) -> Uid, |name| Uid::from(name)] {
+            assert_eq!(parse_item("  cam 1 ", read), Ok("cam 1".into()));
+            assert!(parse_item(" ", read).is_err());
+            assert!(parse_item(&"x".repeat(1024), read).is_ok());
+            assert!(parse_item(&"x".repeat(1025), read).is_err());
+            assert!(parse_item("a\u{7}b", read).is_err());
+            assert!(parse_item("a\u{9b}b", read).is_err());
+        }
+    }
+
+    #[test]
+    fn a_person_types_what_is_shown_and_a_program_what_it_means() {
+        let odd = Uid::from("a\u{1b}b\\");
+        assert_eq!(parse_item(&odd.to_string(), Uid::read_shown), Ok(odd));
+        let typed = "a\\u001bb";
+        assert_eq!(parse_item(typed, |name| Uid::from(name)), Ok(typed.into()));
+        assert_eq!(
+            parse_list("\\u002c,x\\\\"),
+            Ok(vec![",".into(), "x\\".into()])
+        );
     }
 
     #[test]

@@ -90,9 +90,13 @@ fn json_is_one_object_for_each_thing() {
     assert_eq!(world.types(0, &text), [UserCommand::Peers]);
     assert!(world.at(0).wants_json());
     world.shown(0);
-    world.at(0).say(&Answer::Requested("é\nb".into()));
+    // A name is what JSON says, not what a screen shows of it.
+    let name = format!("é\n\"\u{1b}\\u001b{}", "x".repeat(limits::NAME_SHOWN));
+    world.at(0).say(&Answer::Requested(name.as_str().into()));
     let told = answer(&mut world).0;
-    assert_eq!(told, [r#"{"requested":"é\nb"}"#]);
+    assert!(told[0].starts_with(r#"{"requested":"é\u000a\"\u001b\\u001bxxx"#));
+    let told: serde_json::Value = serde_json::from_str(&told[0]).expect("JSON");
+    assert_eq!(told["requested"], name);
 }
 
 #[test]
@@ -270,7 +274,7 @@ fn a_program_hears_of_nothing_that_it_did_not_ask_for() {
 fn a_program_that_has_left_is_let_go_behind_its_answer() {
     let mut world = waits();
     world.sessions.closed(0, None);
-    assert_eq!(world.sessions.let_go(), []);
+    assert_eq!(world.sessions.let_go(world.now), []);
     let id = Some(world.at(0).id);
     for name in ["a", "b"] {
         world.sessions.answer(id, &Answer::Requested(name.into()));
@@ -278,9 +282,9 @@ fn a_program_that_has_left_is_let_go_behind_its_answer() {
     world.owes = false;
     let now = world.now;
     world.at(0).is_ready(now, false);
-    assert_eq!(world.sessions.let_go(), [], "it was not read");
+    assert_eq!(world.sessions.let_go(world.now), [], "it was not read");
     assert_eq!(answer(&mut world).1, Some(control::DONE));
-    assert_eq!(world.sessions.let_go(), [conn(0)]);
+    assert_eq!(world.sessions.let_go(world.now), [conn(0)]);
 }
 
 #[test]
@@ -298,4 +302,37 @@ fn a_program_that_asks_as_fast_as_it_can_and_reads_nothing_is_not_heard() {
     assert!(world.at(0).console.pending().len() < limits::OUTPUT_BYTES / 4 + 1_000);
     world.shown(0);
     assert_eq!(world.turn(0), Some(None));
+}
+
+#[test]
+fn half_a_question_is_waited_for_a_while_and_a_person_for_ever() {
+    let mut world = World::new(ConsoleKind::Socket);
+    let late = Millis(world.now.0 + limits::CONTROL_LINE_MS);
+    assert!(world.sessions.let_go(world.now).is_empty());
+    assert_eq!(world.sessions.due(), Some(late));
+    world.types(0, "{");
+    // Another byte wins no time.
+    assert!(world.sessions.let_go(Millis(late.0 - 1)).is_empty());
+    assert_eq!(world.sessions.due(), Some(late));
+    assert_eq!(world.sessions.let_go(late), [conn(0)]);
+
+    // Each question has time of its own, and who asks none any.
+    world.opens(0, ConsoleKind::Socket);
+    world.sessions.let_go(world.now);
+    let text = ask(CtlCommand::Peers);
+    let commands = world.types(0, &format!("{text}{{"));
+    assert_eq!(commands, [UserCommand::Peers]);
+    world.now = Millis(world.now.0 + 500);
+    assert!(world.sessions.let_go(world.now).is_empty());
+    let late = Millis(world.now.0 + limits::CONTROL_LINE_MS);
+    assert_eq!(world.sessions.due(), Some(late));
+    world.types(0, &text[1..]);
+    assert!(world.sessions.let_go(Millis(late.0 * 9)).is_empty());
+    assert_eq!(world.sessions.due(), None);
+
+    world.opens(0, ConsoleKind::Socket);
+    world.types(0, "1\nsa");
+    assert!(world.sessions.let_go(world.now).is_empty());
+    assert!(world.sessions.let_go(Millis(late.0 * 9)).is_empty());
+    assert_eq!(world.sessions.due(), None);
 }

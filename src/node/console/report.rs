@@ -10,8 +10,8 @@ use core::time::Duration;
 
 use serde::Serialize;
 
-use crate::ledger::{ItemKey, PublicKey, Transaction};
-use crate::node::answer::menu_name;
+use crate::ledger::{ItemKey, PublicKey, Transaction, Uid};
+use crate::node::answer::{menu_name, spell};
 use crate::node::clock::date;
 use crate::store::disk::DiskError;
 
@@ -92,7 +92,8 @@ impl fmt::Display for Status {
 /// An item, with who changed it last and when, as far as that is known.
 #[derive(Serialize)]
 pub struct ItemReport {
-    pub item: String,
+    #[serde(serialize_with = "spell")]
+    pub item: Uid,
     pub reserved: bool,
     /// The block of that change.
     pub block: u64,
@@ -129,7 +130,7 @@ impl ItemReport {
         ours: PublicKey,
     ) -> ItemReport {
         let mut report = ItemReport {
-            item: key.beginning().to_string(),
+            item: key.beginning(),
             reserved,
             block: since,
             time: None,
@@ -139,7 +140,7 @@ impl ItemReport {
         };
         match last {
             Ok(Some(change)) => {
-                report.item = change.uid.to_string();
+                report.item = change.uid.clone();
                 report.time = Some(change.timestamp.seconds());
                 report.by = Some(change.requester.to_string());
                 report.this_node = change.requester == ours;

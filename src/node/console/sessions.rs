@@ -3,6 +3,7 @@
 use super::UserCommand;
 use super::control;
 use super::menu::{self, Asked, Menu, Mode, Parsed, Question};
+use super::pace::Pace;
 use super::report::Report;
 use super::stream::{Console, printable};
 use super::typing::Input;
@@ -21,6 +22,8 @@ pub struct Session {
     pub console: Console,
     /// Its menu.
     pub menu: Menu,
+    /// Until when a program has to end the line that it has begun.
+    late: Option<Millis>,
 }
 
 impl Session {
@@ -123,7 +126,11 @@ impl Session {
         if self.is_menu() && self.console.typing.is_waiting(tab_ends) {
             self.console.prompt(self.menu.question.text());
         }
-        self.console.take_line(tab_ends)
+        let input = self.console.take_line(tab_ends);
+        if input.is_some() {
+            self.late = None;
+        }
+        input
     }
 
     /// What is wanted by the next line, if one was typed: something to do, or nothing more.
@@ -218,6 +225,26 @@ impl Session {
             && self.console.is_idle()
     }
 
+    /// Whether somebody on a socket owes a line: the first, or the rest of one. A person in the menu may
+    /// take their time.
+    fn owes_line(&self) -> bool {
+        let typing = &self.console.typing;
+        let begun = match self.menu.mode {
+            Mode::Fresh => true,
+            Mode::Control(_) => self.menu.is_at_rest() && typing.has_begun(),
+            Mode::Menu => false,
+        };
+        self.kind == ConsoleKind::Socket && begun && !typing.is_waiting(false)
+    }
+
+    /// Whether it has taken too long for a line. Who sends it byte by byte has no more time.
+    fn is_late(&mut self, now: Millis) -> bool {
+        let owes = self.owes_line();
+        let until = Millis(now.0 + limits::CONTROL_LINE_MS);
+        self.late = owes.then(|| self.late.unwrap_or(until));
+        self.late.is_some_and(|late| late <= now)
+    }
+
     /// Whether it is a program.
     pub fn is_control(&self) -> bool {
         matches!(self.menu.mode, Mode::Control(_))
@@ -234,6 +261,7 @@ pub struct Sessions {
     all: Vec<Option<Box<Session>>>,
     /// How many ever were.
     count: u64,
+    pace: Pace,
 }
 
 impl Default for Sessions {
@@ -241,6 +269,7 @@ impl Default for Sessions {
         Sessions {
             all: (0..limits::CONSOLES).map(|_| None).collect(),
             count: 0,
+            pace: Pace::default(),
         }
     }
 }
@@ -290,6 +319,7 @@ impl Sessions {
             kind,
             console: Console::new(kind),
             menu: Menu::default(),
+            late: None,
         };
         if kind != ConsoleKind::Socket {
             session.menu.mode = Mode::Menu;
@@ -317,6 +347,21 @@ impl Sessions {
                 session.console.break_output();
                 session.menu.listing = None;
             }
+        }
+    }
+
+    /// The same as `tell_all` with something that happens as often as others want it: of each kind so many
+    /// a second, and then how many there were. What is said of a user's own wishes is always shown.
+    pub fn tell_event(&mut self, now: Millis, event: &str) {
+        if event.contains("] your ") || self.pace.shows(now, event) {
+            self.tell_all(log::Level::Info, event);
+        }
+    }
+
+    /// Says how many events were not shown in the seconds that are over, or in `all`.
+    pub fn tell_counts(&mut self, now: Millis, all: bool) {
+        for event in self.pace.over(now, all) {
+            self.tell_all(log::Level::Info, &event);
         }
     }
 
@@ -350,12 +395,17 @@ impl Sessions {
         }
     }
 
-    /// Takes those off the list who have left by a socket and were told everything; their ids.
-    pub fn let_go(&mut self) -> Vec<ConnId> {
+    /// Takes those off the list who have left by a socket and were told everything, and those who hold
+    /// one and do not say what they want; their ids.
+    pub fn let_go(&mut self, now: Millis) -> Vec<ConnId> {
         let mut gone = Vec::new();
         for (at, place) in self.all.iter_mut().enumerate() {
-            let left = place.as_ref().is_some_and(|session| session.has_left());
-            if left {
+            let Some(session) = place else { continue };
+            let late = session.is_late(now);
+            if late {
+                log::info!("a program at a control socket does not end its question: hung up");
+            }
+            if late || session.has_left() {
                 *place = None;
                 gone.push(ConnId::of_console(at));
             }
@@ -365,7 +415,8 @@ impl Sessions {
 
     /// When one of them has to be looked at again.
     pub fn due(&self) -> Option<Millis> {
-        self.iter().filter_map(|session| session.menu.due()).min()
+        let due = |session: &Session| session.menu.due().into_iter().chain(session.late);
+        self.iter().flat_map(due).chain(self.pace.due()).min()
     }
 
     /// Shows how far a long transfer is, on terminals, and with `lines` also where each text stays on a

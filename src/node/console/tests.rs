@@ -191,10 +191,10 @@ fn what_is_no_text_ends_its_question_too() {
 fn exit_on_a_socket_ends_only_the_session_behind_its_last_words() {
     let mut world = World::new(ConsoleKind::Socket);
     assert_eq!(world.types(0, "10\n9\n"), []);
-    assert_eq!(world.sessions.let_go(), [], "it was not read");
+    assert_eq!(world.sessions.let_go(world.now), [], "it was not read");
     assert!(world.shown(0).ends_with("good bye; the node goes on.\n"));
-    assert_eq!(world.sessions.let_go(), [conn(0)]);
-    assert!(world.sessions.at(0).is_none() && world.sessions.let_go().is_empty());
+    assert_eq!(world.sessions.let_go(world.now), [conn(0)]);
+    assert!(world.sessions.at(0).is_none() && world.sessions.let_go(world.now).is_empty());
 }
 
 #[test]
@@ -322,9 +322,9 @@ fn the_end_of_its_input_takes_a_serial_line_away_and_lets_others_be_told_the_res
     assert!(world.sessions.at(1).is_none());
     world.at(2).menu.wait(Millis(0));
     world.shown(2);
-    assert_eq!(world.sessions.let_go(), [], "it is not told all");
+    assert_eq!(world.sessions.let_go(world.now), [], "it is not told all");
     world.at(2).menu.waiting = false;
-    assert_eq!(world.sessions.let_go(), [conn(2)]);
+    assert_eq!(world.sessions.let_go(world.now), [conn(2)]);
     assert_eq!(world.shown(0), "", "there is no question for nobody");
     world.sessions.tell_all(log::Level::Info, "an event");
     assert_eq!(world.shown(0), "\nan event\n");

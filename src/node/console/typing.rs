@@ -83,6 +83,11 @@ impl Typing {
         self.ended && self.filled == 0
     }
 
+    /// Whether something was typed that was not taken.
+    pub fn has_begun(&self) -> bool {
+        self.filled > 0
+    }
+
     /// What stands behind the question on the screen, as far as it was written from here.
     pub fn shown(&self) -> &[u8] {
         self.line.as_deref().unwrap_or_default()

@@ -2,7 +2,6 @@
 //! to it.
 
 use core::net::{IpAddr, SocketAddr};
-use std::collections::BTreeSet;
 
 use super::Desktops;
 use crate::limits;
@@ -122,7 +121,7 @@ impl Desktops {
             host.is_loopback() || open.any(|there| there == host)
         };
         let hosts = friends.iter().map(|friend| friend.ip().to_canonical());
-        let strangers: BTreeSet<IpAddr> = hosts.filter(|host| !connected(*host)).collect();
+        let strangers: Vec<IpAddr> = hosts.filter(|host| !connected(*host)).collect();
         let Some(desktop) = peers.desktop_of(conn) else {
             return;
         };

@@ -10,6 +10,7 @@ use core::net::{IpAddr, SocketAddr};
 use std::hash::DefaultHasher;
 
 use super::bans::Bans;
+use super::hearsay::Dials;
 use crate::limits;
 use crate::node::addresses::plain;
 use crate::node::event::Millis;
@@ -66,6 +67,8 @@ pub struct AddressBook {
     capacity: usize,
     /// Who is not dialed, known here or not.
     pub bans: Bans,
+    /// How often others were believed.
+    dials: Dials,
     /// Addresses that lead back to this node.
     ours: heapless::HistoryBuf<SocketAddr, { limits::ADDRESS_BOOK_OURS }>,
     /// The checksum of what the file says, and the two best there.
@@ -87,6 +90,7 @@ impl AddressBook {
             known: Vec::new(),
             capacity,
             bans: Bans::default(),
+            dials: Dials::default(),
             ours: heapless::HistoryBuf::new(),
             written: 0,
             written_best: [None; 2],
@@ -110,12 +114,15 @@ impl AddressBook {
     }
 
     /// Takes an address that `source` told; whether it is new and was taken. Refused is what nobody
-    /// can dial, what leads back to this node, loopback from elsewhere, and what there is no room for.
+    /// can dial, what leads back to this node, loopback from elsewhere, one port more of a host with
+    /// [`limits::UNPROVEN_PORTS`] that are not proven, and what there is no room for.
     pub fn learn(&mut self, address: SocketAddr, source: IpAddr, now: Millis) -> bool {
         let (address, source) = (plain(address), source.to_canonical());
+        self.vouch(address, source, now);
         let unwanted = !may_be_dialed(address, source)
             || self.find(address).is_some()
-            || self.ours.as_slice().contains(&address);
+            || self.ours.as_slice().contains(&address)
+            || !self.make_port_room(address.ip(), source, now);
         // Those that nobody has tried are as good as the new one.
         if unwanted
             || !self.make_room(source, now, |known| {
@@ -131,6 +138,44 @@ impl AddressBook {
         }));
         self.note(now);
         true
+    }
+
+    /// Somebody told an address whose own source is not believed any more for a while: it is the new
+    /// one's then. Otherwise whoever tells where others are would keep them from being dialed by lies.
+    fn vouch(&mut self, address: SocketAddr, source: IpAddr, now: Millis) {
+        let Some(before) = self.find(address).map(|known| known.entry) else {
+            return;
+        };
+        let spent = |entry: Entry| self.dials.until(entry).is_some_and(|until| until > now);
+        let after = Entry { source, ..before };
+        if spent(before) && !spent(after) {
+            self.find(address).expect("it is known").entry = after;
+        }
+    }
+
+    /// Makes room for one more port of a host, on which many nodes may listen only if it is this machine.
+    /// Somebody may have told of ports where no node listens: forgotten is one that did not answer, or
+    /// whose source is not believed now, or any where the host tells its own.
+    fn make_port_room(&mut self, ip: IpAddr, source: IpAddr, now: Millis) -> bool {
+        let known = self.known.iter();
+        let unproven = known.filter(|known| !known.entry.proven && known.entry.address.ip() == ip);
+        if ip.is_loopback() || unproven.clone().count() < limits::UNPROVEN_PORTS {
+            return true;
+        }
+        let spent = |entry: Entry| self.dials.until(entry).is_some_and(|until| until > now);
+        let may_go = unproven
+            .filter(|known| source == ip || known.failures > 0 || spent(known.entry))
+            .max_by_key(|known| known.failures)
+            .map(|known| known.entry.address);
+        limits::Full::BookPorts.when(may_go.is_none());
+        may_go.map(|address| self.forget(address, now)).is_some()
+    }
+
+    /// An address is dialed.
+    pub fn dialed(&mut self, address: SocketAddr, now: Millis) {
+        if let Some(entry) = self.find(address).map(|known| known.entry) {
+            self.dials.add(entry, now);
+        }
     }
 
     /// A peer spoke on a connection that we dialed, or one that called us answered a dial at this
@@ -217,10 +262,13 @@ impl AddressBook {
         free.map(|known| self.due(known, now)).min()
     }
 
-    /// When an address may be dialed: not while it is banned, whatever else is known of it.
+    /// When an address may be dialed: not while it is banned, or too many of its source were dialed,
+    /// whatever else is known of it.
     fn due(&self, known: &Known, now: Millis) -> Millis {
         let ban = self.bans.until_dialed(known.entry.address, now);
-        ban.map_or(known.due, |until| known.due.max(until))
+        let spent = self.dials.until(known.entry);
+        limits::Full::BookDials.when(spent.is_some_and(|until| until > now));
+        ban.into_iter().chain(spent).fold(known.due, Millis::max)
     }
 
     /// What is to be kept over a restart, best first: by the time connected in this run, then as
@@ -276,7 +324,9 @@ impl AddressBook {
             .filter(|known| Some(known.entry.address) != first)
             .min_by_key(|known| known.rank(now));
         let mut best = [first, second.map(|known| known.entry.address)];
-        best.sort();
+        if best[0] > best[1] {
+            best.swap(0, 1);
+        }
         best
     }
 

@@ -77,6 +77,68 @@ fn what_nobody_can_dial_is_refused() {
 }
 
 #[test]
+fn two_ports_of_a_host_are_tried_at_a_time_and_of_this_machine_all() {
+    let mut book = AddressBook::new(vec![]);
+    let port = |port: u16| SocketAddr::new(host(1).ip(), port);
+    let mut learn = |address| book.learn(address, stranger(1), Millis(0));
+    assert!(learn(port(6000)) && learn(port(6001)) && !learn(port(6002)));
+    assert!(learn(host(2)), "another host");
+    book.failed(port(6001), Millis(0), 0);
+    assert!(book.learn(port(6002), stranger(1), Millis(0)));
+    assert!(book.find(port(6001)).is_none(), "it did not answer");
+    assert!(!book.learn(port(6003), stranger(1), Millis(0)));
+    // Whose port it is knows best.
+    assert!(book.learn(port(6004), host(1).ip(), Millis(0)));
+    assert!(book.find(port(6000)).is_some() != book.find(port(6002)).is_some());
+    book.forget(port(6004), Millis(0));
+    book.forget(port(6002), Millis(0));
+    // What is proven takes no place of theirs.
+    book.reached(port(6000), Millis(0));
+    for next in [6002, 6003] {
+        assert!(book.learn(port(next), stranger(1), Millis(0)));
+    }
+    let own = ip("127.0.0.1");
+    for port in 1..9 {
+        assert!(book.learn(SocketAddr::new(own, port), own, Millis(0)));
+    }
+}
+
+#[test]
+fn of_a_source_that_is_spent_who_has_spoken_is_dialed() {
+    let mut book = AddressBook::new(vec![]);
+    let most = limits::DIALS_PER_SOURCE;
+    for number in 0..=most {
+        assert!(book.learn(host(number), stranger(1), Millis(0)));
+    }
+    for dial in 0..most {
+        let address = next(&book, 0).expect("somebody");
+        book.dialed(address, Millis(dial as u64));
+        book.failed(address, Millis(0), 0);
+    }
+    let over = limits::DIALS_MS;
+    assert_eq!(next(&book, over - 1), None);
+    assert_eq!(book.deadline(Millis(MINUTE), |_| false), Some(Millis(over)));
+    assert_eq!(next(&book, over), Some(host(most)));
+    // Of whom he told has no place that another port of the same host could not have.
+    let other = |port| SocketAddr::new(host(most).ip(), port);
+    assert!(book.learn(other(6001), stranger(1), Millis(0)));
+    assert!(book.learn(other(6002), stranger(2), Millis(MINUTE / 2)));
+    assert!(book.find(other(6002)).is_some() && book.find(host(most)).is_some());
+    for port in [6001, 6002] {
+        book.forget(other(port), Millis(0));
+    }
+    // Somebody else tells of one of them: that one is believed.
+    assert!(!book.learn(host(most), stranger(1), Millis(0)));
+    assert_eq!(next(&book, MINUTE / 2), None);
+    assert!(!book.learn(host(most), stranger(2), Millis(0)));
+    assert_eq!(next(&book, MINUTE / 2), Some(host(most)));
+    book.failed(host(most), Millis(over), 0);
+    book.reached(host(7), Millis(MINUTE));
+    book.left(host(7), Millis(2 * MINUTE), MINUTE);
+    assert_eq!(next(&book, 2 * MINUTE), Some(host(7)));
+}
+
+#[test]
 fn an_address_is_known_once_however_it_is_spelled() {
     let mut book = small(vec![entry(1, true), entry(1, false)]);
     assert_eq!(addresses(&book, 0), [host(1)]);

@@ -1,12 +1,12 @@
 //! Who broke the rules, and is left alone for a while whichever side dials.
 //!
-//! What a ban names is a host and the port on which the node there listens, as it says in each of
-//! its messages. The host alone would be too much: several nodes share one behind a NAT, and those
-//! that keep the rules are not to suffer for the one that does not. The port of a connection that
-//! came in would be too little: it is another one each time. So whoever comes in is let in, and sent
-//! away with its first message. Nodes behind one NAT that listen on the same port cannot be told
-//! apart, and are banned together. The id that one of ours tells is not looked at: whoever breaks the
-//! rules in the name of another node would get that one banned.
+//! What a ban names is an address: the port on which a node listens is what it says, and whoever means
+//! harm says another one each time. Nodes behind one NAT cannot be told apart by that, and are banned
+//! together. The id that one of ours tells is not looked at: whoever breaks the rules in the name of
+//! another node would get that one banned.
+//!
+//! On this machine the address is that of everybody, so the port that a node says is looked at: it is
+//! let in, and sent away with its first message.
 
 use core::net::SocketAddr;
 
@@ -52,9 +52,11 @@ impl Bans {
     }
 }
 
-/// An IPv4 address is one however it was spelled.
+/// A place as it is compared: an IPv4 address is one however it was spelled, and the port tells
+/// nodes apart on this machine alone.
 fn plain((ip, port): Place) -> Place {
-    (ip.to_canonical(), port)
+    let ip = ip.to_canonical();
+    (ip, port.filter(|_| ip.is_loopback()))
 }
 
 #[cfg(test)]
@@ -67,24 +69,38 @@ mod tests {
         (IpAddr::from([10, 0, 0, host]), port)
     }
 
+    fn own(port: Option<u16>) -> Place {
+        (IpAddr::from([127, 0, 0, 1]), port)
+    }
+
     fn end(bans: &Bans, place: Place, now: u64) -> Option<u64> {
         bans.until(place, Millis(now)).map(|until| until.0)
     }
 
     #[test]
-    fn a_ban_is_of_a_host_and_a_port_and_ends() {
+    fn a_ban_is_of_an_address_whatever_port_it_says_and_ends() {
         let mut bans = Bans::default();
         bans.add(place(1, Some(6000)), Millis(5), Millis(100));
         bans.add(place(2, None), Millis(5), Millis(200));
         let mapped = "::ffff:10.0.0.1".parse().expect("an address");
-        assert_eq!(end(&bans, (mapped, Some(6000)), 99), Some(100));
-        assert_eq!(end(&bans, place(1, Some(6000)), 100), None);
-        for other in [place(1, Some(6001)), place(1, None), place(2, Some(6000))] {
+        for same in [(mapped, Some(6000)), place(1, Some(6001)), place(1, None)] {
+            assert_eq!(end(&bans, same, 99), Some(100));
+            assert_eq!(end(&bans, same, 100), None);
+        }
+        assert_eq!(end(&bans, place(2, Some(1)), 199), Some(200));
+        assert_eq!(end(&bans, place(3, None), 5), None);
+        bans.lift(SocketAddr::from(([10, 0, 0, 1], 6001)));
+        assert_eq!(end(&bans, place(1, Some(6000)), 5), None);
+    }
+
+    #[test]
+    fn on_this_machine_it_is_of_a_port() {
+        let mut bans = Bans::default();
+        bans.add(own(Some(6000)), Millis(5), Millis(100));
+        assert_eq!(end(&bans, own(Some(6000)), 99), Some(100));
+        for other in [own(Some(6001)), own(None)] {
             assert_eq!(end(&bans, other, 5), None);
         }
-        assert_eq!(end(&bans, place(2, None), 199), Some(200));
-        bans.lift(SocketAddr::from(([10, 0, 0, 1], 6000)));
-        assert_eq!(end(&bans, place(1, Some(6000)), 5), None);
     }
 
     #[test]
@@ -92,14 +108,14 @@ mod tests {
         let mut bans = Bans::default();
         let most = u16::try_from(limits::BANS).expect("few");
         for port in 0..most {
-            bans.add(place(1, Some(port)), Millis(0), Millis(900));
+            bans.add(own(Some(port)), Millis(0), Millis(900));
         }
         // Banned anew it ends later, and takes no second place.
-        bans.add(place(1, Some(0)), Millis(0), Millis(1_000));
-        bans.add(place(1, Some(most)), Millis(0), Millis(1_000));
-        let kept = (0..=most).filter(|port| end(&bans, place(1, Some(*port)), 1).is_some());
+        bans.add(own(Some(0)), Millis(0), Millis(1_000));
+        bans.add(own(Some(most)), Millis(0), Millis(1_000));
+        let kept = (0..=most).filter(|port| end(&bans, own(Some(*port)), 1).is_some());
         assert_eq!(kept.count(), limits::BANS);
-        assert_eq!(end(&bans, place(1, Some(0)), 1), Some(1_000));
-        assert_eq!(end(&bans, place(1, Some(1)), 1), None);
+        assert_eq!(end(&bans, own(Some(0)), 1), Some(1_000));
+        assert_eq!(end(&bans, own(Some(1)), 1), None);
     }
 }

@@ -3,11 +3,15 @@
 //! How a connection ended counts twice, both from [`Links::lost`]: in its target, which says when it is
 //! dialed again, and in the address book.
 //!
-//! `targets` are dialed for ever, the addresses in `address_book` now and then. `slots` says which
-//! connection is evicted for a newcomer, `bans` who is left alone.
+//! `targets` are dialed for ever, the addresses in `address_book` now and then, as far as `hearsay`
+//! believes them. `places` says who is accepted, `slots` which connection is evicted for a newcomer,
+//! `misbehaviour` who breaks rules, `bans` who is left alone.
 
 mod address_book;
 mod bans;
+mod hearsay;
+mod misbehaviour;
+mod places;
 mod slots;
 mod targets;
 
@@ -15,12 +19,13 @@ use core::net::SocketAddr;
 
 use super::answer::{Answer, SessionId};
 use super::effects::Cx;
-use super::event::{Action, ConnId, Millis};
+use super::event::{Action, ConnId, Millis, Network};
 use super::peer::Peer;
 use super::peers::Peers;
 use crate::limits;
 use crate::store::disk::Disk;
 use address_book::AddressBook;
+use misbehaviour::Misbehaviours;
 pub use targets::{Contact, LEFT_ALONE, Target};
 
 /// Whom this node dials, and whom it knows.
@@ -32,6 +37,9 @@ pub struct Links {
     /// Peers that are dialed.
     pub targets: Vec<Target>,
     book: AddressBook,
+    misbehaviours: Misbehaviours,
+    /// The subnets that this machine is in.
+    networks: Vec<Network>,
     /// Nobody who was learned is dialed before this time.
     next_learned: Millis,
 }
@@ -74,8 +82,15 @@ impl Links {
             id,
             targets: connect.collect(),
             book: slots::open_book(disk, notices),
+            misbehaviours: Misbehaviours::default(),
+            networks: Vec::new(),
             next_learned: now,
         }
+    }
+
+    /// This machine is in these subnets now.
+    pub fn move_to(&mut self, networks: &[Network]) {
+        self.networks = networks.to_vec();
     }
 
     /// When something has to be done.
@@ -109,11 +124,11 @@ impl Links {
         targets.any(|target| target.asked.contains(&session))
     }
 
-    /// Somebody has connected, and is accepted if a slot is free.
+    /// Somebody has connected, and is accepted if there is a place for callers.
     pub fn incoming<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, from: SocketAddr) {
-        let Some(conn) = peers.free_conn() else {
-            limits::Full::PlaceRefused.ran();
-            log::info!("{from} is refused: all {} places are taken", limits::PEERS);
+        let refusal = self.refusal(cx.now.mono, peers, from);
+        let Some(conn) = peers.free_conn().filter(|_| refusal.is_none()) else {
+            log::info!("{from} is refused: {}", refusal.unwrap_or_default());
             return cx.effects.act(Action::Refuse);
         };
         peers.open(conn, Peer::new(cx.now.mono, from, false));
@@ -260,8 +275,16 @@ impl Links {
         self.targets.push(target);
     }
 
-    /// Bans the other end of a connection for `ms` milliseconds: the address that we dialed, and
-    /// the one where it says that it listens.
+    /// A peer has broken a rule; whether that is the last that is suffered of it, or of all at its
+    /// address, on whatever connections.
+    pub fn misbehaved(&mut self, now: Millis, peer: &mut Peer) -> bool {
+        peer.misbehaviours += 1;
+        let known = self.misbehaviours.add(peer.remote.ip(), now);
+        known || peer.misbehaviours >= limits::MISBEHAVIOURS_MAX
+    }
+
+    /// Bans the other end of a connection for `ms` milliseconds: its address, or on this machine the
+    /// port that we dialed, and the one where it says that it listens.
     pub fn ban(&mut self, now: Millis, peer: &Peer, ms: u64) {
         let (until, place) = (Millis(now.0 + ms), peer.place());
         self.book.bans.add(place, now, until);

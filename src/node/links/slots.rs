@@ -1,12 +1,13 @@
-//! Who gets a place: addresses that were learned are dialed while there are few connections, and
-//! where all places are taken a newcomer may have that of the connection that is worth least.
+//! Addresses that were learned are dialed while there are few connections, and where all places are
+//! taken a newcomer may have that of the connection that is worth least.
 
 use core::cmp::Reverse;
-use core::net::SocketAddr;
+use core::net::{IpAddr, SocketAddr};
 use std::collections::BTreeSet;
 
 use super::Links;
 use super::address_book::AddressBook;
+use super::hearsay::is_plausible;
 use super::targets::Target;
 use crate::limits;
 use crate::node::addresses::plain;
@@ -46,6 +47,12 @@ impl Links {
         *heard = Some(now);
         let source = peer.remote.ip();
         for address in told.iter().filter_map(|text| text.parse().ok()) {
+            self.learn_one(address, source, now);
+        }
+    }
+
+    fn learn_one(&mut self, address: SocketAddr, source: IpAddr, now: Millis) {
+        if is_plausible(&self.networks, address, source) {
             self.book.learn(address, source, now);
         }
     }
@@ -68,9 +75,7 @@ impl Links {
         let (remote, outbound) = (peer.remote, peer.outbound);
         match peer.listening() {
             Some(address) if outbound => self.book.reached(address, now),
-            Some(address) => {
-                self.book.learn(address, remote.ip(), now);
-            }
+            Some(address) => self.learn_one(address, remote.ip(), now),
             None => {}
         }
         self.recognise(cx, peers);
@@ -128,6 +133,7 @@ impl Links {
         let next = self.book.next(now, |address| taken.contains(address));
         if let Some(address) = next {
             self.next_learned = Millis(now.0 + limits::LEARNED_APART_MS);
+            self.book.dialed(address, now);
             self.dial_once(now, address);
         }
     }
@@ -154,15 +160,15 @@ impl Links {
         }
     }
 
-    /// The eviction candidate: whose slot a newcomer gets. It is neither a peer that the user
-    /// named, nor one of the two that answer fastest, nor one of the two that brought the last
-    /// blocks. Of the others it is one that has not said anything, else the one that came last:
-    /// whoever opens many connections only evicts their own.
+    /// The eviction candidate: whose slot a newcomer gets, of those that `may` give it up. It is
+    /// neither a peer that the user named, nor one of the two that answer fastest, nor one of the two
+    /// that brought the last blocks. Of the others it is one that has not said anything, else the one
+    /// that came last: whoever opens many connections only evicts their own.
     pub fn eviction_candidate(
         &self,
-        now: Millis,
         peers: &Peers,
         syncing: Option<usize>,
+        may: &dyn Fn(&Peer) -> bool,
     ) -> Option<usize> {
         let open: Vec<(usize, &Peer)> = peers.iter().collect();
         let mut pings: Vec<_> = open
@@ -185,10 +191,9 @@ impl Links {
             .map(|(_, conn)| *conn);
         let named = self.targets.iter().filter(|target| !target.learned);
         let named = named.filter_map(|target| Some(usize::from(target.conn()?.0)));
-        let safe: BTreeSet<usize> = fast.chain(useful).chain(named).chain(syncing).collect();
-        let settled = |peer: &Peer| now.0 >= peer.opened.0 + limits::NEWCOMER_MS;
+        let safe: Vec<usize> = fast.chain(useful).chain(named).chain(syncing).collect();
         open.iter()
-            .filter(|(conn, peer)| !safe.contains(conn) && settled(peer))
+            .filter(|(conn, peer)| !safe.contains(conn) && may(peer))
             .max_by_key(|(_, peer)| (matches!(peer.kind, Kind::Unknown), peer.opened))
             .map(|(conn, _)| *conn)
     }

@@ -2,7 +2,6 @@
 
 use super::tests::{ASKER, World, at, dial};
 use super::*;
-use crate::node::event::Action;
 use crate::node::peer::Kind;
 use crate::store::address_book;
 use crate::store::disk::File;
@@ -23,8 +22,8 @@ fn knowing(count: usize) -> World {
 }
 
 fn candidate(world: &World, syncing: Option<usize>) -> Option<usize> {
-    let (now, peers) = (world.now(), &world.peers);
-    world.links.eviction_candidate(now, peers, syncing)
+    let links = &world.links;
+    links.eviction_candidate(&world.peers, syncing, &|_| true)
 }
 
 /// A full house: everybody has spoken, and each came after the one before.
@@ -34,7 +33,8 @@ fn full() -> World {
     world.reaches(0, "10.0.0.9:6000");
     for conn in 1..limits::PEERS {
         world.cx.pass(1);
-        assert_eq!(world.comes(&host(conn)), conn);
+        let peer = Peer::new(world.now(), at(&host(conn)), false);
+        world.peers.open(ConnId::of_peer(conn), peer);
     }
     for conn in 0..limits::PEERS {
         world.peer(conn).kind = Kind::Ours(1_000 + conn as u64);
@@ -43,38 +43,25 @@ fn full() -> World {
 }
 
 #[test]
-fn whoever_comes_has_a_place_while_there_is_one() {
+fn who_comes_waits_to_be_greeted() {
     let mut world = World::new(&[]);
-    for conn in 0..limits::PEERS {
-        assert_eq!(world.comes(&host(1)), conn);
-    }
-    world
-        .links
-        .incoming(&mut world.cx, &mut world.peers, at(&host(1)));
-    assert_eq!(world.actions(), [Action::Refuse]);
-    world.peers.free(3);
-    assert_eq!(world.comes(&host(1)), 3);
-    let peer = world.peer(3);
+    let conn = world.comes(&host(1));
+    let peer = world.peer(conn);
     assert!(!peer.outbound && !peer.announced && peer.remote == at(&host(1)));
 }
 
 #[test]
-fn nobody_gives_up_a_place_who_came_just_now() {
-    let mut world = full();
-    assert_eq!(candidate(&world, None), None);
-    // The first of those that nobody named came at 1.
-    world
-        .cx
-        .pass(limits::NEWCOMER_MS - limits::PEERS as u64 + 1);
-    assert_eq!(candidate(&world, None), None);
-    world.cx.pass(1);
-    assert_eq!(candidate(&world, None), Some(1));
+fn only_those_give_up_a_place_that_may() {
+    let world = full();
+    let links = &world.links;
+    let old = |peer: &Peer| peer.opened.0 <= world.now().0 - 29;
+    let found = links.eviction_candidate(&world.peers, None, &old);
+    assert_eq!(found, Some(2));
 }
 
 #[test]
 fn who_said_nothing_gives_up_a_place_first_and_then_who_came_last() {
     let mut world = full();
-    world.cx.pass(limits::NEWCOMER_MS);
     assert_eq!(candidate(&world, None), Some(31));
     for conn in [5, 6] {
         world.peer(conn).kind = Kind::Unknown;
@@ -85,7 +72,6 @@ fn who_said_nothing_gives_up_a_place_first_and_then_who_came_last() {
 #[test]
 fn whoever_is_of_use_keeps_a_place() {
     let mut world = full();
-    world.cx.pass(limits::NEWCOMER_MS);
     world.peer(0).kind = Kind::Unknown;
     for (conn, ping) in [(31, 1), (30, 2), (29, 3)] {
         world.peer(conn).ping_ms = Some(ping);
@@ -192,6 +178,54 @@ fn a_peer_is_listened_to_about_others_once_in_a_while() {
 }
 
 #[test]
+fn what_is_told_of_hosts_that_are_not_in_our_subnets_is_not_dialed() {
+    let mut world = World::new(&[]);
+    let mut peer = Peer::new(world.now(), at("10.0.0.9:6000"), false);
+    let far = ["10.1.0.1:6000", "10.0.2.1:22", "10.0.2.1:1023"].map(str::to_owned);
+    world.links.learn(world.now(), &mut peer, &far);
+    assert!(world.links.book.entries(world.now()).is_empty());
+    let conn = world.comes("10.1.0.5:50000");
+    world.peer(conn).kind = Kind::Ours(1);
+    world.peer(conn).port = Some(80);
+    world.links.reached(&mut world.cx, &mut world.peers, conn);
+    assert_eq!(world.due(), None, "nor where somebody says that he listens");
+    world.peer(conn).port = Some(6000);
+    world.links.reached(&mut world.cx, &mut world.peers, conn);
+    world.peers.free(conn);
+    assert_eq!(world.tend(), [dial(0, "10.1.0.5:6000")]);
+}
+
+#[test]
+fn one_peer_can_have_so_many_hosts_dialed_in_an_hour() {
+    let mut world = World::new(&[]);
+    let mut peer = Peer::new(world.now(), at("10.0.0.9:6000"), false);
+    let (begun, mut dialed) = (world.now(), 0);
+    let mut number = 0;
+    while world.now().0 < begun.0 + limits::DIALS_MS {
+        // New ones each minute, two ports of each host, as many as a list has.
+        let told: Vec<String> = (0..32)
+            .flat_map(|_| {
+                number += 1;
+                [6000, 6001].map(|port| format!("10.0.{}.{}:{port}", number / 250, number % 250))
+            })
+            .collect();
+        world.links.learn(world.now(), &mut peer, &told);
+        for _ in 0..60 {
+            dialed += world.tend().len();
+            if !world.links.targets.is_empty() {
+                world.fails(0);
+            }
+            world.cx.pass(1_000);
+        }
+    }
+    assert_eq!(dialed, limits::DIALS_PER_SOURCE);
+    // Others are listened to meanwhile.
+    let mut other = Peer::new(world.now(), at("10.0.0.8:6000"), false);
+    world.links.learn(world.now(), &mut other, &[host(1)]);
+    assert!(world.tend().len() == 1 || world.sleep().1.len() == 1);
+}
+
+#[test]
 fn the_book_is_saved_when_it_is_due_and_not_more_often() {
     let mut world = World::new(&[]);
     let conn = world.comes("10.0.0.9:50000");
@@ -202,8 +236,8 @@ fn the_book_is_saved_when_it_is_due_and_not_more_often() {
         addresses.collect::<Vec<_>>()
     };
     let enough = limits::LEARNED_PEERS;
-    for _ in 0..enough {
-        world.comes("10.0.0.8:50000");
+    for number in 0..enough {
+        world.comes(&format!("10.0.0.{number}:50000"));
     }
     world.links.learn(world.now(), &mut peer, &[host(1)]);
     let due = Millis(world.now().0 + limits::ADDRESS_BOOK_SETTLE_MS);
@@ -229,8 +263,8 @@ fn the_book_is_saved_when_it_is_due_and_not_more_often() {
 #[test]
 fn a_book_that_cannot_be_written_is_tried_again_later() {
     let mut world = World::new(&[]);
-    for _ in 0..limits::LEARNED_PEERS {
-        world.comes("10.0.0.8:50000");
+    for number in 0..limits::LEARNED_PEERS {
+        world.comes(&format!("10.0.0.{number}:50000"));
     }
     let mut peer = Peer::new(world.now(), at("10.0.0.9:6000"), false);
     world.links.learn(world.now(), &mut peer, &[host(1)]);

@@ -45,7 +45,11 @@ impl World {
         let (now, of) = (cx.now.mono, (at("0.0.0.0:6000"), OWN_ID));
         let connect = connect.iter().copied().map(split).collect();
         let mut notices = Vec::new();
-        let links = Links::open(cx.chain.disk(), now, of, connect, &mut notices);
+        let mut links = Links::open(cx.chain.disk(), now, of, connect, &mut notices);
+        links.move_to(&[Network {
+            address: at("10.0.0.1:1").ip(),
+            prefix: 16,
+        }]);
         assert!(notices.is_empty(), "{notices:?}");
         World {
             cx,
@@ -357,8 +361,9 @@ fn so_many_are_dialed_and_one_more_is_refused() {
     world.asks(LAN);
     assert_eq!(world.cx.words(), [refused("32 peers are enough.")]);
     let mut world = World::new(&[]);
-    for _ in 0..limits::PEERS {
-        world.comes(LAN);
+    for conn in 0..limits::PEERS {
+        let peer = Peer::new(world.now(), at("10.0.0.7:6000"), true);
+        world.peers.open(ConnId::of_peer(conn), peer);
     }
     world.asks("10.0.0.8:6000");
     assert!(world.tend().is_empty());

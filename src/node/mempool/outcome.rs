@@ -160,11 +160,11 @@ impl Mempool {
         for batch in done {
             fresh |= batch.origin == BatchOrigin::User;
             for transaction in batch.transactions.iter().filter(|_| batch.is_own()) {
-                let uid = transaction.uid.to_string();
+                let uid = &transaction.uid;
                 if batch.origin == BatchOrigin::User {
                     let answer = match transaction.kind {
-                        Kind::Request => Answer::Requested(uid),
-                        Kind::Release => Answer::Released(uid),
+                        Kind::Request => Answer::Requested(uid.clone()),
+                        Kind::Release => Answer::Released(uid.clone()),
                     };
                     cx.effects.answer(batch.session, answer);
                 } else {

@@ -2,7 +2,7 @@
 
 use super::admission::Admitted;
 use super::*;
-use crate::ledger::{Block, Kind, Work};
+use crate::ledger::{Block, Kind, Uid, Work};
 use crate::node::answer::{Answer, menu_name};
 use crate::node::effects::Notice;
 use crate::node::effects::testing::{key, sign};
@@ -364,8 +364,8 @@ fn what_fits_into_no_block_is_told_as_lost_and_holds_up_nobody() {
     world.rest();
     assert_eq!(world.blocks(1), [[sign(OWN, Request, "a", 1)]]);
     assert!(world.waiting().is_empty());
-    let text =
-        format!("[consensus ❌] your request of {name} is lost: its text fits into no block.");
+    let (name, why) = (Uid::from(&*name), "its text fits into no block");
+    let text = format!("[consensus ❌] your request of {name} is lost: {why}.");
     assert!(world.cx.words().contains(&alert(text)));
 }
 

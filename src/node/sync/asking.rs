@@ -28,18 +28,21 @@ impl ChainSync {
         }
     }
 
-    /// Asks a peer for its chain. One of ours is not asked while another chain is being looked at:
-    /// its answer would only be thrown away.
+    /// Asks a peer for its chain. One of ours is not asked while another chain is being looked at, since
+    /// its answer would only be thrown away, nor while our chain changes too fast.
     pub fn ask(&self, now: Millis, peers: &mut Peers, conn: usize) {
         let busy = self.conn().is_some_and(|other| other != conn);
         let Some(peer) = peers.get_mut(conn) else {
             return;
         };
-        if busy && peer.is_ours() {
-            let at = Millis(now.0 + limits::DEFERRED_MS);
-            peer.deferred.get_or_insert(at);
-        } else {
+        let next = self.pace.next();
+        if !peer.is_ours() || (!busy && next <= now) {
             peer.ask(now);
+        } else if peer.deferred.is_none() {
+            match busy {
+                true => peer.defer(now, Millis(now.0 + limits::DEFERRED_MS)),
+                false => peer.put_off(now, next),
+            }
         }
     }
 

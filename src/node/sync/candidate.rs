@@ -35,6 +35,8 @@ pub struct Candidate {
     /// Its blocks behind the first one that does not link, and the transactions taken of these.
     pub loose: u64,
     pub salvaged: usize,
+    /// Signatures that it has cost.
+    pub checked: usize,
     /// The block of ours that is being made of its last one.
     making: Option<Work>,
     /// It was asked to go on where its last answer ended.
@@ -68,6 +70,7 @@ impl Candidate {
             desktop,
             loose: 0,
             salvaged: 0,
+            checked: 0,
             making: None,
             continued: false,
             progress: 0,
@@ -154,10 +157,16 @@ impl ChainSync {
             peer.skip();
             return Ok(false);
         }
-        if limits::Full::Deferred.when(busy) {
+        let unasked = peer.asked.is_none();
+        let off = self.turns.waits(now, conn, peer);
+        let off = off.or(Some(self.pace.next()).filter(|at| unasked && now < *at));
+        if off.is_some() || limits::Full::Deferred.when(busy) {
             // It is not kept waiting: while it is not read it cannot answer, nor be answered.
             peer.skip();
-            peer.deferred = Some(Millis(now.0 + limits::DEFERRED_MS));
+            match off {
+                Some(until) => peer.put_off(now, until),
+                None => peer.defer(now, Millis(now.0 + limits::DEFERRED_MS)),
+            }
             return Ok(false);
         }
         if cx.chain.fault().is_some() {
@@ -174,7 +183,7 @@ impl ChainSync {
             // A partial response to a chain that is no longer the same, there or here.
             if let Some(peer) = peers.get_mut(conn) {
                 peer.skip();
-                peer.deferred = Some(Millis(now.0 + limits::LOOK_AGAIN_MS));
+                peer.defer(now, Millis(now.0 + limits::LOOK_AGAIN_MS));
             }
             return Ok(false);
         }
@@ -182,6 +191,8 @@ impl ChainSync {
             true => (block.index, block.prev_hash),
             false => (0, Hash::ZERO),
         };
+        peer.waits = None;
+        self.turns.begin(conn, peer);
         self.look_at(Candidate::new(now, conn, !ours, (next, prev_hash)));
         cx.chain.begin_filling();
         Ok(true)
@@ -326,6 +337,9 @@ impl ChainSync {
         match (staged, &mut self.state) {
             (Ok(()), State::Candidate(candidate)) => {
                 candidate.advance(&block);
+                if let Some(peer) = peers.get_mut(conn) {
+                    peer.prove();
+                }
                 Ok(())
             }
             (Ok(()), _) => unreachable!("a staged block belongs to a candidate"),

@@ -62,11 +62,20 @@ impl ChainSync {
             self.go_on(cx, peers, conn);
             return None;
         }
+        let equal = branch.is_some_and(|tip| tip.length == ours.length);
+        let rival = self.pace.rival();
+        if wins && equal && now < rival {
+            self.drop(cx, peers, conn, None);
+            if let Some(peer) = peers.get_mut(conn) {
+                peer.put_off(now, rival);
+            }
+            return None;
+        }
         if wins {
             let more = told.is_some_and(|told| length.is_some_and(|length| length < told));
             let unsaid = told_before && (extends || ours.length == 1);
             return Some(Winner {
-                equal: branch.is_some_and(|tip| tip.length == ours.length),
+                equal,
                 more: branch.filter(|_| more),
                 unsaid: end.filter(|_| unsaid).map(|end| end.hash),
             });
@@ -83,13 +92,17 @@ impl ChainSync {
             unsaid,
         } = winner;
         let goes_on = more.map(|tip| (tip.length, tip.hash));
-        self.adopt(Reorg::new(conn, equal, goes_on));
+        self.adopt(cx, Reorg::new(Some(conn), equal, goes_on));
         step_in(cx, peers, conn);
         if more.is_some()
             && let Some(peer) = peers.get_mut(conn)
         {
             // It can send while we write.
-            peer.ask(cx.now.mono);
+            let (now, at) = (cx.now.mono, self.pace.next());
+            match at <= now {
+                true => peer.ask(now),
+                false => peer.put_off(now, at),
+            }
         }
         if let Some(hash) = unsaid {
             peers.note_unsaid(cx.now.mono, conn, &hash);
@@ -193,6 +206,34 @@ impl ChainSync {
         if let Some(why) = why {
             peers.tell_outcome(&mut cx.effects, conn, why);
         }
+    }
+
+    /// Another chain waits, and this one has kept it waiting for long enough. What has come of it is
+    /// kept where it would win by itself.
+    pub fn lose_turn<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers, conn: usize) {
+        let (now, ours) = (cx.now.mono, cx.chain.tip());
+        let branch = cx.chain.branch_tip();
+        let keeps = branch.is_some_and(|tip| tip.length > ours.length)
+            && cx.chain.hole().is_none()
+            && cx.chain.fault().is_none();
+        if keeps {
+            self.adopt(cx, Reorg::new(None, false, None));
+        } else {
+            self.forget(cx, peers, conn);
+        }
+        if let Some(peer) = peers.get_mut(conn) {
+            peer.skip();
+            peer.from = None;
+            if let Some(until) = self.turns.waits(now, conn, peer) {
+                peer.put_off(now, until);
+            }
+            log::info!("{}: its chain comes slowly, and others wait", peer.remote);
+        }
+        peers.tell_outcome(
+            &mut cx.effects,
+            conn,
+            "its chain comes slowly, and others wait",
+        );
     }
 
     /// The same, and what is still to come of its chain is passed over.

@@ -1,6 +1,7 @@
 //! Taking another chain: `candidate` compares it with ours while it streams in, `reorg` puts it in
 //! place when it wins, and `salvage` reads it for what ours lacks when it does not. `asking` says who
-//! is asked for one, and `single` what becomes of a block that comes alone.
+//! is asked for one, and `single` what becomes of a block that comes alone. `turns`,
+//! `pace` and `belief` bound what others can do by being slow, by being fast, and by words alone.
 //!
 //! A desktop node tells all of its chain in one message. One of ours tells what is missing, in
 //! answers of a bounded size: each that goes on where our chain ends is taken at once, as its
@@ -8,12 +9,15 @@
 //! is complete.
 
 mod asking;
+mod belief;
 mod candidate;
 mod ending;
+mod pace;
 mod progress;
 mod reorg;
 mod salvage;
 mod single;
+mod turns;
 
 use super::desktop::End;
 use super::effects::Cx;
@@ -25,11 +29,14 @@ use crate::limits;
 use crate::store::branch::DisconnectedBlocks;
 use crate::store::disk::Disk;
 pub use asking::tell_chain;
+use belief::Belief;
 use candidate::Candidate;
+use pace::Pace;
 use progress::TransferProgress;
 use reorg::Reorg;
 pub use reorg::Reorged;
 use salvage::Salvage;
+use turns::Turns;
 
 /// What is going on. There is one candidate at a time; other chains are skipped and asked for again.
 enum State {
@@ -50,6 +57,10 @@ pub struct ChainSync {
     unfollowed: Option<Millis>,
     /// How far it has come in.
     pub progress: TransferProgress,
+    turns: Turns,
+    /// How fast our chain changes by what others say.
+    pub pace: Pace,
+    belief: Belief,
 }
 
 impl ChainSync {
@@ -60,6 +71,9 @@ impl ChainSync {
             state: reorg.map_or(State::Free, State::Reorg),
             unfollowed: None,
             progress: TransferProgress::default(),
+            turns: Turns::default(),
+            pace: Pace::default(),
+            belief: Belief::default(),
         }
     }
 
@@ -85,6 +99,19 @@ impl ChainSync {
         }
     }
 
+    /// This many signatures of the candidate were checked.
+    pub fn checked(&mut self, count: usize) {
+        self.comes_on(count);
+        if let State::Candidate(candidate) = &mut self.state {
+            candidate.checked += count;
+        }
+    }
+
+    /// Whether a peer's chain has cost signature checks by now.
+    pub fn has_checked(&self, conn: usize) -> bool {
+        matches!(&self.state, State::Candidate(candidate) if candidate.conn == conn && candidate.checked > 0)
+    }
+
     /// A transaction was taken of a block of the candidate that does not link.
     pub fn salvaged(&mut self) {
         if let State::Candidate(candidate) = &mut self.state {
@@ -104,6 +131,11 @@ impl ChainSync {
 
     /// When it has to be looked at again.
     pub fn due(&self) -> Option<Millis> {
+        self.stall().into_iter().chain(self.turns.due()).min()
+    }
+
+    /// When it is looked whether the candidate comes on.
+    fn stall(&self) -> Option<Millis> {
         match &self.state {
             State::Candidate(candidate) => Some(Millis(candidate.since.0 + limits::STALL_MS)),
             State::Free | State::Reorg(_) | State::Salvage(_) => None,
@@ -163,7 +195,7 @@ impl ChainSync {
 
     /// Looks after the time: asks for a chain that was skipped; returns the connection of a
     /// candidate that trickles.
-    pub fn tend<D>(&mut self, cx: &Cx<D>, peers: &mut Peers) -> Option<usize> {
+    pub fn tend<D: Disk>(&mut self, cx: &Cx<D>, peers: &mut Peers) -> Option<usize> {
         let now = cx.now.mono;
         for (_, peer) in peers.iter_mut() {
             peer.unfollowed = peer.unfollowed.filter(|until| now < *until);
@@ -177,9 +209,11 @@ impl ChainSync {
             }
             State::Candidate(_) | State::Salvage(_) => {}
             State::Free => {
-                let mut peers = peers.iter_mut();
-                let due = peers.find(|(_, peer)| peer.deferred.is_some_and(|at| at <= now));
-                if let Some((_, peer)) = due {
+                let due = peers.iter_mut().filter_map(|(_, peer)| {
+                    let at = peer.deferred.filter(|at| *at <= now)?;
+                    Some(((at, peer.waits), peer))
+                });
+                if let Some((_, peer)) = due.min_by_key(|(order, _)| *order) {
                     peer.deferred = None;
                     peer.ask(now);
                 }
@@ -188,20 +222,37 @@ impl ChainSync {
         None
     }
 
-    /// Whether a longer chain of one of ours is coming in, or was just asked for: what would be
-    /// put on top of our chain now would be disconnected again at once. If so, until when at most, or
-    /// when that chain is looked at again.
-    pub fn catching_up<D: Disk>(&self, cx: &Cx<D>, peers: &Peers) -> Option<Millis> {
-        let (tip, now) = (cx.chain.tip(), cx.now.mono);
-        let candidate = self.conn();
-        let ahead = peers.iter().filter_map(|(conn, peer)| {
-            if candidate == Some(conn) {
-                return self.due().filter(|_| peer.is_ahead_of(&tip));
-            }
-            let until = Millis(peer.asked?.0 + limits::LOOK_AHEAD_MS);
-            (now < until && peer.is_ahead_of(&tip)).then_some(until)
+    /// This many milliseconds that went by were ours.
+    pub fn excuse(&mut self, now: Millis, ms: u64) {
+        self.turns.excuse(now, ms);
+    }
+
+    /// At the end of a call, when all that has come was looked at: whose turn it is, and what others
+    /// are believed.
+    pub fn tend_waiting<D: Disk>(&mut self, cx: &mut Cx<D>, peers: &mut Peers) {
+        self.tend_belief(cx, peers);
+        let now = cx.now.mono;
+        let turns = &self.turns;
+        let awaited = match &self.state {
+            State::Candidate(candidate) => peers
+                .get(candidate.conn)
+                .is_some_and(|peer| !peer.is_unread()),
+            State::Free => peers
+                .iter()
+                .any(|(conn, peer)| peer.asked.is_some() && turns.is_holder(conn, peer)),
+            State::Reorg(_) | State::Salvage(_) => false,
+        };
+        let others = peers.iter().any(|(conn, peer)| {
+            peer.waits_since(now).is_some()
+                && !turns.is_holder(conn, peer)
+                && turns.waits(now, conn, peer).is_none()
         });
-        ahead.max()
+        if self.turns.tend(now, awaited, others)
+            && let Some(conn) = self.conn()
+        {
+            self.lose_turn(cx, peers, conn);
+            cx.effects.busy = true;
+        }
     }
 
     /// Goes on with a reorg, or with a chain that lost, which is salvaged at `due` if a desktop node
@@ -234,7 +285,13 @@ impl ChainSync {
     }
 
     /// The staged branch takes the place of ours.
-    fn adopt(&mut self, reorg: Reorg) {
+    fn adopt<D: Disk>(&mut self, cx: &Cx<D>, reorg: Reorg) {
+        let (tip, fork) = (cx.chain.branch_tip(), cx.chain.branch_fork());
+        let blocks = tip.zip(fork).map_or(0, |(tip, fork)| tip.length - fork);
+        self.pace.spend(cx.now.mono, blocks);
+        if reorg.equal {
+            self.pace.spend_rival(cx.now.mono);
+        }
         self.state = State::Reorg(reorg);
     }
 

@@ -13,10 +13,11 @@ use crate::wire::write::Outgoing;
 
 /// A reorg.
 pub struct Reorg {
-    /// The connection it came from; none if that was before a restart.
+    /// The connection it came from; none if that was before a restart, or there is more of it that is
+    /// not wanted now.
     pub source: Option<usize>,
     /// The chain is as long as ours was.
-    equal: bool,
+    pub equal: bool,
     /// The length and last hash of what is being put in place, if the rest was asked for already.
     pub goes_on: Option<(u64, Hash)>,
     /// What is being done.
@@ -84,9 +85,9 @@ impl Sorting {
 
 impl Reorg {
     /// The staged branch takes its place.
-    pub fn new(source: usize, equal: bool, goes_on: Option<(u64, Hash)>) -> Reorg {
+    pub fn new(source: Option<usize>, equal: bool, goes_on: Option<(u64, Hash)>) -> Reorg {
         Reorg {
-            source: Some(source),
+            source,
             equal,
             goes_on,
             phase: ReorgPhase::Adopting,
@@ -175,7 +176,7 @@ impl Reorg {
         let length = tip.length;
         let mut ours = disconnected.to;
         if let Some(peer) = self.source.and_then(|conn| peers.get_mut(conn)) {
-            peer.brought = Some(cx.now.mono);
+            peer.bring(cx.now.mono);
             if peer.is_ahead_of(&tip) && peer.is_ours() {
                 // More comes; one word at the end is enough.
                 peer.from.get_or_insert(disconnected.to);
@@ -250,7 +251,7 @@ fn begin_sorting(mempool: &mut Mempool, disconnected: DisconnectedBlocks, from: 
 }
 
 /// Gathers the transactions of the next disconnected blocks; behind the last one, those that waited
-/// in the mempool.
+/// in the mempool. If that comes to nothing, the new chain is not read to compare it.
 fn collect<D: Disk>(
     cx: &mut Cx<D>,
     mempool: &mut Mempool,
@@ -270,7 +271,11 @@ fn collect<D: Disk>(
             sorting.unconfirmed.add(sorting.disconnected.to, batch);
         }
     }
-    let next = sorting.from;
+    let nothing = sorting.unconfirmed.is_empty() && mempool.queue.lost.is_empty();
+    let next = match nothing {
+        true => cx.chain.tip().length,
+        false => sorting.from,
+    };
     ReorgPhase::Comparing { sorting, next }
 }
 

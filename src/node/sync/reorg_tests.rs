@@ -2,7 +2,7 @@
 
 use super::tests::{DESKTOP, OTHER, OURS, OWN, World, end_of, grow, told};
 use super::*;
-use crate::ledger::{Block, Kind, Transaction};
+use crate::ledger::{Block, Kind, Transaction, tally};
 use crate::node::effects::Notice;
 use crate::node::effects::testing::sign;
 use crate::node::peer;
@@ -36,6 +36,40 @@ fn what_a_reorg_takes_out_waits_to_be_made_again_behind_what_waited() {
     assert_eq!(waiting[2], last);
     assert!(waiting.contains(&own) && waiting.contains(&other));
     assert!(world.mempool.has_own());
+}
+
+#[test]
+fn the_new_chain_is_read_to_compare_it_only_with_what_waits_or_was_told_to_be_lost() {
+    let read = |prepare: fn(&mut World)| {
+        let mut world = World::new();
+        let length = world.cx.chain.tip().length;
+        let blocks = world.fork(length, &[&[sign(2, Request, "a", 1)], &[]]);
+        prepare(&mut world);
+        world.ask(OURS);
+        world.send(OURS, &blocks).expect("good");
+        assert!(world.end(OURS, None));
+        while world.cx.chain.tip() != end_of(&blocks[1]) {
+            world.step();
+        }
+        let before = tally::total().read;
+        world.rest();
+        assert!(!world.sync.is_reorg());
+        tally::total().read - before
+    };
+    // The last block is told to others.
+    let nothing = read(|_| ());
+    let waits = |world: &mut World| {
+        let waits = sign(3, Request, "b", 1);
+        let (cx, mempool) = (&mut world.cx, &mut world.mempool);
+        assert!(mempool.salvage(cx, Due::Later, &waits, None));
+        assert_eq!(world.waiting(), [waits]);
+    };
+    assert!(read(waits) > nothing);
+    let is_lost = |world: &mut World| {
+        let lost = sign(OWN, Request, "c", 1);
+        world.mempool.queue.lost.push_back(lost);
+    };
+    assert!(read(is_lost) > nothing);
 }
 
 #[test]

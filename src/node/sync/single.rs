@@ -53,23 +53,28 @@ impl ChainSync {
         if let Err(error) = verdict {
             return self.refuse_block(cx, peers, conn, &block, error);
         }
-        let origin = match links {
-            true => BlockOrigin::NewBlock,
-            false if whole && self.is_rival(cx, &block) => BlockOrigin::Rival,
+        let now = cx.now.mono;
+        let (origin, at) = match links {
+            true => (BlockOrigin::NewBlock, self.pace.next()),
+            false if whole && self.is_rival(cx, &block) => (BlockOrigin::Rival, self.pace.rival()),
             false => {
-                self.ask_for_block(cx.now.mono, peers, conn, &block);
+                self.ask_for_block(now, peers, conn, &block);
                 return Ok(());
             }
         };
         if let Some(peer) = peers.get_mut(conn) {
-            peer.hold(block, origin, 0);
+            match at <= now {
+                true => peer.hold(block, origin, 0),
+                // With what follows it until then.
+                false => peer.put_off(now, at),
+            }
         }
         Ok(())
     }
 
     /// Takes a checked block, if it still extends the chain; true if it does.
     pub fn take_block<D: Disk>(
-        &self,
+        &mut self,
         cx: &mut Cx<D>,
         peers: &mut Peers,
         mempool: &mut Mempool,
@@ -88,8 +93,9 @@ impl ChainSync {
                     block.index
                 ));
                 if let Some(peer) = peers.get_mut(conn) {
-                    peer.brought = Some(cx.now.mono);
+                    peer.bring(cx.now.mono);
                 }
+                self.pace.spend(cx.now.mono, 1);
                 mempool.confirmed(cx, &block);
                 peers.relay(Outgoing::Block(block.index), Some(conn));
                 Ok(true)
@@ -154,7 +160,7 @@ impl ChainSync {
         });
         let staged = begun.map_err(AppendError::Disk);
         match staged.and_then(|()| cx.chain.stage(block)) {
-            Ok(()) => self.adopt(Reorg::new(conn, true, None)),
+            Ok(()) => self.adopt(cx, Reorg::new(Some(conn), true, None)),
             Err(AppendError::Rule(error)) => {
                 cx.chain.abandon();
                 return self.refuse_block(cx, peers, conn, block, error);

@@ -18,7 +18,7 @@ fn comes(world: &mut World, conn: usize, block: &Block) -> Result<(), Fault> {
 fn is_taken(world: &mut World, conn: usize) -> Result<bool, Fault> {
     let held = world.peer(conn).held.take().expect("a block is held");
     assert_eq!(held.origin, BlockOrigin::NewBlock);
-    let (sync, cx, peers) = (&world.sync, &mut world.cx, &mut world.peers);
+    let (sync, cx, peers) = (&mut world.sync, &mut world.cx, &mut world.peers);
     sync.take_block(cx, peers, &mut world.mempool, conn, held.block)
 }
 

@@ -1,19 +1,23 @@
 //! The chain of a desktop node. It has no lock: whoever changes it says on which state of it
 //! they began, and what others changed meanwhile spoils it.
+//!
+//! What is valid, and who has what, is found out here and by [`crate::plain`], since a mistake of the
+//! ledger must not be its own judge. Blocks are the ledger's: they are read, signed, mined and written
+//! by the product, and whether it does that right is seen when they are judged.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 use std::net::SocketAddr;
 use std::rc::Rc;
 
-use blx::ledger::{
-    Block, Hash, Kind, PublicKey, Timestamp, Transaction, TransactionId, Uid, Verifier, Work,
-};
+use blx::ledger::{Block, Hash, Kind, PublicKey, Timestamp, Transaction, TransactionId, Uid, Work};
 use blx::node::Millis;
 use blx::wire::read_block;
 use serde_json::Value;
 
 use crate::heard::Heard;
+use crate::plain;
+use crate::plain::rules::{is_hashed, is_signed};
 
 /// Who changes the chain.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -56,7 +60,6 @@ pub struct Saved {
     items: BTreeMap<Uid, Option<PublicKey>>,
     /// Blocks whose hash and signatures were found right before: they need not be checked twice.
     known: BTreeMap<Hash, Rc<Block>>,
-    verifier: Verifier,
     /// Who changed the chain, each time.
     changes: Vec<Who>,
     /// What its users were told to be done.
@@ -75,7 +78,6 @@ impl Saved {
             chain: vec![Rc::new(Block::genesis(time))],
             items: BTreeMap::new(),
             known: BTreeMap::new(),
-            verifier: Verifier::default(),
             changes: Vec::new(),
             done: Vec::new(),
             raced: BTreeSet::new(),
@@ -95,7 +97,9 @@ impl Saved {
             .items
             .iter()
             .filter(|(_, who)| who.is_some() == reserved);
-        those.map(|(uid, _)| uid.to_string()).collect()
+        those
+            .map(|(uid, _)| String::from_utf8_lossy(uid.as_wtf8()).into_owned())
+            .collect()
     }
 
     /// What its users were told to be done, is none of what ours have heard, and is not in its chain
@@ -117,10 +121,10 @@ impl Saved {
     }
 
     /// Whether a single block of these would be in order.
-    pub fn takes(&mut self, transactions: &[Transaction]) -> bool {
+    pub fn takes(&self, transactions: &[Transaction]) -> bool {
         let mut items = self.items.clone();
         transactions.iter().all(|transaction| {
-            let fine = allows(&items, transaction) && self.verifier.verify(transaction);
+            let fine = allows(&items, transaction) && is_signed(&transaction.into());
             apply(&mut items, transaction);
             fine
         })
@@ -213,8 +217,8 @@ impl Saved {
         {
             return Some(known.clone());
         }
-        let sound = block.content_hash() == block.hash
-            && block.transactions.iter().all(|t| self.verifier.verify(t));
+        let plain = plain::Block::from(&block);
+        let sound = is_hashed(&plain) && plain.transactions.iter().all(is_signed);
         let block = Rc::new(block);
         sound.then(|| self.known.insert(block.hash, block.clone()));
         sound.then_some(block)

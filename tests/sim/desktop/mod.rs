@@ -120,7 +120,7 @@ impl Desktop {
         self.now = clock;
         match event {
             Event::Tick => self.pass(),
-            Event::ConsoleOpened { .. } => {}
+            Event::ConsoleOpened { .. } | Event::Networks { .. } => {}
             Event::Incoming { from } => self.incoming(from),
             Event::Connected { conn, remote, .. } => self.connected(conn, remote),
             Event::DialFailed { reason, .. } => {
@@ -331,7 +331,7 @@ impl Desktop {
         let Ok(block) = read_block(payload.to_string().as_bytes()) else {
             return;
         };
-        let mut saved = self.saved.borrow_mut();
+        let saved = self.saved();
         let next = block.index == saved.chain().len() as u64;
         if next && saved.takes(&block.transactions) {
             drop(saved);
