@@ -423,3 +423,5 @@ impl Links {
 mod slots_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod who_tests;
