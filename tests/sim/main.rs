@@ -17,6 +17,7 @@ mod disk;
 mod edges;
 mod events;
 mod foe;
+mod greetings;
 mod guards;
 mod heard;
 mod host;
