@@ -23,6 +23,15 @@ prepare() {
     : >target/parts/summary
 }
 
+# Each commit has seeds of its own in the simulated world, else it would only repeat what the last one
+# passed. BLX_FIRST_SEED=n, which is shown, runs those of another one.
+draw_seeds() {
+    local commit
+    commit=$(git rev-parse HEAD 2>/dev/null) || commit=0
+    export BLX_FIRST_SEED=${BLX_FIRST_SEED:-$((16#${commit::7}))}
+    echo "seeds from $BLX_FIRST_SEED"
+}
+
 # These parts wait from now on, in this order.
 queue() { printf '%s\n' "$@" >target/parts/queue; }
 
