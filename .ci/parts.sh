@@ -10,7 +10,7 @@ source cross/toolchain.sh
 # Installs what is missing for all parts, before any of them runs, since two that install at the same
 # time are in each other's way. The arguments are the targets that are built for.
 prepare() {
-    need gcc libc6-dev python3 python3-venv mandoc strace iproute2
+    need gcc g++ libc6-dev python3 python3-venv mandoc strace iproute2
     local target
     for target in "$@"; do
         (toolchain "$target")
