@@ -15,16 +15,17 @@ use super::history::{NOW, read_all};
 use super::lan::{Heard, Lan, check_shown, open};
 use super::script::Script;
 
-/// Names, the long ones among them: what a list, a block and a memory hold is full with some.
+/// Names, the long ones among them: longer than may be made, than is shown, than a buffer to send with. Of
+/// longer ones there would be only a few runs a second.
 fn name(which: usize) -> Uid {
     match which {
         0..=3 => Uid::from(["laptop", "cam-1", "tripod", "drill"][which]),
         4 => Uid::from("n".repeat(200).as_str()),
         5 => Uid::from("\u{e9}".repeat(512).as_str()),
         6 => Uid::from("m".repeat(1_025).as_str()),
-        7 => Uid::from("\u{061c}\u{1b}[2J\\u0041".repeat(900).as_str()),
-        8 => Uid::from("\u{1f600}".repeat(30_000).as_str()),
-        9 => Uid::from("l".repeat(400_000).as_str()),
+        7 => Uid::from("\u{061c}\u{1b}[2J\\u0041".repeat(400).as_str()),
+        8 => Uid::from("\u{1f600}".repeat(3_000).as_str()),
+        9 => Uid::from("l".repeat(60_000).as_str()),
         10 => Uid::from_wtf8(b"lone \xed\xa0\xbd".to_vec()),
         _ => Uid::from(""),
     }
