@@ -221,8 +221,7 @@ impl<D: Disk> Node<D> {
         self.let_go();
         self.end();
         self.deliver();
-        let now = self.cx.now.mono;
-        if let Err(error) = self.events.write(self.cx.chain.disk(), now) {
+        if let Err(error) = self.events.write(self.cx.chain.disk(), clock.mono) {
             log::warn!("{error}: no events are kept for an hour");
         }
     }

@@ -45,6 +45,7 @@ pub fn open(disk: &SimDisk, now: u64) -> Node<SimDisk> {
         items_max: 40,
         staging_max: 1 << 20,
         secret: [9; 32],
+        nonces: [8; 32],
         seed: 11,
     };
     let clock = Clock {

@@ -10,7 +10,7 @@ use blx::offline::verify::{Checker, Verdict, document};
 use blx::store::log::Log;
 use blx::wire::MessageKind;
 
-use super::blocks::{array_text, block_text, chain_text, line, mined, transaction_text};
+use super::blocks::{Ours, array_text, block_text, chain_text, line, mined, transaction_text};
 use super::history::{NOW, read_all};
 use super::lan::{Heard, Lan, check_shown, open};
 use super::script::Script;
@@ -94,8 +94,8 @@ fn said(around: &mut Around, script: &mut Script<'_>) -> (MessageKind, String) {
     match script.below(13) {
         0 => (MessageKind::PeerAnnounce, "{}".to_owned()),
         1 => {
-            let id = script.byte();
-            let greeting = format!(r#"{{"id": "00000000000000{id:02x}", {end}, "pool": []}}"#);
+            let who = Ours::new(script.byte().into()).says();
+            let greeting = format!(r#"{{{who}, {end}, "pool": []}}"#);
             (MessageKind::PeerAnnounce, greeting)
         }
         2 => {

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use super::blocks::Ours;
 use super::random::Random;
 
 fn vector(name: &str) -> String {
@@ -42,6 +43,13 @@ fn behind(first: &[u8], texts: &[&str]) -> Vec<Vec<u8>> {
         .collect()
 }
 
+/// A sign of life with a signature of the least numbers that one has.
+const PROOF: &str = concat!(
+    r#"{"length": 7, "tip": "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", "proof": ""#,
+    "3006020101020101",
+    r#""}"#
+);
+
 const TIP: &str = "000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f";
 
 fn wire() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
@@ -58,8 +66,9 @@ fn wire() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
     message.dedup_by_key(|line| line.len());
     message.truncate(16);
     let voices = r#"[{"id": "00000000000000ff", "age": 3, "count": 4, "healthy": true, "desktops": ["10.0.0.9:6000/0102030405060708", "[::1]:7"]}]"#;
+    let who = Ours::new(255).says();
     let greeting = format!(
-        r#"{{"id": "00000000000000ff", "length": 7, "tip": "{TIP}", "pool": ["{}"], "voices": {voices}}}"#,
+        r#"{{{who}, "length": 7, "tip": "{TIP}", "pool": ["{}"], "voices": {voices}}}"#,
         &TIP[..32]
     );
     let locator = format!(r#"{{"length": 9, "locator": ["{TIP}", "{TIP}"]}}"#);
@@ -69,6 +78,7 @@ fn wire() -> BTreeMap<&'static str, Vec<Vec<u8>>> {
             &[kind],
             &[
                 &greeting,
+                PROOF,
                 &locator,
                 "{}",
                 r#"{"peers": ["10.0.0.9:6000", "[::1]:1"]}"#,

@@ -5,7 +5,7 @@ use std::rc::Rc;
 
 use blx::ledger::{Block, Hash, Tip, Transaction};
 use blx::wire::control::{Ask, Reply};
-use blx::wire::extension::{Greeting, Locator, Voice};
+use blx::wire::extension::{Greeting, Life, Locator};
 use blx::wire::write::{Outgoing, Source, Writer};
 use blx::wire::{
     Frame, FrameError, Incoming, Message, MessageKind, Reader, address as spelled, message as read,
@@ -86,7 +86,7 @@ const NOWHERE: Tip = Tip {
 impl Source for Said<'_> {
     fn tip(&self) -> Tip {
         match self.message {
-            Message::Ping(tip, _) | Message::Pong(tip, _) => tip.unwrap_or(NOWHERE),
+            Message::Ping(life) | Message::Pong(life) => life.tip.unwrap_or(NOWHERE),
             _ => NOWHERE,
         }
     }
@@ -123,10 +123,14 @@ impl Source for Said<'_> {
         }
     }
 
-    fn voices(&self) -> Vec<Voice> {
-        match self.message {
-            Message::Ping(_, voices) | Message::Pong(_, voices) => voices.clone(),
-            _ => Vec::new(),
+    fn life(&self) -> Life {
+        let life = match self.message {
+            Message::Ping(life) | Message::Pong(life) => life.clone(),
+            _ => Life::default(),
+        };
+        Life {
+            tip: Some(self.tip()),
+            ..life
         }
     }
 
