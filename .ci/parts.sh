@@ -10,7 +10,7 @@ source cross/toolchain.sh
 # Installs what is missing for all parts, before any of them runs, since two that install at the same
 # time are in each other's way. The arguments are the targets that are built for.
 prepare() {
-    need gcc libc6-dev python3 python3-venv mandoc strace iproute2
+    need gcc g++ libc6-dev python3 python3-venv mandoc strace iproute2
     local target
     for target in "$@"; do
         (toolchain "$target")
@@ -21,6 +21,15 @@ prepare() {
     export CARGO_INCREMENTAL=0
     mkdir -p target/parts
     : >target/parts/summary
+}
+
+# Each commit has seeds of its own in the simulated world, else it would only repeat what the last one
+# passed. BLX_FIRST_SEED=n, which is shown, runs those of another one.
+draw_seeds() {
+    local commit
+    commit=$(git rev-parse HEAD 2>/dev/null) || commit=0
+    export BLX_FIRST_SEED=${BLX_FIRST_SEED:-$((16#${commit::7}))}
+    echo "seeds from $BLX_FIRST_SEED"
 }
 
 # These parts wait from now on, in this order.

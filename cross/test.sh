@@ -6,7 +6,7 @@
 # i686 are run by this machine itself. The tests of tests/cross put such a node beside a native one,
 # which BLX_NATIVE names; if it does not, one is built with the cargo in the path.
 #
-# Emulated code is 10 to 20 times as slow, so 20 seeds are run in the simulated world and not 500:
+# Emulated code is 10 to 20 times as slow, so 20 seeds are run in the simulated world and not 300:
 # on another processor a seed takes the same course, and what counts is that some take it.
 # BLX_SEEDS=n runs so many. The tests beside desktop nodes need Python, see tests/needs.rs.
 set -euo pipefail

@@ -48,8 +48,8 @@ const ORGANS: [&str; 19] = [
     "outbox",
 ];
 
-/// The files that see the whole node: the law of driving, what peers say, what users ask for.
-const NODE_SEEN: [&str; 3] = ["mod", "gossip", "command"];
+/// The files that see the whole node: the law of driving, what peers say, who they are, what users ask for.
+const NODE_SEEN: [&str; 4] = ["mod", "gossip", "meeting", "command"];
 
 /// What only the shell, and the commands around it, may name.
 const SYSTEM: [&str; 9] = [

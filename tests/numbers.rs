@@ -4,7 +4,7 @@
 use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction};
 use blx::wire::MessageKind;
 
-use crate::blocks::{self, block_text, mined, transaction_text};
+use crate::blocks::{self, Ours, block_text, mined, transaction_text};
 
 /// As JSON spells them.
 const NUMBERS: [&str; 20] = [
@@ -74,8 +74,10 @@ pub fn transaction_line(transaction: &Transaction) -> String {
 /// The first word of one of ours, which says that its chain ends here.
 pub fn greeting(length: &str, tip: &Block) -> String {
     let tip = tip.hash;
-    let payload =
-        format!(r#"{{"id": "00000000000000ff", "length": {length}, "tip": "{tip}", "pool": []}}"#);
+    let payload = format!(
+        r#"{{{}, "length": {length}, "tip": "{tip}", "pool": []}}"#,
+        Ours::new(255).says()
+    );
     line(MessageKind::PeerAnnounce, &payload)
 }
 

@@ -340,8 +340,8 @@ fn say_again(
     match message {
         Message::PeerAnnounce(_) => again(MessageKind::PeerAnnounce, &empty),
         Message::RequestChain(None) => again(MessageKind::RequestChain, &empty),
-        Message::Ping(None, _) => again(MessageKind::Ping, &empty),
-        Message::Pong(None, _) => again(MessageKind::Pong, &empty),
+        Message::Ping(life) if life.tip.is_none() => again(MessageKind::Ping, &empty),
+        Message::Pong(life) if life.tip.is_none() => again(MessageKind::Pong, &empty),
         Message::PeerList { peers } => again(MessageKind::PeerList, &|out| {
             let quoted: Vec<String> = peers.iter().map(|peer| format!("\"{peer}\"")).collect();
             out.put(format!("{{\"peers\": [{}]}}", quoted.join(", ")).as_bytes());

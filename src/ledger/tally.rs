@@ -10,7 +10,7 @@ use core::ops::Sub;
 /// Work that was done. Counts wrap around.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct Tally {
-    /// Signatures checked, whatever came of it.
+    /// Signatures checked, whatever came of it, or made.
     pub signatures: u64,
     /// Transactions applied to the item table, or taken back in it.
     pub applied: u64,

@@ -4,7 +4,7 @@ use ring::signature::{ECDSA_P256_SHA256_FIXED, UnparsedPublicKey};
 use sha2::{Digest, Sha256};
 
 use super::tally;
-use super::transaction::{PublicKey, Transaction};
+use super::transaction::{PublicKey, Signature, Transaction};
 use crate::limits;
 
 /// Checks signatures. It remembers the keys it has unpacked, as reading a compressed point costs
@@ -39,7 +39,9 @@ impl Verifier {
         {
             return true;
         }
-        let good = self.is_good(transaction);
+        let text = core::mem::take(&mut self.text);
+        let good = self.is_good(&transaction.requester, &transaction.signature, &text);
+        self.text = text;
         if let Some((place, digest)) = place
             && good
         {
@@ -66,16 +68,17 @@ impl Verifier {
         Some((place, digest))
     }
 
-    fn is_good(&mut self, transaction: &Transaction) -> bool {
+    /// Whether the signature below a text is of this key.
+    pub(super) fn is_good(&mut self, key: &PublicKey, signature: &Signature, text: &[u8]) -> bool {
         tally::count(|done| {
             done.signatures += 1;
-            done.hashed += tally::bytes(self.text.len());
+            done.hashed += tally::bytes(text.len());
         });
-        let Some(point) = self.point(&transaction.requester) else {
+        let Some(point) = self.point(key) else {
             return false;
         };
         UnparsedPublicKey::new(&ECDSA_P256_SHA256_FIXED, point)
-            .verify(&self.text, &transaction.signature.0)
+            .verify(text, &signature.0)
             .is_ok()
     }
 

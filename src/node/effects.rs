@@ -5,7 +5,7 @@ use std::collections::VecDeque;
 
 use super::answer::{Answer, SessionId};
 use super::event::{Action, Clock, Millis, Ways};
-use crate::ledger::{RuleError, Verifier};
+use crate::ledger::{Nonces, RuleError, Verifier};
 use crate::limits;
 use crate::store::disk::{Disk, DiskError};
 use crate::store::log::Log;
@@ -21,6 +21,8 @@ pub struct Cx<D> {
     pub verifier: Verifier,
     /// Numbers by chance.
     pub jitter: Jitter,
+    /// What is drawn for each connection.
+    pub nonces: Nonces,
     /// What is to be done about all this.
     pub effects: Effects,
     /// Signatures that were checked in this call.
@@ -194,7 +196,7 @@ pub mod testing {
     #![allow(missing_docs)]
 
     use super::*;
-    use crate::ledger::{Block, Identity, Kind, PublicKey, Timestamp, Transaction, Work};
+    use crate::ledger::{Block, Identity, Kind, PublicKey, Timestamp, Transaction, Who, Work};
     use crate::store::branch::DisconnectedBlocks;
     use crate::store::disk::memory::MemoryDisk;
 
@@ -212,6 +214,11 @@ pub mod testing {
 
     pub fn identity(author: u8) -> Identity {
         Identity::from_secret(&[author; 32]).expect("a key")
+    }
+
+    /// One of ours that has drawn this number.
+    pub fn who(id: u64) -> Who {
+        Who { id, key: key(8) }
     }
 
     pub fn key(author: u8) -> PublicKey {
@@ -236,6 +243,7 @@ pub mod testing {
                 chain,
                 verifier: Verifier::default(),
                 jitter: Jitter::new(1),
+                nonces: Nonces::new([1; 32]),
                 effects: Effects::default(),
                 checked: 0,
                 ending: None,

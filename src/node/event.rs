@@ -222,6 +222,8 @@ pub struct Config {
     pub ways: Ways,
     /// 32 random bytes: the identity's secret, if there is none yet. Nothing else comes of them.
     pub secret: [u8; 32],
+    /// 32 random bytes of which others learn nothing by what is drawn of them for each connection.
+    pub nonces: [u8; 32],
     /// A random number that has nothing to do with `secret` or `id`: the seed of the jitter, whose
     /// numbers show in when this node speaks.
     pub seed: u64,

@@ -2,19 +2,17 @@
 
 use core::net::SocketAddr;
 
-use super::desktop::Desktop;
 use super::desktops::Desktops;
 use super::effects::Fault;
-use super::links::{LEFT_ALONE, Links, Met};
+use super::links::LEFT_ALONE;
 use super::mempool::Received;
 use super::newer;
-use super::peer::{BlockOrigin, Held, Kind, Peer};
+use super::peer::{BlockOrigin, Held, Peer};
 use super::sync::tell_chain;
 use super::{Action, ConnId, Node};
-use crate::ledger::{Block, RuleError, Tip, Transaction};
+use crate::ledger::{Block, RuleError, Transaction};
 use crate::limits;
 use crate::store::disk::Disk;
-use crate::wire::extension::{Greeting, Voice};
 use crate::wire::write::Outgoing;
 use crate::wire::{BlockError, Envelope, Incoming, InvalidBlock, LineError, Message};
 
@@ -141,13 +139,13 @@ impl<D: Disk> Node<D> {
             Message::RequestChain(locator) => {
                 tell_chain(&mut self.cx, &mut self.peers, conn, locator);
             }
-            Message::Ping(tip, voices) => {
+            Message::Ping(life) => {
                 peer.push(Outgoing::Pong);
-                self.hear_life(conn, tip, voices);
+                self.hear_life(conn, life);
             }
-            Message::Pong(tip, voices) => {
+            Message::Pong(life) => {
                 peer.ponged(now);
-                self.hear_life(conn, tip, voices);
+                self.hear_life(conn, life);
             }
             Message::NewBlock(read) => self.single_block(conn, read),
             Message::NewTransaction(read) => self.single_transaction(conn, read),
@@ -183,73 +181,6 @@ impl<D: Disk> Node<D> {
                 self.act_on(conn, received.map(|_| ()));
             }
             Err(error) => self.misbehaved(conn, &format!("a transaction: {error}")),
-        }
-    }
-
-    /// The other end says who it is.
-    fn greeted(&mut self, conn: usize, greeting: Greeting) {
-        if !self.meet(conn, greeting.id, true) {
-            return;
-        }
-        let now = self.cx.now.mono;
-        let Some(peer) = self.peers.get_mut(conn) else {
-            return;
-        };
-        if peer.is_ours() {
-            peer.announce();
-            for number in self.mempool.queue.lacking(&greeting.mempool) {
-                peer.push(Outgoing::Transaction(number));
-            }
-        }
-        Links::list(now, peer);
-        self.hear_life(conn, greeting.tip, greeting.voices);
-    }
-
-    /// One of ours says where its chain ends, and which desktop nodes it and others speak to.
-    fn hear_life(&mut self, conn: usize, tip: Option<Tip>, voices: Vec<Voice>) {
-        let (now, peers) = (self.cx.now.mono, &mut self.peers);
-        self.desktops.hear_voices(now, peers, conn, voices);
-        self.sync.hear_tip(&self.cx, peers, conn, tip);
-    }
-
-    /// The other end has spoken: from its first word it is known whether it is one of ours, or else
-    /// whether it is a node at all. One of ours may have had something else to say before it knew of
-    /// us; then it is known from its greeting. False if the connection has ended by that.
-    fn meet(&mut self, conn: usize, id: Option<u64>, is_node: bool) -> bool {
-        let now = self.cx.now.mono;
-        let Some(peer) = self.peers.get_mut(conn) else {
-            return false;
-        };
-        if peer.is_known(id) {
-            return true;
-        }
-        match id {
-            Some(id) => {
-                let kept = core::mem::take(&mut peer.missed) || peer.desktop().is_some();
-                peer.kind = Kind::Ours(id);
-                if kept && peer.announced {
-                    // Blocks were kept from it: it hears how far we are.
-                    peer.ping(now);
-                }
-                let (links, cx) = (&mut self.links, &mut self.cx);
-                match links.meet(cx, &mut self.peers, conn, id) {
-                    Met::Itself => false,
-                    Met::Alone | Met::Theirs => true,
-                    Met::Twice { closed, kept } => {
-                        self.retire(closed, kept);
-                        closed != conn
-                    }
-                }
-            }
-            None => {
-                peer.announce();
-                let is_node = is_node || peer.outbound;
-                peer.kind = Kind::Desktop(Box::new(Desktop::new(now, is_node)));
-                peer.ask(now);
-                let (links, cx) = (&mut self.links, &mut self.cx);
-                links.reached(cx, &mut self.peers, conn);
-                true
-            }
         }
     }
 
@@ -321,7 +252,7 @@ impl<D: Disk> Node<D> {
 
     /// A rule was broken: the third time ends the connection, and the first ones may have been on others
     /// from the same address.
-    fn misbehaved(&mut self, conn: usize, reason: &str) {
+    pub(super) fn misbehaved(&mut self, conn: usize, reason: &str) {
         let Some(peer) = self.peers.get_mut(conn).filter(|peer| !peer.is_newer()) else {
             return;
         };

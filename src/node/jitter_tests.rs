@@ -24,6 +24,7 @@ fn opened(disk: &MemoryDisk, secret: u8, seed: u64) -> (Node<MemoryDisk>, [u64; 
         items_max: crate::limits::ITEMS_MAX,
         staging_max: u64::MAX,
         secret: [secret; 32],
+        nonces: [3; 32],
         seed,
     };
     let mut node = Node::open(disk.clone(), clock, config).expect("it opens");

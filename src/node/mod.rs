@@ -1,10 +1,11 @@
 //! The machine: it is told what happened and when, and answers with bytes to send and a few
 //! actions. It reads no clock, no random source and no socket of its own.
 //!
-//! Three files see all of it: this one has the law of driving, `gossip` what peers say and how they
-//! come and go, `command` what users ask for. Every other one is an organ: it owns its state, gets
-//! what else it needs as arguments, and leaves what it wants done in `effects`. The lowest stands
-//! first; each may know those that stand before it, their fields too (`tests/house.rs`):
+//! Four files see all of it: this one has the law of driving, `gossip` what peers say and how they
+//! come and go, `meeting` how it becomes known who they are, `command` what users ask for. Every other
+//! one is an organ: it owns its state, gets what else it needs as arguments, and leaves what it wants
+//! done in `effects`. The lowest stands first; each may know those that stand before it, their fields
+//! too (`tests/house.rs`):
 //!
 //! | organ | is |
 //! | --- | --- |
@@ -36,6 +37,7 @@ mod event_log;
 mod gossip;
 mod links;
 mod liveness;
+mod meeting;
 mod mempool;
 mod monitor;
 mod newer;
@@ -47,7 +49,7 @@ mod twins;
 
 use core::net::SocketAddr;
 
-use crate::ledger::{Identity, Tally, Timestamp, Verifier, tally};
+use crate::ledger::{Identity, Nonces, Tally, Timestamp, Verifier, Who, tally};
 use crate::limits;
 use crate::store::bounds::Bounds;
 use crate::store::disk::Disk;
@@ -104,7 +106,7 @@ impl<D: Disk> Node<D> {
     /// Opens the data directory's files, or makes them.
     pub fn open(mut disk: D, clock: Clock, config: Config) -> Result<Node<D>, OpenError> {
         let identity = keys::identity(&mut disk, &config.secret).map_err(OpenError::Key)?;
-        let id = desktops::number(&identity.public(), config.id);
+        let own = Who::new(identity.public(), config.id);
         let time = Timestamp::from_micros(clock.wall);
         let (mut log, recovery) =
             Log::open(disk, config.difficulty, time).map_err(OpenError::Chain)?;
@@ -118,7 +120,7 @@ impl<D: Disk> Node<D> {
                 config.ways.items_max
             ));
         }
-        let of = (config.listen, id);
+        let of = (config.listen, own);
         let links = Links::open(log.disk(), clock.mono, of, config.connect, &mut early);
         let of = (identity.public(), config.drop_disconnected);
         let mempool = Mempool::open(log.disk(), clock.mono, of, &mut early);
@@ -133,6 +135,7 @@ impl<D: Disk> Node<D> {
                 chain: log,
                 verifier: Verifier::default(),
                 jitter: Jitter::new(config.seed),
+                nonces: Nonces::new(config.nonces),
                 effects,
                 checked: 0,
                 ending: None,
@@ -143,12 +146,12 @@ impl<D: Disk> Node<D> {
             peers: Peers::default(),
             links,
             sync,
-            desktops: Desktops::new(id),
+            desktops: Desktops::new(own.id),
             mempool,
             sessions: Sessions::default(),
             early,
             turn: 0,
-            outbox: Outbox::new(id, config.listen),
+            outbox: Outbox::new(own, config.listen),
             read_bytes: 0,
             gave_up: false,
             monitor,
@@ -218,8 +221,7 @@ impl<D: Disk> Node<D> {
         self.let_go();
         self.end();
         self.deliver();
-        let now = self.cx.now.mono;
-        if let Err(error) = self.events.write(self.cx.chain.disk(), now) {
+        if let Err(error) = self.events.write(self.cx.chain.disk(), clock.mono) {
             log::warn!("{error}: no events are kept for an hour");
         }
     }

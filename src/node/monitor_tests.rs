@@ -3,7 +3,7 @@
 use super::*;
 use crate::ledger::{Kind, Signature, Transaction};
 use crate::node::effects::Notice;
-use crate::node::effects::testing::sign;
+use crate::node::effects::testing::{sign, who};
 use crate::node::event::ConnId;
 use crate::node::peer::{self, Peer};
 use crate::store::disk::File;
@@ -80,7 +80,7 @@ impl World {
     fn connect(&mut self) {
         let remote = ([10, 0, 0, 1], 6000).into();
         let mut peer = Peer::new(self.cx.now.mono, remote, true);
-        peer.kind = peer::Kind::Ours(1);
+        peer.kind = peer::Kind::Ours(Some(who(1)));
         peer.no_help = true;
         self.peers.open(ConnId::of_peer(0), peer);
     }

@@ -3,14 +3,14 @@
 use super::*;
 use crate::ledger::{Timestamp, Transaction};
 use crate::node::desktops::Voices;
-use crate::node::effects::testing::{key, sign};
+use crate::node::effects::testing::{key, sign, who};
 use crate::node::effects::{Cx, Notice};
 use crate::node::mempool::Mempool;
 use crate::node::outbox::Outbox;
 use crate::node::peer::BlockOrigin;
 use crate::node::sync::ChainSync;
 use crate::store::disk::memory::MemoryDisk;
-use crate::wire::extension::Locator;
+use crate::wire::extension::{Life, Locator};
 
 const REMOTE: ([u8; 4], u16) = ([10, 0, 0, 1], 6000);
 
@@ -34,7 +34,7 @@ impl World {
         let mut world = World {
             cx,
             peers,
-            outbox: Outbox::new(1, REMOTE.into()),
+            outbox: Outbox::new(who(1), REMOTE.into()),
             conn: usize::from(conn.0),
         };
         world.told();
@@ -155,7 +155,7 @@ fn a_block_of_a_chain_shows_credits_by_their_sign_and_of_whom_has_them_by_any_fa
     let mut world = World::desktop();
     assert_eq!(shows(&world), [true, false, false, false]);
     assert_eq!(shows(&World::newer()), [true, true, true, false]);
-    world.peer().kind = Kind::Ours(3);
+    world.peer().kind = Kind::Ours(Some(who(3)));
     assert_eq!(shows(&world), [false; 4], "one of ours has no excuse");
 }
 
@@ -200,7 +200,10 @@ fn what_one_with_credits_says_is_of_no_concern_but_for_words_of_the_connection()
     );
     assert_eq!(world.peer().blocks_in, before + 2);
     assert!(world.peer().ledger.early.is_none());
-    for word in [Message::Ping(None, vec![]), Message::Pong(None, vec![])] {
+    for word in [
+        Message::Ping(Life::default()),
+        Message::Pong(Life::default()),
+    ] {
         assert_eq!(world.takes(word.clone()), Some(word));
     }
 }
@@ -208,7 +211,7 @@ fn what_one_with_credits_says_is_of_no_concern_but_for_words_of_the_connection()
 #[test]
 fn one_of_ours_is_never_taken_for_one_with_credits_nor_waited_for() {
     let mut world = World::new();
-    world.peer().kind = Kind::Ours(3);
+    world.peer().kind = Kind::Ours(Some(who(3)));
     for word in [
         block_with_credits(),
         transaction_with_credits(),

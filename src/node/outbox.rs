@@ -12,16 +12,16 @@ use super::mempool::Mempool;
 use super::peer::Told;
 use super::peers::Peers;
 use super::sync::ChainSync;
-use crate::ledger::{Block, Hash, Tip, Transaction};
+use crate::ledger::{Block, End, Hash, Signature, Tip, Transaction, Who};
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::store::log::Log;
-use crate::wire::extension::{Greeting, Locator, Voice};
+use crate::wire::extension::{Greeting, Life, Locator, Voice};
 use crate::wire::write::Source;
 
 /// What this node sends, and for whom it is made next.
 pub struct Outbox {
-    id: u64,
+    own: Who,
     /// What it says of itself in each message: where it listens.
     sender: String,
     /// The connection for which bytes are made first.
@@ -31,10 +31,10 @@ pub struct Outbox {
 }
 
 impl Outbox {
-    /// That of a node that has drawn this number and listens here.
-    pub fn new(id: u64, listen: SocketAddr) -> Outbox {
+    /// That of this node, which listens here.
+    pub fn new(own: Who, listen: SocketAddr) -> Outbox {
         Outbox {
-            id,
+            own,
             sender: listen.to_string(),
             next: 0,
             recent: None,
@@ -71,11 +71,15 @@ impl Outbox {
             }
             let asking = peer.listening().unwrap_or(peer.remote);
             let told = Cell::new(peer.told);
+            let proof = Cell::new(peer.proof);
             made += peer.writer.fill(&mut View {
                 log: &mut cx.chain,
                 recent: &mut self.recent,
                 mempool,
-                id: self.id,
+                own: End {
+                    who: self.own,
+                    nonce: peer.nonce,
+                },
                 candidate: sync.continues(conn),
                 known: &known,
                 asking,
@@ -84,8 +88,9 @@ impl Outbox {
                 voices,
                 ours: peer.is_ours().then(|| peer.remote.ip()),
                 told: &told,
+                proof: &proof,
             });
-            peer.told = told.get();
+            (peer.told, peer.proof) = (told.get(), proof.get());
         }
     }
 }
@@ -97,7 +102,8 @@ struct View<'a, D> {
     /// everybody.
     recent: &'a mut Option<(Rc<Block>, bool)>,
     mempool: &'a Mempool,
-    id: u64,
+    /// Our end of its connection.
+    own: End,
     /// The length and last hash of what the peer has told of its chain, if the rest is wanted.
     candidate: Option<(u64, Hash)>,
     known: &'a [SocketAddr],
@@ -109,6 +115,8 @@ struct View<'a, D> {
     ours: Option<IpAddr>,
     /// What it was told of the voices.
     told: &'a Cell<Told>,
+    /// That we are who we say, as long as it was not told that.
+    proof: &'a Cell<Option<Signature>>,
 }
 
 impl<D: Disk> View<'_, D> {
@@ -172,15 +180,19 @@ impl<D: Disk> Source for View<'_, D> {
 
     fn greeting(&self) -> Greeting {
         Greeting {
-            id: Some(self.id),
+            from: Some(self.own),
             tip: Some(self.log.tip()),
             mempool: self.mempool.queue.ids(),
             voices: self.tell_voices(self.asking.ip()),
         }
     }
 
-    fn voices(&self) -> Vec<Voice> {
-        self.ours.map_or(Vec::new(), |ip| self.tell_voices(ip))
+    fn life(&self) -> Life {
+        Life {
+            tip: Some(self.log.tip()),
+            voices: self.ours.map_or(Vec::new(), |ip| self.tell_voices(ip)),
+            proof: self.proof.take(),
+        }
     }
 
     /// A hash that cannot be read ends the list: what is behind it is told once more.

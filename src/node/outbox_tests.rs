@@ -1,7 +1,7 @@
 use super::*;
 use crate::ledger::Kind::Request;
 use crate::node::desktop::Desktop;
-use crate::node::effects::testing::{key, sign};
+use crate::node::effects::testing::{key, sign, who};
 use crate::node::event::ConnId;
 use crate::node::peer::{Kind, Peer};
 use crate::store::disk::memory::MemoryDisk;
@@ -11,6 +11,11 @@ use crate::wire::write::Outgoing;
 const ID: u64 = 50;
 const LOCAL: &str = "127.0.0.1:6001";
 const LAN: &str = "10.0.0.2:6000";
+
+/// This node, with a number that it can have.
+fn own() -> Who {
+    Who::new(key(8), ID)
+}
 
 fn at(text: &str) -> SocketAddr {
     text.parse().expect("an address")
@@ -37,7 +42,7 @@ impl World {
             mempool,
             voices: Voices::new(ID),
             sync: ChainSync::resume(None),
-            outbox: Outbox::new(ID, at("0.0.0.0:6000")),
+            outbox: Outbox::new(own(), at("0.0.0.0:6000")),
         }
     }
 
@@ -118,7 +123,7 @@ fn everybody_hears() -> World {
     world.cx.append(requests.collect());
     for conn in 0..limits::PEERS {
         world
-            .opens(conn, LAN, Kind::Ours(1))
+            .opens(conn, LAN, Kind::Ours(Some(who(1))))
             .push(Outgoing::Block(1));
     }
     world
@@ -161,7 +166,9 @@ fn whoever_takes_all_at_once_does_not_keep_the_others_from_their_turn() {
 fn whoever_hung_up_is_told_nothing_and_the_others_are() {
     let mut world = World::new();
     for conn in [0, 1] {
-        world.opens(conn, LAN, Kind::Ours(1)).push(Outgoing::Ping);
+        world
+            .opens(conn, LAN, Kind::Ours(Some(who(1))))
+            .push(Outgoing::Ping);
     }
     world.peer(0).gone = Some("closed".into());
     assert!(!world.fill());
@@ -177,9 +184,16 @@ fn a_greeting_says_who_this_is_what_it_has_and_who_speaks_to_which_desktop_nodes
     world.voices.set_own(now, desktops.clone(), true);
     world.opens(0, LAN, Kind::Unknown).announced = true;
     world.opens(1, LOCAL, Kind::Unknown).announced = true;
+    for conn in 0..2 {
+        world.peer(conn).nonce = [9; 16];
+    }
     let (lan, local) = (world.greeting(0), world.greeting(1));
+    let end = End {
+        who: own(),
+        nonce: [9; 16],
+    };
     for greeting in [&lan, &local] {
-        assert_eq!(greeting.id, Some(ID));
+        assert_eq!(greeting.from, Some(end));
         assert_eq!(greeting.tip, Some(world.cx.chain.tip()));
         assert!(greeting.mempool.is_empty() && greeting.voices.len() == 1);
         assert_eq!(greeting.voices[0].id, ID);
@@ -193,8 +207,8 @@ fn a_greeting_says_who_this_is_what_it_has_and_who_speaks_to_which_desktop_nodes
 #[test]
 fn a_list_of_peers_has_what_can_be_dialed_by_whoever_hears_it() {
     let mut world = World::new();
-    world.opens(0, LAN, Kind::Ours(1));
-    world.opens(1, LOCAL, Kind::Ours(2));
+    world.opens(0, LAN, Kind::Ours(Some(who(1))));
+    world.opens(1, LOCAL, Kind::Ours(Some(who(2))));
     world.opens(2, "10.0.0.3:6000", desktop());
     world.opens(3, "127.0.0.1:6002", desktop());
     // It has not said where it listens.
@@ -209,7 +223,7 @@ fn a_list_of_peers_has_what_can_be_dialed_by_whoever_hears_it() {
 #[test]
 fn a_sign_of_life_tells_ours_who_speaks_to_whom_and_nobody_else() {
     let mut world = World::new();
-    world.opens(0, LAN, Kind::Ours(1));
+    world.opens(0, LAN, Kind::Ours(Some(who(1))));
     world.opens(1, LAN, desktop());
     let now = world.cx.now.mono;
     world.voices.set_own(now, vec![at("10.0.0.7:6000")], true);
@@ -219,7 +233,7 @@ fn a_sign_of_life_tells_ours_who_speaks_to_whom_and_nobody_else() {
         let [Envelope { message, .. }] = &told[..] else {
             panic!("one message")
         };
-        let Message::Pong(tip, voices) = message else {
+        let Message::Pong(Life { tip, voices, .. }) = message else {
             panic!("{message:?}")
         };
         assert_eq!(*tip, Some(world.cx.chain.tip()));
@@ -234,7 +248,7 @@ fn a_sign_of_life_tells_ours_who_speaks_to_whom_and_nobody_else() {
 fn a_line_that_has_nothing_to_send_is_not_taken_for_one_that_takes_nothing() {
     let mut world = World::new();
     let begin = world.cx.now.mono;
-    world.opens(0, LAN, Kind::Ours(1));
+    world.opens(0, LAN, Kind::Ours(Some(who(1))));
     world.cx.pass(5_000);
     world.fill();
     assert_eq!(world.peer(0).flowed, Millis(begin.0 + 5_000));
@@ -249,7 +263,7 @@ fn a_line_that_has_nothing_to_send_is_not_taken_for_one_that_takes_nothing() {
 fn a_request_tells_where_our_chain_stands() {
     let mut world = World::new();
     world.cx.append(vec![sign(1, Request, "a", 1)]);
-    world.opens(0, LAN, Kind::Ours(1));
+    world.opens(0, LAN, Kind::Ours(Some(who(1))));
     let told = world.told(0, Outgoing::Request);
     let tip = world.cx.chain.tip();
     let hashes = Locator::heights(tip.length).map(|height| world.cx.chain.hash(height));

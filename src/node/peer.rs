@@ -6,7 +6,7 @@ use super::Millis;
 use super::addresses::Place;
 use super::answer::SessionId;
 use super::desktop::Desktop;
-use crate::ledger::{Block, Tip};
+use crate::ledger::{Block, End, Nonce, Signature, Tip, Who};
 use crate::limits;
 use crate::wire::frame::Reader;
 use crate::wire::write::{Outgoing, Writer};
@@ -42,8 +42,9 @@ pub enum BlockOrigin {
 pub enum Kind {
     /// It has not spoken yet.
     Unknown,
-    /// A node of this project, with the number that it drew at its start.
-    Ours(u64),
+    /// A node of this project: which one, when it has proven that. Before that it is one of them as far
+    /// as chains go, for anybody may have a key and say so.
+    Ours(Option<Who>),
     /// A desktop node.
     Desktop(Box<Desktop>),
     /// A desktop node whose ledger has credits, which is asked for its chain at this time.
@@ -113,6 +114,12 @@ pub struct Peer {
     pub ping_ms: Option<u64>,
     /// Who it is.
     pub kind: Kind,
+    /// Who one of ours says that it is.
+    pub claim: Option<End>,
+    /// What we drew for this connection.
+    pub nonce: Nonce,
+    /// That we are who we say we are: it leaves with the next sign of life.
+    pub proof: Option<Signature>,
     /// Whether it is known what its ledger is.
     pub ledger: Ledger,
     /// We have told it who we are.
@@ -188,6 +195,9 @@ impl Peer {
             timed: None,
             ping_ms: None,
             kind: Kind::Unknown,
+            claim: None,
+            nonce: Nonce::default(),
+            proof: None,
             ledger: Ledger::default(),
             announced: false,
             missed: false,
@@ -234,10 +244,10 @@ impl Peer {
         matches!(self.kind, Kind::Ours(_))
     }
 
-    /// The number that it drew at its start, if it is a node of this project.
-    pub fn id(&self) -> Option<u64> {
+    /// Who it is, if it is a node of this project and has proven that.
+    pub fn who(&self) -> Option<Who> {
         match self.kind {
-            Kind::Ours(id) => Some(id),
+            Kind::Ours(who) => who,
             Kind::Unknown | Kind::Desktop(_) | Kind::Newer(_) => None,
         }
     }
@@ -436,10 +446,13 @@ impl Peer {
         (self.remote.ip(), port)
     }
 
-    /// Whether its kind is known, even if it now says that it has this id.
-    pub fn is_known(&self, id: Option<u64>) -> bool {
-        let desktop = matches!(self.kind, Kind::Desktop(_));
-        !matches!(self.kind, Kind::Unknown) && (id.is_none() || !desktop)
+    /// Whether its kind is known, even if it now says that it is one of ours.
+    pub fn is_known(&self, ours: bool) -> bool {
+        match self.kind {
+            Kind::Unknown => false,
+            Kind::Desktop(_) => !ours,
+            Kind::Ours(_) | Kind::Newer(_) => true,
+        }
     }
 
     /// Whether something that it said is still to be looked at.

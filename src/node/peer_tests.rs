@@ -1,6 +1,7 @@
 use super::*;
 use crate::ledger::Hash;
 use crate::node::desktop::End;
+use crate::node::effects::testing::who;
 
 const REMOTE: ([u8; 4], u16) = ([10, 0, 0, 1], 6000);
 
@@ -128,7 +129,7 @@ fn a_first_message_is_waited_for_and_what_is_none_does_not_count() {
     assert_eq!(new().tend(Millis(late.0 - 1)), None);
     assert_eq!(new().tend(late), verdict);
     let mut spoken = new();
-    spoken.kind = Kind::Ours(1);
+    spoken.kind = Kind::Ours(Some(who(1)));
     assert_eq!(spoken.tend(late), None);
     // A chain may take longer than that, and is one message.
     let mut chain = new();

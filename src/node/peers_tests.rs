@@ -3,6 +3,7 @@ use crate::ledger::Hash;
 use crate::node::answer::SessionId;
 use crate::node::desktop::Desktop;
 use crate::node::effects::Notice;
+use crate::node::effects::testing::who;
 use crate::node::peer::Kind;
 
 const NOW: Millis = Millis(1_000_000);
@@ -20,11 +21,11 @@ fn desktop(is_node: bool) -> Kind {
 fn all() -> Peers {
     let kinds = [
         Kind::Unknown,
-        Kind::Ours(1),
+        Kind::Ours(Some(who(1))),
         desktop(true),
         desktop(false),
         Kind::Newer(NOW),
-        Kind::Ours(2),
+        Kind::Ours(Some(who(2))),
     ];
     let mut peers = Peers::default();
     for (conn, kind) in kinds.into_iter().enumerate() {
@@ -113,7 +114,7 @@ fn whoever_is_quiet_is_pinged_and_with_him_who_will_be_soon() {
     let soon = limits::PINGS_TOGETHER_MS;
     for (conn, later) in [0, soon, soon + 1].into_iter().enumerate() {
         let mut peer = peer(conn);
-        peer.kind = Kind::Ours(1);
+        peer.kind = Kind::Ours(Some(who(1)));
         peer.heard = Millis(NOW.0 + later);
         peers.open(ConnId::of_peer(conn), peer);
     }

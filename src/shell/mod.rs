@@ -120,6 +120,7 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
         staging_max: settings.staging_mib << 20,
         ways: remedy::WAYS,
         secret: drawn.secret,
+        nonces: drawn.nonces,
         seed: drawn.seed,
     };
     let mut driver = Driver::new(listener, signals, consoles);
@@ -134,6 +135,8 @@ pub fn run(settings: Settings) -> Result<(), Fault> {
 struct Drawn {
     /// A new identity's, if there is none yet.
     secret: [u8; 32],
+    /// Of what is drawn for each connection.
+    nonces: [u8; 32],
     id: u64,
     /// Of the jitter.
     seed: u64,
@@ -141,12 +144,14 @@ struct Drawn {
 
 impl Drawn {
     fn of<E>(mut fill: impl FnMut(&mut [u8]) -> Result<(), E>) -> Result<Drawn, E> {
-        let (mut secret, mut id, mut seed) = ([0; 32], [0; 8], [0; 8]);
+        let (mut secret, mut nonces, mut id, mut seed) = ([0; 32], [0; 32], [0; 8], [0; 8]);
         fill(&mut secret)?;
+        fill(&mut nonces)?;
         fill(&mut id)?;
         fill(&mut seed)?;
         Ok(Drawn {
             secret,
+            nonces,
             id: u64::from_le_bytes(id),
             seed: u64::from_le_bytes(seed),
         })

@@ -395,9 +395,9 @@ fn counting() -> impl FnMut(&mut [u8]) -> Result<(), ()> {
 fn what_others_see_has_no_byte_of_the_secret() {
     let drawn = Drawn::of(counting()).expect("random bytes");
     let (id, seed) = (drawn.id.to_le_bytes(), drawn.seed.to_le_bytes());
-    let mut all = [&drawn.secret[..], &id, &seed].concat();
+    let mut all = [&drawn.secret[..], &drawn.nonces, &id, &seed].concat();
     all.sort_unstable();
-    let each_once: Vec<u8> = (0..48).collect();
+    let each_once: Vec<u8> = (0..80).collect();
     assert_eq!(all, each_once);
     assert!(Drawn::of(|_| Err(())).is_err());
 }

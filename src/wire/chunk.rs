@@ -4,11 +4,11 @@ use core::net::SocketAddr;
 use core::slice;
 use std::rc::Rc;
 
-use super::extension::{Greeting, Locator, Voice, put_life};
+use super::extension::{Greeting, Life, Locator};
 use super::kind::MessageKind;
 use super::text;
 use crate::ledger::canonical::{self, Sink};
-use crate::ledger::{Block, Tip, Transaction};
+use crate::ledger::{Block, Transaction};
 use crate::limits::NAME_BYTES_PER_PART;
 
 /// A piece of text. One with transactions is made part by part, as there is room; any other in one go.
@@ -16,7 +16,7 @@ pub(super) enum Chunk {
     Announce(Greeting),
     PeerList(Vec<SocketAddr>),
     Request(Locator),
-    Ping(MessageKind, Tip, Vec<Voice>),
+    Ping(MessageKind, Life),
     Transaction(Rc<Transaction>),
     OwnTransaction(Rc<Block>, usize),
     Block(Rc<Block>),
@@ -106,9 +106,9 @@ impl Chunk {
                 locator.write(sink);
                 text::close(sink, sender);
             }
-            Chunk::Ping(kind, tip, voices) => {
+            Chunk::Ping(kind, life) => {
                 text::open(sink, *kind);
-                put_life(sink, tip, voices);
+                life.write(sink);
                 text::close(sink, sender);
             }
             Chunk::Transaction(_) | Chunk::OwnTransaction(..) => {

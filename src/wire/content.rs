@@ -5,11 +5,11 @@ use core::fmt;
 
 use serde_json::value::RawValue;
 
-use super::json::{self, TextError, digest, hex, whole_number};
+use super::json::{self, TextError, digest, whole_number};
 use super::shape::{Shape, number, string};
 use super::text;
 use crate::ledger::transaction::Kind;
-use crate::ledger::{Block, PublicKey, RuleError, Signature, Timestamp, Transaction, Uid};
+use crate::ledger::{Block, RuleError, Timestamp, Transaction, Uid};
 use crate::limits;
 
 /// A block that no valid chain holds, wherever it stands.
@@ -263,7 +263,7 @@ fn read_transaction(
     let fields = fields.ok_or_else(|| Shape::wrong("it", "an object"))?;
     let [requester, uid, kind, time, signature] = fields.plain;
     let requester = impossible.unless(
-        hex::<65>(&string(requester, "requester")?).and_then(|point| PublicKey::from_sec1(&point)),
+        json::public_key(&string(requester, "requester")?),
         "the requester of a transaction is no point of P-256",
     );
     let uid = Uid::from_wtf8(string(uid, "uid")?.into_owned());
@@ -273,7 +273,7 @@ fn read_transaction(
     );
     let timestamp = timestamp(time, impossible)?;
     let signature = impossible.unless(
-        hex::<72>(&string(signature, "signature")?).and_then(|der| Signature::from_der(&der)),
+        json::signature(&string(signature, "signature")?),
         "the signature of a transaction is not in DER",
     );
     let (Some(requester), Some(kind), Some(timestamp), Some(signature)) =

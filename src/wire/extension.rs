@@ -8,15 +8,16 @@ use serde_json::value::RawValue;
 
 use super::json::{self, digest, hex, whole_number};
 use crate::ledger::canonical::{self, Sink};
-use crate::ledger::{Hash, Tip, TransactionId};
+use crate::ledger::{End, Hash, Signature, Tip, TransactionId, Who};
 use crate::limits;
 
 /// The first word of a node: who it is and how far it has come.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Greeting {
-    /// A number that the node drew when it started: a connection to itself, and a second one to
-    /// the same node, are told by it. A desktop node has none.
-    pub id: Option<u64>,
+    /// Who it says that it is, and what it drew for this connection; a desktop node says nothing of
+    /// the kind. A connection to itself, and a second one to the same node, are told by its number and
+    /// key, once it has proven them.
+    pub from: Option<End>,
     /// Its chain's end.
     pub tip: Option<Tip>,
     /// The transactions in its mempool, at most [`limits::MEMPOOL_IDS`].
@@ -27,12 +28,11 @@ pub struct Greeting {
 
 impl Greeting {
     pub(super) fn read(
-        id: Option<&RawValue>,
+        from: Option<End>,
         tip: Option<Tip>,
         mempool: Option<&RawValue>,
         voices: Vec<Voice>,
     ) -> Greeting {
-        let id = id.and_then(read_id);
         let mut known = Vec::new();
         let _ = mempool.map(|mempool| {
             json::elements(mempool, |entry| {
@@ -45,7 +45,7 @@ impl Greeting {
             })
         });
         Greeting {
-            id,
+            from,
             tip,
             mempool: known,
             voices,
@@ -53,11 +53,15 @@ impl Greeting {
     }
 
     pub(super) fn write(&self, sink: &mut impl Sink) {
-        let (Some(id), Some(tip)) = (self.id, &self.tip) else {
+        let (Some(End { who, nonce }), Some(tip)) = (&self.from, &self.tip) else {
             return sink.put(b"{}");
         };
         sink.put(b"{\"id\": \"");
-        canonical::hex(sink, &id.to_be_bytes());
+        canonical::hex(sink, &who.id.to_be_bytes());
+        sink.put(b"\", \"key\": \"");
+        canonical::hex(sink, who.key.as_bytes());
+        sink.put(b"\", \"nonce\": \"");
+        canonical::hex(sink, nonce);
         sink.put(b"\", ");
         put_tip(sink, tip);
         sink.put(b", \"pool\": [");
@@ -67,6 +71,42 @@ impl Greeting {
             sink.put(b"\"");
         }
         sink.put(b"]");
+        put_voices(sink, &self.voices);
+        sink.put(b"}");
+    }
+}
+
+/// A sign of life of a node of this project.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct Life {
+    /// Its chain's end.
+    pub tip: Option<Tip>,
+    /// Who is connected to which desktop nodes, as far as it knows.
+    pub voices: Vec<Voice>,
+    /// That it is who it said that it is; once on a connection.
+    pub proof: Option<Signature>,
+}
+
+impl Life {
+    pub(super) fn read(tip: Option<Tip>, voices: Vec<Voice>, proof: Option<&RawValue>) -> Life {
+        Life {
+            tip,
+            voices,
+            proof: proof.and_then(|proof| json::signature(&json::string(proof)?)),
+        }
+    }
+
+    pub(super) fn write(&self, sink: &mut impl Sink) {
+        let Some(tip) = &self.tip else {
+            return sink.put(b"{}");
+        };
+        sink.put(b"{");
+        put_tip(sink, tip);
+        if let Some(proof) = &self.proof {
+            sink.put(b", \"proof\": \"");
+            canonical::hex(sink, &proof.to_der());
+            sink.put(b"\"");
+        }
         put_voices(sink, &self.voices);
         sink.put(b"}");
     }
@@ -180,14 +220,6 @@ pub(super) fn read_voices(voices: Option<&RawValue>) -> Vec<Voice> {
     read
 }
 
-/// Puts the payload of a sign of life.
-pub(super) fn put_life(sink: &mut impl Sink, tip: &Tip, voices: &[Voice]) {
-    sink.put(b"{");
-    put_tip(sink, tip);
-    put_voices(sink, voices);
-    sink.put(b"}");
-}
-
 /// Puts the field with the voices behind others; nothing if there are none, as for a desktop node.
 fn put_voices(sink: &mut impl Sink, voices: &[Voice]) {
     for (position, voice) in voices.iter().enumerate() {
@@ -207,6 +239,21 @@ fn put_voices(sink: &mut impl Sink, voices: &[Voice]) {
 fn read_id(id: &RawValue) -> Option<u64> {
     let bytes = hex::<8>(&json::string(id)?)?;
     Some(u64::from_be_bytes(bytes.as_slice().try_into().ok()?))
+}
+
+/// Who somebody says that it is; without any part of it, nobody.
+pub(super) fn read_end(
+    id: Option<&RawValue>,
+    key: Option<&RawValue>,
+    nonce: Option<&RawValue>,
+) -> Option<End> {
+    let who = Who {
+        id: read_id(id?)?,
+        key: json::public_key(&json::string(key?)?)?,
+    };
+    let nonce = hex::<16>(&json::string(nonce?)?)?;
+    let nonce = nonce.as_slice().try_into().ok()?;
+    who.is_possible().then_some(End { who, nonce })
 }
 
 /// Where a chain stands, for somebody who looks for what the two chains share: hashes of it at
@@ -289,6 +336,14 @@ mod tests {
         message::read(text.as_bytes()).expect(payload).message
     }
 
+    /// A sign of life that tells these and no more.
+    fn life(voices: &[Voice]) -> Life {
+        Life {
+            voices: voices.to_vec(),
+            ..Life::default()
+        }
+    }
+
     #[test]
     fn a_locator_reaches_back_in_doubling_steps_to_block_0() {
         let heights = |length| Locator::heights(length).collect::<Vec<_>>();
@@ -329,7 +384,7 @@ mod tests {
         put_voices(&mut out, &voices);
         out.push(b'}');
         let payload = String::from_utf8(out).expect("ASCII");
-        assert_eq!(said("pong", &payload), Message::Pong(None, voices.clone()));
+        assert_eq!(said("pong", &payload), Message::Pong(life(&voices)));
         let Message::PeerAnnounce(greeting) = said("peer_announce", &payload) else {
             panic!("a greeting")
         };
@@ -363,7 +418,7 @@ mod tests {
             ),
         ] {
             let read = said("ping", &format!("{{\"voices\": {text}}}"));
-            assert_eq!(read, Message::Ping(None, expected), "{text}");
+            assert_eq!(read, Message::Ping(life(&expected)), "{text}");
         }
     }
 
@@ -376,7 +431,7 @@ mod tests {
         };
         let all: Vec<String> = (0..100).map(one).collect();
         let text = format!("{{\"voices\": [{}]}}", all.join(","));
-        let Message::Ping(_, voices) = said("ping", &text) else {
+        let Message::Ping(Life { voices, .. }) = said("ping", &text) else {
             panic!("a ping")
         };
         assert_eq!(voices.len(), limits::VOICES);

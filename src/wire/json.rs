@@ -9,7 +9,7 @@ use std::fmt;
 use serde::de::{Deserialize, DeserializeSeed, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::ledger::{Hash, tally};
+use crate::ledger::{Hash, PublicKey, Signature, tally};
 
 /// Why text is no JSON value.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -147,6 +147,16 @@ pub(super) fn digest(text: &[u8]) -> Option<Hash> {
     }
     let bytes = hex::<32>(text)?;
     bytes.as_slice().try_into().ok().map(Hash::new)
+}
+
+/// A key, in either of its spellings.
+pub(super) fn public_key(text: &[u8]) -> Option<PublicKey> {
+    PublicKey::from_sec1(&hex::<65>(text)?)
+}
+
+/// A signature in DER.
+pub(super) fn signature(text: &[u8]) -> Option<Signature> {
+    Signature::from_der(&hex::<72>(text)?)
 }
 
 /// At most `N` bytes from hexadecimal digits in either case.

@@ -7,11 +7,11 @@ use core::fmt;
 use serde_json::value::RawValue;
 
 use super::content::{self, InvalidBlock};
-use super::extension::{self, Greeting, Locator, Voice};
+use super::extension::{self, Greeting, Life, Locator};
 use super::json::{self, TextError, whole_number};
 use super::kind::MessageKind;
 use super::shape::{Shape, number, string};
-use crate::ledger::{Block, RuleError, Tip, Transaction};
+use crate::ledger::{Block, RuleError, Transaction};
 use crate::limits;
 
 /// What a peer said.
@@ -38,10 +38,10 @@ pub enum Message {
     NewBlock(Result<Block, InvalidBlock>),
     /// `new_transaction`.
     NewTransaction(Result<Transaction, RuleError>),
-    /// `ping`, with the end of the peer's chain and the voices where it tells them.
-    Ping(Option<Tip>, Vec<Voice>),
-    /// `pong`, likewise.
-    Pong(Option<Tip>, Vec<Voice>),
+    /// `ping`.
+    Ping(Life),
+    /// `pong`.
+    Pong(Life),
 }
 
 /// A line's meaning.
@@ -104,7 +104,8 @@ fn envelope(line: &RawValue) -> Result<Envelope, Shape> {
 
 fn message(kind: MessageKind, payload: &RawValue) -> Result<Message, Shape> {
     let names = [
-        "peers", "chain", "length", "start", "id", "tip", "pool", "locator", "voices",
+        "peers", "chain", "length", "start", "id", "key", "nonce", "tip", "pool", "locator",
+        "voices", "proof",
     ];
     let [
         peers,
@@ -112,16 +113,21 @@ fn message(kind: MessageKind, payload: &RawValue) -> Result<Message, Shape> {
         length,
         start,
         id,
+        key,
+        nonce,
         tip,
         mempool,
         locator,
         voices,
+        proof,
     ] = json::fields(payload, &names).ok_or_else(|| Shape::wrong("payload", "an object"))?;
     let tip = || extension::read_tip(length, tip);
     let voices = || extension::read_voices(voices);
+    let life = || Life::read(tip(), voices(), proof);
     Ok(match kind {
         MessageKind::PeerAnnounce => {
-            Message::PeerAnnounce(Greeting::read(id, tip(), mempool, voices()))
+            let from = extension::read_end(id, key, nonce);
+            Message::PeerAnnounce(Greeting::read(from, tip(), mempool, voices()))
         }
         MessageKind::PeerList => Message::PeerList {
             peers: peer_list(peers.ok_or_else(|| Shape::missing("payload.peers"))?)?,
@@ -137,8 +143,8 @@ fn message(kind: MessageKind, payload: &RawValue) -> Result<Message, Shape> {
         MessageKind::NewTransaction => Message::NewTransaction(
             content::transaction(payload).map_err(|shape| shape.within("payload."))?,
         ),
-        MessageKind::Ping => Message::Ping(tip(), voices()),
-        MessageKind::Pong => Message::Pong(tip(), voices()),
+        MessageKind::Ping => Message::Ping(life()),
+        MessageKind::Pong => Message::Pong(life()),
     })
 }
 

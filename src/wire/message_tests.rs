@@ -1,5 +1,5 @@
 use super::*;
-use crate::ledger::Hash;
+use crate::ledger::{End, Hash, Identity, Kind, Timestamp, Tip, Who};
 use crate::limits;
 use crate::wire::content::tests::{block_text, transaction_text};
 
@@ -10,6 +10,10 @@ pub(in crate::wire) fn line(kind: &str, payload: &str) -> String {
 pub(in crate::wire) fn said(text: &str) -> Message {
     let envelope = read(text.as_bytes()).unwrap_or_else(|error| panic!("{text}: {error}"));
     envelope.message
+}
+
+fn identity(number: u8) -> Identity {
+    Identity::from_secret(&[number; 32]).expect("a key")
 }
 
 fn refusal(text: &[u8]) -> String {
@@ -31,11 +35,11 @@ fn each_kind_is_read_with_its_payload() {
     );
     assert_eq!(
         said(&line("ping", "{\"x\": [{}]}")),
-        Message::Ping(None, Vec::new())
+        Message::Ping(Life::default())
     );
     assert_eq!(
         said(&line("pong", "{\"peers\": 5}")),
-        Message::Pong(None, Vec::new())
+        Message::Pong(Life::default())
     );
     for (payload, length, start) in [
         ("{\"chain\": [], \"length\": 3}", Some(3), None),
@@ -71,7 +75,7 @@ fn keys_may_stand_in_any_order_with_others_and_no_sender() {
     let envelope = read(text.as_bytes()).expect("a ping");
     assert_eq!(
         (envelope.message, envelope.sender),
-        (Message::Ping(None, Vec::new()), None)
+        (Message::Ping(Life::default()), None)
     );
 }
 
@@ -189,14 +193,25 @@ fn what_ours_add_is_read_and_what_is_malformed_there_is_as_if_it_were_missing() 
         length: 5,
         hash: Hash::new([0xab; 32]),
     });
+    let life = Life {
+        tip,
+        ..Life::default()
+    };
     let ping = format!("{{\"length\": 5, \"tip\": \"{hash}\"}}");
-    assert_eq!(said(&line("ping", &ping)), Message::Ping(tip, Vec::new()));
+    assert_eq!(said(&line("ping", &ping)), Message::Ping(life));
+    let who = Who::new(identity(7).public(), 255);
     let announce = format!(
-        "{{\"id\": \"00000000000000ff\", \"length\": 5, \"tip\": \"{hash}\", \"pool\": [\"{}\", 5, \"ab\"]}}",
+        "{{\"id\": \"{:016x}\", \"key\": \"{}\", \"nonce\": \"{}\", \"length\": 5, \"tip\": \"{hash}\", \"pool\": [\"{}\", 5, \"ab\"]}}",
+        who.id,
+        who.key,
+        "02".repeat(16),
         "01".repeat(16)
     );
     let expected = Greeting {
-        id: Some(255),
+        from: Some(End {
+            who,
+            nonce: [2; 16],
+        }),
         tip,
         mempool: vec![crate::ledger::TransactionId::new([1; 16])],
         voices: Vec::new(),
@@ -218,12 +233,12 @@ fn what_ours_add_is_read_and_what_is_malformed_there_is_as_if_it_were_missing() 
         (
             "ping",
             "{\"length\": 5, \"tip\": 7}",
-            Message::Ping(None, Vec::new()),
+            Message::Ping(Life::default()),
         ),
         (
             "pong",
-            "{\"length\": [], \"tip\": \"\"}",
-            Message::Pong(None, Vec::new()),
+            "{\"length\": [], \"tip\": \"\", \"proof\": \"3006\"}",
+            Message::Pong(Life::default()),
         ),
         (
             "request_chain",
@@ -237,5 +252,72 @@ fn what_ours_add_is_read_and_what_is_malformed_there_is_as_if_it_were_missing() 
         ),
     ] {
         assert_eq!(said(&line(kind, payload)), expected, "{kind} {payload}");
+    }
+}
+
+#[test]
+fn a_greeting_is_from_somebody_only_if_it_has_a_number_its_key_and_a_nonce() {
+    let who = Who::new(identity(7).public(), 0xffff_fffe);
+    let end = End {
+        who,
+        nonce: [0xfe; 16],
+    };
+    let from = |payload: &str| match said(&line("peer_announce", payload)) {
+        Message::PeerAnnounce(greeting) => greeting.from,
+        other => panic!("{other:?}"),
+    };
+    let [id, key, nonce] = [
+        format!("\"id\": \"{:016x}\"", who.id),
+        format!("\"key\": \"{}\"", who.key),
+        format!("\"nonce\": \"{}\"", "fe".repeat(16)),
+    ];
+    let all = format!("{{{id}, {key}, {nonce}}}");
+    assert_eq!(from(&all), Some(end));
+    assert_eq!(from(&format!("{{{nonce}, {key}, {id}}}")), Some(end));
+    let other = identity(8).public().to_string();
+    for (part, wrong) in [
+        (&id, String::new()),
+        (&key, String::new()),
+        (&nonce, String::new()),
+        (&id, "\"id\": 7".into()),
+        // The second half is of another key.
+        (&id, format!("\"id\": \"{:016x}\"", who.id + 1)),
+        (&key, format!("\"key\": \"{other}\"")),
+        (&key, format!("\"key\": \"{}\"", &other[2..])),
+        (&nonce, format!("\"nonce\": \"{}\"", "fe".repeat(15))),
+        (&nonce, format!("\"nonce\": \"{}\"", "fe".repeat(17))),
+    ] {
+        let parts = [&id, &key, &nonce].map(|it| if it == part { &wrong } else { it });
+        let there = parts.into_iter().filter(|part| !part.is_empty());
+        let there: Vec<&str> = there.map(String::as_str).collect();
+        assert_eq!(from(&format!("{{{}}}", there.join(", "))), None, "{wrong}");
+    }
+}
+
+#[test]
+fn a_proof_is_read_as_it_is_written_and_left_out_if_it_is_no_signature() {
+    let signed = identity(7).sign(Kind::Request, "a".into(), Timestamp::Integer(1));
+    let life = Life {
+        tip: Some(Tip {
+            length: 5,
+            hash: Hash::new([0xab; 32]),
+        }),
+        voices: Vec::new(),
+        proof: Some(signed.signature),
+    };
+    let mut payload = Vec::new();
+    life.write(&mut payload);
+    let payload = String::from_utf8(payload).expect("ASCII");
+    assert_eq!(said(&line("ping", &payload)), Message::Ping(life.clone()));
+    assert_eq!(said(&line("pong", &payload)), Message::Pong(life.clone()));
+    let without = Life {
+        proof: None,
+        ..life
+    };
+    for wrong in [
+        payload.replace("\"proof\": \"", "\"proof\": \"00"),
+        payload.replace("\"proof\": \"", "\"proof\": 5, \"x\": \""),
+    ] {
+        assert_eq!(said(&line("ping", &wrong)), Message::Ping(without.clone()));
     }
 }

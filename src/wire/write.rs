@@ -8,7 +8,7 @@ use core::net::SocketAddr;
 use std::rc::Rc;
 
 use super::chunk::{Chunk, Part};
-use super::extension::{Greeting, Locator, Voice};
+use super::extension::{Greeting, Life, Locator};
 use super::kind::MessageKind;
 use super::text;
 use crate::ledger::{Block, Tip, Transaction, tally};
@@ -57,8 +57,8 @@ pub trait Source {
     fn greeting(&self) -> Greeting;
     /// What a request is about: our chain, or the part of a candidate that is here already.
     fn locator(&mut self) -> Locator;
-    /// Who is connected to which desktop nodes; empty for a peer that this does not concern.
-    fn voices(&self) -> Vec<Voice>;
+    /// The chain's end, and for one of ours the voices and once the proof of who we are.
+    fn life(&self) -> Life;
     /// Addresses for a peer list.
     fn peers(&self) -> Vec<SocketAddr>;
     /// What stands in `sender`.
@@ -384,7 +384,7 @@ impl Writer {
 }
 
 fn life(kind: MessageKind, source: &impl Source) -> Chunk {
-    Chunk::Ping(kind, source.tip(), source.voices())
+    Chunk::Ping(kind, source.life())
 }
 
 #[cfg(test)]

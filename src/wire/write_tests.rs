@@ -1,11 +1,19 @@
 use super::*;
-use crate::ledger::{Hash, Identity, Kind, Timestamp};
+use crate::ledger::{End, Hash, Identity, Kind, Signature, Timestamp, Who};
+use crate::wire::extension::Voice;
 
 impl Writer {
     /// What waits to be sent, for the tests of those who queue it.
     pub fn queued(&self) -> Vec<Outgoing> {
         self.queue.iter().copied().collect()
     }
+}
+
+fn me() -> End {
+    let key = Identity::from_secret(&[3; 32]).expect("a key").public();
+    let who = Who::new(key, 1);
+    let nonce = [5; 16];
+    End { who, nonce }
 }
 
 struct Chain(Vec<Block>);
@@ -23,10 +31,10 @@ impl Source for Chain {
     }
     fn greeting(&self) -> Greeting {
         Greeting {
-            id: Some(1),
+            from: Some(me()),
             tip: Some(self.tip()),
             mempool: Vec::new(),
-            voices: self.voices(),
+            voices: Vec::new(),
         }
     }
     fn locator(&mut self) -> Locator {
@@ -49,8 +57,11 @@ impl Source for Chain {
             "[::1]:7".parse().expect("an address"),
         ]
     }
-    fn voices(&self) -> Vec<Voice> {
-        Vec::new()
+    fn life(&self) -> Life {
+        Life {
+            tip: Some(self.tip()),
+            ..Life::default()
+        }
     }
     fn sender(&self) -> &str {
         "0.0.0.0:6000"
@@ -280,8 +291,11 @@ fn who_asks_says_where_he_stands() {
     assert_eq!(
         lines[0],
         format!(
-            "{{\"type\": \"peer_announce\", \"payload\": {{\"id\": \"0000000000000001\", \
-             \"length\": 1, \"tip\": \"{hash}\", \"pool\": []}}, \"sender\": \"0.0.0.0:6000\"}}"
+            "{{\"type\": \"peer_announce\", \"payload\": {{\"id\": \"{:016x}\", \
+             \"key\": \"{}\", \"nonce\": \"{}\", \"length\": 1, \"tip\": \"{hash}\", \"pool\": []}}, \"sender\": \"0.0.0.0:6000\"}}",
+            me().who.id,
+            me().who.key,
+            "05".repeat(16)
         )
     );
     assert_eq!(
@@ -394,6 +408,19 @@ impl Source for Crowd {
     fn peers(&self) -> Vec<SocketAddr> {
         self.0.peers()
     }
+    fn life(&self) -> Life {
+        Life {
+            voices: self.voices(),
+            proof: Some(longest_proof()),
+            ..self.0.life()
+        }
+    }
+    fn sender(&self) -> &str {
+        self.0.sender()
+    }
+}
+
+impl Crowd {
     fn voices(&self) -> Vec<Voice> {
         let longest = "[ffff:ffff:ffff:ffff:ffff:ffff:ffff:ffff]:65535";
         let voice = Voice {
@@ -406,9 +433,10 @@ impl Source for Crowd {
         };
         vec![voice; limits::VOICES]
     }
-    fn sender(&self) -> &str {
-        self.0.sender()
-    }
+}
+
+fn longest_proof() -> Signature {
+    Signature::from_halves([0xff; 32], [0xff; 32])
 }
 
 #[test]

@@ -300,6 +300,7 @@ fn config(listen: SocketAddr) -> Config {
         items_max: limits::ITEMS_MAX,
         staging_max: limits::STAGING_MIB << 20,
         secret: [1; 32],
+        nonces: [1; 32],
         seed: 1,
     }
 }

@@ -12,7 +12,7 @@ use blx::wire::MessageKind;
 use super::harness::netns::{Cable, FAR, NODE, OTHERS, other};
 use super::harness::{Node, until};
 use super::needs;
-use super::peer::{PING, Peer, Person, message, plain, transaction_message};
+use super::peer::{Ours, PING, Peer, Person, message, plain, transaction_message};
 
 /// Who keeps the rules, and has his own address.
 const HONEST: u8 = OTHERS - 1;
@@ -160,6 +160,61 @@ fn who_is_named_is_dialed_although_all_places_are_taken() {
     }
     println!("32 callers: each of ten that are named is connected within {longest:?}");
     assert_eq!(node.status().peers, 32);
+}
+
+#[test]
+fn who_says_that_he_is_a_node_that_was_dialed_does_not_get_its_place() {
+    let Some(cable) = cable() else { return };
+    let mut node = cable.node().logging().start();
+    let listener = cable.listen(6_001);
+    let (ip, port) = (other(40).to_string(), "6001");
+    node.ask(&["6", &ip, port], &format!("✅ connected to {ip}:{port}\n"));
+    // Its number is the lower one: of two connections to it the one that the node dialed is closed.
+    let (named, mut line) = (Ours::new(0), Peer::accept(&listener));
+    let heard = line.expect("peer_announce");
+    line.say(&says_line(&named));
+    let proven = line.expect("ping");
+    assert!(proven.contains(r#""proof": ""#), "{proven}");
+    let proof = named.proves(false, &heard);
+    line.say(&message(MessageKind::Ping, &proof));
+    line.settle();
+    let begun = Instant::now();
+    let mut liars: Vec<Peer> = (0..20)
+        .map(|host| {
+            let mut liar = cable.dial(other(host), node.port);
+            liar.say(&says_line(&named));
+            // What that one has proven before, to this node and, as one that dialed, to the liar.
+            let called = says_line(&Ours::new(9));
+            for proof in [proof.clone(), named.proves(true, &called)] {
+                liar.say(&message(MessageKind::Ping, &proof));
+            }
+            liar
+        })
+        .collect();
+    let served = served_after(&cable, other(HONEST), &node);
+    for liar in &mut liars {
+        let said = liar.settle();
+        assert!(!said.contains(r#""proof": ""#), "{said}");
+    }
+    let took = begun.elapsed();
+    println!(
+        "20 callers with the number of one that was dialed: somebody else is served after {served:?}, and that one is there after {took:?}"
+    );
+    line.settle();
+    node.ask(&["7"], &format!("{ip}:{port} (we dialed), blx, "));
+    assert!(served < Duration::from_secs(5), "{served:?}");
+    // With its own key it is the same one: the tie is broken as it always is.
+    let mut again = cable.dial(other(40), node.port);
+    again.say(&says_line(&named));
+    let heard = again.expect("peer_announce");
+    again.say(&message(MessageKind::Ping, &named.proves(true, &heard)));
+    line.expect_close();
+    again.settle();
+}
+
+/// How one of ours greets.
+fn says_line(who: &Ours) -> String {
+    message(MessageKind::PeerAnnounce, &format!("{{{}}}", who.says()))
 }
 
 fn list(told: &[String]) -> String {

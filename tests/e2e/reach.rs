@@ -9,7 +9,8 @@ use blx::wire::MessageKind;
 use super::harness::usage::{processor_time, switches};
 use super::harness::{Home, LIMIT, Launch, Node, PROMPT, free_port, until, wait_for};
 use super::peer::{
-    PING, Peer, Person, Role, after, block_message, chain_message, listen, message, mine, says,
+    Ours, PING, Peer, Person, Role, after, block_message, chain_message, listen, message, mine,
+    says,
 };
 
 #[test]
@@ -176,8 +177,8 @@ fn one_of_ours_that_we_dial_is_known_although_a_block_comes_first() {
     peer.say(&block_message(&chain[1]));
     peer.expect("request_chain");
     let tip = chain[1].hash;
-    let greeting =
-        format!(r#"{{"id": "0000000000000007", "length": 2, "tip": "{tip}", "pool": []}}"#);
+    let says = Ours::new(7).says();
+    let greeting = format!(r#"{{{says}, "length": 2, "tip": "{tip}", "pool": []}}"#);
     peer.say(&message(MessageKind::PeerAnnounce, &greeting));
     let ping = peer.expect("ping");
     assert!(ping.contains(r#""length": 1, "tip": ""#), "{ping}");

@@ -188,6 +188,45 @@ fn what_600_connections_took_is_given_back() {
     assert!(after < before + (4 << 10), "{after} KiB after {before}");
 }
 
+/// Each has begun a message of a megabyte, and does not read the block of a megabyte that it asked for, which
+/// is another one for each.
+#[test]
+fn what_many_hold_at_once_is_bounded_and_little_for_one_address() {
+    let mut node = Launch::new().arg("--difficulty=0").start();
+    let (mut peer, mut chain) = Peer::join(node.port);
+    for number in 0..CALLERS {
+        let name = format!("{number:02}{}", "x".repeat(1_000_000));
+        let block = after(&chain[number], vec![Person::new(9).requests(&name)]);
+        peer.say_until_taken(&node, &block);
+        chain.push(block);
+    }
+    drop(peer);
+    let resident = |node: &Node| memory(node.id()).resident >> 10;
+    let before = resident(&node);
+    let half = format!(
+        r#"{{"type": "ping", "payload": {{"x": "{}"#,
+        "x".repeat(1_000_000)
+    );
+    for count in [limits::PEERS_PER_ADDRESS, CALLERS] {
+        node.wait_for_peers(0);
+        let mut others: Vec<Peer> = (0..count).map(|_| Peer::dial(node.port)).collect();
+        for (other, block) in others.iter_mut().zip(&chain) {
+            other.greet();
+            let length = block.index + 1;
+            let locator = format!(r#"{{"length": {length}, "locator": ["{}"]}}"#, block.hash);
+            other.say(&message(MessageKind::RequestChain, &locator));
+            assert!(other.try_bytes(half.as_bytes()));
+        }
+        all_is_read(&node);
+        node.wait_for_peers(count);
+        let held = resident(&node) - before;
+        eprintln!(
+            "{count} connections with half a message and an unread block: {before} KiB and {held} more"
+        );
+        assert!(held < count as u64 * (5 << 9), "{held} KiB");
+    }
+}
+
 /// A chain that is longer than what any connection holds by itself, asked for and not read.
 #[test]
 fn little_is_held_for_readers_that_do_not_read_and_nothing_when_they_have_left() {

@@ -219,7 +219,7 @@ impl Peer {
     pub fn greet(&mut self) {
         static DRAWN: AtomicU64 = AtomicU64::new(1);
         let id = DRAWN.fetch_add(1, Ordering::Relaxed);
-        let greeting = format!(r#"{{"id": "{id:016x}"}}"#);
+        let greeting = format!("{{{}}}", Ours::new(id).says());
         self.say(&message(MessageKind::PeerAnnounce, &greeting));
     }
 

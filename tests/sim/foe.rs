@@ -9,7 +9,9 @@ use blx::limits::BLOCK_TEXT_MAX;
 use blx::store::log::Log;
 use blx::wire::text;
 
-use crate::peer::{chain_response, longer, mined, new_block, new_transaction, sign};
+use crate::peer::{
+    Ours, chain_response, greeting, longer, mined, new_block, new_transaction, sign,
+};
 use crate::random::Random;
 use crate::world::World;
 
@@ -90,8 +92,7 @@ impl Foe {
         if self.random.one_in(3) {
             let (id, length) = (self.random.next(), self.edge());
             let tip = format!("\"length\": {length}, \"tip\": \"{}\"", "0".repeat(64));
-            let greeting = format!("{{\"id\": \"{id:016x}\", {tip}}}");
-            world.say(call, &said("peer_announce", &greeting));
+            world.say(call, &greeting(&Ours::new(id), &format!(", {tip}")));
         }
         if self.random.one_in(4) {
             world.deafen(call);

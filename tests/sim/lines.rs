@@ -4,7 +4,7 @@ use blx::ledger::{Kind, Signature, Transaction, Verifier};
 use blx::limits;
 
 use crate::oracle::{self, Chain};
-use crate::peer::{new_transaction, sign};
+use crate::peer::{Ours, greeting, new_transaction, sign};
 use crate::scenario::agree;
 use crate::stories::star;
 use crate::world::World;
@@ -97,12 +97,8 @@ fn a_signed_line_does_not_wait_for_a_peer_that_promises_a_chain_and_does_not_tel
         let (device, liar) = (world.call(0), world.call(0));
         world.say(device, &new_transaction(&sign(Kind::Request, "drill", 0.5)));
         world.run(limits::DELAY_MS - 500);
-        let greeting = format!(
-            "{{\"type\": \"peer_announce\", \"payload\": {{\"id\": \"0000000000000007\", \
-             \"length\": 9, \"tip\": \"{}\"}}}}\n",
-            "0".repeat(64)
-        );
-        world.say(liar, greeting.as_bytes());
+        let end = format!(", \"length\": 9, \"tip\": \"{}\"", "0".repeat(64));
+        world.say(liar, &greeting(&Ours::new(7), &end));
         world.run(limits::LOOK_AHEAD_MS);
         assert!(world.heard(liar).contains("request_chain"), "{seed}");
         world.run(limits::DELAY_SPREAD_MS - limits::LOOK_AHEAD_MS + 700);

@@ -103,6 +103,7 @@ impl World {
             items_max: host.items_max,
             staging_max: host.staging_max,
             secret: host.secret,
+            nonces: nonces(seed),
             seed,
         };
         let node = Node::open(host.disk.clone(), clock, config).expect("it opens");
@@ -349,4 +350,11 @@ impl World {
             pipe.close(self.now, true);
         }
     }
+}
+
+/// What a start draws of its connections' nonces: another start's are others.
+fn nonces(seed: u64) -> [u8; 32] {
+    let mut nonces = [0; 32];
+    nonces[..8].copy_from_slice(&seed.to_le_bytes());
+    nonces
 }

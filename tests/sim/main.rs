@@ -1,7 +1,8 @@
 //! A LAN in one process: real nodes, and around them disks, wires and users drawn from a seed.
 //!
-//! `BLX_SEEDS=n` runs `n` seeds, `BLX_SEED=x` the one that failed. Stories with desktop nodes
-//! that race are told with `BLX_STORY_SEEDS=n`; each prints a line that begins with `ROW`.
+//! `BLX_SEEDS=n` runs `n` seeds, from 0 or from `BLX_FIRST_SEED=x`, and `BLX_SEED=x` the one that failed.
+//! Stories with desktop nodes that race are told with `BLX_STORY_SEEDS=n`; each prints a line that begins
+//! with `ROW`.
 //!
 //! `cargo test --features tiny-limits --test sim -- --nocapture tiny` runs `tiny` alone, where everything is
 //! full that can be; the other stories count on the usual limits.
@@ -17,6 +18,7 @@ mod disk;
 mod edges;
 mod events;
 mod foe;
+mod greetings;
 mod guards;
 mod heard;
 mod host;

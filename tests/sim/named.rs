@@ -5,9 +5,10 @@ use std::net::SocketAddr;
 use blx::ledger::Kind;
 use blx::limits;
 
+use crate::foe;
 use crate::net::End;
 use crate::oracle;
-use crate::peer::{PING, new_transaction, sign};
+use crate::peer::{Ours, PING, greeting, new_transaction, sign};
 use crate::reach::open;
 use crate::scenario::connect;
 use crate::stories::star;
@@ -252,18 +253,17 @@ fn one_of_ours_that_says_so_late_is_known_from_then_on() {
     world.say(call, PING);
     world.run(500);
     assert!(peers(&mut world, 0).contains("desktop"));
-    let greeting = format!(
-        "{{\"type\": \"peer_announce\", \"payload\": {{\"id\": \"0000000000000007\", \
-         \"length\": 1, \"tip\": \"{}\"}}}}\n",
-        "0".repeat(64)
-    );
+    let who = Ours::new(7);
+    let end = format!(", \"length\": 1, \"tip\": \"{}\"", "0".repeat(64));
     // Whoever it is, it hears first who we are.
     let first = world.heard(call);
     let line = first.lines().next().unwrap_or_default();
     assert!(line.contains("peer_announce"), "{first}");
     let id = "\"payload\": {\"id\": ";
     assert!(line.contains(id), "{first}");
-    world.say(call, greeting.as_bytes());
+    world.say(call, &greeting(&who, &end));
+    let proof = who.proves(true, line);
+    world.say(call, &foe::said("ping", &proof));
     world.run(500);
     let heard = world.heard(call)[first.len()..].to_owned();
     for word in ["peer_list", "\"ping\", \"payload\": {\"length\""] {
@@ -273,8 +273,16 @@ fn one_of_ours_that_says_so_late_is_known_from_then_on() {
     assert!(list.contains("blx, 1 blocks, "), "{list}");
     // A second connection of it stays, for it is the one who dialed who closes one.
     let second = world.call(0);
-    world.say(second, greeting.as_bytes());
+    world.say(second, &greeting(&who, &end));
     world.run(500);
+    let first = world.heard(second);
+    let proof = who.proves(true, first.lines().next().unwrap_or_default());
+    world.say(second, &foe::said("ping", &proof));
+    world.run(500);
+    // It proves itself in turn, where it was proven to.
+    for call in [call, second] {
+        assert_eq!(world.heard(call).matches("\"proof\": ").count(), 1);
+    }
     assert!(!world.is_over(call) && !world.is_over(second));
     for call in [call, second] {
         world.cut(call);

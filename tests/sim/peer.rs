@@ -4,7 +4,7 @@ use blx::ledger::{Block, Identity, Kind, Timestamp, Transaction};
 use blx::wire::MessageKind;
 
 use crate::blocks;
-pub use crate::blocks::mined;
+pub use crate::blocks::{Ours, mined};
 use crate::world::World;
 
 fn line(kind: MessageKind, payload: &str) -> Vec<u8> {
@@ -26,12 +26,16 @@ pub fn new_transaction(transaction: &Transaction) -> Vec<u8> {
 pub const ANNOUNCE: &[u8] =
     b"{\"type\": \"peer_announce\", \"payload\": {}, \"sender\": \"0.0.0.0:6000\"}\n";
 
+/// What one of ours says first, with `more` in its payload.
+pub fn greeting(who: &Ours, more: &str) -> Vec<u8> {
+    let says = who.says();
+    format!("{{\"type\": \"peer_announce\", \"payload\": {{{says}{more}}}}}\n").into_bytes()
+}
+
 /// A connection to a host over which one of ours speaks: its blocks are taken as they are.
 pub fn call_ours(world: &mut World, host: usize) -> usize {
     let call = world.call(host);
-    let id = format!("{{\"id\": \"{:016x}\"}}", call + 1);
-    let greeting = format!("{{\"type\": \"peer_announce\", \"payload\": {id}}}\n");
-    world.say(call, greeting.as_bytes());
+    world.say(call, &greeting(&Ours::new(call as u64 + 1), ""));
     call
 }
 

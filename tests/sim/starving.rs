@@ -7,8 +7,8 @@ use blx::store::disk::File;
 use crate::blocks;
 use crate::oracle::{self, tip_of};
 use crate::peer::{
-    self, Speaker, call_ours, chain_of, chain_response, grow, longer, new_block, new_transaction,
-    sign,
+    self, Ours, Speaker, call_ours, chain_of, chain_response, greeting, grow, longer, new_block,
+    new_transaction, sign,
 };
 use crate::rows::with_one;
 use crate::scenario::connect;
@@ -44,8 +44,7 @@ fn victim(seed: u64, length: usize) -> World {
 /// A connection from the third host's address, over which one of ours speaks.
 fn call_third(world: &mut World) -> usize {
     let call = world.call_from(2, 0);
-    let greeting = b"{\"type\": \"peer_announce\", \"payload\": {\"id\": \"00000000000000ff\"}}\n";
-    world.say(call, greeting);
+    world.say(call, &greeting(&Ours::new(255), ""));
     call
 }
 

@@ -8,8 +8,8 @@ use blx::node::{CONSOLE, ConnId, ConsoleKind, Event};
 use crate::foe::{ITEMS, chain_on, said};
 use crate::host::{address, alias};
 use crate::peer::{
-    ANNOUNCE, ASK, PING, behind, call_desktop, call_ours, chain_response, longer, new_block,
-    new_transaction,
+    ANNOUNCE, ASK, Ours, PING, behind, call_desktop, call_ours, chain_response, greeting, longer,
+    new_block, new_transaction,
 };
 use crate::random::Random;
 use crate::world::World;
@@ -178,11 +178,8 @@ impl Throng {
             )
         });
         let end = format!("\"length\": 1, \"tip\": \"{}\"", "0".repeat(64));
-        let greeting = format!(
-            "{{\"id\": \"{:016x}\", {end}, \"pool\": [{ids}], \"voices\": [{voices}]}}",
-            call as u64 + 9_000
-        );
-        world.say(call, &said("peer_announce", &greeting));
+        let more = format!(", {end}, \"pool\": [{ids}], \"voices\": [{voices}]");
+        world.say(call, &greeting(&Ours::new(call as u64 + 9_000), &more));
         let mut known: Vec<String> = world
             .ours()
             .iter()

@@ -24,7 +24,7 @@ use crate::oracle::{self, Chain};
 use crate::peer::{
     ASK, PING, behind, call_desktop, call_ours, chain_response, grow_by, longer, new_block, sign,
 };
-use crate::scenario::{self, number};
+use crate::scenario::{self, seeds_wanted};
 use crate::stories::star;
 use crate::throng::{Throng, WAYS, Way};
 use crate::words::Words;
@@ -413,10 +413,10 @@ fn long_on_a_serial_line(seed: u64) {
 /// Seeds that are run twice.
 const TWICE: u64 = 10;
 
-fn run_whole(seed: u64) -> Option<Outcome> {
+fn run_whole(seed: u64, twice: bool) -> Option<Outcome> {
     let whole = || {
         let first = run(seed);
-        if seed < TWICE {
+        if twice {
             assert_eq!(first, run(seed), "the same seed, the same run");
         }
         first
@@ -428,10 +428,7 @@ fn run_whole(seed: u64) -> Option<Outcome> {
 
 #[test]
 fn seeds() {
-    let seeds = match number("BLX_SEED") {
-        Some(seed) => seed..seed + 1,
-        None => 0..number("BLX_SEEDS").unwrap_or(SEEDS),
-    };
+    let seeds = seeds_wanted(SEEDS);
     let next = AtomicU64::new(seeds.start);
     let work = || {
         let (mut gaps, mut failed) = (0, Vec::new());
@@ -440,7 +437,7 @@ fn seeds() {
             if seed >= seeds.end {
                 return (gaps, failed);
             }
-            match run_whole(seed) {
+            match run_whole(seed, seed - seeds.start < TWICE) {
                 Some(outcome) => gaps += outcome.gaps,
                 None => failed.push(seed),
             }

@@ -13,14 +13,15 @@ use super::desktop::Remembered;
 use super::effects::Cx;
 use super::event::Millis;
 use super::mempool::Mempool;
-use super::peer::{Kind, Peer};
+use super::peer::Peer;
 use super::peers::Peers;
+use crate::ledger::Who;
 use crate::limits;
 use crate::store::disk::Disk;
 use crate::wire::extension::Voice;
 use crate::wire::write::Outgoing;
+pub use voices::Voices;
 use voices::in_order;
-pub use voices::{Voices, number};
 
 /// What this node knows of desktop nodes together.
 pub struct Desktops {
@@ -99,7 +100,9 @@ impl Desktops {
         let Some(peer) = peers.get_mut(conn) else {
             return;
         };
-        let Kind::Ours(id) = peer.kind else { return };
+        let Some(Who { id, .. }) = peer.who() else {
+            return;
+        };
         heard_from(peer.remote.ip(), &mut told);
         let made = told.iter().flat_map(|voice| &voice.made);
         for (by, mark) in made {
@@ -118,9 +121,11 @@ impl Desktops {
 
     /// A connection has ended.
     pub fn lose_voice(&mut self, now: Millis, peers: &Peers, peer: &Peer) {
-        let Kind::Ours(id) = peer.kind else { return };
+        let Some(Who { id, .. }) = peer.who() else {
+            return;
+        };
         let mut others = peers.iter();
-        if !others.any(|(_, other)| other.id() == Some(id)) {
+        if !others.any(|(_, other)| other.who().is_some_and(|who| who.id == id)) {
             self.voices.lost(now, id);
         }
     }

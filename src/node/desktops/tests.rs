@@ -4,9 +4,10 @@ use super::voices::tests::voice;
 use super::*;
 use crate::ledger::{Block, Transaction, Work};
 use crate::node::desktop::{Desktop, End};
-use crate::node::effects::testing::key;
+use crate::node::effects::testing::{key, who};
 use crate::node::links::Links;
 use crate::node::outbox::Outbox;
+use crate::node::peer::Kind;
 use crate::node::sync::ChainSync;
 use crate::store::disk::memory::MemoryDisk;
 
@@ -44,7 +45,13 @@ impl World {
         let mut notices = Vec::new();
         let mempool = Mempool::open(cx.chain.disk(), now, of, &mut notices);
         let listen = at("0.0.0.0:6000");
-        let links = Links::open(cx.chain.disk(), now, (listen, ID), vec![], &mut notices);
+        let links = Links::open(
+            cx.chain.disk(),
+            now,
+            (listen, who(ID)),
+            vec![],
+            &mut notices,
+        );
         assert!(notices.is_empty(), "{notices:?}");
         let mut world = World {
             cx,
@@ -52,7 +59,7 @@ impl World {
             mempool,
             links,
             desktops: Desktops::new(ID),
-            outbox: Outbox::new(ID, listen),
+            outbox: Outbox::new(who(ID), listen),
             sync: ChainSync::resume(None),
             free: true,
             reorg: false,
@@ -120,7 +127,7 @@ impl World {
     pub fn ours(&mut self, id: u64, desktops: &[&str]) -> usize {
         let conn = self.opens(&format!("10.0.1.{id}:6000"), true);
         let peer = self.peers.get_mut(conn).expect("it is open");
-        peer.kind = Kind::Ours(id);
+        peer.kind = Kind::Ours(Some(who(id)));
         self.tells_voice(conn, id, 0, desktops);
         conn
     }

@@ -11,7 +11,6 @@
 
 use core::net::SocketAddr;
 
-use crate::ledger::PublicKey;
 use crate::limits;
 use crate::node::addresses::common;
 use crate::node::event::Millis;
@@ -49,13 +48,6 @@ impl Other {
             ..self.voice.clone()
         }
     }
-}
-
-/// The number of a node with this key: the first half is of what it drew at its start, the other of
-/// the key.
-pub fn number(key: &PublicKey, drawn: u64) -> u64 {
-    let (_, [a, b, c, d, ..]) = key.parts();
-    drawn << 32 | u64::from(u32::from_be_bytes([a, b, c, d]))
 }
 
 /// Whether these are numbers of the same node, of one start or two.

@@ -22,6 +22,7 @@ use super::effects::Cx;
 use super::event::{Action, ConnId, Millis, Network};
 use super::peer::Peer;
 use super::peers::Peers;
+use crate::ledger::Who;
 use crate::limits;
 use crate::store::disk::Disk;
 use address_book::AddressBook;
@@ -32,8 +33,8 @@ pub use targets::{Contact, LEFT_ALONE, Target};
 pub struct Links {
     /// Where it listens.
     listen: SocketAddr,
-    /// The number that it drew at its start.
-    id: u64,
+    /// Who this node is.
+    pub own: Who,
     /// Peers that are dialed.
     pub targets: Vec<Target>,
     book: AddressBook,
@@ -44,7 +45,7 @@ pub struct Links {
     next_learned: Millis,
 }
 
-/// What one of ours is that has told its number.
+/// What one of ours is that has proven who it is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Met {
     /// This node itself.
@@ -63,12 +64,12 @@ pub enum Met {
 }
 
 impl Links {
-    /// Those of a node that listens here and has drawn this number; `connect` is dialed for ever. The
+    /// Those of this node, which listens here; `connect` is dialed for ever. The
     /// address book is read; what is wrong with it is added to `notices`.
     pub fn open(
         disk: &mut impl Disk,
         now: Millis,
-        (listen, id): (SocketAddr, u64),
+        (listen, own): (SocketAddr, Who),
         connect: Vec<(String, u16)>,
         notices: &mut Vec<String>,
     ) -> Links {
@@ -79,7 +80,7 @@ impl Links {
         });
         Links {
             listen,
-            id,
+            own,
             targets: connect.collect(),
             book: slots::open_book(disk, notices),
             misbehaviours: Misbehaviours::default(),
@@ -131,7 +132,9 @@ impl Links {
             log::info!("{from} is refused: {}", refusal.unwrap_or_default());
             return cx.effects.act(Action::Refuse);
         };
-        peers.open(conn, Peer::new(cx.now.mono, from, false));
+        let mut peer = Peer::new(cx.now.mono, from, false);
+        peer.nonce = cx.nonces.draw();
+        peers.open(conn, peer);
         cx.effects.act(Action::Accept { conn });
         log::info!("{from} connected");
     }
@@ -168,6 +171,7 @@ impl Links {
             return self.connected_twice(cx, peers, conn, there);
         }
         let mut peer = Peer::new(now, remote, true);
+        peer.nonce = cx.nonces.draw();
         peer.announce();
         peers.open(conn, peer);
         log::info!("connected to {remote}");
@@ -361,7 +365,7 @@ impl Links {
         }
     }
 
-    /// A node of this project has told its id. A connection to ourselves is closed. Of two to the
+    /// A node of this project has proven who it is. A connection to ourselves is closed. Of two to the
     /// same node, the one is closed that the node with the greater id dialed, so that both ends
     /// close the same one; of two in the same direction, the later. Whoever dialed it closes it: a
     /// dial that the other end closes without a word would be tried again.
@@ -370,10 +374,10 @@ impl Links {
         cx: &mut Cx<D>,
         peers: &mut Peers,
         conn: usize,
-        id: u64,
+        who: Who,
     ) -> Met {
         let now = cx.now.mono;
-        if id == self.id {
+        if who == self.own {
             let own = ConnId::of_peer(conn);
             cx.effects.act(Action::Hangup { conn: own });
             log::info!("a connection to this node itself is closed");
@@ -387,11 +391,11 @@ impl Links {
         }
         for target in self.targets.iter_mut() {
             if target.conn() == Some(ConnId::of_peer(conn)) {
-                target.id = Some(id);
+                target.who = Some(who);
             }
         }
         let met = peers.iter().filter_map(|(at, peer)| {
-            let there = peer.gone.is_none() && peer.id() == Some(id);
+            let there = peer.gone.is_none() && peer.who() == Some(who);
             there.then_some((at, peer.outbound))
         });
         let (own, others): (Vec<_>, Vec<_>) = met.partition(|(at, _)| *at == conn);
@@ -402,7 +406,7 @@ impl Links {
         };
         // The other end may have given it up already.
         let dead = peers.get(at).is_some_and(|peer| peer.is_silent(now));
-        let this = there == outbound || outbound == (self.id > id);
+        let this = there == outbound || outbound == (self.own.id > who.id);
         let (closed, ours) = match this && !dead {
             true => (conn, outbound),
             false => (at, there),
@@ -419,3 +423,5 @@ impl Links {
 mod slots_tests;
 #[cfg(test)]
 mod tests;
+#[cfg(test)]
+mod who_tests;

@@ -1,6 +1,7 @@
 //! Who is accepted, and for whom somebody else gives up a place.
 
 use super::*;
+use crate::node::effects::testing::who;
 use crate::node::event::{Action, ConnId};
 use crate::node::links::tests::{ASKER, World, at};
 use crate::node::peer::Kind;
@@ -38,7 +39,7 @@ impl World {
     fn fill(&mut self) {
         for number in 0..CALLERS {
             let conn = self.admits(&caller(number)).expect("a place");
-            self.peer(conn).kind = Kind::Ours(1_000 + number as u64);
+            self.peer(conn).kind = Kind::Ours(Some(who(1_000 + number as u64)));
         }
     }
 
@@ -46,7 +47,7 @@ impl World {
     fn learned(&mut self, number: usize) -> usize {
         let conn = self.peers.free_conn().expect("a place");
         let mut peer = Peer::new(self.now(), at(&format!("10.0.4.{number}:6000")), true);
-        peer.kind = Kind::Ours(2_000 + number as u64);
+        peer.kind = Kind::Ours(Some(who(2_000 + number as u64)));
         self.peers.open(conn, peer);
         usize::from(conn.0)
     }
@@ -100,7 +101,7 @@ fn who_comes_from_a_full_address_gets_the_place_of_one_there_that_is_of_no_use()
         .map(|_| world.admits(from).expect("a place"))
         .collect();
     for conn in there.iter().chain([&elsewhere]) {
-        world.peer(*conn).kind = Kind::Ours(1_000 + *conn as u64);
+        world.peer(*conn).kind = Kind::Ours(Some(who(1_000 + *conn as u64)));
     }
     world.peer(elsewhere).kind = Kind::Unknown;
     world.cx.pass(SILENT);
@@ -170,14 +171,14 @@ fn who_was_named_gets_the_place_of_anybody() {
     assert_eq!(world.way_to_named(), Some(last), "no newcomer is spared");
     world.peer(CALLERS).kind = Kind::Unknown;
     assert_eq!(world.way_to_named(), Some(CALLERS));
-    world.peer(CALLERS).kind = Kind::Ours(8);
+    world.peer(CALLERS).kind = Kind::Ours(Some(who(8)));
     world.peer(last).kind = Kind::Unknown;
     assert_eq!(world.way_to_named(), Some(last));
     world.peer(4).kind = Kind::Unknown;
     world.peer(4).remote = at(NAMED);
     world.peer(4).port = Some(6000);
     assert!(world.way_to_named().is_some());
-    world.peer(4).kind = Kind::Ours(7);
+    world.peer(4).kind = Kind::Ours(Some(who(7)));
     assert_eq!(world.way_to_named(), None, "it is connected");
     world.peers.free(4);
     world.learned(61);

@@ -2,6 +2,7 @@
 
 use super::tests::{ASKER, World, at, dial};
 use super::*;
+use crate::node::effects::testing::who;
 use crate::node::peer::Kind;
 use crate::store::address_book;
 use crate::store::disk::File;
@@ -37,7 +38,7 @@ fn full() -> World {
         world.peers.open(ConnId::of_peer(conn), peer);
     }
     for conn in 0..limits::PEERS {
-        world.peer(conn).kind = Kind::Ours(1_000 + conn as u64);
+        world.peer(conn).kind = Kind::Ours(Some(who(1_000 + conn as u64)));
     }
     world
 }
@@ -101,7 +102,7 @@ fn addresses_that_were_learned_are_dialed_one_at_a_time_and_apart() {
     world.cx.pass(5_000);
     assert!(world.tend().is_empty(), "that dial is still under way");
     world.reaches(0, &host(1));
-    world.peer(0).kind = Kind::Ours(1);
+    world.peer(0).kind = Kind::Ours(Some(who(1)));
     world.links.reached(&mut world.cx, &mut world.peers, 0);
     assert!(world.links.targets.is_empty() && world.peers.count() == 1);
     assert_eq!(world.tend(), [dial(1, &host(2))]);
@@ -185,7 +186,7 @@ fn what_is_told_of_hosts_that_are_not_in_our_subnets_is_not_dialed() {
     world.links.learn(world.now(), &mut peer, &far);
     assert!(world.links.book.entries(world.now()).is_empty());
     let conn = world.comes("10.1.0.5:50000");
-    world.peer(conn).kind = Kind::Ours(1);
+    world.peer(conn).kind = Kind::Ours(Some(who(1)));
     world.peer(conn).port = Some(80);
     world.links.reached(&mut world.cx, &mut world.peers, conn);
     assert_eq!(world.due(), None, "nor where somebody says that he listens");
@@ -291,7 +292,7 @@ fn a_damaged_book_is_told_and_learned_anew() {
     let mut world = knowing(2);
     world.cx.chain.disk().live(File::Peers).push(0);
     let mut notices = Vec::new();
-    let (now, of) = (world.now(), (at("0.0.0.0:6000"), 1));
+    let (now, of) = (world.now(), (at("0.0.0.0:6000"), who(1)));
     let links = Links::open(world.cx.chain.disk(), now, of, Vec::new(), &mut notices);
     assert!(notices.len() == 1 && notices[0].starts_with("the address book was damaged"));
     assert_eq!(links.slots_due(now, &world.peers), None);

@@ -3,6 +3,7 @@
 use core::net::{IpAddr, SocketAddr};
 
 use super::Links;
+use crate::ledger::Who;
 use crate::limits;
 use crate::node::addresses::plain;
 use crate::node::answer::{Answer, SessionId};
@@ -42,8 +43,8 @@ pub struct Target {
     pub contact: Contact,
     /// Where a connection to it led last: for a name, the address that it stood for.
     pub led: Option<SocketAddr>,
-    /// The number that it drew at its start, if it is one of ours and was met.
-    pub id: Option<u64>,
+    /// Who was met there, if it is one of ours.
+    pub who: Option<Who>,
     /// Why the last attempt or connection ended.
     pub error: Option<String>,
     /// Attempts since the last healthy connection.
@@ -61,7 +62,7 @@ impl Target {
             asked: Vec::new(),
             contact: Contact::Waiting(now),
             led: None,
-            id: None,
+            who: None,
             error: None,
             attempts: 0,
         }
@@ -91,8 +92,8 @@ impl Target {
     /// nodes behind one NAT that listen on the same port are taken for the same one.
     pub fn is(&self, peer: &Peer) -> bool {
         match peer.kind {
-            Kind::Unknown => false,
-            Kind::Ours(id) if self.id == Some(id) => true,
+            Kind::Unknown | Kind::Ours(None) => false,
+            Kind::Ours(who) if self.who == who => true,
             Kind::Ours(_) | Kind::Desktop(_) | Kind::Newer(_) => {
                 let there = peer.listening().map(plain);
                 there.is_some() && there == self.place()
@@ -186,12 +187,12 @@ impl Links {
         }
         let known = self.target_at(there).is_some();
         let peer = peers.get(usize::from(there.0));
-        let id = peer.and_then(|peer| peer.id());
+        let who = peer.and_then(|peer| peer.who());
         let target = &mut self.targets[at];
         let name = target.name();
         let sessions = core::mem::take(&mut target.asked);
         let again = target.error.take().is_some() && sessions.is_empty();
-        (target.kept, target.id) = (true, id);
+        (target.kept, target.who) = (true, who);
         target.contact = Contact::Open(there, cx.now.mono);
         if known {
             self.targets.remove(at);

@@ -2,6 +2,7 @@
 
 use super::*;
 use crate::node::effects::Notice;
+use crate::node::effects::testing::who;
 use crate::node::peer::Kind;
 use crate::store::address_book::{self, Entry};
 use crate::store::disk::memory::MemoryDisk;
@@ -42,7 +43,7 @@ impl World {
             proven: true,
         });
         address_book::write(cx.chain.disk(), &entries.collect::<Vec<_>>()).expect("written");
-        let (now, of) = (cx.now.mono, (at("0.0.0.0:6000"), OWN_ID));
+        let (now, of) = (cx.now.mono, (at("0.0.0.0:6000"), who(OWN_ID)));
         let connect = connect.iter().copied().map(split).collect();
         let mut notices = Vec::new();
         let mut links = Links::open(cx.chain.disk(), now, of, connect, &mut notices);
@@ -125,11 +126,12 @@ impl World {
         self.peers.get_mut(conn).expect("a connection")
     }
 
-    /// A peer tells its number, and that it listens on port 6000.
+    /// A peer proves its number, and tells that it listens on port 6000.
     pub fn tells(&mut self, conn: usize, id: u64) -> Met {
         let peer = self.peer(conn);
-        (peer.kind, peer.port) = (Kind::Ours(id), Some(6000));
-        self.links.meet(&mut self.cx, &mut self.peers, conn, id)
+        (peer.kind, peer.port) = (Kind::Ours(Some(who(id))), Some(6000));
+        self.links
+            .meet(&mut self.cx, &mut self.peers, conn, who(id))
     }
 
     fn asks(&mut self, name: &str) {
@@ -389,7 +391,7 @@ fn tries_are_further_and_further_apart_until_a_connection_was_healthy() {
         world.reaches(0, LAN);
         let again = format!("[network 🔗] connected to {LAN} again");
         assert_eq!(world.cx.words(), [event(&again)]);
-        world.peer(0).kind = Kind::Ours(9);
+        world.peer(0).kind = Kind::Ours(Some(who(9)));
         world.cx.pass(lasts);
         let lost = format!("[network 🔗] lost {LAN}: it went; dialing again");
         assert_eq!(world.loses(0), [event(&lost)]);

@@ -4,7 +4,7 @@ use super::*;
 use crate::ledger::{Block, Kind, Timestamp, Tip, Transaction, Work};
 use crate::node::answer::{Answer, SessionId};
 use crate::node::desktop::Desktop;
-use crate::node::effects::testing::{key, sign};
+use crate::node::effects::testing::{key, sign, who};
 use crate::node::effects::{Fault, Notice};
 use crate::node::event::ConnId;
 use crate::node::peer::{self, BlockOrigin, Held, Peer};
@@ -69,8 +69,8 @@ impl World {
         let mut peers = Peers::default();
         let desktop = Box::new(Desktop::new(now, true));
         let kinds = [
-            peer::Kind::Ours(1),
-            peer::Kind::Ours(2),
+            peer::Kind::Ours(Some(who(1))),
+            peer::Kind::Ours(Some(who(2))),
             peer::Kind::Desktop(desktop),
         ];
         for (conn, kind) in kinds.into_iter().enumerate() {
