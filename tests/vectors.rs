@@ -9,10 +9,12 @@ use std::ops::ControlFlow;
 use blx::ledger::canonical::{self, Sink};
 use blx::ledger::{Block, Changes, Hash, Items, Transaction, Uid, Verifier};
 use blx::wire::{
-    BlockError, Frame, FrameError, LineError, Message, MessageKind, Reader, document, message,
-    read_block, text,
+    BlockError, Frame, LineError, Message, MessageKind, document, message, read_block, text,
 };
 use serde_json::Value;
+
+mod frames;
+use frames::{Piece, cut};
 
 macro_rules! vector {
     ($name:literal) => {
@@ -169,37 +171,13 @@ fn verdicts_are_as_listed() {
     }
 }
 
-/// A frame that owns its text.
-#[derive(Debug, PartialEq)]
-enum Piece {
-    Message(Vec<u8>),
-    Element(Vec<u8>),
-    End(Vec<u8>),
-    Broken,
-    Error(FrameError),
-}
-
-/// Feeds bytes in pieces of the sizes that `chop` gives and takes every frame.
-fn frames(bytes: &[u8], mut chop: impl FnMut() -> usize) -> Vec<Piece> {
-    let (mut reader, mut pieces, mut rest) = (Reader::default(), Vec::new(), bytes);
-    while !rest.is_empty() {
-        let space = reader.space();
-        let count = chop().min(space.len()).min(rest.len());
-        assert!(count > 0);
-        space[..count].copy_from_slice(&rest[..count]);
-        rest = &rest[count..];
-        reader.received(count);
-        while let Some(frame) = reader.next() {
-            pieces.push(match frame {
-                Ok(Frame::Message(text)) => Piece::Message(text.to_vec()),
-                Ok(Frame::ChainElement(text)) => Piece::Element(text.to_vec()),
-                Ok(Frame::ChainEnd(text)) => Piece::End(text.to_vec()),
-                Ok(Frame::Skipped) => unreachable!("nothing is skipped here"),
-                Ok(Frame::ChainBroken) => Piece::Broken,
-                Err(error) => Piece::Error(error),
-            });
-        }
-    }
+/// The frames of bytes that come in pieces of the sizes that `chop` gives.
+fn frames(bytes: &[u8], chop: impl FnMut() -> usize) -> Vec<Piece> {
+    let (pieces, rest) = cut(bytes, chop, |frame, _| {
+        assert_ne!(frame, Ok(Frame::Skipped), "nothing is skipped here");
+        false
+    });
+    assert_eq!(rest, 0);
     pieces
 }
 
@@ -396,6 +374,7 @@ fn survive(broken: &[u8], chop: usize) -> [usize; 3] {
                 Err(BlockError::Rule(_)) | Ok(_) => 2,
             },
             Piece::Broken => 0,
+            Piece::Skipped => unreachable!("frames refuses it"),
             Piece::Error(error) => panic!("{error}: {}", shown()),
         };
         counts[outcome] += 1;

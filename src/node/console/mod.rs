@@ -1,6 +1,6 @@
 //! What a user sees and says: `sessions` are the consoles, `typing` and `stream` what comes in and goes
-//! out, `pace` how fast events may come, `menu` understands a person's lines and `control` a program's, `report` and `roster` are what they
-//! are told.
+//! out, `pace` how fast events may come, `menu` understands a person's lines and `control` a program's,
+//! `report` and `roster` are what they are told.
 
 mod control;
 mod menu;

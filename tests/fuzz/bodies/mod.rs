@@ -11,6 +11,8 @@ mod damage;
 #[allow(dead_code)]
 mod disk;
 mod files;
+#[path = "../../frames.rs"]
+mod frames;
 #[path = "../../faults/history.rs"]
 #[allow(dead_code)]
 mod history;

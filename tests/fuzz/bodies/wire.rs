@@ -7,56 +7,21 @@ use blx::ledger::{Block, Hash, Tip, Transaction};
 use blx::wire::control::{Ask, Reply};
 use blx::wire::extension::{Greeting, Life, Locator};
 use blx::wire::write::{Outgoing, Source, Writer};
-use blx::wire::{
-    Frame, FrameError, Incoming, Message, MessageKind, Reader, address as spelled, message as read,
-    read_block,
-};
+use blx::wire::{Incoming, Message, MessageKind, address as spelled, message as read, read_block};
 
 use super::blocks::{block_text, transaction_text};
+use super::frames::{Piece, cut};
 use super::random::Random;
 use super::script::Script;
 
-/// A frame that owns its text.
-#[derive(Debug, PartialEq)]
-enum Piece {
-    Message(Vec<u8>),
-    Element(Vec<u8>),
-    End(Vec<u8>),
-    Broken,
-    Skipped,
-    Error(FrameError),
-}
-
 /// The frames of these bytes. Where `gives_up`, the rest of the line behind each third is not wanted.
-fn cut(bytes: &[u8], gives_up: bool, mut chop: impl FnMut() -> usize) -> Vec<Piece> {
-    let (mut reader, mut pieces, mut rest) = (Reader::default(), Vec::new(), bytes);
-    while !rest.is_empty() {
-        let space = reader.space();
-        let count = chop().min(space.len()).min(rest.len());
-        if count == 0 {
-            assert!(matches!(pieces.last(), Some(Piece::Error(_))), "it stops");
-            break;
-        }
-        space[..count].copy_from_slice(&rest[..count]);
-        rest = &rest[count..];
-        reader.received(count);
-        while let Some(frame) = reader.next() {
-            let piece = match &frame {
-                Ok(Frame::Message(text)) => Piece::Message(text.to_vec()),
-                Ok(Frame::ChainElement(text)) => Piece::Element(text.to_vec()),
-                Ok(Frame::ChainEnd(text)) => Piece::End(text.to_vec()),
-                Ok(Frame::ChainBroken) => Piece::Broken,
-                Ok(Frame::Skipped) => Piece::Skipped,
-                Err(error) => Piece::Error(*error),
-            };
-            let _ = Incoming::read(frame);
-            pieces.push(piece);
-            if gives_up && pieces.len().is_multiple_of(3) {
-                reader.skip_line();
-            }
-        }
-        assert!(!reader.waiting(), "all of it was looked at");
-    }
+fn pieces(bytes: &[u8], gives_up: bool, chop: impl FnMut() -> usize) -> Vec<Piece> {
+    let (pieces, rest) = cut(bytes, chop, |frame, count| {
+        let _ = Incoming::read(frame);
+        gives_up && count.is_multiple_of(3)
+    });
+    let stopped = matches!(pieces.last(), Some(Piece::Error(_)));
+    assert!(rest == 0 || stopped, "it stops at an error only");
     pieces
 }
 
@@ -65,10 +30,10 @@ pub fn frames(data: &[u8]) {
     let mut script = Script::new(data);
     let (seed, gives_up) = (script.byte(), script.byte() % 2 == 1);
     let bytes = script.rest();
-    let whole = cut(bytes, gives_up, || usize::MAX);
-    assert_eq!(whole, cut(bytes, gives_up, || 1), "byte by byte");
+    let whole = pieces(bytes, gives_up, || usize::MAX);
+    assert_eq!(whole, pieces(bytes, gives_up, || 1), "byte by byte");
     let mut random = Random::new(seed.into());
-    let some = cut(bytes, gives_up, || random.bite(700));
+    let some = pieces(bytes, gives_up, || random.bite(700));
     assert_eq!(whole, some, "in pieces");
 }
 
