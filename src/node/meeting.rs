@@ -87,10 +87,7 @@ impl<D: Disk> Node<D> {
         };
         let Some(other) = peer.claim else { return };
         let claim = Claim {
-            signer: End {
-                who: own,
-                nonce: peer.nonce,
-            },
+            signer: peer.our_end(own),
             dialed: peer.outbound,
             other,
         };
@@ -114,10 +111,7 @@ impl<D: Disk> Node<D> {
         let claim = Claim {
             signer,
             dialed: !peer.outbound,
-            other: End {
-                who: own,
-                nonce: peer.nonce,
-            },
+            other: peer.our_end(own),
         };
         self.cx.checked += 1;
         if !self.cx.verifier.proves(&claim, proof) {

@@ -71,15 +71,12 @@ impl Outbox {
             }
             let asking = peer.listening().unwrap_or(peer.remote);
             let told = Cell::new(peer.told);
-            let proof = Cell::new(peer.proof);
+            let (proof, own) = (Cell::new(peer.proof), peer.our_end(self.own));
             made += peer.writer.fill(&mut View {
                 log: &mut cx.chain,
                 recent: &mut self.recent,
                 mempool,
-                own: End {
-                    who: self.own,
-                    nonce: peer.nonce,
-                },
+                own,
                 candidate: sync.continues(conn),
                 known: &known,
                 asking,

@@ -446,6 +446,12 @@ impl Peer {
         (self.remote.ip(), port)
     }
 
+    /// Our end of its connection: this node is `own`.
+    pub fn our_end(&self, own: Who) -> End {
+        let nonce = self.nonce;
+        End { who: own, nonce }
+    }
+
     /// Whether its kind is known, even if it now says that it is one of ours.
     pub fn is_known(&self, ours: bool) -> bool {
         match self.kind {
